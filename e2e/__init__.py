@@ -1,0 +1,1 @@
+"""End-to-end stage: the Azure OpenAI simulator and the load scenarios."""

@@ -1,0 +1,1 @@
+"""From indexed settings to validated gateway configuration files."""

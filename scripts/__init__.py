@@ -1,0 +1,1 @@
+"""Command-line entry points: the local gateway and the deploy tooling."""
