@@ -1,0 +1,44 @@
+--- Answers that need no backend: liveness, readiness, and 404 for whatever the gateway does not serve.
+local plugin = require("apisix.plugin")
+local errors = require("apisix.plugins.azure-openai.errors")
+local schemas = require("apisix.plugins.azure-openai.schemas")
+
+local ipairs = ipairs
+
+local PLUGIN = "azure-openai-answer"
+local document = schemas.read(PLUGIN)
+
+local _M = {
+    version = 0.1,
+    priority = 1000,
+    name = PLUGIN,
+    schema = document.schema,
+    check_schema = schemas.checker(document),
+}
+
+local ANSWERS = {}
+
+ANSWERS["live"] = function()
+    return 200, { status = "live" }
+end
+
+-- Items that APISIX could not validate are absent: without backends or clients the configuration is not whole.
+ANSWERS["ready"] = function(conf, ctx)
+    for _, id in ipairs(conf.requires or {}) do
+        local metadata = plugin.plugin_metadata(id)
+        if not (metadata and metadata.value) then
+            return errors.respond(ctx, 503, "not_ready", "The configuration of " .. id .. " is not loaded.")
+        end
+    end
+    return 200, { status = "ready" }
+end
+
+ANSWERS["not-found"] = function(_, ctx)
+    return errors.respond(ctx, 404, "404", "Resource not found: this gateway serves paths below /openai/.")
+end
+
+function _M.access(conf, ctx)
+    return ANSWERS[conf.answer](conf, ctx)
+end
+
+return _M

@@ -1,0 +1,167 @@
+--- Which (backend, deployment) pairs may be used now: cool-downs, circuit breakers and missing deployments.
+--
+-- The state lives in a shared dictionary, so that what one worker learns every worker knows. One key holds why and
+-- until when a pair is unavailable; reading it is all that a healthy request pays. Faults that concern the whole
+-- backend (it cannot be reached, it refuses the credential) are kept under the pseudo-deployment EVERY.
+local ngx = ngx
+local ngx_now = ngx.now
+local math_min = math.min
+local math_max = math.max
+
+local dict = ngx.shared["azure-openai-availability"]
+
+local EVERY = "*"
+local MISSING_SECONDS = 300
+-- An open breaker is remembered past its deadline: what follows is a trial, not business as usual.
+local HALF_OPEN_MEMORY_SECONDS = 3600
+
+-- Stored as the flags of the dictionary entry whose value is the deadline.
+local THROTTLED, OPEN, MISSING = 1, 2, 3
+local REASONS = { [THROTTLED] = "throttled", [OPEN] = "open", [MISSING] = "missing" }
+
+local _M = { EVERY = EVERY }
+
+local function key(kind, backend, deployment)
+    return kind .. "|" .. backend.name .. "|" .. deployment
+end
+
+local function state_of(backend, deployment, now)
+    local deadline, flags = dict:get(key("until", backend, deployment))
+    if not deadline then
+        return nil
+    end
+    if deadline > now then
+        return REASONS[flags], deadline - now
+    end
+    if flags == OPEN then
+        local trial_deadline = dict:get(key("trial", backend, deployment))
+        if trial_deadline then
+            return "open", math_max(trial_deadline - now, 0.001)
+        end
+        return "half-open", 0
+    end
+    return nil
+end
+
+--- Tells whether a pair can be used, without changing anything.
+-- @param backend table
+-- @param deployment string the backend's name for it
+-- @return string|nil nil when usable, else "throttled", "open", "missing" or "half-open" (usable for one trial)
+-- @return number|nil seconds until that may change
+function _M.state(backend, deployment)
+    local now = ngx_now()
+    local reason, seconds = state_of(backend, deployment, now)
+    if reason and reason ~= "half-open" then
+        return reason, seconds
+    end
+    local wide_reason, wide_seconds = state_of(backend, EVERY, now)
+    if wide_reason then
+        return wide_reason, wide_seconds
+    end
+    return reason, seconds
+end
+
+local function claim_trial(backend, deployment, seconds)
+    if state_of(backend, deployment, ngx_now()) ~= "half-open" then
+        return true
+    end
+    -- The claim expires by itself, so that a worker that dies in its trial does not lock the backend out.
+    return dict:add(key("trial", backend, deployment), ngx_now() + seconds, seconds)
+end
+
+--- Claims the right to send a request to a pair. Only half-open pairs can refuse: one trial at a time.
+-- @param trial_seconds number longest time that a trial may take
+-- @return boolean
+function _M.acquire(backend, deployment, trial_seconds)
+    if not claim_trial(backend, deployment, trial_seconds) then
+        return false
+    end
+    if not claim_trial(backend, EVERY, trial_seconds) then
+        dict:delete(key("trial", backend, deployment))
+        return false
+    end
+    return true
+end
+
+--- Gives a claimed trial back undecided, for a request that ended without learning anything about the backend.
+function _M.release(backend, deployment)
+    dict:delete(key("trial", backend, deployment))
+    dict:delete(key("trial", backend, EVERY))
+end
+
+-- Of two reasons the one that lasts longer counts.
+local function set_unavailable(backend, deployment, kind, seconds, memory_seconds)
+    local entry = key("until", backend, deployment)
+    local deadline = ngx_now() + seconds
+    local known_deadline = dict:get(entry)
+    if not known_deadline or known_deadline < deadline then
+        dict:set(entry, deadline, memory_seconds, kind)
+    end
+end
+
+--- Starts a cool-down after a throttled answer.
+-- @param seconds number
+function _M.cool_down(backend, deployment, seconds)
+    set_unavailable(backend, deployment, THROTTLED, seconds, seconds)
+end
+
+--- Remembers for some minutes that the backend has no such deployment.
+function _M.deployment_missing(backend, deployment)
+    set_unavailable(backend, deployment, MISSING, MISSING_SECONDS, MISSING_SECONDS)
+end
+
+local function open(backend, deployment, failover)
+    local deadline, kind = dict:get(key("until", backend, deployment))
+    if kind == OPEN and deadline > ngx_now() then
+        -- Requests that were under way when it opened fail too; that is no reason to back off further.
+        return nil
+    end
+
+    local openings = dict:incr(key("openings", backend, deployment), 1, 0, HALF_OPEN_MEMORY_SECONDS)
+    local seconds = math_min(
+        failover.breaker_open_seconds * 2 ^ (openings - 1),
+        failover.breaker_max_open_seconds
+    )
+    set_unavailable(backend, deployment, OPEN, seconds, seconds + HALF_OPEN_MEMORY_SECONDS)
+    dict:delete(key("failures", backend, deployment))
+    dict:delete(key("trial", backend, deployment))
+    return seconds
+end
+
+--- Counts a failure; the breaker opens after `breaker_failures` in a row, or when a trial fails.
+-- @param failover table the pool's failover settings
+-- @return number|nil seconds for which the breaker opened
+function _M.failed(backend, deployment, failover)
+    local failures = dict:incr(key("failures", backend, deployment), 1, 0, HALF_OPEN_MEMORY_SECONDS)
+    if failures >= failover.breaker_failures or dict:get(key("trial", backend, deployment)) then
+        return open(backend, deployment, failover)
+    end
+    return nil
+end
+
+--- Opens the breaker at once, for faults that do not go away by trying again.
+-- @return number|nil seconds for which the breaker opened, nil when it was open already
+function _M.open(backend, deployment, failover)
+    return open(backend, deployment, failover)
+end
+
+local function close(backend, deployment)
+    local entry = key("failures", backend, deployment)
+    local _, kind = dict:get(key("until", backend, deployment))
+    if kind == OPEN then
+        dict:delete(key("until", backend, deployment))
+        dict:delete(key("openings", backend, deployment))
+        dict:delete(key("trial", backend, deployment))
+    end
+    if dict:get(entry) then
+        dict:delete(entry)
+    end
+end
+
+--- Notes that the backend answered: its breakers close and its failure counts end. A cool-down stays.
+function _M.answered(backend, deployment)
+    close(backend, EVERY)
+    close(backend, deployment)
+end
+
+return _M

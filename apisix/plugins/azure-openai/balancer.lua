@@ -1,0 +1,126 @@
+--- Chooses the backend of the next attempt: priority groups, then weights (or a consistent hash) inside a group.
+local core = require("apisix.core")
+local lrucache = require("resty.lrucache")
+local availability = require("apisix.plugins.azure-openai.availability")
+local pool_module = require("apisix.plugins.azure-openai.pool")
+
+local ngx = ngx
+local ipairs = ipairs
+local math_log = math.log
+local ngx_crc32 = ngx.crc32_long
+
+-- Quotas are per deployment, so each deployment rotates on its own: clients that alternate between two
+-- deployments would otherwise pin each to one backend.
+local rotations = lrucache.new(1000)
+
+local _M = {}
+
+local function rotation_for(pool, group, deployment)
+    local id = group.priority .. "|" .. deployment
+    local rotation = rotations:get(id)
+    if not rotation or rotation.pool ~= pool then
+        rotation = { pool = pool }
+        rotations:set(id, rotation)
+    end
+    return rotation
+end
+
+-- Smooth weighted round robin over the backends that are available now: each gains its weight, the richest
+-- serves and pays the total.
+local function rotate(rotation, available)
+    local total, chosen = 0, nil
+    for _, backend in ipairs(available) do
+        local credit = (rotation[backend.name] or 0) + backend.weight
+        rotation[backend.name] = credit
+        total = total + backend.weight
+        if not chosen or credit > rotation[chosen.name] then
+            chosen = backend
+        end
+    end
+    rotation[chosen.name] = rotation[chosen.name] - total
+    return chosen
+end
+
+-- Weighted rendezvous hashing: the same key meets the same backend, and when that one is away only its keys move.
+local function hash(key, available)
+    local highest, chosen
+    for _, backend in ipairs(available) do
+        local uniform = (ngx_crc32(key .. "|" .. backend.name) + 1) / 4294967297
+        local score = -backend.weight / math_log(uniform)
+        if not chosen or score > highest then
+            highest, chosen = score, backend
+        end
+    end
+    return chosen
+end
+
+local function hash_key(ctx, balancer)
+    if balancer.algorithm ~= "chash" then
+        return nil
+    end
+    if balancer.hash_on == "consumer" then
+        return ctx.consumer_name
+    end
+    if balancer.hash_on == "header" then
+        return core.request.header(ctx, balancer.key)
+    end
+    if balancer.hash_on == "cookie" then
+        return ctx.var["cookie_" .. balancer.key]
+    end
+    return ctx.var[balancer.key]
+end
+
+local function is_candidate(backend, request, tried)
+    if tried[backend.name] then
+        return nil
+    end
+    local deployment = pool_module.deployment_on(backend, request.deployment)
+    if not deployment then
+        return nil
+    end
+    local reason = availability.state(backend, deployment)
+    if reason and reason ~= "half-open" then
+        return nil
+    end
+    return deployment
+end
+
+local function choose(ctx, pool, group, request, tried)
+    local available = {}
+    for _, backend in ipairs(group) do
+        if is_candidate(backend, request, tried) then
+            available[#available + 1] = backend
+        end
+    end
+    if #available == 0 then
+        return nil
+    end
+
+    local key = hash_key(ctx, pool.balancer)
+    return key and hash(key, available) or rotate(rotation_for(pool, group, request.deployment), available)
+end
+
+--- The backend to try next.
+-- @param ctx table request context
+-- @param pool table
+-- @param request table with `deployment` (the client's name for it, "" for none)
+-- @param tried table set of backend names; the chosen one is added
+-- @return table|nil backend, nil when none is left
+-- @return string|nil the backend's name for the deployment
+function _M.next(ctx, pool, request, tried)
+    local trial_seconds = pool.failover.read_timeout_ms / 1000
+    for _, group in ipairs(pool.groups) do
+        local backend = choose(ctx, pool, group, request, tried)
+        while backend do
+            tried[backend.name] = true
+            local deployment = pool_module.deployment_on(backend, request.deployment)
+            if availability.acquire(backend, deployment, trial_seconds) then
+                return backend, deployment
+            end
+            backend = choose(ctx, pool, group, request, tried)
+        end
+    end
+    return nil
+end
+
+return _M

@@ -1,0 +1,192 @@
+--- The failover loop: from a client's request to the one answer that the client gets.
+--
+-- Nothing reaches the client before the loop ends, so an attempt that fails leaves no trace. An answer is
+-- { status, headers, body | reader, … }; whoever called hands it to `relay`.
+local core = require("apisix.core")
+local availability = require("apisix.plugins.azure-openai.availability")
+local balancer = require("apisix.plugins.azure-openai.balancer")
+local credentials = require("apisix.plugins.azure-openai.credentials")
+local final_answer = require("apisix.plugins.azure-openai.final_answer")
+local headers = require("apisix.plugins.azure-openai.headers")
+local throttle = require("apisix.plugins.azure-openai.throttle")
+local upstream = require("apisix.plugins.azure-openai.upstream")
+local verdict = require("apisix.plugins.azure-openai.verdict")
+
+local ngx = ngx
+local ngx_now = ngx.now
+local math_huge = math.huge
+
+local _M = {}
+
+-- Failures of the backend as a whole; the others concern one deployment.
+local BACKEND_WIDE = { connect = true, dns = true, tls = true, identity = true }
+
+local function is_event_stream(answer)
+    local content_type = answer.headers["content-type"]
+    return type(content_type) == "string" and core.string.has_prefix(content_type, "text/event-stream")
+end
+
+local function is_buffered(answer)
+    local content_type = answer.headers["content-type"]
+    return answer.status >= 400
+        or not content_type
+        or (type(content_type) == "string" and content_type:find("json", 1, true) ~= nil)
+end
+
+local function failure(reason, err)
+    return { reason = reason, err = err }
+end
+
+-- Reads a JSON or error answer to its end, so that a connection that breaks in the middle can still fail over.
+local function read_whole(answer)
+    local body, err = answer:read_body()
+    if not body then
+        upstream.close(answer)
+        return failure(err == "timeout" and "timeout" or "reset", err)
+    end
+    upstream.release(answer)
+
+    local reason = verdict.needs_body(answer.status) and verdict.reason(answer.status, body)
+    return {
+        reason = reason or nil,
+        status = answer.status,
+        headers = answer.headers,
+        body = body,
+    }
+end
+
+local function attempt(pool, backend, deployment, request)
+    local message_headers = headers.to_backend(request.headers)
+    -- The gateway reads bodies (usage, error codes); compressed ones it could not.
+    message_headers["accept-encoding"] = request.keep_encoding and message_headers["accept-encoding"] or nil
+    local ok, credential_err = credentials.add(message_headers, backend)
+    if not ok then
+        return failure("identity", credential_err)
+    end
+
+    local path, body = request.for_deployment(deployment)
+    local answer, reason, err = upstream.send(pool, backend, {
+        method = request.method,
+        path = path,
+        headers = message_headers,
+        body = body,
+    })
+    if not answer then
+        return failure(reason, err)
+    end
+    if is_buffered(answer) then
+        return read_whole(answer)
+    end
+    return {
+        status = answer.status,
+        headers = answer.headers,
+        stream = answer,
+        is_event_stream = is_event_stream(answer),
+    }
+end
+
+local function log_credential_fault(backend, outcome)
+    core.log.error(
+        "azure-openai: backend '", backend.name, "' refuses the gateway's credential (HTTP ", outcome.status,
+        "): correct ", backend.variable, " or the identity's role assignment"
+    )
+end
+
+-- Tells `availability` what the attempt showed.
+local function learn(pool, backend, deployment, outcome)
+    local failover = pool.failover
+    local reason = outcome.reason
+    if not reason then
+        availability.answered(backend, deployment)
+        if throttle.is_exhausted(outcome.headers) then
+            availability.cool_down(backend, deployment, throttle.cooldown_seconds(outcome.headers, nil, failover))
+        end
+    elseif reason == "throttled" then
+        availability.answered(backend, deployment)
+        availability.cool_down(
+            backend, deployment, throttle.cooldown_seconds(outcome.headers, outcome.body, failover))
+    elseif reason == "not_deployed" then
+        availability.answered(backend, deployment)
+        availability.deployment_missing(backend, deployment)
+    elseif reason == "credential" then
+        if availability.open(backend, availability.EVERY, failover) then
+            log_credential_fault(backend, outcome)
+        end
+    else
+        local scope = BACKEND_WIDE[reason] and availability.EVERY or deployment
+        local opened = availability.failed(backend, scope, failover)
+        if opened then
+            core.log.warn("azure-openai: backend '", backend.name, "' rests for ", opened, " s: ",
+                outcome.status or reason, " ", outcome.err or "")
+        end
+    end
+end
+
+local function timed_attempt(state, pool, backend, deployment, request)
+    local started = ngx_now()
+    -- The log phase gives the trial back if the client leaves before the outcome is known.
+    state.pending = { backend = backend, deployment = deployment }
+    local outcome = attempt(pool, backend, deployment, request)
+    state.pending = nil
+
+    outcome.backend = backend
+    outcome.seconds = ngx_now() - started
+    learn(pool, backend, deployment, outcome)
+    state.trail[#state.trail + 1] = {
+        backend = backend.name,
+        status = outcome.status or outcome.reason,
+        reason = outcome.reason,
+        seconds = outcome.seconds,
+    }
+    return outcome
+end
+
+-- One pass over the candidates. Returns the answer for the client, or the failures.
+local function try_candidates(ctx, state, pool, request, failures)
+    local tried = {}
+    local limit = pool.failover.max_attempts or math_huge
+    while #state.trail < limit do
+        local backend, deployment = balancer.next(ctx, pool, request, tried)
+        if not backend then
+            return nil
+        end
+
+        local outcome = timed_attempt(state, pool, backend, deployment, request)
+        if not outcome.reason then
+            return outcome
+        end
+
+        failures[#failures + 1] = outcome
+        if outcome.seconds * 1000 > pool.failover.retry_within_ms then
+            return nil
+        end
+    end
+    return nil
+end
+
+--- Runs a request against the pool.
+-- @param ctx table request context; `ctx.azure_openai` gets the attempt trail and the winner
+-- @param pool table
+-- @param request table
+--   { method, headers (the client's), deployment ("" for none), for_deployment(name) -> path, body }
+-- @return table answer
+function _M.run(ctx, pool, request)
+    local state = ctx.azure_openai
+    state.trail = {}
+    local failures = {}
+
+    local answer = try_candidates(ctx, state, pool, request, failures)
+    local wait_seconds = not answer and final_answer.worthwhile_wait(pool, request)
+    if wait_seconds then
+        ngx.sleep(wait_seconds)
+        answer = try_candidates(ctx, state, pool, request, failures)
+    end
+
+    if not answer then
+        return final_answer.compose(pool, request, failures)
+    end
+    state.winner = answer.backend
+    return answer
+end
+
+return _M

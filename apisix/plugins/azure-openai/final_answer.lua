@@ -1,0 +1,115 @@
+--- What the client gets when no backend could serve: the truth, and when to come back.
+local core = require("apisix.core")
+local availability = require("apisix.plugins.azure-openai.availability")
+local errors = require("apisix.plugins.azure-openai.errors")
+local pool_module = require("apisix.plugins.azure-openai.pool")
+
+local ipairs = ipairs
+local math_ceil = math.ceil
+local math_min = math.min
+local math_max = math.max
+
+-- SDKs give up on a request that asks them to wait longer.
+local LONGEST_RETRY_AFTER_SECONDS = 120
+
+-- How much a failed attempt tells the client; the backend's own words beat ours. A refusal of the gateway's
+-- credential is never passed on: the client would think that its own key is bad.
+local USEFULNESS = {
+    server_error = 5, timeout = 4, reset = 3, connect = 3, dns = 3, tls = 3, identity = 3, credential = 2,
+    not_deployed = 1,
+}
+
+local _M = {}
+
+local function own_answer(status, code, message, retry_after_seconds)
+    local headers = { ["Content-Type"] = "application/json" }
+    if retry_after_seconds then
+        local seconds = math_max(math_min(retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS), 0.001)
+        headers["retry-after-ms"] = math_ceil(seconds * 1000)
+        headers["retry-after"] = math_ceil(seconds)
+    end
+    return { status = status, headers = headers, body = errors.body(status, code, message) }
+end
+
+-- Why the candidates are unavailable, and the shortest time until one of them may be back.
+local function survey(pool, request)
+    local candidates, throttled, shortest = 0, 0, nil
+    for _, group in ipairs(pool.groups) do
+        for _, backend in ipairs(group) do
+            local deployment = pool_module.deployment_on(backend, request.deployment)
+            if deployment then
+                candidates = candidates + 1
+                local reason, seconds = availability.state(backend, deployment)
+                if reason == "throttled" then
+                    throttled = throttled + 1
+                end
+                if reason == "throttled" or reason == "open" then
+                    shortest = math_min(shortest or seconds, seconds)
+                end
+            end
+        end
+    end
+    return candidates, throttled, shortest
+end
+
+local function most_useful(failures)
+    local best
+    for _, failure in ipairs(failures) do
+        if not best or (USEFULNESS[failure.reason] or 0) > (USEFULNESS[best.reason] or 0) then
+            best = failure
+        end
+    end
+    return best
+end
+
+local function throttled_answer(seconds)
+    local shown = math_ceil(math_min(seconds, LONGEST_RETRY_AFTER_SECONDS))
+    return own_answer(429, "429", "Every backend of this deployment is throttled. Please retry after "
+        .. shown .. " seconds.", seconds)
+end
+
+local function missing_answer(deployment)
+    return own_answer(404, "DeploymentNotFound",
+        "No backend of this gateway serves the deployment '" .. deployment .. "'.")
+end
+
+--- How long the client's request may be held because a candidate recovers soon.
+-- @return number|nil seconds; nil when waiting is off or would not help in time
+function _M.worthwhile_wait(pool, request)
+    if pool.failover.max_wait_ms == 0 then
+        return nil
+    end
+    local _, _, shortest = survey(pool, request)
+    if shortest and shortest * 1000 <= pool.failover.max_wait_ms then
+        return shortest
+    end
+    return nil
+end
+
+--- The answer after the last candidate.
+-- @param failures list of failed outcomes of this request; empty when all candidates were skipped
+-- @return table answer
+function _M.compose(pool, request, failures)
+    local candidates, throttled, shortest = survey(pool, request)
+    if throttled > 0 then
+        return throttled_answer(shortest)
+    end
+
+    local best = most_useful(failures)
+    if not best then
+        if candidates == 0 or not shortest then
+            return missing_answer(request.deployment)
+        end
+        return own_answer(503, "service_unavailable", "No backend is available right now.", shortest)
+    end
+    if best.reason == "server_error" or best.reason == "not_deployed" then
+        return best
+    end
+    if best.reason == "timeout" then
+        return own_answer(504, "gateway_timeout", "The backend did not answer in time.")
+    end
+    core.log.info("azure-openai: no backend could be used: ", best.reason, " ", best.err or "")
+    return own_answer(503, "service_unavailable", "No backend could be reached.", shortest)
+end
+
+return _M

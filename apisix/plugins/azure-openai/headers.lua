@@ -1,0 +1,89 @@
+--- Which headers cross the gateway, in each direction.
+local core = require("apisix.core")
+
+local ngx = ngx
+local pairs = pairs
+local ipairs = ipairs
+local type = type
+local has_prefix = core.string.has_prefix
+
+local _M = {}
+
+--- Headers in which a client may put its key, in the order in which they are tried.
+_M.CLIENT_CREDENTIALS = { "authorization", "api-key", "ocp-apim-subscription-key" }
+
+local function set_of(...)
+    local set = {}
+    for _, name in ipairs({ ... }) do
+        set[name] = true
+    end
+    return set
+end
+
+-- RFC 9110, section 7.6.1.
+local HOP_BY_HOP = set_of(
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade"
+)
+
+-- Set anew for each backend, or of no concern to it.
+local NOT_FORWARDED = set_of("host", "content-length", "expect", "cookie", "x-priority", "x-credential-identifier")
+for _, name in ipairs(_M.CLIENT_CREDENTIALS) do
+    NOT_FORWARDED[name] = true
+end
+
+-- Names with which something inside the gateway could be steered.
+local INTERNAL_PREFIXES = { "x-apisix-", "x-consumer-", "x-gateway-", "x-gw-" }
+
+-- Written by nginx or decided by how the gateway sends the body.
+local NOT_RETURNED = set_of("content-length", "date", "server")
+
+local function is_internal(name)
+    for _, prefix in ipairs(INTERNAL_PREFIXES) do
+        if has_prefix(name, prefix) then
+            return true
+        end
+    end
+    return false
+end
+
+-- The header names that a Connection header declares as hop-by-hop.
+local function connection_options(headers)
+    local options = {}
+    local value = headers["connection"]
+    for _, line in ipairs(type(value) == "table" and value or { value }) do
+        for name in line:gmatch("[^%s,]+") do
+            options[name:lower()] = true
+        end
+    end
+    return options
+end
+
+--- The client's headers as a backend may see them, without any credential.
+-- @param client_headers table name -> value or list of values
+-- @return table with lower-case names
+function _M.to_backend(client_headers)
+    local options = connection_options(client_headers)
+    local forwarded = {}
+    for raw_name, value in pairs(client_headers) do
+        local name = raw_name:lower()
+        if not (HOP_BY_HOP[name] or NOT_FORWARDED[name] or options[name] or is_internal(name)) then
+            forwarded[name] = value
+        end
+    end
+    return forwarded
+end
+
+--- Sets a backend's headers on the answer to the client.
+-- @param backend_headers table name -> value or list of values
+function _M.to_client(backend_headers)
+    local options = connection_options(backend_headers)
+    for raw_name, value in pairs(backend_headers) do
+        local name = raw_name:lower()
+        if not (HOP_BY_HOP[name] or NOT_RETURNED[name] or options[name] or is_internal(name)) then
+            ngx.header[raw_name] = value
+        end
+    end
+end
+
+return _M

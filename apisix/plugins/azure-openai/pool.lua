@@ -1,0 +1,116 @@
+--- The pool of backends, built once per configuration version from the gateway plugin's metadata.
+local core = require("apisix.core")
+local plugin = require("apisix.plugin")
+local schemas = require("apisix.plugins.azure-openai.schemas")
+
+local ipairs = ipairs
+local tonumber = tonumber
+local table_sort = table.sort
+
+local PLUGIN = "azure-openai-gateway"
+local metadata_schema = schemas.read(PLUGIN).metadata_schema
+
+local _M = {}
+
+local built_from, current
+
+local function split_endpoint(endpoint)
+    local scheme, authority = endpoint:match("^(https?)://([^/?#]+)$")
+    local host, port = authority:match("^(%[[%x:.]+%]):?(%d*)$")
+    if not host then
+        host, port = authority:match("^([^:]+):?(%d*)$")
+    end
+    return scheme, host, tonumber(port) or (scheme == "https" and 443 or 80)
+end
+
+local function build_backend(index, conf)
+    local scheme, host, port = split_endpoint(conf.endpoint)
+    return {
+        name = conf.name,
+        scheme = scheme,
+        host = host,
+        port = port,
+        weight = conf.weight or 1,
+        priority = conf.priority or 0,
+        region = conf.region,
+        deployments = conf.deployments,
+        auth = conf.auth or "key",
+        key = conf.key,
+        client_id = conf.client_id,
+        token_scope = conf.token_scope,
+        -- The setting an operator has to look at when the backend refuses the credential.
+        variable = "AZURE_OPENAI_" .. (conf.auth == "managed-identity" and "AUTH_" or "KEY_") .. (index - 1),
+    }
+end
+
+-- Drained backends (weight 0) take no new work, so they are in no group; they stay in `by_name`, because they
+-- may still own stored resources.
+local function build_groups(backends)
+    local by_priority, groups = {}, {}
+    for _, backend in ipairs(backends) do
+        if backend.weight > 0 then
+            local group = by_priority[backend.priority]
+            if not group then
+                group = { priority = backend.priority }
+                by_priority[backend.priority] = group
+                groups[#groups + 1] = group
+            end
+            group[#group + 1] = backend
+        end
+    end
+    table_sort(groups, function(a, b)
+        return a.priority > b.priority
+    end)
+    return groups
+end
+
+local function build(conf)
+    local backends, by_name = {}, {}
+    for index, backend_conf in ipairs(conf.backends) do
+        local backend = build_backend(index, backend_conf)
+        backends[index] = backend
+        by_name[backend.name] = backend
+    end
+
+    return {
+        backends = backends,
+        by_name = by_name,
+        groups = build_groups(backends),
+        home = by_name[conf.home_backend] or backends[1],
+        balancer = schemas.with_defaults(metadata_schema.properties.balancer, conf.balancer),
+        failover = schemas.with_defaults(metadata_schema.properties.failover, conf.failover),
+        expose_backend_headers = conf.expose_backend_headers ~= false,
+        ssl_verify = conf.ssl_verify ~= false,
+    }
+end
+
+--- The pool of the configuration that is loaded now.
+-- @return table pool { backends, by_name, groups, home, balancer, failover, … } | nil, error
+function _M.current()
+    local metadata = plugin.plugin_metadata(PLUGIN)
+    local conf = metadata and metadata.value
+    if not conf then
+        return nil, "no backends are configured"
+    end
+
+    -- A reload replaces the whole table, so its identity is the version.
+    if conf ~= built_from then
+        current = build(conf)
+        built_from = conf
+        core.log.info("azure-openai: pool of ", #current.backends, " backends loaded")
+    end
+    return current
+end
+
+--- The backend's own name for a deployment.
+-- @param backend table
+-- @param deployment string the client's name; "" when the request names none
+-- @return string|nil nil when the backend does not serve the deployment
+function _M.deployment_on(backend, deployment)
+    if deployment == "" or not backend.deployments then
+        return deployment
+    end
+    return backend.deployments[deployment]
+end
+
+return _M

@@ -1,0 +1,121 @@
+--- How long a throttled deployment wants to be left alone, from whatever the answer says.
+--
+-- Azure states it in several places and sometimes wrongly: -1, 0, a day, prose. The first hint that makes sense
+-- counts. Source: Azure OpenAI quota documentation and the headers seen in SDK issue threads.
+local ngx = ngx
+local tonumber = tonumber
+local math_min = math.min
+local math_max = math.max
+
+local DURATION_UNITS = { ms = 0.001, s = 1, m = 60, h = 3600, d = 86400 }
+local SHORTEST_SECONDS = 0.001
+
+local _M = {}
+
+local function positive(number)
+    -- The comparison with huge also refuses "inf"; "nan" fails the first one.
+    if number and number > 0 and number < math.huge then
+        return number
+    end
+    return nil
+end
+
+-- "1s", "6m0s", "120ms" or a bare number of seconds.
+local function parse_duration(text)
+    local plain = tonumber(text)
+    if plain then
+        return positive(plain)
+    end
+
+    local total, covered = 0, 0
+    for number, unit in text:gmatch("(%d+%.?%d*)(%a+)") do
+        local seconds = DURATION_UNITS[unit]
+        if not seconds then
+            return nil
+        end
+        total = total + tonumber(number) * seconds
+        covered = covered + #number + #unit
+    end
+    if covered ~= #text then
+        return nil
+    end
+    return positive(total)
+end
+
+local function parse_retry_after(text)
+    local seconds = tonumber(text)
+    if seconds then
+        return positive(seconds)
+    end
+    local when = ngx.parse_http_time(text)
+    return when and positive(when - ngx.now())
+end
+
+local function first_value(headers, name)
+    local value = headers[name]
+    if type(value) == "table" then
+        value = value[1]
+    end
+    return value
+end
+
+-- Two limits can be exhausted; the request has to wait for the later one.
+local function parse_resets(headers)
+    local longest
+    for _, name in ipairs({
+        "x-ratelimit-reset-requests", "x-ratelimit-reset-tokens",
+        "x-rate-limit-reset-requests", "x-rate-limit-reset-tokens",
+    }) do
+        local value = first_value(headers, name)
+        local seconds = value and parse_duration(value)
+        if seconds then
+            longest = math_max(longest or 0, seconds)
+        end
+    end
+    return longest
+end
+
+local function parse_message(body)
+    local number, unit = body:match("[Rr]etry after (%d+%.?%d*)%s*(%a*)")
+    if not number then
+        number, unit = body:match("[Tt]ry again in (%d+%.?%d*)%s*(%a*)")
+    end
+    local seconds = tonumber(number)
+    if seconds and (unit == "ms" or unit:find("^millisecond")) then
+        seconds = seconds / 1000
+    end
+    return positive(seconds)
+end
+
+local function hinted_seconds(headers, body)
+    local milliseconds = first_value(headers, "retry-after-ms")
+    local seconds = milliseconds and positive(tonumber(milliseconds))
+    if seconds then
+        return seconds / 1000
+    end
+
+    local retry_after = first_value(headers, "retry-after")
+    return retry_after and parse_retry_after(retry_after)
+        or parse_resets(headers)
+        or body and parse_message(body)
+end
+
+--- The cool-down that a throttled answer asks for.
+-- @param headers table the answer's headers, read without regard to case
+-- @param body string|nil
+-- @param failover table with cooldown_default_seconds and cooldown_max_seconds
+-- @return number seconds, more than 0 and at most cooldown_max_seconds
+function _M.cooldown_seconds(headers, body, failover)
+    local seconds = hinted_seconds(headers, body) or failover.cooldown_default_seconds
+    return math_max(math_min(seconds, failover.cooldown_max_seconds), SHORTEST_SECONDS)
+end
+
+--- Tells whether a successful answer used up the deployment's quota.
+-- @param headers table
+-- @return boolean
+function _M.is_exhausted(headers)
+    return tonumber(first_value(headers, "x-ratelimit-remaining-requests")) == 0
+        or tonumber(first_value(headers, "x-ratelimit-remaining-tokens")) == 0
+end
+
+return _M

@@ -1,0 +1,77 @@
+--- One HTTP request to one backend: connect, send, read the head of the answer.
+local http = require("resty.http")
+
+local _M = {}
+
+-- A pooled connection that the backend has closed meanwhile shows as one of these before any answer.
+local STALE = { closed = true, ["connection reset by peer"] = true, ["broken pipe"] = true }
+
+local function connect_reason(err)
+    if err:find("resolve", 1, true) or err:find("host not found", 1, true) or err:find("no records", 1, true)
+        or err:find("name error", 1, true)
+    then
+        return "dns"
+    end
+    if err:find("ssl", 1, true) or err:find("certificate", 1, true) or err:find("handshake", 1, true) then
+        return "tls"
+    end
+    return "connect"
+end
+
+local function connect(backend, pool)
+    local client = http.new()
+    local failover = pool.failover
+    client:set_timeouts(failover.connect_timeout_ms, failover.read_timeout_ms, failover.read_timeout_ms)
+    local ok, err = client:connect({
+        scheme = backend.scheme,
+        host = backend.host,
+        port = backend.port,
+        ssl_verify = pool.ssl_verify,
+        ssl_server_name = backend.host,
+    })
+    if not ok then
+        return nil, err or "unknown"
+    end
+    return client
+end
+
+--- Sends a request and waits for the head of the answer.
+-- @param pool table for its timeouts
+-- @param backend table
+-- @param message table { method, path, headers, body }
+-- @return table|nil answer with status, headers, body_reader and `client`, the connection to release or close
+-- @return string|nil reason: "dns", "connect", "tls", "timeout" (no answer in time) or "reset"
+-- @return string|nil error for the log
+function _M.send(pool, backend, message)
+    while true do
+        local client, connect_err = connect(backend, pool)
+        if not client then
+            return nil, connect_reason(connect_err), connect_err
+        end
+
+        local reused = (client:get_reused_times() or 0) > 0
+        local answer, err = client:request(message)
+        if answer then
+            answer.client = client
+            return answer
+        end
+
+        client:close()
+        if not (reused and STALE[err]) then
+            return nil, err == "timeout" and "timeout" or "reset", err
+        end
+        -- The pool gave a dead connection; the backend itself has not been asked yet.
+    end
+end
+
+--- Puts the connection of a fully read answer back into the pool.
+function _M.release(answer)
+    answer.client:set_keepalive(60000, 64)
+end
+
+--- Drops the connection of an answer that is not read to its end.
+function _M.close(answer)
+    answer.client:close()
+end
+
+return _M
