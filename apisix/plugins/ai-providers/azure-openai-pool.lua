@@ -8,6 +8,7 @@ local json_edit = require("apisix.plugins.azure-openai.json_edit")
 local pool_module = require("apisix.plugins.azure-openai.pool")
 local relay = require("apisix.plugins.azure-openai.relay")
 local surface = require("apisix.plugins.azure-openai.surface")
+local usage = require("apisix.plugins.azure-openai.usage")
 
 local ngx = ngx
 local type = type
@@ -24,7 +25,7 @@ local _M = {
 }
 
 --- The body as it is: what a backend needs changed is changed per attempt.
-function _M:build_body(body)
+function _M.build_body(_, body)
     return body, false
 end
 
@@ -36,17 +37,21 @@ local function read_target(ctx, body_model)
     return kind, operation, deployment
 end
 
+-- `body` is the client's text, or a table when an AI plugin has changed the request.
 local function build_exchange_request(ctx, body)
+    local state = ctx.azure_openai
+    local decoded = type(body) == "table" and body or core.request.get_json_request_body_table()
     local text = type(body) == "table" and core.json.encode(body) or body
-    local decoded = core.request.get_json_request_body_table()
-    local kind, operation, deployment = read_target(ctx, decoded and decoded.model)
+    local kind, operation, deployment = read_target(ctx, decoded.model)
     local target = ctx.var.request_uri
+
+    state.deployment, state.operation, state.request_bytes = deployment, operation, #text
+    text, state.hide_usage = usage.request(ctx, kind, operation, decoded, text)
 
     return {
         method = ngx.req.get_method(),
         headers = core.request.headers(ctx),
         deployment = deployment,
-        operation = operation,
         for_deployment = function(name)
             if name == deployment then
                 return target, text
@@ -60,10 +65,11 @@ local function build_exchange_request(ctx, body)
 end
 
 -- What ai-proxy-multi expects of its transport, over a finished exchange.
-local function as_transport_response(answer)
+local function as_transport_response(pool, answer)
     return {
         status = answer.status,
         headers = answer.headers,
+        pool = pool,
         answer = answer,
         body_reader = true,
         read_body = function()
@@ -77,7 +83,7 @@ end
 -- @return table|nil params
 -- @return string|nil error
 -- @return number|nil status
-function _M:build_request(_, body)
+function _M.build_request(_, _, body)
     local ctx = ngx.ctx.api_ctx
     local pool, err = pool_module.current()
     if not pool then
@@ -85,26 +91,24 @@ function _M:build_request(_, body)
     end
 
     local request = build_exchange_request(ctx, body)
-    ctx.azure_openai.deployment = request.deployment
-    ctx.azure_openai.operation = request.operation
     return {
         body = body,
         exchange = function()
             local answer = exchange.run(ctx, pool, request)
             relay.head(ctx, pool, answer)
-            return as_transport_response(answer)
+            return as_transport_response(pool, answer)
         end,
     }
 end
 
 --- Sends an answer that is not an event stream.
-function _M:parse_response(ctx, res)
-    relay.body(ctx, res.answer)
+function _M.parse_response(_, ctx, res)
+    relay.body(ctx, res.pool, res.answer)
 end
 
 --- Sends an event stream.
-function _M:parse_streaming_response(ctx, res)
-    relay.body(ctx, res.answer)
+function _M.parse_streaming_response(_, ctx, res)
+    relay.body(ctx, res.pool, res.answer)
 end
 
 return _M

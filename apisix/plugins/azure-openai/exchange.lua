@@ -1,11 +1,12 @@
 --- The failover loop: from a client's request to the one answer that the client gets.
 --
 -- Nothing reaches the client before the loop ends, so an attempt that fails leaves no trace. An answer is
--- { status, headers, body | reader, … }; whoever called hands it to `relay`.
+-- { status, headers, body | event_stream | connection, backend }; whoever called hands it to `relay`.
 local core = require("apisix.core")
 local availability = require("apisix.plugins.azure-openai.availability")
 local balancer = require("apisix.plugins.azure-openai.balancer")
 local credentials = require("apisix.plugins.azure-openai.credentials")
+local event_stream = require("apisix.plugins.azure-openai.event_stream")
 local final_answer = require("apisix.plugins.azure-openai.final_answer")
 local headers = require("apisix.plugins.azure-openai.headers")
 local throttle = require("apisix.plugins.azure-openai.throttle")
@@ -77,12 +78,10 @@ local function attempt(pool, backend, deployment, request)
     if is_buffered(answer) then
         return read_whole(answer)
     end
-    return {
-        status = answer.status,
-        headers = answer.headers,
-        stream = answer,
-        is_event_stream = is_event_stream(answer),
-    }
+    if is_event_stream(answer) then
+        return event_stream.open(pool, answer)
+    end
+    return { status = answer.status, headers = answer.headers, connection = answer }
 end
 
 local function log_credential_fault(backend, outcome)
@@ -186,6 +185,8 @@ function _M.run(ctx, pool, request)
         return final_answer.compose(pool, request, failures)
     end
     state.winner = answer.backend
+    -- What APISIX's own metrics and logs call the node.
+    ctx.balancer_ip = answer.backend.name
     return answer
 end
 

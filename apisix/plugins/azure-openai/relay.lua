@@ -1,10 +1,13 @@
 --- Hands the winner's answer to the client: its head, then its body as it arrives.
 local core = require("apisix.core")
 local plugin = require("apisix.plugin")
+local event_stream = require("apisix.plugins.azure-openai.event_stream")
 local headers = require("apisix.plugins.azure-openai.headers")
 local upstream = require("apisix.plugins.azure-openai.upstream")
+local usage = require("apisix.plugins.azure-openai.usage")
 
 local ngx = ngx
+local ngx_now = ngx.now
 local ipairs = ipairs
 local table_concat = table.concat
 
@@ -38,46 +41,54 @@ function _M.head(ctx, pool, answer)
     end
 end
 
-local function emit(ctx, answer, chunk)
-    return plugin.lua_response_filter(ctx, answer.headers, chunk, nil, true)
-end
-
-local function send_stream(ctx, answer)
-    local stream = answer.stream
+-- Binary answers (audio, file content): any size, passed on as they are read.
+local function send_chunks(state, answer, emit)
+    local connection = answer.connection
     while true do
-        local chunk, read_err = stream.body_reader()
-        if read_err then
-            upstream.close(stream)
-            core.log.warn("azure-openai: the answer of backend '", answer.backend.name, "' broke: ", read_err)
-            -- An error status after the headers cuts the connection: the client must see that the answer is short.
+        local chunk, err = connection.body_reader()
+        if err then
+            upstream.close(connection)
+            core.log.warn("azure-openai: the answer of backend '", answer.backend.name, "' broke: ", err)
+            state.error = "answer_interrupted"
+            -- An error after the headers cuts the connection: the client must see that the answer is short.
             return ngx.exit(ngx.ERROR)
         end
         if not chunk then
-            upstream.release(stream)
-            return
+            upstream.release(connection)
+            return nil
         end
-
-        local ok = emit(ctx, answer, chunk)
-        if not ok then
-            upstream.close(stream)
-            return
+        if not emit(chunk) then
+            state.error = "client_gone"
+            upstream.close(connection)
+            return nil
         end
     end
 end
 
---- Sends the body, or an empty one; afterwards the client has its whole answer.
+--- Sends the body; afterwards the client has its whole answer.
+-- @param pool table
 -- @param answer table from `exchange.run`
-function _M.body(ctx, answer)
-    if answer.stream then
-        ngx.send_headers()
-        return send_stream(ctx, answer)
+function _M.body(ctx, pool, answer)
+    local state = ctx.azure_openai
+    local function emit(text)
+        state.first_output_at = state.first_output_at or ngx_now()
+        return plugin.lua_response_filter(ctx, answer.headers, text, nil, true)
     end
-    if #answer.body == 0 then
-        -- Without this nginx would go on to its content phase.
-        ngx.send_headers()
-        return ngx.flush(true)
+
+    if answer.body and #answer.body > 0 then
+        state.usage = usage.of_body(answer.body)
+        return emit(answer.body)
     end
-    return emit(ctx, answer, answer.body)
+
+    -- Also keeps nginx from going on to its content phase when the body turns out to be empty.
+    ngx.send_headers()
+    if answer.event_stream then
+        return event_stream.send(state, pool, answer, emit)
+    end
+    if answer.connection then
+        send_chunks(state, answer, emit)
+    end
+    return ngx.flush(true)
 end
 
 return _M

@@ -1,0 +1,161 @@
+--- An event stream on its way from a backend to the client: probed, relayed in whole events, kept alive, and never
+--- ended as if it were complete when it is not.
+local core = require("apisix.core")
+local errors = require("apisix.plugins.azure-openai.errors")
+local pump_module = require("apisix.plugins.azure-openai.pump")
+local sse = require("apisix.plugins.azure-openai.sse")
+local stream_probe = require("apisix.plugins.azure-openai.stream_probe")
+local upstream = require("apisix.plugins.azure-openai.upstream")
+local usage_module = require("apisix.plugins.azure-openai.usage")
+
+local ngx = ngx
+local ipairs = ipairs
+local type = type
+
+local HEARTBEAT = ": keep-alive\n\n"
+
+local _M = {}
+
+-- The last event of a complete stream, per operation. Others end when they end.
+local TERMINAL_EVENTS = {
+    ["responses"] = {
+        "event: response.completed", "event: response.incomplete", "event: response.failed",
+        "event: response.cancelled", "event: error",
+    },
+    ["chat/completions"] = { "data: [DONE]", 'data: {"error"' },
+    ["completions"] = { "data: [DONE]", 'data: {"error"' },
+}
+
+local function has_line(block, line)
+    return block:sub(1, #line) == line or block:find("\n" .. line, 1, true) ~= nil
+end
+
+local function is_terminal(block, operation)
+    for _, line in ipairs(TERMINAL_EVENTS[operation] or {}) do
+        if has_line(block, line) then
+            return true
+        end
+    end
+    return false
+end
+
+local STATUS_OF_REASON = { throttled = 429, server_error = 500 }
+
+-- Turns an error inside a 200 stream into the answer that the backend should have given.
+local function as_failure(answer, probe)
+    local status = STATUS_OF_REASON[probe.reason]
+    if not status then
+        return { reason = probe.reason, err = probe.error.message }
+    end
+    local message = type(probe.error.message) == "string" and probe.error.message or "the stream failed"
+    local code = type(probe.error.code) == "string" and probe.error.code or tostring(status)
+    return {
+        reason = probe.reason,
+        status = status,
+        headers = {
+            ["content-type"] = "application/json",
+            ["retry-after"] = answer.headers["retry-after"],
+            ["retry-after-ms"] = answer.headers["retry-after-ms"],
+        },
+        body = errors.body(status, code, message),
+    }
+end
+
+--- Opens the stream of a 200 answer and reads up to its first output.
+-- @param pool table
+-- @param answer table from `upstream.send`
+-- @return table outcome of the attempt: an answer with `stream`, or a failure with `reason`
+function _M.open(pool, answer)
+    local stream = {
+        connection = answer,
+        pump = pump_module.new(answer.body_reader),
+        splitter = sse.splitter(),
+    }
+    local probe = stream_probe.run(stream.pump, stream.splitter, pool.failover.stream_probe_ms)
+    if probe.reason then
+        stream.pump:stop()
+        upstream.close(answer)
+        return as_failure(answer, probe)
+    end
+
+    stream.held = probe.held
+    return { status = answer.status, headers = answer.headers, event_stream = stream }
+end
+
+local function interruption(operation)
+    local message = "The backend broke off its answer."
+    if operation == "responses" then
+        return "event: error\ndata: " .. core.json.encode({
+            type = "error", code = "server_error", message = message,
+        }) .. "\n\n"
+    end
+    return "data: " .. errors.body(502, "stream_interrupted", message) .. "\n\n"
+end
+
+-- Sends one block of complete events, less what the client did not ask for. Returns false when it is gone.
+local function send_block(state, block, emit)
+    local shown, usage = usage_module.of_block(block, state.hide_usage)
+    state.usage = usage or state.usage
+    state.sent_bytes = (state.sent_bytes or 0) + #shown
+    return shown == "" or emit(shown)
+end
+
+local function break_off(state, answer, err, emit)
+    core.log.warn("azure-openai: the stream of backend '", answer.backend.name, "' broke: ", err)
+    state.error = "stream_interrupted"
+    emit(interruption(state.operation))
+    -- An error after the headers cuts the connection: the client must not take the stream for complete.
+    return ngx.exit(ngx.ERROR)
+end
+
+--- Relays the stream to its end.
+-- @param state table the request's state: operation, hide_usage; gets usage, sent_bytes and error
+-- @param pool table
+-- @param answer table with `event_stream` and `backend`
+-- @param emit function(text) -> false when the client is gone
+function _M.send(state, pool, answer, emit)
+    local stream = answer.event_stream
+    local heartbeat_seconds = pool.failover.stream_heartbeat_seconds
+    -- Operations without a known last event are complete whenever the backend ends them properly.
+    local is_complete = TERMINAL_EVENTS[state.operation] == nil
+
+    local function client_gone()
+        state.error = "client_gone"
+        stream.pump:stop()
+        upstream.close(stream.connection)
+    end
+
+    for _, block in ipairs(stream.held) do
+        is_complete = is_complete or is_terminal(block, state.operation)
+        if not send_block(state, block, emit) then
+            return client_gone()
+        end
+    end
+
+    while true do
+        local chunk, err = stream.pump:next(heartbeat_seconds > 0 and heartbeat_seconds or nil)
+        local alive = true
+        if chunk then
+            local block = stream.splitter:push(chunk)
+            if block then
+                is_complete = is_complete or is_terminal(block, state.operation)
+                alive = send_block(state, block, emit)
+            end
+        elseif err == "idle" then
+            alive = emit(HEARTBEAT)
+        elseif err or not is_complete then
+            stream.pump:stop()
+            upstream.close(stream.connection)
+            return break_off(state, answer, err or "it ended too early", emit)
+        else
+            upstream.release(stream.connection)
+            return nil
+        end
+
+        if not alive then
+            return client_gone()
+        end
+    end
+end
+
+return _M

@@ -1,0 +1,87 @@
+--- Server-sent events: framing that does not depend on how reads split them.
+local setmetatable = setmetatable
+local table_concat = table.concat
+
+-- The longest start of an event boundary ("\r\n\r\n" less its last byte) that a chunk can end with.
+local OVERLAP = 3
+-- An event that never ends must not fill memory; past this it is passed on in pieces.
+local LONGEST_HELD_BYTES = 8 * 1024 * 1024
+
+local _M = {}
+
+local splitter = {}
+local splitter_mt = { __index = splitter }
+
+--- Makes a splitter, which cuts a byte stream at its last event boundary.
+function _M.splitter()
+    return setmetatable({ parts = {}, held_bytes = 0, tail = "" }, splitter_mt)
+end
+
+function splitter:hold(text)
+    self.parts[#self.parts + 1] = text
+    self.held_bytes = self.held_bytes + #text
+    self.tail = (self.tail .. text):sub(-OVERLAP)
+end
+
+--- Adds a chunk.
+-- @param chunk string
+-- @return string|nil all events that are complete now, as they came; nil when there are none
+function splitter:push(chunk)
+    local after = (self.tail .. chunk):match("^.*\n\r?\n()")
+    if not after then
+        self:hold(chunk)
+        return self.held_bytes > LONGEST_HELD_BYTES and self:rest() or nil
+    end
+
+    local cut = after - 1 - #self.tail
+    self.parts[#self.parts + 1] = chunk:sub(1, cut)
+    local complete = #self.parts == 1 and self.parts[1] or table_concat(self.parts)
+    self.parts, self.held_bytes, self.tail = {}, 0, ""
+    if cut < #chunk then
+        self:hold(chunk:sub(cut + 1))
+    end
+    return complete
+end
+
+--- Takes out what is held without having come to its end.
+-- @return string "" when nothing is held
+function splitter:rest()
+    local rest = table_concat(self.parts)
+    self.parts, self.held_bytes, self.tail = {}, 0, ""
+    return rest
+end
+
+--- Iterates over the single events of a block of complete ones.
+-- @return function() -> string event with its terminating blank line
+function _M.events(block)
+    local position = 1
+    return function()
+        if position > #block then
+            return nil
+        end
+        local start = position
+        local _, stop = block:find("\n\r?\n", position)
+        position = (stop or #block) + 1
+        return block:sub(start, position - 1)
+    end
+end
+
+--- Reads one event.
+-- @return string|nil data, nil for comments; several data lines are joined as the standard says
+-- @return string|nil type from the event line
+function _M.parse(event)
+    local data, event_type = {}, nil
+    for field, value in event:gmatch("([^\r\n:]*): ?([^\r\n]*)") do
+        if field == "data" then
+            data[#data + 1] = value
+        elseif field == "event" then
+            event_type = value
+        end
+    end
+    if #data == 0 then
+        return nil, event_type
+    end
+    return table_concat(data, "\n"), event_type
+end
+
+return _M

@@ -1,0 +1,153 @@
+--- Looks into a 200 event stream until its first output: Azure can report throttling or a fault there.
+local core = require("apisix.core")
+local sse = require("apisix.plugins.azure-openai.sse")
+
+local ngx_now = ngx.now
+local type = type
+local tostring = tostring
+local ipairs = ipairs
+local math_max = math.max
+
+local PREAMBLE = {
+    ["response.created"] = true, ["response.queued"] = true, ["response.in_progress"] = true,
+}
+
+local THROTTLE_CODES = {
+    rate_limit_exceeded = true, too_many_requests = true, rate_limit_error = true, ratelimitreached = true,
+    insufficient_quota = true, ["429"] = true,
+}
+local THROTTLE_PHRASES = { "rate limit", "too many requests", "high demand", "retry after" }
+
+-- Errors that every backend would repeat: the request itself is at fault.
+local CLIENT_CODES = {
+    invalid_request_error = true, invalid_prompt = true, content_filter = true, context_length_exceeded = true,
+    invalid_image = true, invalid_api_parameter = true, unsupported_parameter = true, ["400"] = true,
+}
+
+local _M = {}
+
+local function lower(value)
+    return value ~= nil and tostring(value):lower() or ""
+end
+
+-- The error object of an event, whatever the variant: nested, flat, inside a response, message only.
+local function error_of(event_type, decoded)
+    local kind = decoded.type or event_type
+    if kind == "response.failed" then
+        local response = type(decoded.response) == "table" and decoded.response or {}
+        return type(response.error) == "table" and response.error or { message = "the response failed" }
+    end
+    if type(decoded.error) == "table" then
+        return decoded.error
+    end
+    if type(decoded.error) == "string" then
+        return { message = decoded.error }
+    end
+    if kind == "error" then
+        return decoded
+    end
+    if not decoded.choices and not decoded.type and type(decoded.message) == "string" then
+        return decoded
+    end
+    return nil
+end
+
+local function error_reason(err)
+    local code, kind, message = lower(err.code), lower(err.type), lower(err.message)
+    if THROTTLE_CODES[code] or THROTTLE_CODES[kind] then
+        return "throttled"
+    end
+    if CLIENT_CODES[code] or CLIENT_CODES[kind] then
+        return nil
+    end
+    for _, phrase in ipairs(THROTTLE_PHRASES) do
+        if message:find(phrase, 1, true) then
+            return "throttled"
+        end
+    end
+    return "server_error"
+end
+
+local function is_preamble(event_type, decoded)
+    if PREAMBLE[decoded.type or event_type] then
+        return true
+    end
+    -- The chunk that only carries prompt_filter_results.
+    local choices = decoded.choices
+    return type(choices) == "table" and #choices == 0 and type(decoded.usage) ~= "table"
+end
+
+--- Classifies one event.
+-- @return string "preamble" (decide later), "output" or "error"
+-- @return string|nil reason of the error: "throttled" or "server_error"
+-- @return table|nil the error object
+function _M.classify(event)
+    local data, event_type = sse.parse(event)
+    if not data then
+        return "preamble"
+    end
+    local decoded = core.json.decode(data)
+    if type(decoded) ~= "table" then
+        return "output"
+    end
+
+    local err = error_of(event_type, decoded)
+    if err then
+        local reason = error_reason(err)
+        if reason then
+            return "error", reason, err
+        end
+        return "output"
+    end
+    return is_preamble(event_type, decoded) and "preamble" or "output"
+end
+
+local function inspect(block)
+    for event in sse.events(block) do
+        local kind, reason, err = _M.classify(event)
+        if kind ~= "preamble" then
+            return kind, reason, err
+        end
+    end
+    return "preamble"
+end
+
+--- Reads until the stream's nature is known.
+-- @param pump table
+-- @param splitter table
+-- @param limit_ms number how long after the first byte the client may be kept waiting; 0 probes nothing
+-- @return table { held = list of blocks to send first, reason = nil } when the stream is for the client, else
+--   { reason, error } with reason "throttled", "server_error", "timeout" or "reset"
+function _M.run(pump, splitter, limit_ms)
+    local held = {}
+    if limit_ms == 0 then
+        return { held = held }
+    end
+
+    local deadline
+    while true do
+        local chunk, err = pump:next(deadline and math_max(deadline - ngx_now(), 0))
+        if err == "idle" then
+            return { held = held }
+        end
+        if not chunk then
+            return { reason = err == "timeout" and "timeout" or "reset",
+                     error = { message = err or "the stream ended before any output" } }
+        end
+
+        deadline = deadline or ngx_now() + limit_ms / 1000
+        local block = splitter:push(chunk)
+        if block then
+            held[#held + 1] = block
+            local kind, reason, stream_err = inspect(block)
+            if kind == "output" then
+                return { held = held }
+            end
+            if kind == "error" then
+                return { reason = reason, error = stream_err }
+            end
+        end
+    end
+end
+
+return _M
