@@ -1,0 +1,71 @@
+"""What a surface gives back: a whole answer or a stream of server-sent events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+Json = dict[str, Any]
+
+
+class Stage(Enum):
+    """Where an event stands in its stream; scripted stream faults count by it."""
+
+    PREAMBLE = "preamble"
+    """Before anything of the answer: ``prompt_filter_results``, ``response.created``, …"""
+    FRAME = "frame"
+    """Opens or closes the answer without text of its own: role chunk, ``output_item.added``, usage, …"""
+    OUTPUT = "output"
+    """Carries a piece of the answer; the per-token latency applies before each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event; ``data`` has no line breaks."""
+
+    data: str
+    name: str | None = None
+    stage: Stage = Stage.FRAME
+
+    def encode(self, newline: str = "\n") -> bytes:
+        """The event's bytes, with its closing empty line."""
+        head = f"event: {self.name}{newline}" if self.name else ""
+        return f"{head}data: {self.data}{newline}{newline}".encode()
+
+
+@dataclass(slots=True)
+class Answer:
+    """A whole answer; ``tokens`` is what per-token latency is charged for."""
+
+    status: int
+    body: bytes
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    content_type: str = "application/json"
+    tokens: int = 0
+
+
+@dataclass(slots=True)
+class EventStream:
+    """A 200 answer of type ``text/event-stream``.
+
+    ``flavour`` (``chat`` or ``responses``) picks the form of scripted stream errors, and ``subject`` is the response
+    object that a ``response.failed`` event carries.
+    """
+
+    events: Iterator[Event]
+    flavour: str
+    subject: Json = field(default_factory=dict)
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+
+def json_answer(document: Any, status: int = 200, tokens: int = 0) -> Answer:
+    """An :class:`Answer` with a compact JSON body."""
+    return Answer(status, dump(document).encode(), tokens=tokens)
+
+
+def dump(document: Any) -> str:
+    """Compact JSON, as Azure sends it."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,181 @@
+"""One call of the service's API: what was asked, of which deployment, in which region."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+from e2e.simulator.answers import Json
+from e2e.simulator.content import Generated, generate
+from e2e.simulator.errors import AzureError, invalid_request, missing, throttled_body, unknown_path
+from e2e.simulator.http import Request
+from e2e.simulator.quotas import Verdict
+from e2e.simulator.regions import Deployment
+from e2e.simulator.state import RegionState
+
+
+class Surface(Enum):
+    """The three ways in which paths are formed."""
+
+    DEPLOYMENTS = "deployments"
+    """``/openai/deployments/{d}/…?api-version=``"""
+    V1 = "v1"
+    """``/openai/v1/…``, deployment in ``model``"""
+    PREVIEW = "preview"
+    """``/openai/…?api-version=``, deployment in ``model``"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A path taken apart; ``operation`` is what follows the surface's prefix, for example ``chat/completions``."""
+
+    surface: Surface
+    operation: str
+    deployment: str | None
+
+
+_PATH = re.compile(r"/openai/(?:(v1)/|deployments/([^/]+)/)?(.+?)/?")
+_API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
+
+
+def parse_target(path: str) -> Target | None:
+    """The parts of a decoded path, or ``None`` outside ``/openai/``."""
+    match = _PATH.fullmatch(path)
+    if match is None:
+        return None
+    v1, deployment, operation = match.groups()
+    if deployment is not None:
+        return Target(Surface.DEPLOYMENTS, operation, deployment)
+    return Target(Surface.V1 if v1 else Surface.PREVIEW, operation, None)
+
+
+class Call:
+    """A request to one operation. Raises :class:`AzureError` when it cannot be served."""
+
+    def __init__(self, request: Request, target: Target, state: RegionState) -> None:
+        self.request = request
+        self.target = target
+        self.state = state
+        self.verdict: Verdict | None = None
+
+    @property
+    def api_version(self) -> str:
+        """The query's api-version, or an empty text."""
+        return self.request.query.get("api-version", "")
+
+    def check_api_version(self) -> None:
+        """Raise what the service answers without an api-version where one is needed."""
+        if self.target.surface is not Surface.V1 and not _API_VERSION.fullmatch(self.api_version):
+            raise unknown_path()
+
+    @cached_property
+    def json(self) -> Json:
+        """The JSON object in the body. Raises the 400 for anything else."""
+        try:
+            document = json.loads(self.request.body)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise invalid_request(
+                "We could not parse the JSON body of your request. The API expects a JSON object."
+            )
+        return document
+
+    @cached_property
+    def form(self) -> dict[str, Part]:
+        """The parts of a multipart body by name. Raises the 400 for anything else."""
+        return parse_form(self.request.header("content-type") or "", self.request.body)
+
+    @property
+    def deployment_name(self) -> str | None:
+        """The name of the wanted deployment, from the path or from ``model``; ``None`` when there is none."""
+        if self.target.deployment is not None:
+            return self.target.deployment
+        content_type = self.request.header("content-type") or ""
+        try:
+            if content_type.startswith("multipart/"):
+                return self.form["model"].text if "model" in self.form else None
+            name = self.json.get("model") if self.request.body else self.request.query.get("model")
+        except AzureError:
+            return None
+        return name if isinstance(name, str) else None
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """The wanted deployment. Raises 400 without a name and 404 for an unknown one."""
+        name = self.deployment_name
+        if name is None:
+            raise missing("model")
+        return self.state.deployment(name)
+
+    @property
+    def model(self) -> str:
+        """The model name that answers carry."""
+        return self.deployment.model or self.deployment.name
+
+    def charge(self, operation_id: str, estimate: int) -> None:
+        """Charge the deployment's quota. Raises the 429 when it is used up."""
+        self.verdict = self.state.meter(self.deployment.name).charge(estimate)
+        if self.verdict.refused_by is not None:
+            seconds = -(-self.verdict.retry_after_ms // 1000)
+            body = throttled_body(self.verdict.refused_by, operation_id, self.api_version, seconds)
+            raise AzureError(429, body)
+
+    def generate(self, prompt: str, limit: int | None) -> Generated:
+        """The text that answers a prompt; see :func:`generate`."""
+        state = self.state
+        number = state.next_number()
+        return generate(state.region.name, self.deployment.name, number, prompt, state.answer_tokens, limit)
+
+    def integer(self, *names: str) -> int | None:
+        """The first of the body's parameters that is set, as a positive integer. Raises 400 for anything else."""
+        for name in names:
+            value = self.json.get(name)
+            if value is None:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise invalid_request(f"Invalid '{name}': expected a positive integer.", name, "invalid_type")
+            return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a multipart body; ``filename`` is ``None`` for a plain field."""
+
+    filename: str | None
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """The content as text."""
+        return self.content.decode("utf-8", "replace")
+
+
+_PARAMETER = re.compile(r';\s*(\w+)\*?=(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))')
+
+
+def parse_form(content_type: str, body: bytes) -> dict[str, Part]:
+    """The parts of ``multipart/form-data`` (RFC 7578) by name; the last wins. Raises the 400 for anything else."""
+    parameters = _parameters(content_type)
+    if not content_type.lower().startswith("multipart/form-data") or "boundary" not in parameters:
+        raise invalid_request("The request must be multipart/form-data with a boundary.")
+    delimiter = b"\r\n--" + parameters["boundary"].encode("latin-1")
+    sections = (b"\r\n" + body).split(delimiter)
+    if len(sections) < 2 or not sections[-1].startswith(b"--"):
+        raise invalid_request("The multipart body is not complete.")
+    parts = {}
+    for section in sections[1:-1]:
+        head, _, content = section.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        for line in head.decode("utf-8", "replace").split("\r\n"):
+            if line.lower().startswith("content-disposition:"):
+                fields = _parameters(line)
+                parts[fields.get("name", "")] = Part(fields.get("filename"), content)
+    return parts
+
+
+def _parameters(header: str) -> dict[str, str]:
+    return {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(header)}

@@ -1,0 +1,92 @@
+"""How a simulated region is described: its credential, deployments, quotas and latency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+LOCATIONS = {
+    "australiaeast": "Australia East",
+    "brazilsouth": "Brazil South",
+    "canadaeast": "Canada East",
+    "centralus": "Central US",
+    "eastus": "East US",
+    "eastus2": "East US 2",
+    "francecentral": "France Central",
+    "germanywestcentral": "Germany West Central",
+    "japaneast": "Japan East",
+    "koreacentral": "Korea Central",
+    "northcentralus": "North Central US",
+    "norwayeast": "Norway East",
+    "southafricanorth": "South Africa North",
+    "southcentralus": "South Central US",
+    "southeastasia": "Southeast Asia",
+    "southindia": "South India",
+    "swedencentral": "Sweden Central",
+    "switzerlandnorth": "Switzerland North",
+    "uksouth": "UK South",
+    "westeurope": "West Europe",
+    "westus": "West US",
+    "westus2": "West US 2",
+    "westus3": "West US 3",
+}
+"""Azure's display names, which ``x-ms-region`` carries."""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """The quota of one deployment; ``None`` is unlimited.
+
+    ``tpm`` is tokens and ``rpm`` requests per minute. They are enforced over sliding windows given in seconds:
+    a window shorter than a minute gets its share (Azure enforces requests over 1 to 10 seconds).
+    """
+
+    tpm: int | None = None
+    rpm: int | None = None
+    token_window_s: float = 60.0
+    request_window_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Delays in milliseconds; ``jitter`` is the share by which each may vary, 0 to 1, from the region's seed."""
+
+    first_byte_ms: float = 0.0
+    per_token_ms: float = 0.0
+    jitter: float = 0.0
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A deployment by name; ``model`` is what answers report, by default the name."""
+
+    name: str
+    model: str | None = None
+    quota: Quota = field(default_factory=Quota)
+
+
+@dataclass(frozen=True)
+class Region:
+    """One simulated Azure OpenAI resource.
+
+    ``deployments``: names or :class:`Deployment`; ``None`` serves any name. ``token``: a bearer token accepted as
+    that of a managed identity. ``port`` 0 picks a free one. ``quota`` holds for deployments without their own.
+    ``answer_tokens`` is the length of generated answers. ``background_s`` is how long a background response runs.
+    """
+
+    name: str
+    key: str = field(repr=False)
+    secondary_key: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    port: int = 0
+    deployments: Sequence[str | Deployment] | None = None
+    quota: Quota = field(default_factory=Quota)
+    latency: Latency = field(default_factory=Latency)
+    answer_tokens: int = 16
+    background_s: float = 1.0
+    seed: int = 0
+
+    @property
+    def location(self) -> str:
+        """The value of ``x-ms-region``: ``East US`` for ``eastus``, else the name itself."""
+        return LOCATIONS.get(self.name, self.name)

@@ -1,0 +1,180 @@
+"""One region at work: check the key, apply the script, serve the call, record what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Sequence
+from typing import Literal
+from uuid import uuid4
+
+from e2e.simulator import errors, routing
+from e2e.simulator.answers import Answer, EventStream, dump
+from e2e.simulator.calls import Call, Target, parse_target
+from e2e.simulator.delivery import Pace, deliver
+from e2e.simulator.faults import NO_FAULT, Fault, FaultScript
+from e2e.simulator.http import Channel, Handler, Listener, Request
+from e2e.simulator.recorder import RecordedRequest, Recorder
+from e2e.simulator.regions import Region
+from e2e.simulator.state import RegionState
+
+ADMIN_PREFIX = "/_simulator"
+
+
+class RegionServer:
+    """A region on its own port. Lives on one event loop; ``admin`` serves the paths under ``/_simulator``."""
+
+    def __init__(self, region: Region, host: str, admin: Handler) -> None:
+        self.region = region
+        self.state = RegionState(region)
+        self.faults = FaultScript(region.seed)
+        self.recorder = Recorder()
+        self.listener = Listener(self._handle, host, region.port)
+        self._admin = admin
+        self._pace = Pace(self.state.first_byte_s, self.state.token_s)
+        self._reopening: asyncio.TimerHandle | None = None
+
+    async def add_faults(self, faults: Sequence[Fault]) -> None:
+        """Append faults to the script; ``refuse`` takes effect at once."""
+        for fault in faults:
+            self.faults.add(fault)
+            if fault.refuse is not None:
+                self._refuse(fault.refuse)
+
+    def _refuse(self, duration: float | Literal["forever"]) -> None:
+        self.listener.refuse()
+        if duration != "forever":
+            loop = asyncio.get_running_loop()
+            self._reopening = loop.call_later(duration, lambda: loop.create_task(self._accept()))
+
+    async def clear_faults(self) -> None:
+        """Forget the script and listen again."""
+        self.faults.clear()
+        await self._accept()
+
+    async def _accept(self) -> None:
+        if self._reopening is not None:
+            self._reopening.cancel()
+            self._reopening = None
+        await self.listener.accept()
+
+    async def reset(self) -> None:
+        """Back to how the region started: no faults, recordings, stored objects or used quota."""
+        await self.clear_faults()
+        self.state.reset()
+        self.recorder.clear()
+
+    async def _handle(self, request: Request, channel: Channel) -> None:
+        if request.path.startswith(ADMIN_PREFIX):
+            await self._admin(request, channel)
+            return
+        record = self.recorder.begin(request)
+        try:
+            await self._serve(request, channel, record)
+        finally:
+            self.recorder.end(record, channel.status, channel.gone)
+
+    async def _serve(self, request: Request, channel: Channel, record: RecordedRequest) -> None:
+        target = parse_target(request.path)
+        refused = self._check_credential(request)
+        if refused is not None or target is None:
+            answer: Answer | EventStream = refused or errors.unknown_path().answer()
+            self._add_headers(answer, None)
+            await deliver(channel, answer, NO_FAULT, self._pace)
+            return
+        call = Call(request, target, self.state)
+        record.deployment = call.deployment_name
+        fault = self.faults.take(request.method, request.path, record.deployment) or NO_FAULT
+        record.fault = next(iter(fault.outcomes), None)
+        answer = _scripted_answer(fault, call) or routing.serve(call)
+        self._add_headers(answer, call)
+        await deliver(channel, answer, fault, self._pace)
+
+    def _check_credential(self, request: Request) -> Answer | None:
+        """The 401 for a request without a valid key or token."""
+        key, bearer = request.header("api-key"), _bearer(request)
+        keys = [self.region.key, self.region.secondary_key]
+        if key is not None:
+            return None if _matches(key, keys) else errors.unauthorized(bearer=False).answer()
+        if bearer is not None:
+            return (
+                None
+                if _matches(bearer, [*keys, self.region.token])
+                else errors.unauthorized(bearer=True).answer()
+            )
+        return errors.unauthorized(bearer=False).answer()
+
+    def _add_headers(self, answer: Answer | EventStream, call: Call | None) -> None:
+        identifier = str(uuid4())
+        answer.headers += [
+            ("apim-request-id", identifier),
+            ("x-request-id", identifier),
+            ("x-ms-region", self.region.location),
+            ("strict-transport-security", "max-age=31536000; includeSubDomains; preload"),
+            ("x-content-type-options", "nosniff"),
+        ]
+        if call is None:
+            return
+        client_id = call.request.header("x-ms-client-request-id")
+        if client_id is not None:
+            answer.headers.append(("x-ms-client-request-id", client_id))
+        if call.verdict is not None:
+            answer.headers.append(("x-ms-deployment-name", call.deployment.name))
+            answer.headers.append(("x-ms-rai-invoked", "true"))
+            answer.headers += call.verdict.headers()
+
+
+def _scripted_answer(fault: Fault, call: Call) -> Answer | None:
+    """The answer that the fault puts in the place of the service's, if it does."""
+    if fault.reset or fault.hang:
+        return Answer(200, b"")
+    if fault.status is None and fault.garbage_hint is None:
+        return None
+    status = fault.status or 429
+    headers = [*fault.headers.items(), *fault.retry_headers()]
+    body, content_type = _scripted_body(fault, status, call)
+    if any(name.lower() == "content-type" for name, _ in headers):
+        content_type = next(value for name, value in headers if name.lower() == "content-type")
+        headers = [(name, value) for name, value in headers if name.lower() != "content-type"]
+    return Answer(status, body, headers, content_type)
+
+
+def _scripted_body(fault: Fault, status: int, call: Call) -> tuple[bytes, str]:
+    if isinstance(fault.body, str):
+        return fault.body.encode(), "text/plain; charset=utf-8"
+    if fault.body is not None:
+        return dump(fault.body).encode(), "application/json"
+    if status == 429 and fault.code is None and fault.message is None:
+        body = errors.throttled_body(
+            "token", _operation_id(call.target), call.api_version, _hinted_seconds(fault)
+        )
+    else:
+        body = errors.status_body(status, fault.code, fault.message)
+    return dump(body).encode(), "application/json"
+
+
+def _hinted_seconds(fault: Fault) -> int | None:
+    """The whole seconds that the message of a scripted 429 names."""
+    if fault.garbage_hint == "message_only":
+        return 5
+    if isinstance(fault.retry_after, float):
+        return max(0, round(fault.retry_after))
+    if isinstance(fault.retry_after_ms, float):
+        return max(0, -(-int(fault.retry_after_ms) // 1000))
+    return None
+
+
+def _operation_id(target: Target) -> str:
+    """``ChatCompletions_Create`` for ``chat/completions``, and so on."""
+    words = target.operation.replace("/", " ").replace("_", " ").title().replace(" ", "")
+    return f"{words}_Create"
+
+
+def _bearer(request: Request) -> str | None:
+    scheme, _, token = (request.header("authorization") or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _matches(given: str, accepted: list[str | None]) -> bool:
+    known = [secret.encode() for secret in accepted if secret]
+    return any(hmac.compare_digest(given.encode("utf-8", "replace"), secret) for secret in known)

@@ -1,0 +1,134 @@
+"""What one region knows at run time: its settings of the moment, quota meters and stored objects."""
+
+from __future__ import annotations
+
+import time
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+from e2e.simulator.answers import Json
+from e2e.simulator.errors import deployment_not_found
+from e2e.simulator.quotas import QuotaMeter
+from e2e.simulator.regions import Deployment, Latency, Quota, Region
+
+
+class RegionState:
+    """The changeable side of a :class:`Region`. Used on the event loop's thread only."""
+
+    def __init__(self, region: Region) -> None:
+        self.region = region
+        self.latency = region.latency
+        self.answer_tokens = region.answer_tokens
+        self.store = Store()
+        self.generated = 0
+        self._random = Random(region.seed)  # noqa: S311 - repeatable, not secret
+        self._named = {d.name: d for d in _as_deployments(region)}
+        self._meters: dict[str, QuotaMeter] = {}
+
+    def reset(self) -> None:
+        """Back to the settings of the start, with empty meters and no stored objects."""
+        self.__init__(self.region)  # type: ignore[misc]
+
+    def deployment_names(self) -> list[str] | None:
+        """The served deployments, or ``None`` when any name is served."""
+        return None if self.region.deployments is None else list(self._named)
+
+    def deployment(self, name: str | None) -> Deployment:
+        """The deployment of that name. Raises the 404 of an unknown one."""
+        if name in self._named:
+            return self._named[name]
+        if name and self.region.deployments is None:
+            return Deployment(name, quota=self.region.quota)
+        raise deployment_not_found()
+
+    def meter(self, name: str) -> QuotaMeter:
+        """The quota meter of a deployment."""
+        if name not in self._meters:
+            self._meters[name] = QuotaMeter(self.deployment(name).quota)
+        return self._meters[name]
+
+    def quotas(self) -> dict[str, Quota]:
+        """The quota of every deployment that is named or was used."""
+        named = {name: deployment.quota for name, deployment in self._named.items()}
+        return named | {name: meter.quota for name, meter in self._meters.items()}
+
+    def set_quota(self, name: str, quota: Quota) -> None:
+        """Give a deployment another quota; its meter starts empty."""
+        self._meters[self.deployment(name).name] = QuotaMeter(quota)
+
+    def next_number(self) -> int:
+        """The number of the next generated answer, from 1."""
+        self.generated += 1
+        return self.generated
+
+    def first_byte_s(self) -> float:
+        """The next delay before an answer, in seconds."""
+        return self._jittered(self.latency.first_byte_ms)
+
+    def token_s(self) -> float:
+        """The next delay before a token, in seconds."""
+        return self._jittered(self.latency.per_token_ms)
+
+    def set_latency(self, latency: Latency) -> None:
+        """Use other delays from the next answer on."""
+        self.latency = latency
+
+    def _jittered(self, milliseconds: float) -> float:
+        if not milliseconds:
+            return 0.0
+        spread = self.latency.jitter * (2 * self._random.random() - 1)
+        return milliseconds * (1 + spread) / 1000
+
+
+class Store:
+    """Stored objects by kind (``responses``, ``files``, …) and id, in the order of their creation."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, dict[str, Any]] = {}
+
+    def put(self, kind: str, key: str, value: Any) -> None:
+        """Keep an object, in place of one with the same id."""
+        self._kinds.setdefault(kind, {})[key] = value
+
+    def get(self, kind: str, key: str) -> Any | None:
+        """An object, or ``None``."""
+        return self._kinds.get(kind, {}).get(key)
+
+    def remove(self, kind: str, key: str) -> Any | None:
+        """Drop and return an object, or ``None``."""
+        return self._kinds.get(kind, {}).pop(key, None)
+
+    def all(self, kind: str) -> list[Any]:
+        """All objects of a kind, oldest first."""
+        return list(self._kinds.get(kind, {}).values())
+
+    def sizes(self) -> dict[str, int]:
+        """How many objects of each kind there are."""
+        return {kind: len(objects) for kind, objects in self._kinds.items()}
+
+
+def new_id(prefix: str) -> str:
+    """A fresh identifier such as ``resp_0f…``; unique over regions and runs."""
+    return f"{prefix}{uuid4().hex}"
+
+
+def listing(objects: list[Json]) -> Json:
+    """A list object as the service pages it, on one page."""
+    return {
+        "object": "list",
+        "data": objects,
+        "first_id": objects[0].get("id") if objects else None,
+        "last_id": objects[-1].get("id") if objects else None,
+        "has_more": False,
+    }
+
+
+def now() -> int:
+    """The time in seconds since the epoch, as ``created`` fields carry it."""
+    return int(time.time())
+
+
+def _as_deployments(region: Region) -> list[Deployment]:
+    wanted = region.deployments or ()
+    return [d if isinstance(d, Deployment) else Deployment(d, quota=region.quota) for d in wanted]

@@ -1,0 +1,181 @@
+"""``chat/completions``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from e2e.simulator import tokens
+from e2e.simulator.answers import Answer, Event, EventStream, Json, Stage, dump, json_answer
+from e2e.simulator.calls import Call, Surface
+from e2e.simulator.content import Generated
+from e2e.simulator.errors import invalid_request, missing
+from e2e.simulator.state import new_id, now
+from e2e.simulator.surfaces import filters
+
+OPERATION_ID = "ChatCompletions_Create"
+FIRST_VERSION_WITH_STREAM_USAGE = "2024-09-01-preview"
+
+
+def create(call: Call) -> Answer | EventStream:
+    """``POST …/chat/completions``."""
+    messages = call.json.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise missing("messages")
+    deployment = call.deployment
+    include_usage = wants_stream_usage(call)
+    limit = call.integer("max_completion_tokens", "max_tokens")
+    prompt_tokens = tokens.of_messages(messages)
+    call.charge(OPERATION_ID, prompt_tokens + (limit or call.state.answer_tokens))
+    choices = [_choice(call, _last_user_text(messages), limit) for _ in range(call.integer("n") or 1)]
+    completion_tokens = sum(len(choice.pieces) for choice in choices)
+    usage = _usage(prompt_tokens, completion_tokens)
+    common = {
+        "created": now(),
+        "id": new_id("chatcmpl-"),
+        "model": deployment.model or deployment.name,
+        "system_fingerprint": "fp_simulator",
+    }
+    if call.json.get("stream"):
+        return EventStream(_stream(choices, common, usage if include_usage else None), "chat")
+    whole = {
+        **common,
+        "object": "chat.completion",
+        "choices": [_whole_choice(index, choice) for index, choice in enumerate(choices)],
+        "prompt_filter_results": filters.PROMPT,
+        "usage": usage,
+    }
+    return json_answer(whole, tokens=completion_tokens)
+
+
+def wants_stream_usage(call: Call) -> bool:
+    """Whether a usage chunk was asked for. Raises the 400 of api-versions that do not know ``stream_options``."""
+    options = call.json.get("stream_options")
+    if options is None:
+        return False
+    if call.target.surface is not Surface.V1 and call.api_version < FIRST_VERSION_WITH_STREAM_USAGE:
+        raise invalid_request("Unrecognized request argument supplied: stream_options", "stream_options")
+    if not call.json.get("stream"):
+        raise invalid_request(
+            "The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options"
+        )
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+class _Choice:
+    """What one choice carries: text, or a call of a tool with its arguments in pieces."""
+
+    def __init__(self, generated: Generated, tool: str | None) -> None:
+        self.tool = tool
+        self.call_id = new_id("call_")[:29] if tool else ""
+        self.pieces = (
+            ['{"', "text", '": "', generated.text.replace('"', "'"), '"}'] if tool else generated.pieces
+        )
+        self.finish = "tool_calls" if tool else generated.finish
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+def _choice(call: Call, prompt: str, limit: int | None) -> _Choice:
+    return _Choice(call.generate(prompt, limit), _forced_tool(call.json))
+
+
+def _forced_tool(body: Json) -> str | None:
+    """The function that ``tool_choice`` forces a call of; ``auto`` answers with text."""
+    names = [tool["function"]["name"] for tool in body.get("tools") or [] if tool.get("type") == "function"]
+    choice = body.get("tool_choice")
+    if choice == "required" and names:
+        return str(names[0])
+    if isinstance(choice, dict):
+        name = choice.get("function", {}).get("name")
+        return name if isinstance(name, str) else None
+    return None
+
+
+def _whole_choice(index: int, choice: _Choice) -> Json:
+    message: Json = {"annotations": [], "content": choice.text, "refusal": None, "role": "assistant"}
+    if choice.tool:
+        function = {"name": choice.tool, "arguments": choice.text}
+        message |= {
+            "content": None,
+            "tool_calls": [{"id": choice.call_id, "type": "function", "function": function}],
+        }
+    return {
+        "content_filter_results": filters.COMPLETION,
+        "finish_reason": choice.finish,
+        "index": index,
+        "logprobs": None,
+        "message": message,
+    }
+
+
+def _stream(choices: list[_Choice], common: Json, usage: Json | None) -> Iterator[Event]:
+    head = {
+        "choices": [],
+        "created": 0,
+        "id": "",
+        "model": "",
+        "object": "",
+        "prompt_filter_results": filters.PROMPT,
+    }
+    yield Event(dump(head), stage=Stage.PREAMBLE)
+    chunk: Json = {**common, "object": "chat.completion.chunk"}
+    if usage is not None:
+        chunk["usage"] = None
+    for index, choice in enumerate(choices):
+        yield _chunk(chunk, index, _opening_delta(choice), {})
+        for piece in choice.pieces:
+            delta = {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} if choice.tool else None
+            yield _chunk(chunk, index, delta or {"content": piece}, filters.COMPLETION, Stage.OUTPUT)
+        yield _chunk(chunk, index, {}, {}, finish=choice.finish)
+    if usage is not None:
+        yield Event(dump({**chunk, "choices": [], "usage": usage}))
+    yield Event("[DONE]")
+
+
+def _opening_delta(choice: _Choice) -> Json:
+    if not choice.tool:
+        return {"content": "", "refusal": None, "role": "assistant"}
+    function = {"name": choice.tool, "arguments": ""}
+    call = {"index": 0, "id": choice.call_id, "type": "function", "function": function}
+    return {"content": None, "role": "assistant", "tool_calls": [call]}
+
+
+def _chunk(
+    chunk: Json,
+    index: int,
+    delta: Json,
+    filtered: Json,
+    stage: Stage = Stage.FRAME,
+    finish: str | None = None,
+) -> Event:
+    choice = {
+        "content_filter_results": filtered,
+        "delta": delta,
+        "finish_reason": finish,
+        "index": index,
+        "logprobs": None,
+    }
+    return Event(dump({**chunk, "choices": [choice]}), stage=stage)
+
+
+def _usage(prompt: int, completion: int) -> Json:
+    return {
+        "completion_tokens": completion,
+        "completion_tokens_details": {
+            "accepted_prediction_tokens": 0,
+            "audio_tokens": 0,
+            "reasoning_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+        "prompt_tokens": prompt,
+        "prompt_tokens_details": {"audio_tokens": 0, "cached_tokens": 0},
+        "total_tokens": prompt + completion,
+    }
+
+
+def _last_user_text(messages: list[Any]) -> str:
+    users = [m for m in messages if isinstance(m, dict) and m.get("role") == "user"]
+    return " ".join(tokens.texts(users[-1].get("content"))) if users else ""
