@@ -1,7 +1,7 @@
 """The admin API under ``/_simulator``: script and inspect the regions of a process while it runs.
 
-``/_simulator/{resource}`` is the region of the port; ``/_simulator/regions/{name}/{resource}`` any region of the
-process, which also reaches a region whose own port refuses connections.
+``/_simulator/{resource}`` is the region of the port; ``/_simulator/regions/{name}/{resource}`` any region of
+the process, which also reaches a region whose own port refuses connections.
 """
 
 from __future__ import annotations
@@ -62,10 +62,9 @@ class Admin:
             given = request.header(KEY_HEADER) or ""
             if not hmac.compare_digest(given.encode(), self._key.encode()):
                 raise AdminError(403, [f"the admin API needs the admin key in header {KEY_HEADER}"])
-        elif not ipaddress.ip_address(request.peer or "0.0.0.0").is_loopback:  # noqa: S104 - not a bind address
-            raise AdminError(
-                403, ["without an admin key the admin API answers to loopback only: start with --admin-key"]
-            )
+        elif not ipaddress.ip_address(request.peer).is_loopback:
+            text = "without an admin key the admin API answers to loopback only: start with --admin-key"
+            raise AdminError(403, [text])
 
     async def _serve(self, own: str, request: Request) -> Answer:
         parts = request.path.removeprefix(ADMIN_PREFIX).strip("/").split("/")

@@ -30,7 +30,10 @@ class Surface(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A path taken apart; ``operation`` is what follows the surface's prefix, for example ``chat/completions``."""
+    """A path taken apart.
+
+    ``operation`` is what follows the surface's prefix, for example ``chat/completions``.
+    """
 
     surface: Surface
     operation: str
@@ -131,7 +134,10 @@ class Call:
         return generate(state.region.name, self.deployment.name, number, prompt, state.answer_tokens, limit)
 
     def integer(self, *names: str) -> int | None:
-        """The first of the body's parameters that is set, as a positive integer. Raises 400 for anything else."""
+        """The first of the body's parameters that is set, as a positive integer.
+
+        Raises 400 for anything else.
+        """
         for name in names:
             value = self.json.get(name)
             if value is None:
@@ -159,7 +165,10 @@ _PARAMETER = re.compile(r';\s*(\w+)\*?=(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))')
 
 
 def parse_form(content_type: str, body: bytes) -> dict[str, Part]:
-    """The parts of ``multipart/form-data`` (RFC 7578) by name; the last wins. Raises the 400 for anything else."""
+    """The parts of ``multipart/form-data`` (RFC 7578) by name.
+
+    The last wins. Raises the 400 for anything else.
+    """
     parameters = _parameters(content_type)
     if not content_type.lower().startswith("multipart/form-data") or "boundary" not in parameters:
         raise invalid_request("The request must be multipart/form-data with a boundary.")

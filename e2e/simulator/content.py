@@ -5,27 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import cycle, islice
 
-_FILLER = [
-    "lorem",
-    "ipsum",
-    "dolor",
-    "sit",
-    "amet",
-    "consectetur",
-    "adipiscing",
-    "elit",
-    "sed",
-    "do",
-    "eiusmod",
-    "tempor",
-    "incididunt",
-    "ut",
-    "labore",
-    "et",
-    "dolore",
-    "magna",
-    "aliqua",
-]
+_FILLER = ("lorem", "ipsum", "dolor", "sit", "amet", "consectetur", "adipiscing", "elit", "sed", "do")
 
 _ECHOED_WORDS = 8
 
@@ -46,7 +26,7 @@ class Generated:
 def generate(
     region: str, deployment: str, number: int, prompt: str, length: int, limit: int | None
 ) -> Generated:
-    """A text that names region, deployment and the request's number, echoes the prompt and fills up to ``length``.
+    """A text of ``length`` tokens that names region, deployment and request number and echoes the prompt.
 
     ``limit`` is the client's ``max_tokens``; a lower one cuts the text with finish reason ``length``.
     """

@@ -78,8 +78,8 @@ _MESSAGES: dict[int, tuple[str, str]] = {
     400: ("BadRequest", "The request is invalid."),
     401: (
         "401",
-        "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key "
-        "for an active subscription and use a correct regional API endpoint for your resource.",
+        "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid "
+        "key for an active subscription and use a correct regional API endpoint for your resource.",
     ),
     403: ("403", "Access denied due to Virtual Network/Firewall rules."),
     404: (
@@ -111,8 +111,8 @@ def throttled_body(what: str, operation: str, api_version: str, retry_after_s: i
     hint = f" Please retry after {retry_after_s} seconds." if retry_after_s is not None else ""
     return platform_body(
         "429",
-        f"Requests to the {operation} Operation under Azure OpenAI API version {api_version or 'v1'} have exceeded "
-        f"{what} rate limit of your current OpenAI S0 pricing tier.{hint} Please go here: "
+        f"Requests to the {operation} Operation under Azure OpenAI API version {api_version or 'v1'} have "
+        f"exceeded {what} rate limit of your current OpenAI S0 pricing tier.{hint} Please go here: "
         "https://aka.ms/oai/quotaincrease if you would like to further increase the default rate limit.",
     )
 
@@ -125,9 +125,9 @@ def content_filter_body() -> Json:
     result["violence"] = {"filtered": True, "severity": "high"}
     return {
         "error": {
-            "message": "The response was filtered due to the prompt triggering Azure OpenAI's content management "
-            "policy. Please modify your prompt and retry. To learn more about our content filtering policies please "
-            "read our documentation: https://go.microsoft.com/fwlink/?linkid=2198766",
+            "message": "The response was filtered due to the prompt triggering Azure OpenAI's content "
+            "management policy. Please modify your prompt and retry. To learn more about our content filtering "
+            "policies please read our documentation: https://go.microsoft.com/fwlink/?linkid=2198766",
             "type": None,
             "param": "prompt",
             "code": "content_filter",

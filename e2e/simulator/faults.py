@@ -31,8 +31,9 @@ Duration = Annotated[
 
 
 class Fault(BaseModel):
-    """One scripted fault. At most one *outcome* and any *modifiers*; the first fault that matches a request applies.
+    """One scripted fault: at most one *outcome* and any *modifiers*.
 
+    The first fault in the script that matches a request applies to it, alone.
     Outcomes: ``status``, ``garbage_hint``, ``reset``, ``hang``, ``cut``, ``stream_error``, ``refuse``.
     Modifiers: ``slow_first_byte``, ``stall``, ``split``, ``crlf``.
     Times are seconds unless the name says ``_ms``.

@@ -144,6 +144,7 @@ class Connection(asyncio.Protocol):
     # --- called by asyncio -------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note the client's address."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         peername = transport.get_extra_info("peername")
@@ -151,6 +152,7 @@ class Connection(asyncio.Protocol):
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        """Parse, unless a request is under way: then the bytes wait."""
         if self._upgraded is not None:
             self._upgraded.received.put_nowait(data)
             return
@@ -161,7 +163,8 @@ class Connection(asyncio.Protocol):
         except h11.RemoteProtocolError as error:
             self._refuse(error)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Abort the request under way: nobody waits for it any more."""
         self._connections.discard(self)
         if self._channel is not None and not self._closing:
             self._channel.gone = True
@@ -172,9 +175,11 @@ class Connection(asyncio.Protocol):
         self._release()
 
     def pause_writing(self) -> None:
+        """Let writers wait: the client reads too slowly."""
         self._writable = asyncio.get_running_loop().create_future()
 
     def resume_writing(self) -> None:
+        """Let writers go on."""
         self._release()
 
     # --- parsing -----------------------------------------------------------------------------------

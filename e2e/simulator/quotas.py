@@ -1,7 +1,7 @@
 """Token and request quota over sliding windows, with truthful hints about when to come back.
 
-Facts followed (Azure OpenAI quota documentation): quota is per deployment; the estimate of a request is its prompt
-plus ``max_tokens``; requests that were refused count against the request quota.
+Facts followed (Azure OpenAI quota documentation): quota is per deployment; the estimate of a request is its
+prompt plus ``max_tokens``; requests that were refused count against the request quota.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ class Verdict:
     reset_requests_ms: int
 
     def headers(self) -> list[tuple[str, str]]:
-        """The ``x-ratelimit-*`` headers, and the retry hints when the request was refused. Resets are in seconds."""
+        """The ``x-ratelimit-*`` headers, and the retry hints when the request was refused.
+
+        Resets are in seconds.
+        """
         headers = [
             ("x-ratelimit-limit-requests", str(self.limit_requests)),
             ("x-ratelimit-limit-tokens", str(self.limit_tokens)),

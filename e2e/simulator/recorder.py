@@ -20,9 +20,9 @@ CAPACITY = 20_000
 class RecordedRequest:
     """One request as it came over the wire, and the fate of its answer.
 
-    ``path`` is the raw path and query, ``headers`` keeps order, case and repetition. Times are seconds since the
-    epoch; ``finished_at`` and ``status`` are ``None`` while there is none. ``fault`` names the fault that hit it.
-    ``client_disconnected`` says that the client left before the end of the answer.
+    ``path`` is the raw path and query, ``headers`` keeps order, case and repetition. Times are seconds since
+    the epoch; ``finished_at`` and ``status`` are ``None`` while there is none. ``fault`` names the fault that
+    hit it. ``client_disconnected`` says that the client left before the end of the answer.
     """
 
     number: int

@@ -37,8 +37,8 @@ LOCATIONS = {
 class Quota:
     """The quota of one deployment; ``None`` is unlimited.
 
-    ``tpm`` is tokens and ``rpm`` requests per minute. They are enforced over sliding windows given in seconds:
-    a window shorter than a minute gets its share (Azure enforces requests over 1 to 10 seconds).
+    ``tpm`` is tokens and ``rpm`` requests per minute. They are enforced over sliding windows given in
+    seconds: a window shorter than a minute gets its share (Azure enforces requests over 1 to 10 seconds).
     """
 
     tpm: int | None = None
@@ -49,7 +49,10 @@ class Quota:
 
 @dataclass(frozen=True)
 class Latency:
-    """Delays in milliseconds; ``jitter`` is the share by which each may vary, 0 to 1, from the region's seed."""
+    """Delays in milliseconds.
+
+    ``jitter`` is the share by which each may vary, 0 to 1, from the region's seed.
+    """
 
     first_byte_ms: float = 0.0
     per_token_ms: float = 0.0
@@ -69,9 +72,10 @@ class Deployment:
 class Region:
     """One simulated Azure OpenAI resource.
 
-    ``deployments``: names or :class:`Deployment`; ``None`` serves any name. ``token``: a bearer token accepted as
-    that of a managed identity. ``port`` 0 picks a free one. ``quota`` holds for deployments without their own.
-    ``answer_tokens`` is the length of generated answers. ``background_s`` is how long a background response runs.
+    ``deployments``: names or :class:`Deployment`; ``None`` serves any name. ``token``: a bearer token
+    accepted as that of a managed identity. ``port`` 0 picks a free one. ``quota`` holds for deployments
+    without their own. ``answer_tokens`` is the length of generated answers. ``background_s`` is how long a
+    background response runs.
     """
 
     name: str

@@ -22,7 +22,7 @@ class Simulator:
 
     >>> with Simulator([Region("eastus", key="k1"), Region("westus", key="k2")]) as sim:
     ...     sim.fail("eastus", status=429, retry_after=5)
-    ...     client = openai.AzureOpenAI(azure_endpoint=sim.endpoint("eastus"), api_key="k1", api_version="2024-10-21")
+    ...     httpx.get(sim.endpoint("westus") + "/openai/v1/models", headers={"api-key": "k2"})
 
     Changes take effect before the method returns. An unknown region raises ``KeyError``.
     """
@@ -112,7 +112,10 @@ class Simulator:
     # --- inspecting ----------------------------------------------------------------------------------
 
     def requests(self, region: str) -> list[RecordedRequest]:
-        """The requests that reached a region, oldest first; refused credentials included, admin requests not."""
+        """The requests that reached a region, oldest first.
+
+        Refused credentials included, admin requests not.
+        """
         server = self._server(region)
         return self._call(server.recorder.all)
 
@@ -127,7 +130,10 @@ class Simulator:
         )
 
     def wait_for_disconnect(self, region: str, timeout: float = 5.0) -> RecordedRequest:
-        """Wait for a client that left before the end of its answer; the first such. Raises ``TimeoutError``."""
+        """Wait for a client that left before the end of its answer.
+
+        The first such. Raises ``TimeoutError``.
+        """
         records = self.wait_for(region, lambda records: any(r.client_disconnected for r in records), timeout)
         return next(record for record in records if record.client_disconnected)
 

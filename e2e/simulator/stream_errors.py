@@ -6,7 +6,9 @@ from e2e.simulator.answers import Event, EventStream, Json, dump
 from e2e.simulator.faults import Fault, StreamError
 
 _CODE = "rate_limit_exceeded"
-_MESSAGE = "Your requests have exceeded the token rate limit of your current pricing tier. Please retry after 5 seconds."
+_MESSAGE = (
+    "Your requests have exceeded the token rate limit of your pricing tier. Please retry after 5 seconds."
+)
 
 
 def error_event(fault: Fault, stream: EventStream, sequence_number: int) -> Event:

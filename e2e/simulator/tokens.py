@@ -1,7 +1,7 @@
-"""An estimate of token counts: four bytes of UTF-8 are a token, rounded up, plus what a chat message's frame costs.
+"""An estimate of token counts: four bytes of UTF-8 are a token, rounded up, plus a frame for each message.
 
-It is close to real tokenizers for English text and needs no vocabulary. A generated answer is counted exactly: one
-word is one token, one streamed delta and one unit of per-token latency.
+It is close to real tokenizers for English text and needs no vocabulary. A generated answer is counted
+exactly: one word is one token, one streamed delta and one unit of per-token latency.
 """
 
 from __future__ import annotations

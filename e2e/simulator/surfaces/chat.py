@@ -49,7 +49,10 @@ def create(call: Call) -> Answer | EventStream:
 
 
 def wants_stream_usage(call: Call) -> bool:
-    """Whether a usage chunk was asked for. Raises the 400 of api-versions that do not know ``stream_options``."""
+    """Whether a usage chunk was asked for.
+
+    Raises the 400 of api-versions that do not know ``stream_options``.
+    """
     options = call.json.get("stream_options")
     if options is None:
         return False

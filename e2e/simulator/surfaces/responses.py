@@ -181,7 +181,7 @@ def _check_encrypted_items(call: Call, inputs: list[Json]) -> None:
     for item in inputs:
         sealed = item.get("encrypted_content")
         if sealed is not None and not str(sealed).startswith(f"sealed.{call.state.region.name}."):
-            message = "The encrypted content could not be verified. Reason: Encrypted content could not be decrypted."
+            message = "The encrypted content could not be verified. Reason: it could not be decrypted."
             raise AzureError(
                 400, model_body(message, kind="invalid_request_error", code="invalid_encrypted_content")
             )
