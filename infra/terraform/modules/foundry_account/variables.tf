@@ -1,0 +1,52 @@
+variable "name" {
+  description = "Name and subdomain of the account."
+  type        = string
+}
+
+variable "resource_group_name" {
+  description = "Resource group of the account."
+  type        = string
+}
+
+variable "location" {
+  description = "Region of the account."
+  type        = string
+}
+
+variable "kind" {
+  description = "OpenAI or AIServices."
+  type        = string
+}
+
+variable "local_auth_enabled" {
+  description = "Whether the account accepts keys."
+  type        = bool
+}
+
+variable "private" {
+  description = "Whether the account is reachable through a private endpoint only."
+  type        = bool
+}
+
+variable "deployments" {
+  description = "Model deployments by name."
+  type = map(object({
+    model          = string
+    version        = string
+    format         = string
+    sku            = string
+    capacity       = number
+    content_filter = string
+    upgrade        = string
+  }))
+}
+
+variable "gateway_principal_id" {
+  description = "Object id of the gateway's identity."
+  type        = string
+}
+
+variable "tags" {
+  description = "Tags of the account."
+  type        = map(string)
+}

@@ -1,0 +1,24 @@
+output "id" {
+  description = "The app."
+  value       = azurerm_container_app.gateway.id
+}
+
+output "name" {
+  description = "Name of the app."
+  value       = azurerm_container_app.gateway.name
+}
+
+output "url" {
+  description = "Address of the gateway."
+  value       = "https://${one(azurerm_container_app.gateway.ingress[*].fqdn)}"
+}
+
+output "latest_revision_name" {
+  description = "Revision that this deployment made or kept."
+  value       = azurerm_container_app.gateway.latest_revision_name
+}
+
+output "settings_digest" {
+  description = "Digest of settings and secret versions: a different one is a different revision."
+  value       = local.settings_digest
+}

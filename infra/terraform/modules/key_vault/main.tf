@@ -1,0 +1,45 @@
+resource "azurerm_key_vault" "this" {
+  #checkov:skip=CKV_AZURE_189:Secrets are seeded from a deployer's machine or CI; with private endpoints public access is switched off below.
+  #checkov:skip=CKV_AZURE_109:As above; allowed_ip_ranges makes the default action Deny.
+  #checkov:skip=CKV2_AZURE_32:The private endpoint is made by the stack when private_endpoints_enabled is set.
+  name                = var.name
+  resource_group_name = var.resource_group_name
+  location            = var.location
+  tenant_id           = var.tenant_id
+  sku_name            = "standard"
+
+  rbac_authorization_enabled = true
+  purge_protection_enabled   = true
+  soft_delete_retention_days = var.soft_delete_retention_days
+
+  public_network_access_enabled = !var.private
+
+  network_acls {
+    # Container Apps reads referenced secrets as a trusted service when the apps have no subnet of their own.
+    bypass         = "AzureServices"
+    default_action = var.private || length(var.allowed_ip_ranges) > 0 ? "Deny" : "Allow"
+    ip_rules       = var.allowed_ip_ranges
+  }
+
+  tags = var.tags
+}
+
+# Seeding secrets is a role of its own too: the deploy command writes them, never Terraform.
+resource "azurerm_role_assignment" "officers" {
+  for_each = var.secret_officers
+
+  scope                = azurerm_key_vault.this.id
+  role_definition_name = "Key Vault Secrets Officer"
+  principal_id         = each.value
+  description          = "Seeds the gateway's secrets (${each.key})."
+}
+
+resource "azurerm_monitor_diagnostic_setting" "audit" {
+  name                       = "audit"
+  target_resource_id         = azurerm_key_vault.this.id
+  log_analytics_workspace_id = var.log_analytics_workspace_id
+
+  enabled_log {
+    category = "AuditEvent"
+  }
+}

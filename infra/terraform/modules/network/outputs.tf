@@ -1,0 +1,14 @@
+output "apps_subnet_id" {
+  description = "Subnet of the Container Apps environment."
+  value       = azurerm_subnet.apps.id
+}
+
+output "endpoints_subnet_id" {
+  description = "Subnet of the private endpoints."
+  value       = azurerm_subnet.endpoints.id
+}
+
+output "virtual_network_id" {
+  description = "The network, to link private DNS zones to or to peer."
+  value       = azurerm_virtual_network.this.id
+}

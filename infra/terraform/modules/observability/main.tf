@@ -1,0 +1,54 @@
+resource "azurerm_log_analytics_workspace" "this" {
+  name                = "log-${var.stem}"
+  resource_group_name = var.resource_group_name
+  location            = var.location
+  sku                 = "PerGB2018"
+  retention_in_days   = var.log_retention_days
+  daily_quota_gb      = var.log_daily_quota_gb
+
+  # The shared key that Terraform keeps in its state opens nothing: logs come in through diagnostic settings.
+  local_authentication_enabled = false
+
+  tags = var.tags
+}
+
+# Traces. The collector's exporter sends with the connection string, so this resource keeps its default of accepting
+# it; the string can write telemetry and read nothing.
+resource "azurerm_application_insights" "this" {
+  name                = "appi-${var.stem}"
+  resource_group_name = var.resource_group_name
+  location            = var.location
+  workspace_id        = azurerm_log_analytics_workspace.this.id
+  application_type    = "web"
+  retention_in_days   = var.trace_retention_days
+
+  # The collector samples; a second sampling here would falsify every rate.
+  sampling_percentage = 100
+
+  tags = var.tags
+}
+
+# Metrics: managed Prometheus, written by the collector with the gateway's identity.
+resource "azurerm_monitor_workspace" "this" {
+  name                = "amw-${var.stem}"
+  resource_group_name = var.resource_group_name
+  location            = var.location
+  tags                = var.tags
+}
+
+locals {
+  # The workspace brings its own collection endpoint and rule, in a resource group that Azure manages. Only their ids
+  # are known: /subscriptions/S/resourceGroups/G/providers/Microsoft.Insights/<type>/<name>.
+  endpoint_id = split("/", azurerm_monitor_workspace.this.default_data_collection_endpoint_id)
+  rule_id     = split("/", azurerm_monitor_workspace.this.default_data_collection_rule_id)
+}
+
+data "azurerm_monitor_data_collection_endpoint" "metrics" {
+  name                = element(local.endpoint_id, length(local.endpoint_id) - 1)
+  resource_group_name = element(local.endpoint_id, 4)
+}
+
+data "azurerm_monitor_data_collection_rule" "metrics" {
+  name                = element(local.rule_id, length(local.rule_id) - 1)
+  resource_group_name = element(local.rule_id, 4)
+}

@@ -1,0 +1,26 @@
+resource "azurerm_private_endpoint" "this" {
+  name                = "pe-${var.name}"
+  resource_group_name = var.resource_group_name
+  location            = var.location
+  subnet_id           = var.subnet_id
+
+  private_service_connection {
+    name                           = var.name
+    private_connection_resource_id = var.target_resource_id
+    subresource_names              = [var.subresource]
+    is_manual_connection           = false
+  }
+
+  # Zones are named, not made, here: in a hub-and-spoke network they belong to the hub. (The link resource also takes
+  # different arguments in azurerm 4 and 5, so that a stack with links could serve only one of them.)
+  dynamic "private_dns_zone_group" {
+    for_each = var.private_dns_zone_id == null ? [] : [var.private_dns_zone_id]
+
+    content {
+      name                 = "default"
+      private_dns_zone_ids = [private_dns_zone_group.value]
+    }
+  }
+
+  tags = var.tags
+}

@@ -1,0 +1,4 @@
+output "id" {
+  description = "The private endpoint."
+  value       = azurerm_private_endpoint.this.id
+}

@@ -1,0 +1,90 @@
+variable "log_retention_days" {
+  description = "Days for which logs are kept."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition     = var.log_retention_days >= 30 && var.log_retention_days <= 730
+    error_message = "log_retention_days must be from 30 to 730."
+  }
+}
+
+variable "log_daily_quota_gb" {
+  description = "Ingestion cap in GB a day, a guard against a runaway bill; -1 for none. Alerts on logs see nothing once it is reached."
+  type        = number
+  default     = 5
+  nullable    = false
+
+  validation {
+    condition     = var.log_daily_quota_gb == -1 || var.log_daily_quota_gb >= 0.1
+    error_message = "log_daily_quota_gb must be -1 (no cap) or at least 0.1."
+  }
+}
+
+variable "trace_retention_days" {
+  description = "Days for which traces are kept."
+  type        = number
+  default     = 90
+  nullable    = false
+
+  validation {
+    condition     = contains([30, 60, 90, 120, 180, 270, 365, 550, 730], var.trace_retention_days)
+    error_message = "trace_retention_days must be 30, 60, 90, 120, 180, 270, 365, 550 or 730."
+  }
+}
+
+variable "alert_emails" {
+  description = "Who gets alerts by mail: a label and an address for each."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in values(var.alert_emails) : can(regex("^[^@\\s]+@[^@\\s]+$", address))])
+    error_message = "alert_emails must map a label to a mail address, for example { oncall = \"oncall@example.com\" }."
+  }
+}
+
+variable "alert_webhooks" {
+  description = "Who gets alerts by HTTPS POST in the common alert schema: a label and an address for each."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in values(var.alert_webhooks) : startswith(address, "https://")])
+    error_message = "alert_webhooks must map a label to an https address."
+  }
+}
+
+variable "alerts_enabled" {
+  description = "Whether alert rules are evaluated. Needs someone to tell: alert_emails or alert_webhooks."
+  type        = bool
+  default     = true
+  nullable    = false
+
+  validation {
+    condition     = !var.alerts_enabled || length(var.alert_emails) + length(var.alert_webhooks) > 0
+    error_message = "alerts_enabled is true, but nobody would be told: set alert_emails or alert_webhooks, or alerts_enabled = false."
+  }
+}
+
+variable "alert_thresholds" {
+  description = "When alerts fire: percent of requests over ten minutes, minutes without any log line, or failures of a backend's own credential."
+  type = object({
+    error_percent        = optional(number, 5)
+    exhausted_percent    = optional(number, 2)
+    failover_percent     = optional(number, 30)
+    throttled_percent    = optional(number, 20)
+    silent_minutes       = optional(number, 15)
+    backend_auth_failure = optional(number, 1)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains([5, 10, 15, 30, 45, 60], var.alert_thresholds.silent_minutes)
+    error_message = "alert_thresholds.silent_minutes must be 5, 10, 15, 30, 45 or 60: the windows that Azure evaluates."
+  }
+}

@@ -1,0 +1,104 @@
+# What the gateway stands on: registry, vault, identity and environment. It changes rarely; the workload often.
+data "azurerm_client_config" "current" {}
+
+locals {
+  deployers = length(var.deployer_principals) > 0 ? var.deployer_principals : {
+    deployer = data.azurerm_client_config.current.object_id
+  }
+  private = var.private_endpoints_enabled
+}
+
+resource "azurerm_resource_group" "platform" {
+  name     = "rg-${module.naming.stem}-platform"
+  location = var.location
+  tags     = local.tags
+}
+
+module "network" {
+  count  = var.network_address_space == null ? 0 : 1
+  source = "../../modules/network"
+
+  stem                = module.naming.stem
+  resource_group_name = azurerm_resource_group.platform.name
+  location            = azurerm_resource_group.platform.location
+  address_space       = var.network_address_space
+  tags                = local.tags
+}
+
+module "registry" {
+  source = "../../modules/registry"
+
+  name                = module.naming.container_registry
+  resource_group_name = azurerm_resource_group.platform.name
+  location            = azurerm_resource_group.platform.location
+  sku                 = var.registry_sku
+  private             = local.private
+  tags                = local.tags
+}
+
+# Whoever deploys may push images, with their own token.
+resource "azurerm_role_assignment" "push" {
+  for_each = local.deployers
+
+  scope                = module.registry.id
+  role_definition_name = "AcrPush"
+  principal_id         = each.value
+  description          = "Pushes the gateway's images (${each.key})."
+}
+
+module "key_vault" {
+  source = "../../modules/key_vault"
+
+  name                       = module.naming.key_vault
+  resource_group_name        = azurerm_resource_group.platform.name
+  location                   = azurerm_resource_group.platform.location
+  tenant_id                  = data.azurerm_client_config.current.tenant_id
+  soft_delete_retention_days = var.key_vault_retention_days
+  private                    = local.private
+  allowed_ip_ranges          = var.key_vault_allowed_ip_ranges
+  secret_officers            = local.deployers
+  log_analytics_workspace_id = var.log_analytics_workspace_id
+  tags                       = local.tags
+}
+
+module "gateway_identity" {
+  source = "../../modules/gateway_identity"
+
+  stem                            = module.naming.stem
+  resource_group_name             = azurerm_resource_group.platform.name
+  location                        = azurerm_resource_group.platform.location
+  registry_id                     = module.registry.id
+  key_vault_id                    = module.key_vault.id
+  metrics_data_collection_rule_id = var.metrics_data_collection_rule_id
+  tags                            = local.tags
+}
+
+module "environment" {
+  source = "../../modules/container_environment"
+
+  stem                       = module.naming.stem
+  resource_group_name        = azurerm_resource_group.platform.name
+  location                   = azurerm_resource_group.platform.location
+  log_analytics_workspace_id = var.log_analytics_workspace_id
+  subnet_id                  = one(module.network[*].apps_subnet_id)
+  internal                   = var.environment_internal
+  zone_redundant             = var.zone_redundancy_enabled
+  tags                       = local.tags
+}
+
+module "private_endpoint" {
+  for_each = local.private ? {
+    vault    = { target = module.key_vault.id, name = module.key_vault.name, zone = var.private_dns_zone_ids.key_vault }
+    registry = { target = module.registry.id, name = module.registry.name, zone = var.private_dns_zone_ids.registry }
+  } : {}
+  source = "../../modules/private_endpoint"
+
+  name                = each.value.name
+  resource_group_name = azurerm_resource_group.platform.name
+  location            = azurerm_resource_group.platform.location
+  subnet_id           = one(module.network[*].endpoints_subnet_id)
+  target_resource_id  = each.value.target
+  subresource         = each.key
+  private_dns_zone_id = each.value.zone
+  tags                = local.tags
+}

@@ -1,0 +1,79 @@
+variable "gateway_identity_principal_id" {
+  description = "Object id of the gateway's identity. Comes from the platform stack."
+  type        = string
+  nullable    = false
+}
+
+variable "accounts" {
+  description = "Accounts by a short label that becomes the backend's name: region, kind, order of preference and model deployments."
+  type = map(object({
+    location           = string
+    kind               = optional(string, "AIServices")
+    local_auth_enabled = optional(bool, false)
+    priority           = optional(number, 0)
+    weight             = optional(number, 1)
+    deployments = map(object({
+      model          = string
+      version        = string
+      format         = optional(string, "OpenAI")
+      sku            = optional(string, "GlobalStandard")
+      capacity       = optional(number, 10)
+      content_filter = optional(string)
+      upgrade        = optional(string, "OnceNewDefaultVersionAvailable")
+    }))
+  }))
+  nullable = false
+
+  validation {
+    condition     = length(var.accounts) > 0
+    error_message = "accounts must name at least one account; without any, leave this stack out and deploy the workload with --no-azure-openai."
+  }
+
+  validation {
+    condition     = alltrue([for label in keys(var.accounts) : can(regex("^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$", label))])
+    error_message = "Each account's label must be 1 to 24 characters of a-z, 0-9 and dash, and not start or end with a dash."
+  }
+
+  validation {
+    condition     = alltrue([for account in values(var.accounts) : contains(["OpenAI", "AIServices"], account.kind)])
+    error_message = "Each account's kind must be OpenAI or AIServices."
+  }
+
+  validation {
+    condition     = alltrue([for account in values(var.accounts) : length(account.deployments) > 0])
+    error_message = "Each account needs at least one deployment."
+  }
+
+  validation {
+    condition = alltrue(flatten([
+      for account in values(var.accounts) : [
+        for deployment in values(account.deployments) : deployment.capacity >= 1 && floor(deployment.capacity) == deployment.capacity
+      ]
+    ]))
+    error_message = "Each deployment's capacity must be a whole number from 1: thousands of tokens a minute, or provisioned units."
+  }
+}
+
+variable "private_endpoints_enabled" {
+  description = "Whether the accounts are reachable from the virtual network only. Needs the platform stack's network."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = !var.private_endpoints_enabled || var.endpoints_subnet_id != null
+    error_message = "private_endpoints_enabled needs a virtual network: set network_address_space in the platform stack and deploy it first."
+  }
+}
+
+variable "endpoints_subnet_id" {
+  description = "Subnet for private endpoints. Comes from the platform stack."
+  type        = string
+  default     = null
+}
+
+variable "private_dns_zone_id" {
+  description = "Existing private DNS zone (privatelink.cognitiveservices.azure.com or privatelink.openai.azure.com) that gets the endpoints' records; null where records are made elsewhere."
+  type        = string
+  default     = null
+}

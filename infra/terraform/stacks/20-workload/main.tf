@@ -1,0 +1,134 @@
+# The gateway itself. Values of secrets never pass through here: the deploy command has put them into Key Vault and
+# says only which version of each is current.
+resource "azurerm_resource_group" "workload" {
+  name     = "rg-${module.naming.stem}-workload"
+  location = var.location
+  tags     = local.tags
+}
+
+locals {
+  simulator_regions = var.deploy_e2e ? toset(var.e2e_regions) : toset([])
+
+  # Addresses that only exist here are settings like any other, under the user's own where both say something.
+  wiring = merge(
+    {
+      KEY_VAULT_URL                  = var.key_vault_uri
+      AZURE_CLIENT_ID                = var.gateway_identity_client_id
+      AZURE_MONITOR_METRICS_ENDPOINT = var.metrics_remote_write_url
+    },
+    var.collector_enabled ? { OTEL_COLLECTOR_ENDPOINT = "http://127.0.0.1:4318" } : {},
+    var.redis_enabled ? { REDIS_HOST = local.redis_name, REDIS_PORT = "6379" } : {},
+    var.deploy_e2e ? { GATEWAY_E2E_TEST_MODE = "true" } : {},
+  )
+  app_settings = merge(local.wiring, var.app_settings)
+  redis_name   = "ca-${module.naming.stem}-redis"
+
+  # The place of the config API: when it comes it is one more entry of this list, with its token in secret_env.
+  e2e_sidecars = []
+
+  secret_uri = "${var.key_vault_uri}secrets"
+}
+
+module "gateway" {
+  source = "../../modules/gateway_app"
+
+  name                  = "ca-${module.naming.stem}"
+  resource_group_name   = azurerm_resource_group.workload.name
+  environment_id        = var.container_app_environment_id
+  identity_id           = var.gateway_identity_id
+  identity_client_id    = var.gateway_identity_client_id
+  registry_login_server = var.registry_login_server
+  key_vault_uri         = var.key_vault_uri
+
+  gateway_image     = var.gateway_image
+  renderer_image    = var.renderer_image
+  renderer_command  = ["render-config", "--output-dir", "/etc/azure-openai-gateway"]
+  config_path       = "/etc/azure-openai-gateway"
+  collector_enabled = var.collector_enabled
+  collector_image   = var.collector_image
+
+  app_settings    = local.app_settings
+  secret_versions = var.secret_versions
+
+  external          = var.ingress_external
+  allowed_ip_ranges = var.ingress_allowed_ip_ranges
+
+  gateway_cpu                      = var.gateway_cpu
+  collector_cpu                    = var.collector_cpu
+  min_replicas                     = var.min_replicas
+  max_replicas                     = var.max_replicas
+  scale_concurrent_requests        = var.scale_concurrent_requests
+  scale_cpu_percent                = var.scale_cpu_percent
+  scale_down_after_seconds         = var.scale_down_after_seconds
+  termination_grace_period_seconds = var.termination_grace_period_seconds
+
+  sidecars = var.deploy_e2e ? local.e2e_sidecars : []
+  tags     = local.tags
+}
+
+# Simulated Azure OpenAI, one app for each region so that a region can fail on its own. Inside the environment only, and
+# each answers only with its key.
+module "simulator" {
+  for_each = local.simulator_regions
+  source   = "../../modules/internal_app"
+
+  name                  = "ca-${module.naming.stem}-sim-${each.key}"
+  resource_group_name   = azurerm_resource_group.workload.name
+  environment_id        = var.container_app_environment_id
+  identity_id           = var.gateway_identity_id
+  registry_login_server = var.registry_login_server
+  image                 = var.simulator_image
+  command               = []
+  args                  = []
+  port                  = 8080
+  tcp                   = false
+  cpu                   = 0.25
+
+  env = { SIMULATOR_REGION = each.key, SIMULATOR_PORT = "8080" }
+  secret = {
+    variable = "SIMULATOR_KEY"
+    id       = "${local.secret_uri}/simulator-key-${each.key}/${var.simulator_key_versions[each.key]}"
+  }
+  tags = local.tags
+}
+
+# State that replicas share: limits, cool-downs and affinity. Nothing in it has to survive, so it has no disk; with its
+# password in Key Vault no key of a managed service ends up in Terraform state.
+module "redis" {
+  count  = var.redis_enabled ? 1 : 0
+  source = "../../modules/internal_app"
+
+  name                  = local.redis_name
+  resource_group_name   = azurerm_resource_group.workload.name
+  environment_id        = var.container_app_environment_id
+  identity_id           = var.gateway_identity_id
+  registry_login_server = null
+  image                 = var.redis_image
+  port                  = 6379
+  tcp                   = true
+  cpu                   = 0.25
+
+  # The shell expands the password inside the container; it is in no argument that Azure or Terraform sees.
+  command = ["/bin/sh", "-c"]
+  args    = ["umask 077; printf 'requirepass %s\\nsave \"\"\\nappendonly no\\nmaxmemory 200mb\\nmaxmemory-policy allkeys-lru\\n' \"$REDIS_PASSWORD\" > /tmp/redis.conf; exec redis-server /tmp/redis.conf"]
+
+  env = {}
+  secret = {
+    variable = "REDIS_PASSWORD"
+    id       = "${local.secret_uri}/redis-password/${lookup(var.secret_versions, "REDIS_PASSWORD", "missing")}"
+  }
+  tags = local.tags
+}
+
+module "alerts" {
+  source = "../../modules/app_alerts"
+
+  stem                = module.naming.stem
+  resource_group_name = azurerm_resource_group.workload.name
+  app_id              = module.gateway.id
+  action_group_id     = var.action_group_id
+  enabled             = var.alerts_enabled
+  min_replicas        = var.min_replicas
+  max_replicas        = var.max_replicas
+  tags                = local.tags
+}
