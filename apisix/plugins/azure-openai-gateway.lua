@@ -3,9 +3,14 @@
 local core = require("apisix.core")
 local availability = require("apisix.plugins.azure-openai.availability")
 local errors = require("apisix.plugins.azure-openai.errors")
+local limits = require("apisix.plugins.azure-openai.limits")
+local pool_module = require("apisix.plugins.azure-openai.pool")
+local request_module = require("apisix.plugins.azure-openai.request")
 local schemas = require("apisix.plugins.azure-openai.schemas")
+local usage = require("apisix.plugins.azure-openai.usage")
 
 local ngx = ngx
+local tostring = tostring
 local type = type
 
 local PLUGIN = "azure-openai-gateway"
@@ -32,8 +37,44 @@ end
 function _M.rewrite(_, ctx)
     ctx.azure_openai = {
         request_id = request_id(ctx),
+        started_at = ngx.req.start_time(),
         trail = {},
+        buckets = {},
     }
+end
+
+local function refuse(ctx, refused)
+    ctx.azure_openai.error = refused.reason
+    core.response.set_header("x-gw-ratelimit-reason", refused.status ~= 403 and refused.reason or nil)
+    core.response.set_header("Retry-After", refused.retry_after_seconds)
+    return errors.respond(ctx, refused.status, refused.code, refused.message)
+end
+
+-- Runs after authentication, which is in the phase before.
+function _M.access(conf, ctx)
+    local state = ctx.azure_openai
+    local pool, pool_err = pool_module.current()
+    if not pool then
+        return errors.respond(ctx, 503, "service_unavailable", pool_err)
+    end
+
+    local request, status, message = request_module.read(ctx, conf.max_req_body_size)
+    if not request then
+        return errors.respond(ctx, status, "request_too_large", message)
+    end
+    if conf.kind == "inference" and not request.decoded then
+        return errors.respond(ctx, 400, "invalid_request", "The request body is not a JSON object.")
+    end
+    state.pool, state.request = pool, request
+    state.deployment, state.operation = request.deployment, request.operation
+
+    state.lane = limits.lane(ctx, state.client)
+    local refused, buckets = limits.check(state.client, pool, request, state.lane)
+    if refused then
+        return refuse(ctx, refused)
+    end
+    state.buckets = buckets
+    return nil
 end
 
 function _M.header_filter(_, ctx)
@@ -77,11 +118,29 @@ function _M.body_filter(_, ctx)
         message_of(body) or "The gateway refused the request.")
 end
 
+-- Streams that report no usage are charged by their size.
+local function account(state)
+    if not state.winner or not state.request then
+        return
+    end
+    if not state.usage and state.sent_bytes then
+        local body = state.request.body
+        state.usage = usage.estimate(body and body.size or 0, state.sent_bytes)
+    end
+    if state.usage then
+        limits.charge(state.buckets, state.usage.total)
+    end
+end
+
 function _M.log(_, ctx)
     local state = ctx.azure_openai
-    if state and state.pending then
+    if not state then
+        return
+    end
+    if state.pending then
         availability.release(state.pending.backend, state.pending.deployment)
     end
+    account(state)
 end
 
 return _M

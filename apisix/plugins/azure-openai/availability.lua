@@ -19,6 +19,9 @@ local HALF_OPEN_MEMORY_SECONDS = 3600
 local THROTTLED, OPEN, MISSING = 1, 2, 3
 local REASONS = { [THROTTLED] = "throttled", [OPEN] = "open", [MISSING] = "missing" }
 
+-- A reported quota says little about the next minute.
+local QUOTA_MEMORY_SECONDS = 60
+
 local _M = { EVERY = EVERY }
 
 local function key(kind, backend, deployment)
@@ -162,6 +165,20 @@ end
 function _M.answered(backend, deployment)
     close(backend, EVERY)
     close(backend, deployment)
+end
+
+--- Notes which share of its quota a pair reported as left.
+-- @param share number 0 to 1
+function _M.note_remaining(backend, deployment, share)
+    dict:set(key("quota", backend, deployment), share, QUOTA_MEMORY_SECONDS)
+end
+
+--- The share of its quota that a pair has left: 0 while it is throttled, nil when unknown.
+function _M.remaining_share(backend, deployment)
+    if _M.state(backend, deployment) == "throttled" then
+        return 0
+    end
+    return dict:get(key("quota", backend, deployment))
 end
 
 return _M

@@ -70,7 +70,8 @@ local function hash_key(ctx, balancer)
     return ctx.var[balancer.key]
 end
 
-local function is_candidate(backend, request, tried)
+-- The backend's name for the deployment when it may be tried now.
+local function usable_deployment(backend, request, tried)
     if tried[backend.name] then
         return nil
     end
@@ -88,7 +89,7 @@ end
 local function choose(ctx, pool, group, request, tried)
     local available = {}
     for _, backend in ipairs(group) do
-        if is_candidate(backend, request, tried) then
+        if usable_deployment(backend, request, tried) then
             available[#available + 1] = backend
         end
     end
@@ -100,21 +101,39 @@ local function choose(ctx, pool, group, request, tried)
     return key and hash(key, available) or rotate(rotation_for(pool, group, request.deployment), available)
 end
 
+local function claim(pool, backend, deployment, tried)
+    tried[backend.name] = true
+    return availability.acquire(backend, deployment, pool.failover.read_timeout_ms / 1000)
+end
+
+-- The backend that holds what the request refers to, or its home. Drained ones still serve what they own.
+local function next_preferred(pool, request, tried)
+    local backend = request.owner or request.home
+    local deployment = backend and usable_deployment(backend, request, tried)
+    if deployment and claim(pool, backend, deployment, tried) then
+        return backend, deployment
+    end
+    return nil
+end
+
 --- The backend to try next.
 -- @param ctx table request context
 -- @param pool table
--- @param request table with `deployment` (the client's name for it, "" for none)
+-- @param request table with `deployment` (the client's name for it, "" for none), `owner` and `home`
 -- @param tried table set of backend names; the chosen one is added
 -- @return table|nil backend, nil when none is left
 -- @return string|nil the backend's name for the deployment
 function _M.next(ctx, pool, request, tried)
-    local trial_seconds = pool.failover.read_timeout_ms / 1000
+    local preferred, preferred_deployment = next_preferred(pool, request, tried)
+    if preferred or request.owner then
+        return preferred, preferred_deployment
+    end
+
     for _, group in ipairs(pool.groups) do
         local backend = choose(ctx, pool, group, request, tried)
         while backend do
-            tried[backend.name] = true
             local deployment = pool_module.deployment_on(backend, request.deployment)
-            if availability.acquire(backend, deployment, trial_seconds) then
+            if claim(pool, backend, deployment, tried) then
                 return backend, deployment
             end
             backend = choose(ctx, pool, group, request, tried)

@@ -9,12 +9,16 @@ local credentials = require("apisix.plugins.azure-openai.credentials")
 local event_stream = require("apisix.plugins.azure-openai.event_stream")
 local final_answer = require("apisix.plugins.azure-openai.final_answer")
 local headers = require("apisix.plugins.azure-openai.headers")
+local ownership = require("apisix.plugins.azure-openai.ownership")
+local request_body = require("apisix.plugins.azure-openai.request_body")
+local request_module = require("apisix.plugins.azure-openai.request")
 local throttle = require("apisix.plugins.azure-openai.throttle")
 local upstream = require("apisix.plugins.azure-openai.upstream")
 local verdict = require("apisix.plugins.azure-openai.verdict")
 
 local ngx = ngx
 local ngx_now = ngx.now
+local type = type
 local math_huge = math.huge
 
 local _M = {}
@@ -39,7 +43,7 @@ local function failure(reason, err)
 end
 
 -- Reads a JSON or error answer to its end, so that a connection that breaks in the middle can still fail over.
-local function read_whole(answer)
+local function read_whole(answer, request)
     local body, err = answer:read_body()
     if not body then
         upstream.close(answer)
@@ -47,9 +51,8 @@ local function read_whole(answer)
     end
     upstream.release(answer)
 
-    local reason = verdict.needs_body(answer.status) and verdict.reason(answer.status, body)
     return {
-        reason = reason or nil,
+        reason = verdict.reason(answer.status, body, #request.references > 0),
         status = answer.status,
         headers = answer.headers,
         body = body,
@@ -59,24 +62,27 @@ end
 local function attempt(pool, backend, deployment, request)
     local message_headers = headers.to_backend(request.headers)
     -- The gateway reads bodies (usage, error codes); compressed ones it could not.
-    message_headers["accept-encoding"] = request.keep_encoding and message_headers["accept-encoding"] or nil
+    message_headers["accept-encoding"] = nil
     local ok, credential_err = credentials.add(message_headers, backend)
     if not ok then
         return failure("identity", credential_err)
     end
 
-    local path, body = request.for_deployment(deployment)
+    local path, body = request_module.for_deployment(request, deployment)
+    if body then
+        message_headers["content-length"] = body.size
+    end
     local answer, reason, err = upstream.send(pool, backend, {
         method = request.method,
         path = path,
         headers = message_headers,
-        body = body,
+        body = request_body.sendable(body),
     })
     if not answer then
         return failure(reason, err)
     end
     if is_buffered(answer) then
-        return read_whole(answer)
+        return read_whole(answer, request)
     end
     if is_event_stream(answer) then
         return event_stream.open(pool, answer)
@@ -97,6 +103,10 @@ local function learn(pool, backend, deployment, outcome)
     local reason = outcome.reason
     if not reason then
         availability.answered(backend, deployment)
+        local share = throttle.remaining_share(outcome.headers)
+        if share then
+            availability.note_remaining(backend, deployment, share)
+        end
         if throttle.is_exhausted(outcome.headers) then
             availability.cool_down(backend, deployment, throttle.cooldown_seconds(outcome.headers, nil, failover))
         end
@@ -107,6 +117,8 @@ local function learn(pool, backend, deployment, outcome)
     elseif reason == "not_deployed" then
         availability.answered(backend, deployment)
         availability.deployment_missing(backend, deployment)
+    elseif reason == "not_found" then
+        availability.answered(backend, deployment)
     elseif reason == "credential" then
         if availability.open(backend, availability.EVERY, failover) then
             log_credential_fault(backend, outcome)
@@ -156,6 +168,10 @@ local function try_candidates(ctx, state, pool, request, failures)
         end
 
         failures[#failures + 1] = outcome
+        if outcome.reason == "not_found" then
+            -- Whoever was thought to own it does not: from here on everybody may.
+            request.owner = nil
+        end
         if outcome.seconds * 1000 > pool.failover.retry_within_ms then
             return nil
         end
@@ -163,16 +179,23 @@ local function try_candidates(ctx, state, pool, request, failures)
     return nil
 end
 
+local function abort()
+    ngx.exit(499)
+end
+
 --- Runs a request against the pool.
 -- @param ctx table request context; `ctx.azure_openai` gets the attempt trail and the winner
 -- @param pool table
--- @param request table
---   { method, headers (the client's), deployment ("" for none), for_deployment(name) -> path, body }
+-- @param request table from `request.read`
 -- @return table answer
 function _M.run(ctx, pool, request)
     local state = ctx.azure_openai
-    state.trail = {}
     local failures = {}
+    request.references = ownership.references(request)
+    request.owner = ownership.owner(pool, request.references)
+    request.home = ownership.is_homed(request) and pool.home or nil
+    -- A client that leaves ends its request at once, upstream connection included.
+    ngx.on_abort(abort)
 
     local answer = try_candidates(ctx, state, pool, request, failures)
     local wait_seconds = not answer and final_answer.worthwhile_wait(pool, request)
@@ -187,6 +210,7 @@ function _M.run(ctx, pool, request)
     state.winner = answer.backend
     -- What APISIX's own metrics and logs call the node.
     ctx.balancer_ip = answer.backend.name
+    ownership.learn(request, answer)
     return answer
 end
 

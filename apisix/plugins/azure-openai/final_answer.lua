@@ -15,9 +15,12 @@ local LONGEST_RETRY_AFTER_SECONDS = 120
 -- How much a failed attempt tells the client; the backend's own words beat ours. A refusal of the gateway's
 -- credential is never passed on: the client would think that its own key is bad.
 local USEFULNESS = {
-    server_error = 5, timeout = 4, reset = 3, connect = 3, dns = 3, tls = 3, identity = 3, credential = 2,
-    not_deployed = 1,
+    server_error = 6, timeout = 5, reset = 4, connect = 4, dns = 4, tls = 4, identity = 4, credential = 3,
+    not_found = 2, not_deployed = 1,
 }
+
+-- Failures whose own answer is passed on as it is.
+local OWN_ANSWER = { server_error = true, not_found = true, not_deployed = true }
 
 local _M = {}
 
@@ -34,19 +37,14 @@ end
 -- Why the candidates are unavailable, and the shortest time until one of them may be back.
 local function survey(pool, request)
     local candidates, throttled, shortest = 0, 0, nil
-    for _, group in ipairs(pool.groups) do
-        for _, backend in ipairs(group) do
-            local deployment = pool_module.deployment_on(backend, request.deployment)
-            if deployment then
-                candidates = candidates + 1
-                local reason, seconds = availability.state(backend, deployment)
-                if reason == "throttled" then
-                    throttled = throttled + 1
-                end
-                if reason == "throttled" or reason == "open" then
-                    shortest = math_min(shortest or seconds, seconds)
-                end
-            end
+    for backend, deployment in pool_module.candidates(pool, request) do
+        candidates = candidates + 1
+        local reason, seconds = availability.state(backend, deployment)
+        if reason == "throttled" then
+            throttled = throttled + 1
+        end
+        if reason == "throttled" or reason == "open" then
+            shortest = math_min(shortest or seconds, seconds)
         end
     end
     return candidates, throttled, shortest
@@ -102,7 +100,7 @@ function _M.compose(pool, request, failures)
         end
         return own_answer(503, "service_unavailable", "No backend is available right now.", shortest)
     end
-    if best.reason == "server_error" or best.reason == "not_deployed" then
+    if OWN_ANSWER[best.reason] then
         return best
     end
     if best.reason == "timeout" then

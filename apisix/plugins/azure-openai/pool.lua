@@ -81,6 +81,8 @@ local function build(conf)
         failover = schemas.with_defaults(metadata_schema.properties.failover, conf.failover),
         expose_backend_headers = conf.expose_backend_headers ~= false,
         ssl_verify = conf.ssl_verify ~= false,
+        limits = conf.limits,
+        redis = conf.redis,
     }
 end
 
@@ -106,11 +108,40 @@ end
 -- @param backend table
 -- @param deployment string the client's name; "" when the request names none
 -- @return string|nil nil when the backend does not serve the deployment
-function _M.deployment_on(backend, deployment)
+local function deployment_on(backend, deployment)
     if deployment == "" or not backend.deployments then
         return deployment
     end
     return backend.deployments[deployment]
+end
+_M.deployment_on = deployment_on
+
+--- Iterates over every backend that may serve a request, whether it is available or not.
+-- @param request table with `deployment` and, for a stored resource, its `owner`
+-- @return function() -> backend, its name for the deployment
+function _M.candidates(pool, request)
+    if request.owner then
+        local owner = request.owner
+        return function()
+            local backend = owner
+            owner = nil
+            -- Whatever is stored there can only be served there, listed deployment or not.
+            return backend, backend and (deployment_on(backend, request.deployment) or request.deployment)
+        end
+    end
+
+    local index = 0
+    return function()
+        while index < #pool.backends do
+            index = index + 1
+            local backend = pool.backends[index]
+            local deployment = backend.weight > 0 and deployment_on(backend, request.deployment)
+            if deployment then
+                return backend, deployment
+            end
+        end
+        return nil
+    end
 end
 
 return _M

@@ -110,6 +110,26 @@ function _M.cooldown_seconds(headers, body, failover)
     return math_max(math_min(seconds, failover.cooldown_max_seconds), SHORTEST_SECONDS)
 end
 
+local function share(headers, kind)
+    local remaining = tonumber(first_value(headers, "x-ratelimit-remaining-" .. kind))
+    local limit = tonumber(first_value(headers, "x-ratelimit-limit-" .. kind))
+    if not remaining or not limit or limit <= 0 then
+        return nil
+    end
+    return math_max(math_min(remaining / limit, 1), 0)
+end
+
+--- The share of its quota that a deployment has left, by the scarcer of requests and tokens.
+-- @param headers table
+-- @return number|nil 0 to 1, nil when the answer does not say
+function _M.remaining_share(headers)
+    local requests, tokens = share(headers, "requests"), share(headers, "tokens")
+    if requests and tokens then
+        return math_min(requests, tokens)
+    end
+    return requests or tokens
+end
+
 --- Tells whether a successful answer used up the deployment's quota.
 -- @param headers table
 -- @return boolean

@@ -1,38 +1,45 @@
 --- What a backend's answer means for the request: the client's business, or a reason to try elsewhere.
 local core = require("apisix.core")
 
+local type = type
+
 local _M = {}
 
--- Azure reports a missing deployment as 404; so does a missing response, file or path, which is the client's.
-local function is_deployment_missing(body)
+local function error_code(body)
     local decoded = body and core.json.decode(body)
     local err = type(decoded) == "table" and decoded.error
-    return type(err) == "table" and err.code == "DeploymentNotFound"
+    return type(err) == "table" and type(err.code) == "string" and err.code or ""
 end
 
---- Tells whether the status alone may be a failure, so that the body has to be read before anything is decided.
--- @return boolean
-function _M.needs_body(status)
-    return status >= 400
+-- The answers of a resource that does not hold what the request refers to.
+local function is_elsewhere(status, code)
+    return status == 404 or code:find("not_found", 1, true) ~= nil or code == "invalid_encrypted_content"
 end
 
 --- Classifies a completely read error answer.
 -- @param status number 400 or more
 -- @param body string|nil
--- @return string|nil reason of a failed attempt: "throttled", "credential", "not_deployed", "server_error";
---   nil when the answer is for the client
-function _M.reason(status, body)
+-- @param refers_to_stored boolean whether the request refers to something that another backend may hold
+-- @return string|nil reason of a failed attempt: "throttled", "credential", "not_deployed", "not_found" or
+--   "server_error"; nil when the answer is for the client
+function _M.reason(status, body, refers_to_stored)
     if status == 429 then
         return "throttled"
     end
     if status == 401 or status == 403 then
         return "credential"
     end
-    if status == 404 then
-        return is_deployment_missing(body) and "not_deployed" or nil
-    end
     if status == 408 or status >= 500 then
         return "server_error"
+    end
+    if status == 400 or status == 404 then
+        local code = error_code(body)
+        if code == "DeploymentNotFound" then
+            return "not_deployed"
+        end
+        if (refers_to_stored or code == "invalid_encrypted_content") and is_elsewhere(status, code) then
+            return "not_found"
+        end
     end
     return nil
 end

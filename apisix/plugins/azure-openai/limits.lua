@@ -1,0 +1,178 @@
+--- What a request may use: a client's deployments and per-minute limits, the lanes' buckets, and the reserve that
+--- low-priority work must leave to the others.
+--
+-- Windows are fixed: they start with the first use and end together with their count. Counts are shared by the
+-- workers, and by the replicas where Redis is configured.
+local core = require("apisix.core")
+local availability = require("apisix.plugins.azure-openai.availability")
+local pool_module = require("apisix.plugins.azure-openai.pool")
+local shared_state = require("apisix.plugins.azure-openai.shared_state")
+
+local ngx = ngx
+local ipairs = ipairs
+local math_ceil = math.ceil
+local math_max = math.max
+
+local dict = ngx.shared["azure-openai-limits"]
+
+local MINUTE_SECONDS = 60
+
+local _M = {}
+
+-- Adds to a window's count. Returns the count and the seconds until the window ends.
+local function count(name, amount, window_seconds)
+    local shared, remaining_ms = shared_state.count("limit:" .. name, amount, window_seconds * 1000)
+    if shared then
+        return shared, remaining_ms / 1000
+    end
+    local value = dict:incr(name, amount, 0, window_seconds)
+    return value, dict:ttl(name) or window_seconds
+end
+
+local function limit_of(name, kind, maximum, window_seconds)
+    return { name = name, kind = kind, maximum = maximum, window_seconds = window_seconds }
+end
+
+-- The limits that apply, each a bucket of requests or of tokens.
+local function buckets(client, pool, lane)
+    local list = {}
+    if client and client.requests_per_minute then
+        list[#list + 1] = limit_of("client-requests|" .. client.name, "requests", client.requests_per_minute,
+            MINUTE_SECONDS)
+    end
+    if client and client.tokens_per_minute then
+        list[#list + 1] = limit_of("client-tokens|" .. client.name, "tokens", client.tokens_per_minute,
+            MINUTE_SECONDS)
+    end
+    local limits = pool.limits
+    if limits and limits.strategy then
+        local maximum = lane == "low" and limits.low_limit or limits.high_limit
+        local bucket = limit_of("lane|" .. lane, limits.strategy == "req" and "requests" or "tokens", maximum,
+            limits.window_seconds)
+        bucket.reject_code, bucket.reject_message = limits.reject_code, limits.reject_message
+        list[#list + 1] = bucket
+    end
+    return list
+end
+
+local function refusal(status, code, message, reason, seconds)
+    return {
+        status = status,
+        code = code,
+        message = message,
+        reason = reason,
+        retry_after_seconds = status == 429 and math_max(math_ceil(seconds), 1) or nil,
+    }
+end
+
+-- A request counts before it runs, tokens after: what they will be is not known yet.
+local function check_bucket(bucket)
+    local used, seconds
+    if bucket.kind == "requests" then
+        used, seconds = count(bucket.name, 1, bucket.window_seconds)
+        used = used - 1
+    else
+        used, seconds = count(bucket.name, 0, bucket.window_seconds)
+    end
+    if used < bucket.maximum then
+        return nil
+    end
+    local status = bucket.reject_code or 429
+    local message = bucket.reject_message
+        or ("The limit of " .. bucket.maximum .. " " .. bucket.kind .. " per minute of this client is used up.")
+    return refusal(status, status == 429 and "429" or "rate_limited", message, bucket.name:match("^[^|]+"), seconds)
+end
+
+--- The lane of a request: the client's own, else what it asks for, else "high".
+-- @return string "high" or "low"
+function _M.lane(ctx, client)
+    if client and client.lane then
+        return client.lane
+    end
+    local wanted = core.request.header(ctx, "x-priority")
+    return type(wanted) == "string" and wanted:lower() == "low" and "low" or "high"
+end
+
+-- The share of its quota that the deployment has left over all candidates, as far as they have said.
+local function remaining_share(pool, request)
+    local sum, known = 0, 0
+    for backend, deployment in pool_module.candidates(pool, request) do
+        local share = availability.remaining_share(backend, deployment)
+        if share then
+            sum, known = sum + share, known + 1
+        end
+    end
+    return known > 0 and sum / known or 1
+end
+
+local function check_reserve(pool, request, lane)
+    local reserve = pool.limits and pool.limits.low_lane_reserve_percent or 0
+    if lane ~= "low" or reserve == 0 or remaining_share(pool, request) * 100 >= reserve then
+        return nil
+    end
+    return refusal(429, "429", "The remaining quota is reserved for high-priority requests.", "low-lane-reserve",
+        pool.failover.cooldown_default_seconds)
+end
+
+local function is_allowed(client, deployment)
+    for _, allowed in ipairs(client.deployments) do
+        if allowed == deployment then
+            return true
+        end
+    end
+    return false
+end
+
+--- Decides whether a request may run.
+-- @param client table|nil
+-- @param request table with `deployment`
+-- @param lane string
+-- @return table|nil refusal { status, code, message, reason, retry_after_seconds }
+-- @return table buckets to `charge` afterwards
+function _M.check(client, pool, request, lane)
+    if client and client.deployments and request.deployment ~= "" and not is_allowed(client, request.deployment) then
+        return refusal(403, "model_not_allowed",
+            "This client may not use the deployment '" .. request.deployment .. "'.", "model_not_allowed"), {}
+    end
+
+    local refused = check_reserve(pool, request, lane)
+    if refused then
+        return refused, {}
+    end
+    local list = buckets(client, pool, lane)
+    for _, bucket in ipairs(list) do
+        refused = check_bucket(bucket)
+        if refused then
+            return refused, {}
+        end
+    end
+    return nil, list
+end
+
+local function charge_now(premature, list, tokens)
+    if premature then
+        return
+    end
+    for _, bucket in ipairs(list) do
+        if bucket.kind == "tokens" then
+            count(bucket.name, tokens, bucket.window_seconds)
+        end
+    end
+end
+
+--- Charges the tokens of a finished request, from the log phase.
+-- @param list table as `check` returned it
+-- @param tokens number
+function _M.charge(list, tokens)
+    if tokens == 0 or #list == 0 then
+        return
+    end
+    if shared_state.is_configured() then
+        -- The log phase cannot talk to Redis.
+        ngx.timer.at(0, charge_now, list, tokens)
+    else
+        charge_now(false, list, tokens)
+    end
+end
+
+return _M

@@ -1,0 +1,104 @@
+--- Reads a client's request once, for whoever serves it: surface, operation, deployment, body.
+local core = require("apisix.core")
+local json_edit = require("apisix.plugins.azure-openai.json_edit")
+local multipart = require("apisix.plugins.azure-openai.multipart")
+local request_body = require("apisix.plugins.azure-openai.request_body")
+local surface = require("apisix.plugins.azure-openai.surface")
+local usage = require("apisix.plugins.azure-openai.usage")
+
+local ngx = ngx
+local type = type
+local has_prefix = core.string.has_prefix
+
+local _M = {}
+
+local function content_type(ctx)
+    local value = core.request.header(ctx, "content-type")
+    -- A body without a type is taken for JSON, as the SDKs' and curl users' intent.
+    return type(value) == "string" and value:lower() or "application/json"
+end
+
+local function decode(ctx, body)
+    if not has_prefix(content_type(ctx), "application/json") then
+        return nil
+    end
+    local text = request_body.text(body)
+    local decoded = text and core.json.decode(text)
+    return type(decoded) == "table" and decoded or nil
+end
+
+local function named_deployment(ctx, body, decoded)
+    local name
+    if decoded then
+        name = decoded.model
+    elseif has_prefix(content_type(ctx), "multipart/form-data") then
+        name = multipart.field(body, "model")
+    end
+    return type(name) == "string" and name or ""
+end
+
+--- Reads the request of any kind.
+-- @param max_bytes number largest body
+-- @return table request { method, target, headers, kind, operation, deployment, body, decoded } | nil
+-- @return number|nil status of the refusal
+-- @return string|nil message
+function _M.read(ctx, max_bytes)
+    local body, err = request_body.read(max_bytes)
+    if err then
+        return nil, 413, err
+    end
+
+    local kind, operation, deployment = surface.parse(ctx.var.uri)
+    local decoded = body and decode(ctx, body)
+    return {
+        method = ngx.req.get_method(),
+        target = ctx.var.request_uri,
+        headers = core.request.headers(ctx),
+        kind = kind,
+        operation = operation,
+        deployment = deployment or named_deployment(ctx, body, decoded),
+        body = body,
+        decoded = decoded,
+    }
+end
+
+--- Replaces the body by what a plugin made of it.
+-- @param decoded table
+function _M.replace_body(request, decoded)
+    request.decoded = decoded
+    request.body = request_body.of_text(core.json.encode(decoded))
+end
+
+--- Asks for token usage where the stream would not carry it.
+-- @return boolean whether the usage chunk has to be kept from the client
+function _M.ask_for_usage(ctx, request)
+    local text = request_body.text(request.body)
+    local changed, hide = usage.request(ctx, request.kind, request.operation, request.decoded, text)
+    if hide then
+        request.body = request_body.of_text(changed)
+    end
+    return hide
+end
+
+local function renamed_body(request, name)
+    if request.decoded then
+        return request_body.of_text(json_edit.set(request_body.text(request.body), "model", name))
+    end
+    return multipart.with_field(request.body, "model", name)
+end
+
+--- The request as a backend that calls the deployment `name` has to get it.
+-- @param name string
+-- @return string path with query
+-- @return table|nil body
+function _M.for_deployment(request, name)
+    if name == request.deployment then
+        return request.target, request.body
+    end
+    if request.kind == "deployments" then
+        return surface.rename(request.target, name), request.body
+    end
+    return request.target, renamed_body(request, name)
+end
+
+return _M

@@ -1,0 +1,143 @@
+--- A request body that can be sent more than once: text in memory, or the file to which nginx spooled a large one.
+--
+-- A body is { size (bytes), text | path } with optional `before` and `after`, text around the slice of the file.
+local ngx = ngx
+local io_open = io.open
+
+local CHUNK_BYTES = 65536
+
+local _M = {}
+
+local function file_size(path)
+    local file, err = io_open(path, "rb")
+    if not file then
+        return nil, err
+    end
+    local size = file:seek("end")
+    file:close()
+    return size
+end
+
+local function too_large(max_bytes)
+    return nil, "The request body is larger than " .. max_bytes .. " bytes."
+end
+
+--- Wraps text.
+function _M.of_text(text)
+    return { size = #text, text = text }
+end
+
+--- Reads the body of the current request.
+-- @param max_bytes number
+-- @return table|nil body, nil when there is none
+-- @return string|nil error when it is too large or cannot be read
+function _M.read(max_bytes)
+    if (tonumber(ngx.var.http_content_length) or 0) > max_bytes then
+        return too_large(max_bytes)
+    end
+
+    ngx.req.read_body()
+    local text = ngx.req.get_body_data()
+    if text then
+        if #text > max_bytes then
+            return too_large(max_bytes)
+        end
+        return _M.of_text(text)
+    end
+
+    local path = ngx.req.get_body_file()
+    if not path then
+        return nil
+    end
+    local size, err = file_size(path)
+    if not size then
+        return nil, "The request body cannot be read: " .. err
+    end
+    if size > max_bytes then
+        return too_large(max_bytes)
+    end
+    return { size = size, path = path }
+end
+
+local function read_slice(path, offset, length)
+    local file = io_open(path, "rb")
+    file:seek("set", offset)
+    local data = file:read(length) or ""
+    file:close()
+    return data
+end
+
+--- The whole body in memory.
+-- @return string|nil
+function _M.text(body)
+    if not body then
+        return nil
+    end
+    if not body.text then
+        body.text = read_slice(body.path, 0, body.size)
+    end
+    return body.text
+end
+
+--- Part of the body.
+-- @param offset number bytes from the start
+-- @param length number
+function _M.slice(body, offset, length)
+    if body.text then
+        return body.text:sub(offset + 1, offset + length)
+    end
+    return read_slice(body.path, offset, length)
+end
+
+--- A new body with the bytes from `offset` to `offset + length` replaced.
+function _M.with_replacement(body, offset, length, replacement)
+    if body.text then
+        return _M.of_text(body.text:sub(1, offset) .. replacement .. body.text:sub(offset + length + 1))
+    end
+    return {
+        size = body.size - length + #replacement,
+        path = body.path,
+        pieces = { { 0, offset }, replacement, { offset + length, body.size } },
+    }
+end
+
+-- Yields the pieces one after the other, files in chunks.
+local function read_pieces(body)
+    local pieces = body.pieces or { { 0, body.size } }
+    local index, file = 1, io_open(body.path, "rb")
+    local offset = type(pieces[1]) == "table" and pieces[1][1]
+    return function()
+        while index <= #pieces do
+            local piece = pieces[index]
+            if type(piece) == "string" then
+                index, offset = index + 1, nil
+                return piece
+            end
+
+            offset = offset or piece[1]
+            if offset < piece[2] then
+                file:seek("set", offset)
+                local data = file:read(math.min(CHUNK_BYTES, piece[2] - offset))
+                offset = offset + #data
+                return data
+            end
+            index, offset = index + 1, nil
+        end
+        if file then
+            file:close()
+            file = nil
+        end
+        return nil
+    end
+end
+
+--- The body in the form that the HTTP client sends: text, or a reader that starts anew at each call.
+-- @return string|function|nil
+function _M.sendable(body)
+    if not body then
+        return nil
+    end
+    return body.text or read_pieces(body)
+end
+
+return _M

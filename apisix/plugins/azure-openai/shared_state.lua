@@ -1,0 +1,115 @@
+--- State that replicas share through Redis, where it is configured. Nothing waits long for it and nothing fails
+-- without it.
+local core = require("apisix.core")
+local redis = require("resty.redis")
+local pool_module = require("apisix.plugins.azure-openai.pool")
+
+local ngx = ngx
+local ngx_now = ngx.now
+
+local TIMEOUT_MS = 100
+-- After a failure Redis is left alone for a while, so that its outage costs no request more than one time-out.
+local RETRY_AFTER_SECONDS = 2
+local KEEPALIVE_MS = 60000
+local CONNECTIONS = 64
+local PREFIX = "azure-openai-gateway:"
+
+local _M = {}
+
+local broken_until = 0
+
+local function connect(conf)
+    local client = redis:new()
+    client:set_timeouts(TIMEOUT_MS, TIMEOUT_MS, TIMEOUT_MS)
+    local ok, err = client:connect(conf.host, conf.port or 6379, { ssl = conf.tls, ssl_verify = conf.tls })
+    if not ok then
+        return nil, err
+    end
+    if conf.password and client:get_reused_times() == 0 then
+        ok, err = client:auth(conf.password)
+        if not ok then
+            client:close()
+            return nil, err
+        end
+    end
+    return client
+end
+
+local function fail(err)
+    broken_until = ngx_now() + RETRY_AFTER_SECONDS
+    core.log.warn("azure-openai: Redis is not usable, going on without it: ", err)
+    return nil
+end
+
+-- Runs one command; nil when Redis is not configured, not reachable or has no such key.
+local function run(command, ...)
+    local pool = pool_module.current()
+    local conf = pool and pool.redis
+    if not conf or ngx_now() < broken_until then
+        return nil
+    end
+
+    local client, connect_err = connect(conf)
+    if not client then
+        return fail(connect_err)
+    end
+    local result, err = client[command](client, ...)
+    if err then
+        client:close()
+        return fail(err)
+    end
+    client:set_keepalive(KEEPALIVE_MS, CONNECTIONS)
+    if result == ngx.null then
+        return nil
+    end
+    return result
+end
+
+--- Whether replicas share state at all.
+-- @return boolean
+function _M.is_configured()
+    local pool = pool_module.current()
+    return pool ~= nil and pool.redis ~= nil
+end
+
+--- Reads a value.
+-- @return string|nil
+function _M.get(key)
+    return run("get", PREFIX .. key)
+end
+
+local function set(premature, key, value, seconds)
+    if not premature then
+        run("setex", PREFIX .. key, seconds, value)
+    end
+end
+
+--- Writes a value in the background.
+-- @param seconds number whole seconds until it is forgotten
+function _M.set_later(key, value, seconds)
+    if _M.is_configured() then
+        ngx.timer.at(0, set, key, value, seconds)
+    end
+end
+
+-- Adds to a counter and starts its window with the first addition, in one step.
+local COUNT_SCRIPT = [[
+local count = redis.call('INCRBY', KEYS[1], ARGV[1])
+if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return {count, redis.call('PTTL', KEYS[1])}
+]]
+
+--- Adds to a counter that ends with its window.
+-- @param amount number 0 only reads
+-- @param window_ms number
+-- @return number|nil count, nil when Redis cannot say
+-- @return number|nil milliseconds until the window ends
+function _M.count(key, amount, window_ms)
+    local result = run("eval", COUNT_SCRIPT, 1, PREFIX .. key, amount, window_ms)
+    if not result then
+        return nil
+    end
+    return result[1], result[2]
+end
+
+return _M
