@@ -1,1 +1,18 @@
-"""From indexed settings to validated gateway configuration files."""
+"""Renders the gateway's configuration: settings -> typed model -> templates -> validated files."""
+
+from renderer.errors import ConfigurationError, KeyVaultError, Problem
+from renderer.loader import load_settings
+from renderer.render import Ports, render_files
+from renderer.settings import Settings
+from renderer.sources import read_env_file
+
+__all__ = [
+    "ConfigurationError",
+    "KeyVaultError",
+    "Ports",
+    "Problem",
+    "Settings",
+    "load_settings",
+    "read_env_file",
+    "render_files",
+]

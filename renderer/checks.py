@@ -1,0 +1,304 @@
+"""Rules between settings: what no single field can tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from pydantic import SecretStr
+
+from renderer import values
+from renderer.errors import Problem
+from renderer.names import variable
+from renderer.settings import (
+    MINIMUM_KEY_LENGTH,
+    Backend,
+    Balancing,
+    Client,
+    Cors,
+    EntraAuth,
+    Failover,
+    Gateway,
+    Group,
+    IpRestriction,
+    NumberedGroup,
+    PromptGuard,
+    Quota,
+    RateLimit,
+    Redis,
+    Settings,
+)
+
+G = TypeVar("G", bound=Group)
+M = TypeVar("M", bound=NumberedGroup)
+
+_JWT_SHAPE = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*")
+
+
+@dataclass
+class Parsed:
+    """What has been parsed so far: a group or member that is itself invalid is None."""
+
+    values: dict[str, str]
+    groups: dict[str, Group | None] = field(default_factory=dict)
+    members: dict[type[NumberedGroup], dict[int, NumberedGroup | None]] = field(default_factory=dict)
+
+    def group(self, kind: type[G]) -> G | None:
+        """The group of that class, when it is valid."""
+        return next((group for group in self.groups.values() if isinstance(group, kind)), None)
+
+    def valid(self, kind: type[M]) -> dict[int, M]:
+        """The valid members of a numbered group, by index."""
+        return {i: cast("M", m) for i, m in self.members[kind].items() if m is not None}
+
+    def settings(self) -> Settings:
+        """The whole; to be called when nothing was found wrong."""
+        backends = tuple(self.valid(Backend).values())
+        clients = tuple(self.valid(Client).values())
+        groups: dict[str, Any] = dict(self.groups)
+        return Settings(backends=backends, clients=clients, **groups)
+
+
+def check(parsed: Parsed) -> Iterator[Problem]:
+    """Apply every rule to what is valid so far."""
+    for rule in _RULES:
+        yield from rule(parsed)
+
+
+def _some_backend(parsed: Parsed) -> Iterator[Problem]:
+    if parsed.members[Backend]:
+        return
+    unnumbered = " (the SDK's AZURE_OPENAI_ENDPOINT without a number is not read)"
+    seen = unnumbered if "AZURE_OPENAI_ENDPOINT" in parsed.values else ""
+    yield Problem(
+        "AZURE_OPENAI_ENDPOINT_0",
+        f"is missing: there is no backend{seen}",
+        "Set it to the endpoint of a resource, and AZURE_OPENAI_KEY_0 to its key",
+    )
+
+
+def _backend_credentials(parsed: Parsed) -> Iterator[Problem]:
+    for index, backend in parsed.valid(Backend).items():
+        if backend.auth == "key":
+            if backend.key is None:
+                yield Problem(
+                    variable(Backend, "key", index),
+                    f"is missing: backend {backend.name} has no credential",
+                    f"Set it to the resource's key, or set {variable(Backend, 'auth', index)}=managed-identity",
+                )
+            for name in ("client_id", "token_scope"):
+                if name in backend.model_fields_set:
+                    yield Problem(
+                        variable(Backend, name, index),
+                        "is for managed identity, but the backend signs in with a key",
+                        f"Remove it, or set {variable(Backend, 'auth', index)}=managed-identity",
+                    )
+
+
+def _plain_http(parsed: Parsed) -> Iterator[Problem]:
+    gateway = parsed.group(Gateway)
+    if gateway is None or gateway.e2e_test_mode:
+        return
+    for index, backend in parsed.valid(Backend).items():
+        if backend.endpoint.startswith("http://") and not values.is_loopback(backend.endpoint):
+            yield Problem(
+                variable(Backend, "endpoint", index),
+                "is plain http, which would send the key in the clear",
+                "Write https:// (http is for loopback addresses and GATEWAY_E2E_TEST_MODE=true only)",
+            )
+
+
+def _unique_names(parsed: Parsed) -> Iterator[Problem]:
+    for kind in (Backend, Client):
+        first: dict[str, int] = {}
+        for index, member in parsed.valid(kind).items():
+            name = str(getattr(member, "name"))  # noqa: B009 - the two classes share no declared field
+            if name in first:
+                yield Problem(
+                    variable(kind, "name", index),
+                    f"makes a second {kind.member} called '{name}', after {kind.member} {first[name]}",
+                    f"Set {variable(kind, 'name', index)} to a name of its own",
+                )
+            first.setdefault(name, index)
+
+
+def _client_keys(parsed: Parsed) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    entra = parsed.group(EntraAuth)
+    for index, client in parsed.valid(Client).items():
+        for name in ("key", "key_secondary"):
+            secret = cast("SecretStr | None", getattr(client, name))
+            if secret is None:
+                continue
+            key, where = secret.get_secret_value(), variable(Client, name, index)
+            if len(key) < MINIMUM_KEY_LENGTH:
+                yield Problem(
+                    where,
+                    f"has {len(key)} characters, which can be guessed",
+                    f"Write a random key of at least {MINIMUM_KEY_LENGTH} characters (openssl rand -hex 24)",
+                )
+            if key in owners:
+                yield Problem(where, f"is the same key as {owners[key]}", "Give every client keys of its own")
+            if entra is not None and entra.enabled and _JWT_SHAPE.fullmatch(key):
+                yield Problem(
+                    where,
+                    "has the shape of a token, and with ENABLE_ENTRA_AUTH tokens are left to Entra ID",
+                    "Write a key without dots",
+                )
+            owners.setdefault(key, where)
+
+
+def _somebody_may_call(parsed: Parsed) -> Iterator[Problem]:
+    gateway, entra = parsed.group(Gateway), parsed.group(EntraAuth)
+    if gateway is None or entra is None:
+        return
+    if gateway.require_auth and not entra.enabled and not parsed.members[Client]:
+        yield Problem(
+            "GATEWAY_CLIENT_KEY_0",
+            "is missing: clients must sign in, but there is no client",
+            "Set GATEWAY_CLIENT_NAME_0 and GATEWAY_CLIENT_KEY_0, or open the gateway to everybody with "
+            "GATEWAY_REQUIRE_AUTH=false",
+        )
+    if entra.enabled and not gateway.require_auth:
+        yield Problem(
+            variable(EntraAuth, "enabled"),
+            "asks for tokens while GATEWAY_REQUIRE_AUTH=false lets everybody in",
+            "Remove one of the two",
+        )
+
+
+def _some_weight(parsed: Parsed) -> Iterator[Problem]:
+    backends = parsed.members[Backend]
+    valid = parsed.valid(Backend)
+    if backends and len(valid) == len(backends) and all(b.weight == 0 for b in valid.values()):
+        yield Problem(
+            "AZURE_OPENAI_WEIGHT_*",
+            "are all 0, which drains every backend",
+            "Give at least one backend a weight of 1 or more",
+        )
+
+
+def _home_backend(parsed: Parsed) -> Iterator[Problem]:
+    gateway = parsed.group(Gateway)
+    backends = parsed.valid(Backend)
+    if gateway is None or gateway.home_backend is None or len(backends) < len(parsed.members[Backend]):
+        return
+    known = [backend.name for backend in backends.values()]
+    if gateway.home_backend not in known:
+        yield Problem(
+            variable(Gateway, "home_backend"),
+            f"names the backend '{gateway.home_backend}', which does not exist",
+            f"Write one of {', '.join(known[:10])}{', …' if len(known) > 10 else ''}",
+        )
+
+
+def _bounds(parsed: Parsed) -> Iterator[Problem]:
+    failover = parsed.group(Failover)
+    if failover is None:
+        return
+    pairs = (
+        ("cooldown_default_seconds", "cooldown_max_seconds"),
+        ("breaker_open_seconds", "breaker_max_open_seconds"),
+    )
+    for least, most in pairs:
+        if getattr(failover, least) > getattr(failover, most):
+            yield Problem(
+                variable(Failover, least),
+                f"({getattr(failover, least)} s) is more than {variable(Failover, most)} "
+                f"({getattr(failover, most)} s)",
+                f"Lower it, or raise {variable(Failover, most)}",
+            )
+
+
+def _hash_key(parsed: Parsed) -> Iterator[Problem]:
+    balancing = parsed.group(Balancing)
+    if balancing is None or balancing.algorithm != "chash" or balancing.hash_on == "consumer":
+        return
+    if balancing.hash_key is None:
+        yield Problem(
+            variable(Balancing, "hash_key"),
+            "is missing: LB_ALG=chash needs to know what to hash",
+            f"Set it to the name of a {balancing.hash_on.removesuffix('s')}, such as x-session-id",
+        )
+
+
+def _redis(parsed: Parsed) -> Iterator[Problem]:
+    redis = parsed.group(Redis)
+    if redis is None or redis.host is not None:
+        return
+    for name in ("password", "tls"):
+        if name in redis.model_fields_set:
+            yield Problem(
+                variable(Redis, name), "has no effect without REDIS_HOST", "Set REDIS_HOST, or remove it"
+            )
+
+
+def _guardrails(parsed: Parsed) -> Iterator[Problem]:
+    needs: tuple[tuple[type[Group], tuple[str, ...]], ...] = (
+        (Cors, ("allow_origins",)),
+        (RateLimit, ("rate",)),
+        (Quota, ("count", "time_window")),
+        (EntraAuth, ("tenant_id", "audience", "allowed_app_ids")),
+    )
+    for kind, required in needs:
+        group = parsed.group(kind)
+        if group is None or not getattr(group, "enabled"):  # noqa: B009 - declared by each guardrail
+            continue
+        for name in required:
+            if getattr(group, name) is None:
+                yield _needed(kind, name)
+    yield from _either(parsed, IpRestriction, ("allowlist", "denylist"))
+    yield from _either(parsed, PromptGuard, ("deny_patterns", "allow_patterns"))
+    restriction = parsed.group(IpRestriction)
+    if restriction and restriction.enabled and restriction.allowlist and restriction.denylist:
+        yield Problem("IP_DENYLIST", "is set beside IP_ALLOWLIST", "Keep one of the two lists")
+
+
+def _needed(kind: type[Group], name: str) -> Problem:
+    switch = variable(kind, "enabled")
+    about = (kind.model_fields[name].description or "").rstrip(".")
+    return Problem(
+        variable(kind, name), f"is missing, but {switch} needs it", f"Set it ({about}), or set {switch}=false"
+    )
+
+
+def _either(
+    parsed: Parsed, kind: type[IpRestriction] | type[PromptGuard], fields: tuple[str, str]
+) -> Iterable[Problem]:
+    group = parsed.group(kind)
+    if group is not None and group.enabled and all(getattr(group, name) is None for name in fields):
+        first, second = (variable(kind, name) for name in fields)
+        switch = variable(kind, "enabled")
+        yield Problem(switch, f"needs {first} or {second}", f"Set one of them, or set {switch}=false")
+
+
+def _cors_credentials(parsed: Parsed) -> Iterator[Problem]:
+    cors = parsed.group(Cors)
+    if cors is None or not cors.enabled or not cors.allow_credentials:
+        return
+    for name in ("allow_origins", "allow_methods", "expose_headers"):
+        if "*" in (getattr(cors, name) or ()):
+            yield Problem(
+                variable(Cors, name),
+                "is *, which browsers refuse together with CORS_ALLOW_CREDENTIALS=true",
+                "List the values, or set CORS_ALLOW_CREDENTIALS=false",
+            )
+
+
+_RULES: tuple[Callable[[Parsed], Iterator[Problem]], ...] = (
+    _some_backend,
+    _backend_credentials,
+    _plain_http,
+    _unique_names,
+    _client_keys,
+    _somebody_may_call,
+    _some_weight,
+    _home_backend,
+    _bounds,
+    _hash_key,
+    _redis,
+    _guardrails,
+    _cors_credentials,
+)

@@ -1,0 +1,56 @@
+"""What can go wrong, in the words of the person who has to fix it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: the setting it is in, what is wrong, and what to write instead.
+
+    None of the three texts ever holds the value of a secret.
+    """
+
+    setting: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        end = "" if self.remedy.endswith("?") else "."
+        return f"{self.setting} {self.message}. {self.remedy}{end}"
+
+
+class ConfigurationError(Exception):
+    """The settings cannot be used; `problems` lists every reason found, not only the first."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: list[Problem] = list(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class KeyVaultError(Exception):
+    """Key Vault did not hand out the secrets; `remedy` says what to do about it."""
+
+    exit_code = 3
+
+    def __init__(self, vault_url: str, message: str, remedy: str) -> None:
+        self.vault_url = vault_url
+        self.message = message
+        self.remedy = remedy
+        super().__init__(f"Key Vault {vault_url}: {message}. {remedy}.")
+
+
+class KeyVaultPermissionError(KeyVaultError):
+    """The identity is missing, unknown to the vault, or not allowed to read its secrets."""
+
+
+class KeyVaultUnreachableError(KeyVaultError):
+    """There is no such vault, or no network path to it."""
+
+
+class KeyVaultThrottledError(KeyVaultError):
+    """The vault still answered 429 after every retry."""

@@ -1,0 +1,103 @@
+"""From settings to the text of the three files, each validated before anybody sees it."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+
+from renderer import sizing
+from renderer.resources import DATA, TEMPLATES
+from renderer.settings import Settings
+from renderer.validate import parse_document, require_valid
+from renderer.values import prices_from_json
+
+DEFAULT_BUNDLE_ROOT = "/usr/local/azure-openai-gateway"
+"""Where the image keeps the directory that holds `apisix/plugins/`."""
+
+FILES = ("apisix.yaml", "config.yaml", "otel-collector.yaml")
+
+
+class Ports(NamedTuple):
+    """The TCP ports that the gateway listens on."""
+
+    traffic: int = 9080
+    metrics: int = 9091
+    status: int = 7085
+
+
+def render_files(
+    settings: Settings, bundle_root: Path | str = DEFAULT_BUNDLE_ROOT, ports: Ports = Ports()
+) -> dict[str, str]:
+    """Render `apisix.yaml`, `config.yaml` and `otel-collector.yaml`; returns their texts by file name.
+
+    The same settings give the same bytes. `bundle_root` is the directory that holds `apisix/plugins/`, as seen
+    by the gateway. Raises `ConfigurationError` when a text would not be accepted by APISIX.
+    """
+    facts: dict[str, Any] = {
+        "settings": settings,
+        "ports": ports,
+        "bundle_root": str(bundle_root),
+        "pricing": _pricing(settings),
+        "shared_dictionaries": sizing.shared_dictionaries(settings),
+        "worker_processes": sizing.worker_processes(settings),
+    }
+    apisix = _render("apisix.yaml", facts)
+    items = parse_document("apisix.yaml", apisix)
+    config = _render("config.yaml", {**facts, "plugins": _plugins_in_use(items)})
+    collector = _render("otel-collector.yaml", facts)
+    require_valid(items, parse_document("config.yaml", config))
+    parse_document("otel-collector.yaml", collector)
+    return {"apisix.yaml": apisix, "config.yaml": config, "otel-collector.yaml": collector}
+
+
+def _render(name: str, facts: dict[str, Any]) -> str:
+    return _environment().get_template(f"{name}.j2").render(facts)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - this is YAML; the filter below quotes every value
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["yaml"] = yaml_value
+    return environment
+
+
+_YAML_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+
+
+def yaml_value(value: object) -> str:
+    r"""Write a value as a YAML flow scalar, list or mapping on one line, whatever characters it has.
+
+    JSON is YAML but for a few characters, and APISIX replaces `${{NAME}}` by an environment variable before it
+    parses the file: `$` in front of `{{` is written as `\u0024`, so that a value is never expanded.
+    """
+    text = json.dumps(value, ensure_ascii=False).replace("${{", "\\u0024{{")
+    return _YAML_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _pricing(settings: Settings) -> dict[str, dict[str, float]]:
+    """The shipped prices, overridden by the configured ones: USD per million tokens by model and kind."""
+    shipped = prices_from_json((DATA / "model-pricing.json").read_text(encoding="utf-8"))
+    prices = {**shipped, **(settings.telemetry.model_pricing or {})}
+    return {
+        model: {"prompt": price.prompt, "cached": price.cached, "completion": price.completion}
+        for model, price in sorted(prices.items())
+    }
+
+
+def _plugins_in_use(items: dict[str, Any]) -> list[str]:
+    """The plugins that some route, global rule or metadata names: APISIX loads no other."""
+    holders = [*items["routes"], *items["global_rules"]]
+    used = {name for holder in holders for name in holder["plugins"]}
+    return sorted(used | {metadata["id"] for metadata in items["plugin_metadata"]})

@@ -1,0 +1,198 @@
+"""Checks the rendered files the way APISIX will, and more strictly, before they are written.
+
+APISIX skips an invalid item with a log line and ignores keys it does not know. Here both are problems, found
+with the JSON schemas of the pinned release (`data/apisix-3.18.0-schema.json`) and those of the gateway's plugins.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import yaml
+
+from renderer.errors import ConfigurationError, Problem
+from renderer.origins import origin
+from renderer.resources import DATA, PLUGIN_SCHEMAS
+
+Schema = dict[str, Any]
+
+APISIX_SCHEMA = DATA / "apisix-3.18.0-schema.json"
+
+# The driver that the bundle registers with ai-proxy-multi before its schema is used.
+DRIVER = "azure-openai-pool"
+
+END_MARK = "#END"
+
+_APPLICATORS = ("allOf", "anyOf", "oneOf")
+_CONDITIONALS = ("if", "then", "else")
+
+
+def parse_document(name: str, text: str) -> dict[str, Any]:
+    """Parse a rendered file; raises `ConfigurationError` when it is no YAML mapping."""
+    try:
+        # The C parser, with the safe constructors: five thousand clients have to fit into a second.
+        document = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError:
+        document = None
+    if not isinstance(document, dict):
+        raise ConfigurationError(
+            [Problem(name, "was not rendered as valid YAML", "Report this as a defect of its template")]
+        )
+    if name == "apisix.yaml" and not text.endswith(f"{END_MARK}\n"):
+        raise ConfigurationError(
+            [Problem(name, f"does not end with {END_MARK}", "Report this as a defect of its template")]
+        )
+    return document
+
+
+def require_valid(items: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Raise `ConfigurationError` unless every item fits its schema and every plugin in use is loaded."""
+    problems = [*_item_problems(items), *_unloaded(items, config)]
+    if problems:
+        raise ConfigurationError(problems)
+
+
+def _item_problems(items: Mapping[str, Any]) -> Iterator[Problem]:
+    main = _apisix_schemas()["main"]
+    for kind, schema in (("routes", main["route"]), ("global_rules", main["global_rule"])):
+        for item in items[kind]:
+            block = f"{kind}/{item.get('id')}"
+            yield from _violations(block, schema, item)
+            for name, conf in item.get("plugins", {}).items():
+                yield from _plugin_problems(f"{block}/{name}", name, "schema", conf)
+    for item in items["plugin_metadata"]:
+        name = str(item.get("id"))
+        conf = {key: value for key, value in item.items() if key != "id"}
+        yield from _plugin_problems(f"plugin_metadata/{name}", name, "metadata_schema", conf)
+
+
+def _plugin_problems(block: str, plugin: str, kind: str, conf: object) -> Iterable[Problem]:
+    schema = plugin_schema(plugin, kind)
+    if schema is None:
+        missing = "has no metadata" if kind == "metadata_schema" else "does not exist in APISIX 3.18.0"
+        return [Problem(block, f"uses a plugin that {missing}", "Report this as a defect of the template")]
+    return _violations(block, schema, conf)
+
+
+def _unloaded(items: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Problem]:
+    loaded = set(config.get("plugins", ()))
+    used = {name for kind in ("routes", "global_rules") for item in items[kind] for name in item["plugins"]}
+    for name in sorted(used - loaded):
+        yield Problem("config.yaml/plugins", f"lacks {name}, which is in use", "Report this as a defect")
+
+
+@cache
+def _apisix_schemas() -> dict[str, Any]:
+    schemas: dict[str, Any] = json.loads(APISIX_SCHEMA.read_bytes())
+    multi = schemas["plugins"]["ai-proxy-multi"]["schema"]
+    multi["properties"]["instances"]["items"]["properties"]["provider"]["enum"].append(DRIVER)
+    return schemas
+
+
+@cache
+def plugin_schema(plugin: str, kind: str) -> Schema | None:
+    """The schema of a plugin's block (`schema`) or metadata (`metadata_schema`), from APISIX or the bundle."""
+    own = PLUGIN_SCHEMAS / f"{plugin}.json"
+    if not own.is_file():
+        schema: Schema | None = _apisix_schemas()["plugins"].get(plugin, {}).get(kind)
+        return schema
+    return _own_schema(own, kind)
+
+
+def _own_schema(file: Path, kind: str) -> Schema | None:
+    """A schema of the bundle as APISIX completes it, closed at the top where the file has to leave it open."""
+    document: dict[str, Schema] = json.loads(file.read_bytes())
+    if kind not in document:
+        return None
+    schema = copy.deepcopy(document[kind])
+    schema.pop("additionalProperties", None)  # open there because APISIX adds `id` and `_meta` itself
+    if kind == "schema":
+        schema["properties"]["_meta"] = _apisix_schemas()["plugins"]["cors"]["schema"]["properties"]["_meta"]
+    return schema
+
+
+def _violations(block: str, schema: Schema, value: object) -> Iterator[Problem]:
+    validator = jsonschema_rs.Draft7Validator(schema, validate_formats=True)
+    for error in validator.iter_errors(value):
+        path = list(error.instance_path)
+        yield _problem(block, path, _what(schema, list(error.schema_path)))
+    for path in _unknown_keys(schema, value, []):
+        yield _problem(block, path, "is unknown to its schema, so APISIX would ignore it")
+
+
+def _problem(block: str, path: list[str | int], what: str) -> Problem:
+    where = "/".join([block, *map(str, path)])
+    variable = origin(block, path)
+    if variable is None:
+        return Problem(where, what, "Report this as a defect of the template")
+    return Problem(variable, f"makes {where} invalid: it {what}", "Correct the value")
+
+
+def _what(schema: Schema, path: list[str | int]) -> str:
+    """What a value violates, told from the schema alone: the value itself may be a secret."""
+    rule: Any = schema
+    for step in path:
+        rule = rule.get(step) if isinstance(rule, dict) else rule[step] if isinstance(step, int) else None
+    keyword = str(path[-1]) if path else "schema"
+    limit = json.dumps(rule, ensure_ascii=False)
+    return f"has to satisfy {keyword} {limit}" if len(limit) <= 120 else f"has to satisfy {keyword}"
+
+
+def _unknown_keys(schema: object, value: object, path: list[str | int]) -> Iterator[list[str | int]]:
+    """Paths of the keys in `value` that no part of `schema` describes."""
+    parts = [part for part in _parts(schema) if isinstance(part, dict)]
+    if isinstance(value, dict):
+        described = [part for part in parts if _describes_keys(part)]
+        for key, inner in value.items():
+            found = [sub for part in described for sub in _subschemas(part, key)]
+            if described and not found:
+                yield [*path, key]
+            for sub in found:
+                yield from _unknown_keys(sub, inner, [*path, key])
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            for part in parts:
+                if "items" in part:
+                    yield from _unknown_keys(part["items"], inner, [*path, index])
+
+
+def _describes_keys(part: Schema) -> bool:
+    return any(keyword in part for keyword in ("properties", "patternProperties")) or isinstance(
+        part.get("additionalProperties"), dict
+    )
+
+
+def _subschemas(part: Schema, key: str) -> Iterator[object]:
+    if key in part.get("properties", {}):
+        yield part["properties"][key]
+    elif any(_matches(pattern, key) for pattern in part.get("patternProperties", {})):
+        for pattern, sub in part["patternProperties"].items():
+            if _matches(pattern, key):
+                yield sub
+    elif part.get("additionalProperties") is True or isinstance(part.get("additionalProperties"), dict):
+        yield part["additionalProperties"]
+
+
+def _matches(pattern: str, key: str) -> bool:
+    return re.search(pattern, key) is not None
+
+
+def _parts(schema: object) -> Iterator[object]:
+    """The schema and everything that is applied to the same value."""
+    if not isinstance(schema, dict):
+        return
+    yield schema
+    for keyword in _APPLICATORS:
+        for sub in schema.get(keyword, ()):
+            yield from _parts(sub)
+    for keyword in _CONDITIONALS:
+        yield from _parts(schema.get(keyword))
+    for sub in schema.get("dependencies", {}).values():
+        yield from _parts(sub)

@@ -1,0 +1,64 @@
+"""What pydantic found wrong, said in plain words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from renderer.names import is_secret
+from renderer.settings import Group
+
+_Wording = tuple[str, str]
+
+# Values longer than this are not repeated: by then they are more likely a key in the wrong variable than a typo.
+_LONGEST_QUOTE = 12
+
+
+def explain(group: type[Group], field: str, error: ErrorDetails, value: object) -> _Wording:
+    """What is wrong with a field, and what to write; secrets are never quoted."""
+    info = group.model_fields[field]
+    context: Mapping[str, Any] = error.get("ctx", {})
+    if error["type"] == "setting":
+        return context["what"], context["remedy"]
+    if error["type"] == "missing":
+        return "is missing", _lower_first(info.description or "", "Set it. ")
+    quote = "" if is_secret(info) else _quote(value)
+    wording = _WORDINGS.get(error["type"])
+    if wording is None:
+        return f"is not valid{quote}", "See the reference page for what it takes"
+    what, remedy = wording(context, value)
+    return f"{what}{quote}", remedy
+
+
+def _lower_first(text: str, lead: str) -> str:
+    return (lead + text.replace("`", "")).rstrip(".")
+
+
+def _quote(value: object) -> str:
+    text = str(value)
+    return f" (it is '{text}')" if len(text) <= _LONGEST_QUOTE and text.isprintable() else ""
+
+
+def _choice(context: Mapping[str, Any], value: object) -> _Wording:
+    expected = str(context["expected"])
+    words = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
+    close = difflib.get_close_matches(str(value).lower(), words, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return "is not one of the accepted words", f"Write {expected.replace(chr(39), '')}{hint}"
+
+
+_WORDINGS: dict[str, Callable[[Mapping[str, Any], object], _Wording]] = {
+    "int_parsing": lambda _c, _v: ("is not a whole number", "Write digits only, such as 10"),
+    "int_parsing_size": lambda _c, _v: ("is far too large", "Write a smaller whole number"),
+    "int_from_float": lambda _c, _v: ("is not a whole number", "Write digits only, such as 10"),
+    "float_parsing": lambda _c, _v: ("is not a number", "Write a number such as 0.5"),
+    "finite_number": lambda _c, _v: ("is not a finite number", "Write a number such as 0.5"),
+    "greater_than": lambda c, _v: ("is too small", f"Write a number greater than {c['gt']:g}"),
+    "greater_than_equal": lambda c, _v: ("is too small", f"Write a number of at least {c['ge']:g}"),
+    "less_than": lambda c, _v: ("is too large", f"Write a number less than {c['lt']:g}"),
+    "less_than_equal": lambda c, _v: ("is too large", f"Write a number of at most {c['le']:,}"),
+    "literal_error": _choice,
+}
