@@ -25,6 +25,11 @@ local _M = {
     check_schema = schemas.checker(document),
 }
 
+local STATUS_CODES = {
+    [400] = "invalid_request", [403] = "forbidden", [413] = "request_too_large", [429] = "429",
+    [503] = "service_unavailable",
+}
+
 -- A client may bring its own id; one that could break a log line is replaced.
 local function request_id(ctx)
     local given = core.request.header(ctx, "x-request-id")
@@ -60,7 +65,7 @@ function _M.access(conf, ctx)
 
     local request, status, message = request_module.read(ctx, conf.max_req_body_size)
     if not request then
-        return errors.respond(ctx, status, "request_too_large", message)
+        return errors.respond(ctx, status, STATUS_CODES[status], message)
     end
     if conf.kind == "inference" and not request.decoded then
         return errors.respond(ctx, 400, "invalid_request", "The request body is not a JSON object.")
@@ -82,6 +87,9 @@ function _M.header_filter(_, ctx)
         ngx.header["X-Request-ID"] = ctx.azure_openai and ctx.azure_openai.request_id
     end
 
+    -- APISIX adds it to its own 5xx answers; the client has the attempts header.
+    ngx.header["X-APISIX-Upstream-Status"] = nil
+
     if ngx.status >= 400 and not ctx.azure_openai_shaped then
         ctx.azure_openai_reshape = true
         core.response.clear_header_as_body_modified()
@@ -98,11 +106,6 @@ local function message_of(body)
     local message = decoded.error_msg or decoded.message or decoded.error
     return type(message) == "string" and message or nil
 end
-
-local STATUS_CODES = {
-    [400] = "invalid_request", [403] = "forbidden", [413] = "request_too_large", [429] = "429",
-    [503] = "service_unavailable",
-}
 
 function _M.body_filter(_, ctx)
     if not ctx.azure_openai_reshape then

@@ -68,13 +68,13 @@ local function attempt(pool, backend, deployment, request)
         return failure("identity", credential_err)
     end
 
-    local path, body = request_module.for_deployment(request, deployment)
+    local target, body = request_module.for_deployment(request, deployment)
     if body then
         message_headers["content-length"] = body.size
     end
     local answer, reason, err = upstream.send(pool, backend, {
         method = request.method,
-        path = path,
+        target = target,
         headers = message_headers,
         body = request_body.sendable(body),
     })

@@ -62,7 +62,7 @@ end
 
 local function throttled_answer(seconds)
     local shown = math_ceil(math_min(seconds, LONGEST_RETRY_AFTER_SECONDS))
-    return own_answer(429, "429", "Every backend of this deployment is throttled. Please retry after "
+    return own_answer(429, "429", "The deployment is throttled on the gateway's backends. Please retry after "
         .. shown .. " seconds.", seconds)
 end
 

@@ -32,8 +32,8 @@ for _, name in ipairs(_M.CLIENT_CREDENTIALS) do
     NOT_FORWARDED[name] = true
 end
 
--- Names with which something inside the gateway could be steered.
-local INTERNAL_PREFIXES = { "x-apisix-", "x-consumer-", "x-gateway-", "x-gw-" }
+-- Names with which something inside the gateway could be steered, and what proxies on the way have added.
+local INTERNAL_PREFIXES = { "x-apisix-", "x-consumer-", "x-gateway-", "x-gw-", "x-forwarded-" }
 
 -- Written by nginx or decided by how the gateway sends the body.
 local NOT_RETURNED = set_of("content-length", "date", "server")

@@ -7,6 +7,8 @@ local surface = require("apisix.plugins.azure-openai.surface")
 local usage = require("apisix.plugins.azure-openai.usage")
 
 local ngx = ngx
+local ipairs = ipairs
+local pairs = pairs
 local type = type
 local has_prefix = core.string.has_prefix
 
@@ -37,12 +39,42 @@ local function named_deployment(ctx, body, decoded)
     return type(name) == "string" and name or ""
 end
 
+-- Bytes that may not stand in a request line or a header value (RFC 3986, RFC 9110). nginx lets some of them
+-- through; what would break at every backend is the client's fault and must not count against a backend.
+local NOT_IN_TARGET = "[%z\1-\32<>#\\^`]"
+local NOT_IN_VALUE = "[%z\1-\8\10-\31\127]"
+
+local function is_value_malformed(value)
+    for _, line in ipairs(type(value) == "table" and value or { value }) do
+        if type(line) == "string" and line:find(NOT_IN_VALUE) then
+            return true
+        end
+    end
+    return false
+end
+
+local function is_malformed(target, headers)
+    if target:find(NOT_IN_TARGET) then
+        return true
+    end
+    for _, value in pairs(headers) do
+        if is_value_malformed(value) then
+            return true
+        end
+    end
+    return false
+end
+
 --- Reads the request of any kind.
 -- @param max_bytes number largest body
 -- @return table request { method, target, headers, kind, operation, deployment, body, decoded } | nil
 -- @return number|nil status of the refusal
 -- @return string|nil message
 function _M.read(ctx, max_bytes)
+    local target, headers = ctx.var.request_uri, core.request.headers(ctx)
+    if is_malformed(target, headers) then
+        return nil, 400, "The request has characters in its path or headers that HTTP does not allow."
+    end
     local body, err = request_body.read(max_bytes)
     if err then
         return nil, 413, err
@@ -52,8 +84,8 @@ function _M.read(ctx, max_bytes)
     local decoded = body and decode(ctx, body)
     return {
         method = ngx.req.get_method(),
-        target = ctx.var.request_uri,
-        headers = core.request.headers(ctx),
+        target = target,
+        headers = headers,
         kind = kind,
         operation = operation,
         deployment = deployment or named_deployment(ctx, body, decoded),

@@ -35,14 +35,21 @@ local function connect(backend, pool)
     return client
 end
 
+-- lua-resty-http wants the query apart; with its question mark even an empty one stays as it was.
+local function split_target(target)
+    local path, query = target:match("^([^?]*)(%?.*)$")
+    return path or target, query
+end
+
 --- Sends a request and waits for the head of the answer.
 -- @param pool table for its timeouts
 -- @param backend table
--- @param message table { method, path, headers, body }
+-- @param message table { method, target (path and query), headers, body (string, reader or nil) }
 -- @return table|nil answer with status, headers, body_reader and `client`, the connection to release or close
 -- @return string|nil reason: "dns", "connect", "tls", "timeout" (no answer in time) or "reset"
 -- @return string|nil error for the log
 function _M.send(pool, backend, message)
+    local path, query = split_target(message.target)
     while true do
         local client, connect_err = connect(backend, pool)
         if not client then
@@ -50,7 +57,13 @@ function _M.send(pool, backend, message)
         end
 
         local reused = (client:get_reused_times() or 0) > 0
-        local answer, err = client:request(message)
+        local answer, err = client:request({
+            method = message.method,
+            path = path,
+            query = query,
+            headers = message.headers,
+            body = message.body,
+        })
         if answer then
             answer.client = client
             return answer
