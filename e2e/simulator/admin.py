@@ -10,21 +10,21 @@ import base64
 import hmac
 import ipaddress
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from e2e.simulator.answers import Answer, json_answer
+from e2e.simulator.client import KEY_HEADER
 from e2e.simulator.delivery import Pace, deliver
 from e2e.simulator.faults import NO_FAULT, Fault
 from e2e.simulator.http import Channel, Request
+from e2e.simulator.problems import problems_of
 from e2e.simulator.recorder import RecordedRequest
 from e2e.simulator.regions import Latency, Quota
 from e2e.simulator.server import ADMIN_PREFIX, RegionServer
-
-KEY_HEADER = "x-simulator-admin-key"
 
 _AT_ONCE = Pace(lambda: 0.0, lambda: 0.0)
 _FAULTS = TypeAdapter(list[Fault])
@@ -118,14 +118,18 @@ async def _get_faults(server: RegionServer, _: Request) -> Any:
 
 async def _put_faults(server: RegionServer, request: Request) -> Any:
     document = _document(request)
-    faults = _validated(_FAULTS, document.get("faults") if isinstance(document, dict) else document)
+    faults = _validated_faults(document.get("faults") if isinstance(document, dict) else document)
     await server.clear_faults()
     return await _append(server, faults)
 
 
 async def _post_faults(server: RegionServer, request: Request) -> Any:
     document = _document(request)
-    return await _append(server, _validated(_FAULTS, document if isinstance(document, list) else [document]))
+    return await _append(server, _validated_faults(document if isinstance(document, list) else [document]))
+
+
+def _validated_faults(document: Any) -> list[Fault]:
+    return list(_validated(_FAULTS, document, "fault", Fault.model_fields))
 
 
 async def _append(server: RegionServer, faults: list[Fault]) -> Any:
@@ -202,21 +206,11 @@ def _document(request: Request) -> Any:
         raise AdminError(400, [f"the body is not JSON: {error}"]) from None
 
 
-def _validated(adapter: TypeAdapter[Any], document: Any, where: str = "") -> Any:
+def _validated(adapter: TypeAdapter[Any], document: Any, where: str = "", known: Iterable[str] = ()) -> Any:
     try:
         return adapter.validate_python(document)
     except ValidationError as error:
-        raise AdminError(400, problems_of(error, where)) from None
-
-
-def problems_of(error: ValidationError, where: str = "") -> list[str]:
-    """One line for each problem: where, and what is wrong; never the given value."""
-    lines = []
-    for problem in error.errors(include_input=False, include_url=False):
-        place = ".".join(str(part) for part in (where, *problem["loc"]) if part != "")
-        text = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{place}: {text}" if place else text)
-    return lines
+        raise AdminError(400, problems_of(error, where, known)) from None
 
 
 _Action = Callable[[RegionServer, Request], Awaitable[Any]]

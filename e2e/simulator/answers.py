@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 Json = dict[str, Any]
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class Stage(Enum):
@@ -61,6 +63,23 @@ class EventStream:
     headers: list[tuple[str, str]] = field(default_factory=list)
 
 
+Messages = list[tuple[str, bool]]
+"""Messages to send over a WebSocket, each with whether it carries a piece of output."""
+
+
+@dataclass(slots=True)
+class WebSocketSession:
+    """An answer that becomes a WebSocket; ``headers`` are those of the 101."""
+
+    greet: Callable[[], Messages]
+    answer: Callable[[str], Messages]
+    headers: list[tuple[str, str]]
+
+
+Reply = Answer | EventStream | WebSocketSession
+"""Whatever an operation may give back."""
+
+
 def json_answer(document: Any, status: int = 200, tokens: int = 0) -> Answer:
     """An :class:`Answer` with a compact JSON body."""
     return Answer(status, dump(document).encode(), tokens=tokens)
@@ -68,4 +87,4 @@ def json_answer(document: Any, status: int = 200, tokens: int = 0) -> Answer:
 
 def dump(document: Any) -> str:
     """Compact JSON, as Azure sends it."""
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    return _encode(document)

@@ -101,7 +101,10 @@ class Call:
         try:
             if content_type.startswith("multipart/"):
                 return self.form["model"].text if "model" in self.form else None
-            name = self.json.get("model") if self.request.body else self.request.query.get("model")
+            query = self.request.query
+            name = (
+                self.json.get("model") if self.request.body else query.get("deployment", query.get("model"))
+            )
         except AzureError:
             return None
         return name if isinstance(name, str) else None

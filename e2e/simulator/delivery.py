@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from e2e.simulator.answers import Answer, Event, EventStream, Stage
+from e2e.simulator.answers import Answer, Event, EventStream, Messages, Reply, Stage, WebSocketSession
 from e2e.simulator.faults import Fault
 from e2e.simulator.http import Channel
 from e2e.simulator.stream_errors import error_event
+from e2e.simulator.websocket import WebSocket
 
 _LAST_CHUNK = b"0\r\n\r\n"
 
@@ -23,7 +24,7 @@ class Pace:
     token_s: Callable[[], float]
 
 
-async def deliver(channel: Channel, answer: Answer | EventStream, fault: Fault, pace: Pace) -> None:
+async def deliver(channel: Channel, answer: Reply, fault: Fault, pace: Pace) -> None:
     """Send an answer. Returns early when the fault breaks it off."""
     if fault.reset:
         channel.reset()
@@ -35,8 +36,10 @@ async def deliver(channel: Channel, answer: Answer | EventStream, fault: Fault, 
     await _pause(fault.slow_first_byte + pace.first_byte_s())
     if isinstance(answer, Answer):
         await _deliver_whole(channel, answer, fault, pace)
-    else:
+    elif isinstance(answer, EventStream):
         await _deliver_stream(channel, answer, fault, pace)
+    else:
+        await _converse(channel, answer, fault, pace)
 
 
 async def _deliver_whole(channel: Channel, answer: Answer, fault: Fault, pace: Pace) -> None:
@@ -108,6 +111,28 @@ async def _scripted(stream: EventStream, fault: Fault, pace: Pace) -> AsyncItera
                 await _pause(delay)
             outputs += 1
         yield event
+
+
+async def _converse(channel: Channel, session: WebSocketSession, fault: Fault, pace: Pace) -> None:
+    """Speak over a WebSocket until either side ends it; ``cut`` counts the messages that are sent."""
+    channel.write(channel.head(101, session.headers))
+    socket = WebSocket(channel.upgrade())
+    sent = 0
+    messages: Messages | None = session.greet()
+    while messages is not None:
+        for text, is_output in messages:
+            if fault.cut is not None and sent == fault.cut:
+                await _break_off(channel, fault)
+                return
+            if is_output:
+                await _pause(pace.token_s())
+            socket.send(text)
+            sent += 1
+        await channel.drain()
+        received = await socket.receive()
+        messages = None if received is None else session.answer(received)
+    channel.complete = not channel.gone
+    channel.close()
 
 
 async def _break_off(channel: Channel, fault: Fault) -> None:

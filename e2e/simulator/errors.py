@@ -126,8 +126,8 @@ def content_filter_body() -> Json:
     return {
         "error": {
             "message": "The response was filtered due to the prompt triggering Azure OpenAI's content "
-            "management policy. Please modify your prompt and retry. To learn more about our content filtering "
-            "policies please read our documentation: https://go.microsoft.com/fwlink/?linkid=2198766",
+            "management policy. Please modify your prompt and retry. To learn more about our content "
+            "filtering policies please read our documentation: https://go.microsoft.com/fwlink/?linkid=2198766",
             "type": None,
             "param": "prompt",
             "code": "content_filter",

@@ -41,43 +41,54 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    deployment: str | None = Field(None, description="only requests for this deployment")
-    path: str | None = Field(None, description="only requests whose path contains this text")
-    method: str | None = Field(None, description="only requests with this method")
-    count: int | None = Field(None, ge=1, description="how many requests it hits; without it, all")
+    deployment: str | None = Field(default=None, description="only requests for this deployment")
+    path: str | None = Field(default=None, description="only requests whose path contains this text")
+    method: str | None = Field(default=None, description="only requests with this method")
+    count: int | None = Field(default=None, ge=1, description="how many requests it hits; without it, all")
     probability: float = Field(
         1.0, gt=0, le=1, description="share of matching requests it hits, from the seed"
     )
 
-    status: int | None = Field(None, ge=200, le=599, description="answer with this status")
+    status: int | None = Field(default=None, ge=200, le=599, description="answer with this status")
     body: str | dict[str, Any] | None = Field(
         None, description="body of `status`; by default Azure's for that status"
     )
     headers: dict[str, str] = Field(default_factory=dict, description="further headers of `status`")
-    retry_after: float | str | None = Field(None, description="`retry-after` of `status`, as given")
-    retry_after_ms: float | str | None = Field(None, description="`retry-after-ms` of `status`, as given")
-    garbage_hint: GarbageHint | None = Field(
-        None, description="a 429 whose retry hint is odd in the named way"
+    retry_after: float | str | None = Field(default=None, description="`retry-after` of `status`, as given")
+    retry_after_ms: float | str | None = Field(
+        default=None, description="`retry-after-ms` of `status`, as given"
     )
-    reset: bool = Field(False, description="TCP reset before the head")
-    hang: Duration | None = Field(None, description="no answer for so many seconds, then close")
-    refuse: Duration | None = Field(None, description="refuse connections for so many seconds")
+    garbage_hint: GarbageHint | None = Field(
+        None,
+        description="a 429 with an odd hint: negative, zero, day, text, empty, float, date, past_date, "
+        "reset_tokens_only, message_only",
+    )
+    reset: bool = Field(default=False, description="TCP reset before the head")
+    hang: Duration | None = Field(
+        default=None, description="no answer for so many seconds (alone: for ever), then close"
+    )
+    refuse: Duration | None = Field(
+        default=None, description="refuse connections for so many seconds (alone: until cleared)"
+    )
     cut: int | None = Field(
         None, ge=0, description="close after so many events; without a stream, bytes of the body"
     )
-    cut_inside: bool = Field(False, description="`cut` sends half of the next event as well")
-    cut_rst: bool = Field(False, description="`cut` ends with a TCP reset instead of a close")
-    stream_error: StreamError | None = Field(None, description="an error inside a 200 stream, in this form")
-    after: int = Field(0, ge=0, description="output events before `stream_error` or `stall`")
-    code: str | None = Field(None, description="error code of `status` or `stream_error`")
-    message: str | None = Field(None, description="error message of `status` or `stream_error`")
+    cut_inside: bool = Field(default=False, description="`cut` sends half of the next event as well")
+    cut_rst: bool = Field(default=False, description="`cut` ends with a TCP reset instead of a close")
+    stream_error: StreamError | None = Field(
+        default=None,
+        description="an error inside a 200 stream: auto, chat_chunk, event, nested, response_failed, message_only",
+    )
+    after: int = Field(default=0, ge=0, description="output events before `stream_error` or `stall`")
+    code: str | None = Field(default=None, description="error code of `status` or `stream_error`")
+    message: str | None = Field(default=None, description="error message of `status` or `stream_error`")
 
-    slow_first_byte: float = Field(0.0, ge=0, description="seconds before the head")
+    slow_first_byte: float = Field(default=0.0, ge=0, description="seconds before the head")
     stall: float = Field(
         0.0, ge=0, description="seconds of silence inside a stream, after `after` output events"
     )
-    split: int | None = Field(None, ge=1, description="write a stream in pieces of so many bytes")
-    crlf: bool = Field(False, description="CRLF line ends in a stream")
+    split: int | None = Field(default=None, ge=1, description="write a stream in pieces of so many bytes")
+    crlf: bool = Field(default=False, description="CRLF line ends in a stream")
 
     @model_validator(mode="after")
     def _one_outcome(self) -> Fault:

@@ -6,17 +6,35 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from e2e.simulator.answers import Answer, EventStream
+from e2e.simulator.answers import Reply
 from e2e.simulator.calls import Call, Surface
 from e2e.simulator.errors import AzureError, unknown_path
-from e2e.simulator.surfaces import chat, completions, embeddings, models, responses
+from e2e.simulator.surfaces import (
+    audio,
+    batches,
+    chat,
+    completions,
+    conversations,
+    embeddings,
+    files,
+    images,
+    models,
+    realtime,
+    responses,
+    vector_stores,
+)
 
-Operation = Callable[..., Answer | EventStream]
+Operation = Callable[..., Reply]
 
 INFERENCE: dict[str, Operation] = {
     "chat/completions": chat.create,
     "completions": completions.create,
     "embeddings": embeddings.create,
+    "images/generations": images.generate,
+    "images/edits": images.edit,
+    "audio/speech": audio.speech,
+    "audio/transcriptions": audio.transcribe,
+    "audio/translations": audio.translate,
 }
 """``POST`` operations that exist on the deployments surface and on v1."""
 
@@ -29,6 +47,33 @@ _RESOURCES: list[tuple[str, str, Operation]] = [
     ("POST", "responses/{id}/cancel", responses.cancel),
     ("GET", "models", models.list_all),
     ("GET", "models/{id}", models.get),
+    ("GET", "realtime", realtime.connect),
+    ("POST", "files", files.create),
+    ("GET", "files", files.list_all),
+    ("GET", "files/{id}", files.get),
+    ("GET", "files/{id}/content", files.content),
+    ("DELETE", "files/{id}", files.delete),
+    ("POST", "conversations", conversations.create),
+    ("GET", "conversations/{id}", conversations.get),
+    ("POST", "conversations/{id}", conversations.update),
+    ("DELETE", "conversations/{id}", conversations.delete),
+    ("POST", "conversations/{id}/items", conversations.add_items),
+    ("GET", "conversations/{id}/items", conversations.list_items),
+    ("GET", "conversations/{id}/items/{id}", conversations.get_item),
+    ("DELETE", "conversations/{id}/items/{id}", conversations.delete_item),
+    ("POST", "vector_stores", vector_stores.create),
+    ("GET", "vector_stores", vector_stores.list_all),
+    ("GET", "vector_stores/{id}", vector_stores.get),
+    ("POST", "vector_stores/{id}", vector_stores.update),
+    ("DELETE", "vector_stores/{id}", vector_stores.delete),
+    ("POST", "vector_stores/{id}/files", vector_stores.add_file),
+    ("GET", "vector_stores/{id}/files", vector_stores.list_files),
+    ("GET", "vector_stores/{id}/files/{id}", vector_stores.get_file),
+    ("DELETE", "vector_stores/{id}/files/{id}", vector_stores.delete_file),
+    ("POST", "batches", batches.create),
+    ("GET", "batches", batches.list_all),
+    ("GET", "batches/{id}", batches.get),
+    ("POST", "batches/{id}/cancel", batches.cancel),
 ]
 """Operations outside deployments, on v1 and on the preview paths; ``{id}`` is one path segment."""
 
@@ -40,7 +85,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 _PATTERNS = [(method, _compiled(pattern), operation) for method, pattern, operation in _RESOURCES]
 
 
-def serve(call: Call) -> Answer | EventStream:
+def serve(call: Call) -> Reply:
     """Run the operation that was asked for; errors of the service come back as answers."""
     try:
         call.check_api_version()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal
 from uuid import uuid4
 
 from e2e.simulator import errors, routing
-from e2e.simulator.answers import Answer, EventStream, dump
+from e2e.simulator.answers import Answer, Reply, dump
 from e2e.simulator.calls import Call, Target, parse_target
 from e2e.simulator.delivery import Pace, deliver
 from e2e.simulator.faults import NO_FAULT, Fault, FaultScript
@@ -78,7 +80,7 @@ class RegionServer:
         target = parse_target(request.path)
         refused = self._check_credential(request)
         if refused is not None or target is None:
-            answer: Answer | EventStream = refused or errors.unknown_path().answer()
+            answer: Reply = refused or errors.unknown_path().answer()
             self._add_headers(answer, None)
             await deliver(channel, answer, NO_FAULT, self._pace)
             return
@@ -104,7 +106,7 @@ class RegionServer:
             )
         return errors.unauthorized(bearer=False).answer()
 
-    def _add_headers(self, answer: Answer | EventStream, call: Call | None) -> None:
+    def _add_headers(self, answer: Reply, call: Call | None) -> None:
         identifier = str(uuid4())
         answer.headers += [
             ("apim-request-id", identifier),
@@ -157,10 +159,9 @@ def _hinted_seconds(fault: Fault) -> int | None:
     """The whole seconds that the message of a scripted 429 names."""
     if fault.garbage_hint == "message_only":
         return 5
-    if isinstance(fault.retry_after, float):
-        return max(0, round(fault.retry_after))
-    if isinstance(fault.retry_after_ms, float):
-        return max(0, -(-int(fault.retry_after_ms) // 1000))
+    for hint, per_second in ((fault.retry_after, 1), (fault.retry_after_ms, 1000)):
+        with suppress(TypeError, ValueError, OverflowError):
+            return max(0, math.ceil(float(hint or "") / per_second))
     return None
 
 

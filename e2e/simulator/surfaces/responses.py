@@ -14,6 +14,7 @@ from e2e.simulator.errors import AzureError, invalid_request, missing, model_bod
 from e2e.simulator.state import listing, new_id, now
 
 KIND = "responses"
+CONVERSATIONS = "conversations"
 OPERATION_ID = "Responses_Create"
 _UNFINISHED = ("queued", "in_progress")
 
@@ -160,7 +161,7 @@ def _context(call: Call) -> list[Json]:
             )
         return [*stored.inputs, *stored.document["output"]]
     if conversation is not None:
-        stored = call.state.store.get("conversations", _conversation_id(conversation))
+        stored = call.state.store.get(CONVERSATIONS, _conversation_id(conversation))
         if stored is None:
             raise not_found(
                 f"Conversation with id '{_conversation_id(conversation)}' not found.", "conversation"
@@ -262,7 +263,7 @@ def _remember(call: Call, started: Json, inputs: list[Json], finished: Json) -> 
         stored = StoredResponse(queued, inputs, finished, time.monotonic() + delay)
         call.state.store.put(KIND, started["id"], stored)
     if started["conversation"] is not None:
-        conversation = call.state.store.get("conversations", started["conversation"]["id"])
+        conversation = call.state.store.get(CONVERSATIONS, started["conversation"]["id"])
         assert conversation is not None, "checked when the context was read"
         conversation.items += [*inputs[len(conversation.items) :], *finished["output"]]
 
