@@ -1,11 +1,17 @@
 --- JSON with errors as second values.
 local cjson = require("cjson.safe")
 
+local concat = table.concat
+local getmetatable = getmetatable
+local ipairs = ipairs
 local pairs = pairs
 local tostring = tostring
 local type = type
 
-local _M = { null = cjson.null, array_mt = cjson.array_mt, empty_array_mt = cjson.empty_array_mt }
+-- The distribution's cjson knows no marked arrays, so this module writes those itself.
+local _M = { null = cjson.null, array_mt = {} }
+
+local encode_own
 
 -- Replaces what JSON cannot carry (functions, userdata, tables seen before) by its name.
 local function printable(value, seen)
@@ -27,10 +33,26 @@ local function printable(value, seen)
     return copy
 end
 
+local function has_empty_array(value)
+    if type(value) ~= "table" then
+        return false
+    elseif next(value) == nil then
+        return getmetatable(value) == _M.array_mt
+    end
+    for _, item in pairs(value) do
+        if has_empty_array(item) then
+            return true
+        end
+    end
+    return false
+end
+
 --- JSON text of `value`; with `force`, whatever cannot be encoded is named instead.
 function _M.encode(value, force)
     if force then
         value = printable(value, {})
+    elseif has_empty_array(value) then
+        return concat(encode_own(value, {}))
     end
     return cjson.encode(value)
 end
@@ -61,47 +83,36 @@ function _M.decode(text, opts)
     return value, err
 end
 
-local function encode_sorted(value, out)
+-- Writes sorted keys, and tables marked as arrays as such even when they are empty.
+function encode_own(value, out)
     if type(value) ~= "table" then
         out[#out + 1] = cjson.encode(value)
-        return
-    end
-    if #value > 0 or next(value) == nil then
-        -- cjson writes an empty table as an object unless it is marked as an array.
-        if #value == 0 then
-            out[#out + 1] = cjson.encode(value)
-            return
-        end
-        out[#out + 1] = "["
+    elseif #value > 0 or getmetatable(value) == _M.array_mt then
         for i = 1, #value do
-            out[#out + 1] = i > 1 and "," or ""
-            encode_sorted(value[i], out)
+            out[#out + 1] = i > 1 and "," or "["
+            encode_own(value[i], out)
         end
-        out[#out + 1] = "]"
-        return
-    end
-    local keys = {}
-    for k in pairs(value) do
-        keys[#keys + 1] = tostring(k)
-    end
-    table.sort(keys)
-    out[#out + 1] = "{"
-    for i, k in ipairs(keys) do
-        out[#out + 1] = (i > 1 and "," or "") .. cjson.encode(k) .. ":"
-        local v = value[k]
-        if v == nil then
-            v = value[tonumber(k)]
+        out[#out + 1] = #value > 0 and "]" or "[]"
+    else
+        local names, keys = {}, {}
+        for k in pairs(value) do
+            local name = tostring(k)
+            names[#names + 1], keys[name] = name, k
         end
-        encode_sorted(v, out)
+        table.sort(names)
+        out[#out + 1] = "{"
+        for i, name in ipairs(names) do
+            out[#out + 1] = (i > 1 and "," or "") .. cjson.encode(name) .. ":"
+            encode_own(value[keys[name]], out)
+        end
+        out[#out + 1] = "}"
     end
-    out[#out + 1] = "}"
+    return out
 end
 
 --- JSON text with sorted keys: equal values give equal text.
 function _M.stably_encode(value)
-    local out = {}
-    encode_sorted(value, out)
-    return table.concat(out)
+    return concat(encode_own(value, {}))
 end
 _M.canonical_encode = _M.stably_encode
 

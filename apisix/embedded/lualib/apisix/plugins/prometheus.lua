@@ -1,0 +1,27 @@
+--- APISIX's prometheus plugin: counts requests in the log phase.
+local core = require("apisix.core")
+local exporter = require("apisix.plugins.prometheus.exporter")
+
+local schema = {
+    type = "object",
+    properties = { prefer_name = { type = "boolean", default = false } },
+}
+
+local _M = {
+    version = 0.2,
+    priority = 500,
+    name = "prometheus",
+    schema = schema,
+    run_policy = "prefer_route",
+    init = exporter.http_init,
+    log = exporter.http_log,
+}
+
+function _M.check_schema(conf, schema_type)
+    if schema_type == core.schema.TYPE_METADATA then
+        return false, "metadata is not offered by the embedded engine"
+    end
+    return core.schema.check(schema, conf)
+end
+
+return _M

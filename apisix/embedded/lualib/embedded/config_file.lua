@@ -1,0 +1,162 @@
+--- Reads apisix.yaml and builds a whole, checked configuration from it, or says all that is wrong.
+-- Messages name items and fields, never values: values may be secrets.
+local lyaml = require("lyaml")
+
+local core = require("apisix.core")
+local plugin = require("apisix.plugin")
+local router = require("embedded.router")
+
+local ipairs = ipairs
+local pairs = pairs
+local type = type
+
+local _M = {}
+
+local function set(text)
+    local names = {}
+    for name in text:gmatch("%S+") do
+        names[name] = true
+    end
+    return names
+end
+
+local SECTIONS = set("routes global_rules plugin_metadata")
+local ROUTE_FIELDS = set([[
+    id name desc labels uri uris methods priority vars plugins status create_time update_time modifiedIndex
+]])
+local RULE_FIELDS = set("id plugins create_time update_time modifiedIndex")
+
+local function read(path)
+    local file, err = io.open(path, "r")
+    if not file then
+        return nil, "cannot be read: " .. err
+    end
+    local text = file:read("*a")
+    file:close()
+    if not text:find("#END%s*$") then
+        return nil, "does not end with #END"
+    elseif text:find("${{", 1, true) then
+        return nil, "refers to environment variables with ${{…}}, which the embedded engine does not offer"
+    end
+    local ok, content = pcall(lyaml.load, text)
+    if not ok then
+        local line = tostring(content):match("(%d+):%d+")
+        return nil, "is not valid YAML" .. (line and " (line " .. line .. ")" or "")
+    elseif type(content) ~= "table" then
+        return nil, "is not a mapping"
+    end
+    return content
+end
+
+local function unknown_fields(item, offered, what, problems)
+    for field in pairs(item) do
+        if not offered[field] then
+            table.insert(problems, what .. ": " .. tostring(field) .. " is not offered by the embedded engine")
+        end
+    end
+end
+
+local function check_plugins(item, what, problems)
+    for name, conf in pairs(item.plugins or {}) do
+        local problem = plugin.problem(name, conf)
+        if problem then
+            table.insert(problems, what .. ": " .. problem)
+        end
+    end
+end
+
+-- Calls `each(item, what, conf_item)` for every item of a section.
+local function walk(content, section, version, problems, each)
+    for i, item in ipairs(content[section] or {}) do
+        if type(item) ~= "table" then
+            table.insert(problems, section .. " item " .. i .. " is not an object")
+        else
+            item.id = tostring(item.id or "arr_" .. i)
+            each(item, section:gsub("s$", "") .. " " .. item.id, {
+                key = "/" .. section .. "/" .. item.id,
+                value = item,
+                modifiedIndex = item.modifiedIndex or version,
+            })
+        end
+    end
+end
+
+local function routes_of(content, version, problems)
+    local routes = {}
+    walk(content, "routes", version, problems, function(item, what, route)
+        unknown_fields(item, ROUTE_FIELDS, what, problems)
+        check_plugins(item, what, problems)
+        local problem = router.problem(item)
+        if problem then
+            table.insert(problems, what .. ": " .. problem)
+        elseif item.status ~= 0 then
+            table.insert(routes, route)
+        end
+    end)
+    return routes
+end
+
+local function global_rules_of(content, version, problems)
+    local merged = {}
+    walk(content, "global_rules", version, problems, function(item, what)
+        unknown_fields(item, RULE_FIELDS, what, problems)
+        check_plugins(item, what, problems)
+        for name, conf in pairs(item.plugins or {}) do
+            if merged[name] then
+                table.insert(problems, what .. ": plugin " .. name .. " is in another global rule already")
+            end
+            merged[name] = conf
+        end
+    end)
+    return merged
+end
+
+-- Metadata of a plugin that is not enabled has no effect, as in APISIX.
+local function metadata_of(content, version, problems)
+    local metadata = {}
+    walk(content, "plugin_metadata", version, problems, function(item, what, entry)
+        if plugin.get(item.id) then
+            local problem = plugin.problem(item.id, item, core.schema.TYPE_METADATA)
+            if problem then
+                table.insert(problems, what .. ": " .. problem)
+            end
+            metadata[item.id] = entry
+        end
+    end)
+    return metadata
+end
+
+--- Builds the configuration in the file at `path`.
+-- @param version modifiedIndex of items without their own
+-- @return a snapshot for the config store, or nil and a list of problems
+function _M.load(path, version)
+    local content, err = read(path)
+    if not content then
+        return nil, { "apisix.yaml " .. err }
+    end
+    local problems = {}
+    for section, items in pairs(content) do
+        if not SECTIONS[section] and not (type(items) == "table" and next(items) == nil) then
+            table.insert(problems, tostring(section) .. " is not offered by the embedded engine")
+        end
+    end
+    local routes = routes_of(content, version, problems)
+    local global_rules = global_rules_of(content, version, problems)
+    local metadata = metadata_of(content, version, problems)
+    if #problems > 0 then
+        table.sort(problems)
+        return nil, problems
+    end
+    for _, route in ipairs(routes) do
+        route.plugins = plugin.filter(route.value.plugins)
+    end
+    return {
+        version = version,
+        routes = routes,
+        router = router.new(routes),
+        global_rules = plugin.filter(global_rules),
+        metadata = metadata,
+    }
+end
+
+return _M

@@ -1,0 +1,57 @@
+--- Keeps this worker's configuration in step with apisix.yaml: at start, and whenever the file's
+-- modification time changes. An invalid file never replaces a valid configuration.
+local lfs = require("lfs")
+
+local config_file = require("embedded.config_file")
+local config_store = require("embedded.config_store")
+local core = require("apisix.core")
+
+local _M = {}
+
+local INTERVAL_SECONDS = 1
+
+local seen
+
+local function report(problems)
+    for _, problem in ipairs(problems) do
+        core.log.error("configuration refused: ", problem)
+    end
+    -- What kept a gateway from starting is told to whoever waits for it to become ready.
+    if not config_store.current() then
+        ngx.shared["status-report"]:set("problems", core.json.encode(problems))
+    end
+end
+_M.report = report
+
+local function sync()
+    local path = ngx.config.prefix() .. "apisix.yaml"
+    local modified = lfs.attributes(path, "modification")
+    if modified == seen then
+        return
+    end
+    seen = modified
+    local first = not config_store.current()
+    local snapshot, problems = config_file.load(path, modified)
+    if not snapshot then
+        report(problems)
+        return
+    end
+    config_store.replace(snapshot)
+    ngx.shared["status-report"]:set(ngx.worker.id(), true)
+    if not first then
+        core.log.warn("config file ", path, " reloaded.")
+    end
+end
+
+--- Loads the configuration and starts to watch the file.
+function _M.init_worker()
+    ngx.shared["status-report"]:set(ngx.worker.id(), false)
+    sync()
+    assert(ngx.timer.every(INTERVAL_SECONDS, function(premature)
+        if not premature then
+            sync()
+        end
+    end))
+end
+
+return _M

@@ -1,0 +1,2 @@
+--- The distribution keeps this library under another name.
+return require("nginx.redis")

@@ -1,0 +1,122 @@
+"""The apisix engine: an Apache APISIX 3.18 that is installed on this machine."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.engines.base import REPOSITORY, Instance, Launch
+from scripts.engines.config import LOOPBACK, dump_config, parse_config, section, with_listeners
+from scripts.engines.errors import EngineError
+from scripts.engines.ports import free_ports
+
+VERSION = "3.18"
+DEFAULT_HOME = "/usr/local/apisix"
+_OPENRESTY = ("/usr/local/openresty/bin/openresty", "/usr/local/openresty/nginx/sbin/nginx")
+
+
+def _home() -> Path:
+    return Path(os.environ.get("APISIX_HOME", DEFAULT_HOME))
+
+
+def _openresty() -> str | None:
+    found = shutil.which("openresty")
+    return found or next((path for path in _OPENRESTY if os.access(path, os.X_OK)), None)
+
+
+def _installed_version() -> str | None:
+    try:
+        text = (_home() / "apisix" / "core" / "version.lua").read_text()
+    except OSError:
+        return None
+    match = re.search(r'VERSION\s*=\s*"([^"]+)"', text)
+    return match[1] if match else None
+
+
+def _own_ports(config: Mapping[str, Any]) -> dict[str, Any]:
+    # Listeners that APISIX has by default, and that would collide with those of another instance.
+    changed = dict(config)
+    apisix = changed["apisix"] = dict(section(config, "apisix"))
+    control, tls = free_ports(2)
+    if apisix.get("enable_control", True):
+        apisix["control"] = {"ip": LOOPBACK, "port": control}
+    if section(apisix, "ssl").get("enable", True):
+        apisix["ssl"] = {**section(apisix, "ssl"), "listen": [{"ip": LOOPBACK, "port": tls}]}
+    return changed
+
+
+class ApisixEngine:
+    """A private instance of the installed APISIX: its code by links, its own conf/ and logs/."""
+
+    name = "apisix"
+    bundle_root = str(REPOSITORY)
+    # APISIX's plugins and routes follow the file with timers of their own.
+    settle_seconds = 0.5
+
+    def missing(self) -> str | None:
+        """Names the part that is missing, or the version that was found instead."""
+        version = _installed_version()
+        if version is None:
+            return f"no APISIX in {_home()} (set APISIX_HOME to where APISIX {VERSION} is installed)"
+        if not version.startswith(f"{VERSION}."):
+            return f"APISIX {version} in {_home()} is not {VERSION}.x"
+        if shutil.which("apisix") is None:
+            return "the command apisix is not on PATH"
+        if _openresty() is None:
+            return "the command openresty is not on PATH"
+        return None
+
+    def prepare(self, instance: Instance) -> Launch:
+        """Makes the instance's directory and lets `apisix init` write nginx.conf there."""
+        directory, home = instance.directory, _home()
+        for name in ("conf", "logs"):
+            (directory / name).mkdir(parents=True, exist_ok=True)
+        for part in home.iterdir():
+            link = directory / part.name
+            if part.name not in ("conf", "logs") and not link.exists():
+                link.symlink_to(part)
+        for part in (home / "conf").iterdir():
+            link = directory / "conf" / part.name
+            if not part.name.startswith(("apisix.", "config.", "nginx.conf")) and not link.exists():
+                link.symlink_to(part)
+
+        config = with_listeners(
+            parse_config(instance.files["config.yaml"]), instance.ports, instance.workers
+        )
+        apisix_yaml = directory / "conf" / "apisix.yaml"
+        apisix_yaml.write_text(instance.files["apisix.yaml"])
+        (directory / "conf" / "config.yaml").write_text(dump_config(_own_ports(config)))
+        for name in ("apisix.yaml", "config.yaml"):
+            link = directory / name
+            if not link.exists():
+                link.symlink_to(Path("conf") / name)
+
+        environment = {"PATH": os.environ.get("PATH", ""), **instance.env}
+        self._init(directory, environment)
+        openresty = _openresty()
+        assert openresty is not None
+        return Launch(
+            argv=[openresty, "-p", f"{directory}/", "-c", "conf/nginx.conf", "-g", "daemon off;"],
+            env=environment,
+            cwd=directory,
+            apisix_yaml=apisix_yaml,
+            error_log=directory / "logs" / "error.log",
+            access_log=directory / "logs" / "access.log",
+        )
+
+    @staticmethod
+    def _init(directory: Path, environment: dict[str, str]) -> None:
+        # Run in the instance's directory, `apisix` takes it as its home.
+        done = subprocess.run(
+            ["apisix", "init"],  # noqa: S607
+            cwd=directory,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise EngineError("apisix init failed:", *(done.stdout + done.stderr).strip().splitlines()[-10:])

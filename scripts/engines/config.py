@@ -1,0 +1,49 @@
+"""The parts of a rendered config.yaml that belong to one machine: where it listens, how many workers."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from scripts.engines.ports import Ports
+
+LOOPBACK = "127.0.0.1"
+METRICS_URI = "/apisix/prometheus/metrics"
+
+
+def parse_config(text: str) -> dict[str, Any]:
+    """config.yaml as a mapping."""
+    config: dict[str, Any] = yaml.safe_load(text) or {}
+    return config
+
+
+def section(config: Mapping[str, Any], *path: str) -> dict[str, Any]:
+    """The mapping at a path of keys; an empty one when it is absent."""
+    value: Any = config
+    for key in path:
+        value = (value or {}).get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def with_listeners(config: Mapping[str, Any], ports: Ports, workers: int | None = None) -> dict[str, Any]:
+    """A copy of `config` that listens on `ports` of the loopback address, with `workers` when given."""
+    changed: dict[str, Any] = copy.deepcopy(dict(config))
+    apisix = changed.setdefault("apisix", {})
+    apisix["node_listen"] = [{"ip": LOOPBACK, "port": ports.traffic}]
+    apisix["status"] = {"ip": LOOPBACK, "port": ports.status}
+    prometheus = changed.setdefault("plugin_attr", {}).setdefault("prometheus", {})
+    prometheus["export_addr"] = {"ip": LOOPBACK, "port": ports.metrics}
+    if workers is not None:
+        changed.setdefault("nginx_config", {})["worker_processes"] = workers
+    return changed
+
+
+def dump_config(config: Mapping[str, Any]) -> str:
+    """config.yaml text of a mapping."""
+    return yaml.safe_dump(dict(config), sort_keys=False)
+
+
+def metrics_uri(config: Mapping[str, Any]) -> str:
+    """Path of the metrics page on the metrics port."""
+    return str(section(config, "plugin_attr", "prometheus").get("export_uri", METRICS_URI))

@@ -1,0 +1,115 @@
+"""A running gateway on this machine."""
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from scripts.engines.base import Engine, Instance, Launch
+from scripts.engines.config import LOOPBACK, metrics_uri, parse_config
+from scripts.engines.errors import EngineError
+from scripts.engines.process import GatewayProcess
+from scripts.engines.rendering import render
+
+START_TIMEOUT_SECONDS = 30.0
+STOP_GRACE_SECONDS = 5.0
+RELOAD_TIMEOUT_SECONDS = 10.0
+_RELOADED = b"apisix.yaml reloaded."
+_REFUSED = b"configuration refused: "
+
+
+def _children(pid: int) -> int:
+    # The workers, each of which logs that it has reloaded.
+    try:
+        return len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    except OSError:
+        return 0
+
+
+def _problem_in(line: str) -> str:
+    return line.split(_REFUSED.decode(), 1)[-1].split(", context: ", 1)[0]
+
+
+class Gateway:
+    """A started gateway; a context manager that stops it."""
+
+    def __init__(self, engine: Engine, instance: Instance, launch: Launch, *, keep_files: bool) -> None:
+        self.engine = engine.name
+        self.directory: Path = instance.directory
+        self.error_log: Path = launch.error_log
+        self.access_log: Path = launch.access_log
+        self.url = f"http://{LOOPBACK}:{instance.ports.traffic}"
+        self.status_url = f"http://{LOOPBACK}:{instance.ports.status}/status"
+        config = parse_config(instance.files["config.yaml"])
+        self.metrics_url = f"http://{LOOPBACK}:{instance.ports.metrics}{metrics_uri(config)}"
+        self._bundle_root = engine.bundle_root
+        self._apisix_yaml = launch.apisix_yaml
+        self._keep_files = keep_files
+        self._settle_seconds = engine.settle_seconds
+        self._process = GatewayProcess(launch, instance.ports.status)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the gateway's first process."""
+        return self._process.pid
+
+    def wait_until_ready(self, timeout: float = START_TIMEOUT_SECONDS) -> None:
+        """Returns when the gateway serves; raises EngineError when it does not come to that."""
+        self._process.wait_until_ready(timeout)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits until the gateway ends by itself; returns its exit status."""
+        return self._process.wait(timeout)
+
+    def reload(self, env: Mapping[str, str]) -> None:
+        """Renders apisix.yaml again, in place, and returns when the gateway serves the new configuration.
+
+        Raises:
+            EngineError: the gateway refused it, or took longer than 10 s.
+            renderer.errors.ConfigurationError: the settings are wrong; nothing was changed.
+        """
+        self.replace_configuration(render(env, self._bundle_root)["apisix.yaml"])
+
+    def replace_configuration(self, apisix_yaml: str) -> None:
+        """Puts `apisix_yaml` in place of the current one and waits until it is served or refused."""
+        start = self.error_log.stat().st_size
+        # A reload is noticed by the modification time, which counts whole seconds.
+        modified = max(int(time.time()), int(self._apisix_yaml.stat().st_mtime) + 1)
+        replacement = self._apisix_yaml.with_suffix(".new")
+        replacement.write_text(apisix_yaml)
+        os.utime(replacement, (modified, modified))
+        replacement.replace(self._apisix_yaml)
+        self._await_reload(start)
+
+    def _await_reload(self, start: int) -> None:
+        deadline = time.monotonic() + RELOAD_TIMEOUT_SECONDS
+        expected = max(1, _children(self.pid))
+        while time.monotonic() < deadline:
+            with self.error_log.open("rb") as log:
+                log.seek(start)
+                lines = log.read().splitlines()
+            refused = [line.decode(errors="replace") for line in lines if _REFUSED in line]
+            if refused:
+                raise EngineError(*dict.fromkeys(_problem_in(line) for line in refused))
+            if sum(_RELOADED in line for line in lines) >= expected:
+                time.sleep(self._settle_seconds)
+                return
+            time.sleep(0.02)
+        raise EngineError(f"the configuration was not taken up within {RELOAD_TIMEOUT_SECONDS:g} s")
+
+    def stop(self, grace: float = STOP_GRACE_SECONDS) -> None:
+        """Stops serving; requests in flight have `grace` seconds to finish. Removes the files it made."""
+        self._process.stop(grace)
+        if not self._keep_files:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,60 @@
+"""Loopback ports for a gateway's three listeners."""
+
+import random
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from scripts.engines.errors import EngineError
+
+# Below the range from which the kernel takes the ports of outgoing connections, so that no connection
+# can take a port between the moment it is found free and the moment nginx listens on it.
+_RANGE = range(10240, 32768)
+_TRIES = 200
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where a gateway listens on 127.0.0.1."""
+
+    traffic: int
+    metrics: int
+    status: int
+
+
+def _bind(port: int) -> socket.socket | None:
+    listener = socket.socket()
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        listener.close()
+        return None
+    return listener
+
+
+def free_ports(count: int) -> list[int]:
+    """`count` different ports that nothing listens on."""
+    with ExitStack() as held:
+        found: list[int] = []
+        for port in random.sample(_RANGE, _TRIES):
+            if len(found) == count:
+                break
+            listener = _bind(port)
+            if listener is not None:
+                held.enter_context(listener)
+                found.append(port)
+    if len(found) < count:
+        raise EngineError("no free loopback ports were found between 10240 and 32767")
+    return found
+
+
+def choose_ports(traffic: int = 0) -> Ports:
+    """Ports for a gateway; `traffic` is the port for clients, 0 for any free one."""
+    if traffic:
+        listener = _bind(traffic)
+        if listener is None:
+            raise EngineError(f"port {traffic} is in use: choose another with --port, or 0 for any free port")
+        listener.close()
+        metrics, status = free_ports(2)
+        return Ports(traffic, metrics, status)
+    return Ports(*free_ports(3))

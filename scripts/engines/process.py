@@ -1,0 +1,119 @@
+"""Runs a prepared gateway: start, wait until it is ready, stop."""
+
+import http.client
+import json
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.engines.base import Launch
+from scripts.engines.config import LOOPBACK
+from scripts.engines.errors import EngineError
+
+_POLL_SECONDS = 0.02
+_LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class _Readiness:
+    ready: bool
+    problems: list[str]
+
+
+def _ask(port: int) -> _Readiness:
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
+    try:
+        connection.request("GET", "/status/ready")
+        response = connection.getresponse()
+        body = response.read()
+    except OSError:
+        return _Readiness(ready=False, problems=[])
+    finally:
+        connection.close()
+    if response.status == 200:
+        return _Readiness(ready=True, problems=[])
+    try:
+        answer: dict[str, Any] = json.loads(body)
+    except ValueError:
+        answer = {}
+    return _Readiness(ready=False, problems=list(answer.get("problems") or []))
+
+
+def _last_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+    except OSError:
+        return []
+
+
+class GatewayProcess:
+    """The process of a launched gateway."""
+
+    def __init__(self, launch: Launch, status_port: int) -> None:
+        self._launch = launch
+        self._status_port = status_port
+        # Configurations that log to the console (/dev/stdout, /dev/stderr) end up in the same files.
+        with launch.access_log.open("ab") as out, launch.error_log.open("ab") as err:
+            self._process = subprocess.Popen(  # noqa: S603
+                launch.argv,
+                cwd=launch.cwd,
+                env=launch.env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id of the started process."""
+        return self._process.pid
+
+    def wait_until_ready(self, timeout: float) -> None:
+        """Returns when every worker serves.
+
+        Raises:
+            EngineError: the gateway ended, refused its configuration, or was not ready in `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise EngineError(
+                    f"the gateway ended with exit status {self._process.returncode}; its last log lines:",
+                    *_last_lines(self._launch.error_log),
+                )
+            answer = _ask(self._status_port)
+            if answer.ready:
+                return
+            if answer.problems:
+                raise EngineError(*answer.problems)
+            time.sleep(_POLL_SECONDS)
+        raise EngineError(
+            f"the gateway was not ready within {timeout:g} s; its last log lines:",
+            *_last_lines(self._launch.error_log),
+        )
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits for the gateway to end; returns its exit status."""
+        return self._process.wait(timeout)
+
+    def stop(self, grace: float) -> None:
+        """Lets requests in flight finish for up to `grace` seconds, then ends the gateway."""
+        if self._process.poll() is not None:
+            return
+        if self._launch.stop_command is not None:
+            subprocess.run(self._launch.stop_command, check=False, capture_output=True)  # noqa: S603
+        else:
+            self._process.send_signal(signal.SIGQUIT)
+        for last_resort in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                self._process.wait(grace)
+            except subprocess.TimeoutExpired:
+                self._process.send_signal(last_resort)
+                grace = 2.0
+            else:
+                return
+        self._process.wait()

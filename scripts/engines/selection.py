@@ -1,0 +1,40 @@
+"""Which engine runs a gateway."""
+
+from scripts.engines.apisix import ApisixEngine
+from scripts.engines.base import Engine
+from scripts.engines.docker import DockerEngine
+from scripts.engines.embedded import EmbeddedEngine
+from scripts.engines.errors import EngineError
+
+AUTO = "auto"
+# Closest to production first.
+ENGINES: tuple[Engine, ...] = (DockerEngine(), ApisixEngine(), EmbeddedEngine())
+NAMES = (AUTO, *(engine.name for engine in ENGINES))
+
+
+def _automatic() -> tuple[Engine, str]:
+    reasons: list[str] = []
+    for engine in ENGINES:
+        missing = engine.missing()
+        if missing is None:
+            why = f"{engine.name} is the first that can run here"
+            return engine, "; ".join([why, *reasons])
+        reasons.append(f"{engine.name}: {missing}")
+    raise EngineError("no engine can run here:", *reasons)
+
+
+def choose_engine(name: str) -> tuple[Engine, str]:
+    """The engine of a name, or for `auto` the first that can run here, and why it was chosen.
+
+    Raises:
+        EngineError: there is no such engine, or it cannot run here.
+    """
+    if name == AUTO:
+        return _automatic()
+    for engine in ENGINES:
+        if engine.name == name:
+            missing = engine.missing()
+            if missing is not None:
+                raise EngineError(f"engine {name} cannot run here: {missing}")
+            return engine, "as asked for"
+    raise EngineError(f"there is no engine {name}: choose one of {', '.join(NAMES)}")
