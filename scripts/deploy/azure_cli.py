@@ -1,0 +1,197 @@
+"""The Azure CLI, where it does what no library here does: logins, image builds, revisions, quotas.
+
+No secret is ever an argument: other users of a machine can read the arguments of a process.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.deploy.errors import DeployError, NotReadyError
+
+
+class AzureCliError(DeployError):
+    """`az` failed; `details` holds what it said."""
+
+    def __init__(self, command: str, stderr: str) -> None:
+        lines = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.strip()]
+        super().__init__(f"az {command} failed.", details=lines[-12:])
+
+    @property
+    def is_not_found(self) -> bool:
+        """Whether the thing asked for does not exist."""
+        text = "\n".join(self.details).lower()
+        return any(
+            sign in text
+            for sign in ("notfound", "not found", "could not be found", "does not exist", "was not found")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who is logged in, and where."""
+
+    user: str
+    subscription_id: str
+    subscription_name: str
+    tenant_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """State of a revision as Azure reports it."""
+
+    name: str
+    active: bool
+    running_state: str
+    health_state: str
+    provisioning_state: str
+    provisioning_error: str
+    replicas: int
+
+
+class AzureCli:
+    """Typed calls of `az`."""
+
+    def __init__(self, binary: str = "az", subscription_id: str | None = None) -> None:
+        self._binary = binary
+        self._subscription = subscription_id
+
+    def is_installed(self) -> bool:
+        """Whether the program is there."""
+        return shutil.which(self._binary) is not None
+
+    def account(self) -> Account:
+        """The present login. Raises `NotReadyError` without one."""
+        try:
+            found = self._json("account", "show", scoped=False)
+        except AzureCliError as error:
+            raise NotReadyError(
+                "Nobody is logged in to Azure.", details=error.details, remedy="Run `az login`."
+            ) from None
+        return Account(found["user"]["name"], found["id"], found["name"], found["tenantId"])
+
+    def can_use_subscription(self, subscription_id: str) -> bool:
+        """Whether the login may see a subscription."""
+        try:
+            self._json("account", "show", "--subscription", subscription_id, scoped=False)
+        except AzureCliError:
+            return False
+        return True
+
+    def provider_state(self, namespace: str) -> str:
+        """Registration state of a resource provider, for example Registered."""
+        return str(self._json("provider", "show", "--namespace", namespace, "--query", "registrationState"))
+
+    def model_quota(self, location: str) -> list[dict[str, Any]]:
+        """Quota of the region: name, current value and limit of each kind of deployment."""
+        found = self._json("cognitiveservices", "usage", "list", "--location", location)
+        return [
+            {"name": item["name"]["value"], "used": item["currentValue"], "limit": item["limit"]}
+            for item in found
+        ]
+
+    def account_key(self, resource_group: str, account: str) -> str:
+        """First key of a model account that accepts keys."""
+        found = self._json(
+            "cognitiveservices", "account", "keys", "list", "-g", resource_group, "-n", account
+        )
+        return str(found["key1"])
+
+    def storage_account_exists(self, resource_group: str, name: str) -> bool:
+        """Whether a storage account exists."""
+        return self._exists("storage", "account", "show", "-g", resource_group, "-n", name)
+
+    def image_exists(self, registry: str, repository: str, tag: str) -> bool:
+        """Whether the registry has an image of that tag."""
+        return self._exists("acr", "repository", "show", "--name", registry, "--image", f"{repository}:{tag}")
+
+    def build_image(
+        self, registry: str, image: str, dockerfile: str, context: str, listener: Callable[[str], None]
+    ) -> None:
+        """Build an image in the registry from a directory on this machine and keep it there."""
+        self._stream(
+            ["acr", "build", "--registry", registry, "--image", image, "--file", dockerfile, context],
+            listener,
+        )
+
+    def log_in_docker(self, registry: str) -> None:
+        """Let the local Docker push to the registry, with a token of the present login."""
+        self._text("acr", "login", "--name", registry)
+
+    def revision(self, resource_group: str, app: str, name: str) -> Revision:
+        """State of one revision of a Container App."""
+        found = self._json(
+            "containerapp", "revision", "show", "-g", resource_group, "-n", app, "--revision", name
+        )
+        properties = found["properties"]
+        return Revision(
+            name=found["name"],
+            active=bool(properties.get("active")),
+            running_state=properties.get("runningState") or "",
+            health_state=properties.get("healthState") or "",
+            provisioning_state=properties.get("provisioningState") or "",
+            provisioning_error=properties.get("provisioningError") or "",
+            replicas=int(properties.get("replicas") or 0),
+        )
+
+    def _exists(self, *arguments: str) -> bool:
+        try:
+            self._json(*arguments)
+        except AzureCliError as error:
+            if error.is_not_found:
+                return False
+            raise
+        return True
+
+    def _json(self, *arguments: str, scoped: bool = True) -> Any:
+        text = self._text(*arguments, "--output", "json", scoped=scoped)
+        return json.loads(text) if text.strip() else None
+
+    def _text(self, *arguments: str, scoped: bool = True) -> str:
+        result = subprocess.run(  # noqa: S603 - no shell, arguments are ours
+            self._line(arguments, scoped=scoped),
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if result.returncode != 0:
+            raise AzureCliError(" ".join(arguments[:3]), result.stderr)
+        return result.stdout
+
+    def _stream(self, arguments: list[str], listener: Callable[[str], None]) -> None:
+        process = subprocess.Popen(  # noqa: S603 - as above
+            self._line(tuple(arguments), scoped=True),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+        last: list[str] = []
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                last = [*last[-30:], line.rstrip()]
+                listener(line.rstrip())
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+        if code != 0:
+            raise AzureCliError(" ".join(arguments[:2]), "\n".join(last))
+
+    def _line(self, arguments: tuple[str, ...], *, scoped: bool) -> list[str]:
+        scope = ["--subscription", self._subscription] if scoped and self._subscription else []
+        program = shutil.which(self._binary)
+        if program is None:
+            raise NotReadyError(
+                "The Azure CLI was not found.", remedy="Install it: https://aka.ms/install-azure-cli."
+            )
+        return [program, *arguments, *scope]

@@ -1,0 +1,199 @@
+"""What the operator sees: progress on stderr, results on stdout, secrets on neither."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from scripts.deploy.errors import DeployError, InvalidSettingsError
+from scripts.terraform import Change
+
+MASK = "••••••"
+_SHORTEST_SECRET = 6  # shorter texts occur by chance; they are refused as keys elsewhere
+
+
+class OutputFormat(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    DOTENV = "dotenv"
+
+
+_STYLES = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red"}
+
+
+class Screen:
+    """Prints progress and results; every text passes the mask."""
+
+    def __init__(self, output: OutputFormat = OutputFormat.TABLE) -> None:
+        self.output = output
+        self._secrets: set[str] = set()
+        self._progress = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._results = Console(highlight=False, soft_wrap=True)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Never print these values, whoever says them."""
+        self._secrets |= {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
+
+    def mask(self, text: str) -> str:
+        """The text with every known secret replaced."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, MASK)
+        return text
+
+    # -- progress
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a line of progress."""
+        self._progress.print(escape(self.mask(text)), style=style)
+
+    def done(self, text: str) -> None:
+        """Print that something is as it should be."""
+        self.say(f"✓ {text}", "green")
+
+    def warn(self, text: str) -> None:
+        """Print something that the operator should know, but that stops nothing."""
+        self.say(f"! {text}", "yellow")
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Frame a part of the work: its title when it starts, its time when it ends well."""
+        self.say(f"▸ {title}", "bold")
+        started = time.monotonic()
+        yield
+        self.say(f"  {elapsed(time.monotonic() - started)}", "dim")
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Show an event of a running Terraform, where it tells of a resource that changes."""
+        kind = event.get("type")
+        if kind in {"apply_start", "apply_complete", "apply_progress", "apply_errored"}:
+            self.say(f"  {event.get('@message', '')}", "dim" if kind == "apply_progress" else "")
+        elif kind == "diagnostic" and event["diagnostic"].get("severity") == "warning":
+            self.warn(str(event["diagnostic"].get("summary", "")))
+
+    def changes(self, changes: Sequence[Change]) -> None:
+        """Show what a plan would do, a line for each resource."""
+        if not changes:
+            self.say("  only outputs change")
+        for change in changes:
+            self.say(f"  {change.action:8} {change.address}", _STYLES.get(change.action, ""))
+
+    def failure(self, error: DeployError) -> None:
+        """Show why the command stopped and what to do."""
+        self.say(f"✗ {error.message}", "bold red")
+        for detail in error.details:
+            self.say("  " + detail.replace("\n", "\n  "))
+        if error.remedy:
+            self.say(f"→ {error.remedy}", "cyan")
+
+    # -- questions
+
+    @staticmethod
+    def is_interactive() -> bool:
+        """Whether there is somebody to ask."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """Ask for a yes. Raises `InvalidSettingsError` without a terminal."""
+        return self._ask(f"{question} [y/N] ").lower() in {"y", "yes"}
+
+    def confirm_by_typing(self, question: str, expected: str) -> bool:
+        """Ask for a word to be typed. Raises `InvalidSettingsError` without a terminal."""
+        return self._ask(f"{question} Type {expected!r} to go on: ") == expected
+
+    def _ask(self, prompt: str) -> str:
+        if not self.is_interactive():
+            raise InvalidSettingsError(
+                "There is no terminal to ask for a confirmation.",
+                remedy="Add --yes to go ahead without a question, or --plan to look only.",
+            )
+        try:
+            return self._progress.input(escape(self.mask(prompt))).strip()
+        except EOFError:
+            return ""
+
+    # -- results
+
+    def result(
+        self, title: str, values: Mapping[str, Any], tables: Mapping[str, Sequence[Mapping[str, Any]]]
+    ) -> None:
+        """Print what a command found or made: single values, and lists of equal things."""
+        if self.output is OutputFormat.JSON:
+            self._write(json.dumps({**values, **tables}, indent=2, ensure_ascii=False))
+        elif self.output is OutputFormat.DOTENV:
+            self._write(
+                "\n".join(f"{name.upper()}={_shell(value)}" for name, value in _flat({**values, **tables}))
+            )
+        else:
+            self._table(
+                title, ["", ""], [[name, _cell(value)] for name, value in values.items()], header=False
+            )
+            for name, rows in tables.items():
+                if rows:
+                    columns = list(rows[0])
+                    self._table(
+                        name, columns, [[_cell(row.get(column)) for column in columns] for row in rows]
+                    )
+
+    def _write(self, text: str) -> None:
+        sys.stdout.write(self.mask(text) + "\n")
+        sys.stdout.flush()
+
+    def _table(
+        self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, header: bool = True
+    ) -> None:
+        table = Table(title=title, title_justify="left", show_header=header, title_style="bold")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(escape(self.mask(cell)) for cell in row))
+        if table.row_count:
+            self._results.print(table)
+
+
+def elapsed(seconds: float) -> str:
+    """Time spent, for people: `0.8 s`, `12 s`, `3 min 05 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(item) for item in value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else str(value)
+
+
+def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}_{key}", item) for key, item in _flat(value))
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+            for index, item in enumerate(value):
+                yield from ((f"{name}_{index}_{key}", inner) for key, inner in _flat(item))
+        else:
+            yield name, value
+
+
+def _shell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else text
+    safe = all(character.isalnum() or character in "-_./:@,+=?&%" for character in text)
+    return text if safe else "'" + text.replace("'", "'\"'\"'") + "'"

@@ -1,0 +1,45 @@
+"""Waiting for Azure, in sight: roles that are not known everywhere yet, throttling, revisions that start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scripts.deploy.console import Screen, elapsed
+
+
+@dataclass
+class Waiter:
+    """Waits with a line that says what for and how long yet. `sleep` and `clock` are in seconds."""
+
+    screen: Screen
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    def deadline(self, seconds: float) -> Deadline:
+        """Start a span of time in which something may still become right."""
+        return Deadline(self, self.clock() + seconds)
+
+
+@dataclass
+class Deadline:
+    """A span of time that is running out."""
+
+    waiter: Waiter
+    end: float
+
+    @property
+    def left(self) -> float:
+        """Seconds that remain, not less than 0."""
+        return max(0.0, self.end - self.waiter.clock())
+
+    def pause(self, reason: str, seconds: float) -> bool:
+        """Wait before the next try; False, at once, when that would be past the end."""
+        if seconds > self.left or self.left == 0:
+            return False
+        self.waiter.screen.say(
+            f"  {reason}: next try in {elapsed(seconds)}, giving up in {elapsed(self.left)}", "yellow"
+        )
+        self.waiter.sleep(seconds)
+        return True
