@@ -36,7 +36,7 @@ def _installed_version() -> str | None:
     return match[1] if match else None
 
 
-def _own_ports(config: Mapping[str, Any]) -> dict[str, Any]:
+def _private(config: Mapping[str, Any]) -> dict[str, Any]:
     # Listeners that APISIX has by default, and that would collide with those of another instance.
     changed = dict(config)
     apisix = changed["apisix"] = dict(section(config, "apisix"))
@@ -45,6 +45,9 @@ def _own_ports(config: Mapping[str, Any]) -> dict[str, Any]:
         apisix["control"] = {"ip": LOOPBACK, "port": control}
     if section(apisix, "ssl").get("enable", True):
         apisix["ssl"] = {**section(apisix, "ssl"), "listen": [{"ip": LOOPBACK, "port": tls}]}
+    if os.getuid() == 0:
+        # The instance's directory is readable by its owner only, since the files hold keys.
+        changed["nginx_config"] = {"user": "root", **section(config, "nginx_config")}
     return changed
 
 
@@ -76,19 +79,18 @@ class ApisixEngine:
             (directory / name).mkdir(parents=True, exist_ok=True)
         for part in home.iterdir():
             link = directory / part.name
-            if part.name not in ("conf", "logs") and not link.exists():
+            own = part.name in ("conf", "logs") or part.name.endswith("_temp")
+            if not own and not link.exists():
                 link.symlink_to(part)
         for part in (home / "conf").iterdir():
             link = directory / "conf" / part.name
             if not part.name.startswith(("apisix.", "config.", "nginx.conf")) and not link.exists():
                 link.symlink_to(part)
 
-        config = with_listeners(
-            parse_config(instance.files["config.yaml"]), instance.ports, instance.workers
-        )
+        config = with_listeners(parse_config(instance.files["config.yaml"]), instance.ports, instance.workers)
         apisix_yaml = directory / "conf" / "apisix.yaml"
         apisix_yaml.write_text(instance.files["apisix.yaml"])
-        (directory / "conf" / "config.yaml").write_text(dump_config(_own_ports(config)))
+        (directory / "conf" / "config.yaml").write_text(dump_config(_private(config)))
         for name in ("apisix.yaml", "config.yaml"):
             link = directory / name
             if not link.exists():

@@ -41,9 +41,7 @@ class DockerEngine:
         directory = instance.directory
         logs = directory / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        config = with_listeners(
-            parse_config(instance.files["config.yaml"]), instance.ports, instance.workers
-        )
+        config = with_listeners(parse_config(instance.files["config.yaml"]), instance.ports, instance.workers)
         (directory / "apisix.yaml").write_text(instance.files["apisix.yaml"])
         (directory / "config.yaml").write_text(dump_config(config))
         # The directory is mounted, not the files: a file that is replaced has another inode.

@@ -61,7 +61,7 @@ _NGINX_DEFAULTS: dict[str, Any] = {
 _HTTP_DEFAULTS: dict[str, Any] = {
     "enable_access_log": True,
     "access_log": "logs/access.log",
-    "access_log_format": '$remote_addr - [$time_local] $http_host "$request_method $uri" $status $request_time',
+    "access_log_format": '$remote_addr [$time_local] "$request_method $uri" $status $request_time',
     "access_log_format_escape": "default",
     "charset": "utf-8",
     "underscores_in_headers": "on",
@@ -193,6 +193,16 @@ def _address(listener: Mapping[str, Any]) -> str:
     return f"{listener['ip']}:{listener['port']}"
 
 
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(HOST),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - this is nginx's syntax, not HTML
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 def nginx_conf(config: Mapping[str, Any]) -> str:
     """nginx.conf for a config.yaml whose listeners are explicit (ip and port)."""
     apisix, attributes = section(config, "apisix"), section(config, "plugin_attr")
@@ -202,33 +212,34 @@ def nginx_conf(config: Mapping[str, Any]) -> str:
     hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     nginx["worker_rlimit_nofile"] = min(nginx["worker_rlimit_nofile"], hard_limit)
     lua_path = [str(apisix.get("extra_lua_path", "")).strip(";"), f"{LUALIB}/?.lua", f"{LUALIB}/?/init.lua"]
-    environment = Environment(
-        loader=FileSystemLoader(HOST), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("nginx.conf.j2").render(
-        modules=[_module(name) for name in _MODULES],
-        user=_user(),
-        nginx=nginx,
-        http=http,
-        lua_package_path=";".join(entry for entry in lua_path if entry),
-        lua_module_hook=apisix.get("lua_module_hook"),
-        shared_dicts={
-            **_SHARED_DICTS,
-            **section(http, "lua_shared_dict"),
-            **section(http, "custom_lua_shared_dict"),
-        },
-        variables=_VARIABLES,
-        resolvers=_resolvers(config),
-        resolver_timeout=apisix.get("resolver_timeout", 5),
-        ipv6=apisix.get("enable_ipv6", True),
-        trusted_certificate=_trusted_certificate(config),
-        status_address=_address(apisix["status"]),
-        metrics_address=(
-            _address(section(attributes, "prometheus")["export_addr"])
-            if "prometheus" in (config.get("plugins") or [])
-            else None
-        ),
-        traffic_addresses=[_address(listener) for listener in apisix["node_listen"]],
+    return (
+        _templates()
+        .get_template("nginx.conf.j2")
+        .render(
+            modules=[_module(name) for name in _MODULES],
+            user=_user(),
+            nginx=nginx,
+            http=http,
+            lua_package_path=";".join(entry for entry in lua_path if entry),
+            lua_module_hook=apisix.get("lua_module_hook"),
+            shared_dicts={
+                **_SHARED_DICTS,
+                **section(http, "lua_shared_dict"),
+                **section(http, "custom_lua_shared_dict"),
+            },
+            variables=_VARIABLES,
+            resolvers=_resolvers(config),
+            resolver_timeout=apisix.get("resolver_timeout", 5),
+            ipv6=apisix.get("enable_ipv6", True),
+            trusted_certificate=_trusted_certificate(config),
+            status_address=_address(apisix["status"]),
+            metrics_address=(
+                _address(section(attributes, "prometheus")["export_addr"])
+                if "prometheus" in (config.get("plugins") or [])
+                else None
+            ),
+            traffic_addresses=[_address(listener) for listener in apisix["node_listen"]],
+        )
     )
 
 
@@ -248,9 +259,7 @@ class EmbeddedEngine:
 
     def prepare(self, instance: Instance) -> Launch:
         """Writes apisix.yaml, config.yaml and nginx.conf into the instance's directory."""
-        config = with_listeners(
-            parse_config(instance.files["config.yaml"]), instance.ports, instance.workers
-        )
+        config = with_listeners(parse_config(instance.files["config.yaml"]), instance.ports, instance.workers)
         problems = _refusals(config)
         if problems:
             raise EngineError(*problems)

@@ -1,5 +1,6 @@
 """Runs a prepared gateway: start, wait until it is ready, stop."""
 
+import atexit
 import http.client
 import json
 import signal
@@ -66,6 +67,8 @@ class GatewayProcess:
                 stderr=err,
                 start_new_session=True,
             )
+        # Whoever forgets to stop a gateway does not leave one behind.
+        atexit.register(self.stop, 0.5)
 
     @property
     def pid(self) -> int:
@@ -102,6 +105,7 @@ class GatewayProcess:
 
     def stop(self, grace: float) -> None:
         """Lets requests in flight finish for up to `grace` seconds, then ends the gateway."""
+        atexit.unregister(self.stop)
         if self._process.poll() is not None:
             return
         if self._launch.stop_command is not None:

@@ -5,6 +5,16 @@ from collections.abc import Mapping
 from renderer import load_settings, render_files
 
 
-def render(env: Mapping[str, str], bundle_root: str) -> dict[str, str]:
-    """Rendered files by name; raises renderer.errors.ConfigurationError when the settings are wrong."""
-    return dict(render_files(load_settings(env), bundle_root))
+def render(
+    env: Mapping[str, str], bundle_root: str, env_file: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Rendered files by name.
+
+    Args:
+        env: the environment's variables, which win over those of `env_file`.
+        bundle_root: the directory that holds apisix/plugins, as the engine sees it.
+
+    Raises:
+        renderer.errors.ConfigurationError: the settings are wrong.
+    """
+    return render_files(load_settings(env, env_file=env_file), bundle_root)

@@ -13,6 +13,15 @@ local _M = { null = cjson.null, array_mt = {} }
 
 local encode_own
 
+-- That cjson also escapes slashes, which APISIX's does not.
+local function encode_plain(value)
+    local text, err = cjson.encode(value)
+    if not text then
+        return nil, err
+    end
+    return (text:gsub("\\/", "/"))
+end
+
 -- Replaces what JSON cannot carry (functions, userdata, tables seen before) by its name.
 local function printable(value, seen)
     local kind = type(value)
@@ -54,7 +63,7 @@ function _M.encode(value, force)
     elseif has_empty_array(value) then
         return concat(encode_own(value, {}))
     end
-    return cjson.encode(value)
+    return encode_plain(value)
 end
 
 local function strip_nulls(value)
@@ -86,7 +95,7 @@ end
 -- Writes sorted keys, and tables marked as arrays as such even when they are empty.
 function encode_own(value, out)
     if type(value) ~= "table" then
-        out[#out + 1] = cjson.encode(value)
+        out[#out + 1] = encode_plain(value)
     elseif #value > 0 or getmetatable(value) == _M.array_mt then
         for i = 1, #value do
             out[#out + 1] = i > 1 and "," or "["
@@ -102,7 +111,7 @@ function encode_own(value, out)
         table.sort(names)
         out[#out + 1] = "{"
         for i, name in ipairs(names) do
-            out[#out + 1] = (i > 1 and "," or "") .. cjson.encode(name) .. ":"
+            out[#out + 1] = (i > 1 and "," or "") .. encode_plain(name) .. ":"
             encode_own(value[keys[name]], out)
         end
         out[#out + 1] = "}"
