@@ -86,7 +86,7 @@ def _backend_credentials(parsed: Parsed) -> Iterator[Problem]:
                 yield Problem(
                     variable(Backend, "key", index),
                     f"is missing: backend {backend.name} has no credential",
-                    f"Set it to the resource's key, or set {variable(Backend, 'auth', index)}=managed-identity",
+                    f"Set it to the key, or set {variable(Backend, 'auth', index)}=managed-identity",
                 )
             for name in ("client_id", "token_scope"):
                 if name in backend.model_fields_set:

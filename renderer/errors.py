@@ -18,8 +18,12 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        end = "" if self.remedy.endswith("?") else "."
-        return f"{self.setting} {self.message}. {self.remedy}{end}"
+        return f"{self.setting} {self.message}. {self.remedy_sentence}"
+
+    @property
+    def remedy_sentence(self) -> str:
+        """The remedy with its full stop or question mark."""
+        return self.remedy if self.remedy.endswith("?") else f"{self.remedy}."
 
 
 class ConfigurationError(Exception):

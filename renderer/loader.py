@@ -54,11 +54,18 @@ def _merge(env: dict[str, str], env_file: dict[str, str], read_vault: VaultReade
     vault_url = _vault_url(outside)
     if vault_url is None:
         return outside
-    if read_vault is None:
-        from renderer.key_vault import read_vault  # the Azure SDK is slow to import and seldom needed
-    wanted: Callable[[str], bool] = lambda name: names.is_known(name) and name not in env  # noqa: E731
-    secrets = read_vault(vault_url, wanted, outside.get("AZURE_CLIENT_ID"))
+
+    def wanted(name: str) -> bool:
+        return names.is_known(name) and name not in env
+
+    secrets = (read_vault or _read_vault)(vault_url, wanted, outside.get("AZURE_CLIENT_ID"))
     return {**env_file, **present(secrets), **env}
+
+
+def _read_vault(url: str, wanted: Callable[[str], bool], client_id: str | None) -> Mapping[str, str]:
+    from renderer import key_vault  # the Azure SDK is slow to import and seldom needed
+
+    return key_vault.read_vault(url, wanted, client_id)
 
 
 def _vault_url(values: Mapping[str, str]) -> str | None:

@@ -18,8 +18,8 @@ from renderer.settings import Backend, Client, Group, NumberedGroup, Settings
 NUMBERED_GROUPS: tuple[type[NumberedGroup], ...] = (Backend, Client)
 
 # Every variable that begins so is ours, hence a mistake when the model does not know it. Prefixes that other
-# software uses as well (AZURE_, REDIS_, OTEL_, ENABLE_, APISIX_ …) are not here: for those only a near miss of
-# a known name is a mistake.
+# software uses as well (AZURE_, REDIS_, OTEL_, ENABLE_, APISIX_ …) are not here: for those only a near miss
+# of a known name is a mistake.
 OWN_PREFIXES = (
     "AI_PROXY_",
     "AI_RATE_LIMIT_",

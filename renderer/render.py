@@ -30,13 +30,16 @@ class Ports(NamedTuple):
     status: int = 7085
 
 
+DEFAULT_PORTS = Ports()
+
+
 def render_files(
-    settings: Settings, bundle_root: Path | str = DEFAULT_BUNDLE_ROOT, ports: Ports = Ports()
+    settings: Settings, bundle_root: Path | str = DEFAULT_BUNDLE_ROOT, ports: Ports = DEFAULT_PORTS
 ) -> dict[str, str]:
     """Render `apisix.yaml`, `config.yaml` and `otel-collector.yaml`; returns their texts by file name.
 
-    The same settings give the same bytes. `bundle_root` is the directory that holds `apisix/plugins/`, as seen
-    by the gateway. Raises `ConfigurationError` when a text would not be accepted by APISIX.
+    The same settings give the same bytes. `bundle_root` is the directory that holds `apisix/plugins/`, as
+    seen by the gateway. Raises `ConfigurationError` when a text would not be accepted by APISIX.
     """
     facts: dict[str, Any] = {
         "settings": settings,
@@ -70,6 +73,7 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters["yaml"] = yaml_value
+    environment.filters["collector"] = collector_value
     return environment
 
 
@@ -79,11 +83,16 @@ _YAML_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 def yaml_value(value: object) -> str:
     r"""Write a value as a YAML flow scalar, list or mapping on one line, whatever characters it has.
 
-    JSON is YAML but for a few characters, and APISIX replaces `${{NAME}}` by an environment variable before it
-    parses the file: `$` in front of `{{` is written as `\u0024`, so that a value is never expanded.
+    JSON is YAML but for a few characters, and APISIX replaces `${{NAME}}` by an environment variable before
+    it parses the file: `$` in front of `{{` is written as `\u0024`, so that a value is never expanded.
     """
     text = json.dumps(value, ensure_ascii=False).replace("${{", "\\u0024{{")
     return _YAML_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def collector_value(value: str) -> str:
+    """Write a text for the collector, which expands `$` references in every value: `$$` is a plain `$`."""
+    return yaml_value(value.replace("$", "$$"))
 
 
 def _pricing(settings: Settings) -> dict[str, dict[str, float]]:

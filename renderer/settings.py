@@ -11,6 +11,7 @@ import hashlib
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic.config import JsonDict
 
 from renderer.values import (
     AppIds,
@@ -52,7 +53,7 @@ def setting(
     `shown` replaces the default in the reference page where it is not a constant. `limits` are pydantic's
     (`ge`, `le`, `max_length` …).
     """
-    extra = {"env": env, "unit": unit, "shown": shown}
+    extra: JsonDict = {"env": env, "unit": unit, "shown": shown}
     return Field(default, description=about, json_schema_extra=extra, **limits)
 
 

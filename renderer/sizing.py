@@ -49,7 +49,7 @@ def worker_processes(settings: Settings) -> int:
 
 
 def _cgroup_cpus(root: Path) -> float | None:
-    """The container's CPU limit in CPUs; None without one. Source: the kernel's cgroup v2 and v1 documents."""
+    """The container's CPU limit in CPUs; None without one. Source: the kernel on cgroup v2 and v1."""
     try:
         quota, period = (root / "cpu.max").read_text().split()
     except (OSError, ValueError):

@@ -15,8 +15,8 @@ _QUOTED = re.compile(r"""(?P<quote>["'])(?P<text>.*)(?P=quote)\s*(#.*)?""")
 def read_env_file(path: Path | str) -> dict[str, str]:
     """Read a file of `NAME=value` lines.
 
-    `#` begins a comment, at the start of a line or after a blank; quotes around a value are taken off and keep
-    such a `#`; nothing is expanded. Raises `ConfigurationError` with a problem for each line it cannot read.
+    `#` begins a comment, at the start of a line or after a blank; quotes around a value are taken off and
+    keep such a `#`; nothing is expanded. Raises `ConfigurationError` with a problem for each bad line.
     """
     file = Path(path)
     try:

@@ -1,7 +1,7 @@
 """Checks the rendered files the way APISIX will, and more strictly, before they are written.
 
 APISIX skips an invalid item with a log line and ignores keys it does not know. Here both are problems, found
-with the JSON schemas of the pinned release (`data/apisix-3.18.0-schema.json`) and those of the gateway's plugins.
+with the JSON schemas of the pinned release (`data/apisix-3.18.0-schema.json`) and of the gateway's plugins.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _apisix_schemas() -> dict[str, Any]:
 
 @cache
 def plugin_schema(plugin: str, kind: str) -> Schema | None:
-    """The schema of a plugin's block (`schema`) or metadata (`metadata_schema`), from APISIX or the bundle."""
+    """The schema of a plugin's block (`schema`) or metadata (`metadata_schema`), APISIX's or the bundle's."""
     own = PLUGIN_SCHEMAS / f"{plugin}.json"
     if not own.is_file():
         schema: Schema | None = _apisix_schemas()["plugins"].get(plugin, {}).get(kind)
@@ -107,7 +107,7 @@ def plugin_schema(plugin: str, kind: str) -> Schema | None:
 
 
 def _own_schema(file: Path, kind: str) -> Schema | None:
-    """A schema of the bundle as APISIX completes it, closed at the top where the file has to leave it open."""
+    """A schema of the bundle as APISIX completes it, closed at the top where the file must leave it open."""
     document: dict[str, Schema] = json.loads(file.read_bytes())
     if kind not in document:
         return None

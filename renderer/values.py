@@ -258,7 +258,7 @@ def _json_strings(text: str) -> tuple[str, ...] | None:
 
 
 def _compile_error(pattern: str) -> str | None:
-    import pcre2  # only guardrails need it, and it is the library that APISIX matches with
+    import pcre2  # type: ignore[import-untyped]  # only guardrails need it, and it is the library that APISIX matches with
 
     try:
         pcre2.compile(pattern)

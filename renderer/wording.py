@@ -13,7 +13,7 @@ from renderer.settings import Group
 
 _Wording = tuple[str, str]
 
-# Values longer than this are not repeated: by then they are more likely a key in the wrong variable than a typo.
+# Values longer than this are not repeated: they are more likely a key in the wrong variable than a typo.
 _LONGEST_QUOTE = 12
 
 
@@ -24,7 +24,7 @@ def explain(group: type[Group], field: str, error: ErrorDetails, value: object) 
     if error["type"] == "setting":
         return context["what"], context["remedy"]
     if error["type"] == "missing":
-        return "is missing", _lower_first(info.description or "", "Set it. ")
+        return "is missing", f"Set it: {_inline(info.description or '')}"
     quote = "" if is_secret(info) else _quote(value)
     wording = _WORDINGS.get(error["type"])
     if wording is None:
@@ -33,8 +33,10 @@ def explain(group: type[Group], field: str, error: ErrorDetails, value: object) 
     return f"{what}{quote}", remedy
 
 
-def _lower_first(text: str, lead: str) -> str:
-    return (lead + text.replace("`", "")).rstrip(".")
+def _inline(about: str) -> str:
+    """A setting's meaning as part of a sentence."""
+    text = about.replace("`", "").split(". ")[0].rstrip(".")
+    return text[:1].lower() + text[1:]
 
 
 def _quote(value: object) -> str:

@@ -1,0 +1,5 @@
+"""`python -m renderer` is `render-config`."""
+
+from renderer.cli import main
+
+main()

@@ -1,0 +1,137 @@
+"""`render-config`: from settings to the files of the gateway."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from renderer.errors import ConfigurationError, KeyVaultError, Problem
+from renderer.loader import load_settings
+from renderer.masking import masked_diff
+from renderer.output import read_text, write_changed
+from renderer.render import DEFAULT_BUNDLE_ROOT, render_files
+from renderer.sources import read_env_file
+
+EXIT_INVALID = ConfigurationError.exit_code
+_EPILOG = """
+Settings come from the environment, then from Key Vault when KEY_VAULT_URL is set, then from --env-file.
+Exit codes: 0 fine, 2 invalid configuration or unusable output directory, 3 Key Vault.
+"""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def main() -> NoReturn:
+    """Run the command and exit with its code."""
+    signal.signal(signal.SIGTERM, _stop)  # unwinds, so that no temporary file is left behind
+    try:
+        app(prog_name="render-config")
+    except ConfigurationError as error:
+        _complain(error.problems)
+        sys.exit(error.exit_code)
+    except KeyVaultError as error:
+        _report(f"Key Vault {error.vault_url}: {error.message}", error.remedy)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        what = f"{error.filename or 'The output'}: {(error.strerror or 'cannot be written').lower()}"
+        _report(what, "Check the path, its permissions and the free space")
+        sys.exit(EXIT_INVALID)
+    sys.exit(0)
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
+
+
+@app.command(epilog=_EPILOG)
+def render(
+    env_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="NAME=value lines, for local use.")
+    ] = None,
+    output_dir: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("build"),
+    bundle_root: Annotated[
+        str, typer.Option(metavar="DIR", help="Directory that holds apisix/plugins/, as the gateway sees it.")
+    ] = DEFAULT_BUNDLE_ROOT,
+    check: Annotated[bool, typer.Option("--check", help="Validate only, write nothing.")] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show what would change, secrets masked, and write nothing.")
+    ] = False,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Print the reference page of all settings.")
+    ] = False,
+) -> None:
+    """Render and validate apisix.yaml, config.yaml and otel-collector.yaml."""
+    if reference:
+        from renderer.reference import reference_page
+
+        print(reference_page(), end="")
+        return
+    values = read_env_file(env_file) if env_file else None
+    settings = load_settings(os.environ, env_file=values)
+    files = render_files(settings, bundle_root)
+    if diff:
+        _show_diff(output_dir, files)
+    elif not check:
+        _write(output_dir, files)
+    verdict = "Valid" if check or diff else "Rendered"
+    _say(f"{verdict}: {_summary(len(settings.backends), len(settings.clients))}.")
+
+
+def _summary(backends: int, clients: int) -> str:
+    def count(number: int, noun: str) -> str:
+        return f"{number} {noun}{'' if number == 1 else 's'}"
+
+    return f"{count(backends, 'backend')}, {count(clients, 'client')}"
+
+
+def _write(directory: Path, files: dict[str, str]) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    table = Table.grid(padding=(0, 2))
+    # apisix.yaml last: it is the one that a running gateway picks up at once.
+    for name in sorted(files, reverse=True):
+        changed = write_changed(directory, name, files[name])
+        table.add_row("[green]written[/]" if changed else "[dim]unchanged[/]", str(directory / name))
+    _say(table)
+
+
+def _show_diff(directory: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        diff = masked_diff(name, read_text(directory / name), text)
+        print(diff or f"{name}: no changes")
+
+
+def _say(what: object) -> None:
+    Console(soft_wrap=True, highlight=False).print(what)
+
+
+def _complain(problems: Sequence[Problem]) -> None:
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    console = _stderr()
+    console.print(Text(f"The configuration has {count}; nothing was written.", style="bold red"))
+    for problem in problems:
+        console.print(Text.assemble("\n  ", (problem.setting, "bold"), f" {problem.message}"))
+        console.print(Text(f"    → {problem.remedy_sentence}"))
+
+
+def _report(what: str, remedy: str) -> None:
+    console = _stderr()
+    console.print(Text(f"{what}; nothing was written.", style="bold red"))
+    console.print(Text(f"    → {remedy}."))
+
+
+def _stderr() -> Console:
+    return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Shows configuration without its secrets, yet lets a changed secret be seen as changed."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Iterator
+
+import yaml
+
+# Keys of the rendered files whose values are secrets, or digests that could be searched for weak ones.
+_SECRET_KEYS = re.compile(
+    r"key|key_sha256|.*password|.*secret|.*connection_string|.*token|authorization", re.I
+)
+
+# Blocks in which `key` says what to count or hash by.
+_KEY_IS_NO_SECRET = frozenset({"balancer", "limit-req", "limit-count"})
+
+_SECRET_TEXT = re.compile(r"(?i)\b(InstrumentationKey|AccountKey|SharedAccessKey|api[-_]?key)=[^;\s\"']+")
+
+Mask = Callable[[str], str]
+
+
+def fingerprints() -> Mask:
+    """A mask that gives equal secrets equal stand-ins.
+
+    The stand-in is a keyed hash whose key is random and forgotten with the process: within one diff a changed
+    secret looks changed, and nobody can test guesses against what was printed.
+    """
+    key = secrets.token_bytes(32)
+
+    def mask(secret: str) -> str:
+        return f"<secret {hmac.new(key, secret.encode(), hashlib.sha256).hexdigest()[:8]}>"
+
+    return mask
+
+
+def masked_diff(name: str, old: str | None, new: str) -> str:
+    """A unified diff of two versions of a rendered file, secrets masked; "" when they say the same."""
+    mask = fingerprints()
+    before = [] if old is None else masked_lines(old, mask)
+    lines = difflib.unified_diff(before, masked_lines(new, mask), f"{name} (now)", f"{name} (new)", "", "", 2)
+    return "\n".join(line.rstrip("\n") for line in lines)
+
+
+def masked_lines(text: str, mask: Mask) -> list[str]:
+    """The YAML document as lines in a canonical layout, secrets masked; nothing of an unreadable one."""
+    try:
+        document = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError:
+        return ["<not valid YAML>"]
+    masked = _masked(document, mask, parent="")
+    dumped = yaml.dump(masked, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=200)
+    return str(dumped).splitlines()
+
+
+def _masked(value: object, mask: Mask, parent: str) -> object:
+    if isinstance(value, dict):
+        return dict(_masked_items(value, mask, parent))
+    if isinstance(value, list):
+        return [_masked(item, mask, parent) for item in value]
+    if isinstance(value, str):
+        return _SECRET_TEXT.sub(lambda found: f"{found[1]}={mask(found[0])}", value)
+    return value
+
+
+def _masked_items(value: dict[object, object], mask: Mask, parent: str) -> Iterator[tuple[object, object]]:
+    for key, inner in value.items():
+        name = str(key)
+        harmless = name == "key" and parent in _KEY_IS_NO_SECRET
+        if _SECRET_KEYS.fullmatch(name) and not harmless:
+            yield key, _all_masked(inner, mask)
+        else:
+            yield key, _masked(inner, mask, parent=name)
+
+
+def _all_masked(value: object, mask: Mask) -> object:
+    """Mask whatever is below a secret key; flags and missing values tell nothing."""
+    if isinstance(value, dict):
+        return {key: _all_masked(inner, mask) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_all_masked(item, mask) for item in value]
+    return value if value is None or isinstance(value, bool) else mask(str(value))
