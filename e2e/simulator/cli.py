@@ -167,7 +167,8 @@ fault eastus hang=30 path=/responses
 
 fault westus refuse=10
 
-[bold]Names:[/bold] one that says what happens (status, garbage_hint, reset, hang, refuse, cut, stream_error), any of
+[bold]Names:[/bold] one that says what happens (status, garbage_hint, reset, hang, refuse, cut,
+stream_error), any of
 slow_first_byte, stall, split and crlf, and which requests it is for.
 
 {_FAULT_FIELDS}

@@ -77,7 +77,8 @@ class Fault(BaseModel):
     cut_rst: bool = Field(default=False, description="`cut` ends with a TCP reset instead of a close")
     stream_error: StreamError | None = Field(
         default=None,
-        description="an error inside a 200 stream: auto, chat_chunk, event, nested, response_failed, message_only",
+        description="an error inside a 200 stream: auto, chat_chunk, event, nested, response_failed or "
+        "message_only",
     )
     after: int = Field(default=0, ge=0, description="output events before `stream_error` or `stall`")
     code: str | None = Field(default=None, description="error code of `status` or `stream_error`")

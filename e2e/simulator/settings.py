@@ -194,7 +194,7 @@ def _key_options(texts: Sequence[str], problems: list[str]) -> dict[str, str]:
 
 
 def _cross_check(document: dict[str, Any], keys: dict[str, str]) -> list[str]:
-    """What is wrong between settings that are each fine; looks at the raw values, so that no error hides it."""
+    """What is wrong between settings that are each fine; reads raw values, so that no error hides it."""
     given = document["regions"] if isinstance(document["regions"], list) else []
     regions = [region for region in given if isinstance(region, dict)]
     names = [str(region.get("name")) for region in regions]
