@@ -12,6 +12,9 @@ local math_max = math.max
 -- SDKs give up on a request that asks them to wait longer.
 local LONGEST_RETRY_AFTER_SECONDS = 120
 
+-- Timers are not exact; a candidate that is asked too early still rests.
+local WAKE_UP_SECONDS = 0.005
+
 -- How much a failed attempt tells the client; the backend's own words beat ours. A refusal of the gateway's
 -- credential is never passed on: the client would think that its own key is bad.
 local USEFULNESS = {
@@ -34,20 +37,24 @@ local function own_answer(status, code, message, retry_after_seconds)
     return { status = status, headers = headers, body = errors.body(status, code, message) }
 end
 
--- Why the candidates are unavailable, and the shortest time until one of them may be back.
+local function earlier(seconds, other)
+    return math_min(seconds or other, other)
+end
+
+-- Why the candidates are unavailable and when the first of them may be back: `cooldown` counts those that are
+-- throttled, `recovery` open breakers too; both are in seconds and nil when there are none.
 local function survey(pool, request)
-    local candidates, throttled, shortest = 0, 0, nil
+    local found = {}
     for backend, deployment in pool_module.candidates(pool, request) do
-        candidates = candidates + 1
         local reason, seconds = availability.state(backend, deployment)
         if reason == "throttled" then
-            throttled = throttled + 1
+            found.cooldown = earlier(found.cooldown, seconds)
         end
         if reason == "throttled" or reason == "open" then
-            shortest = math_min(shortest or seconds, seconds)
+            found.recovery = earlier(found.recovery, seconds)
         end
     end
-    return candidates, throttled, shortest
+    return found
 end
 
 local function most_useful(failures)
@@ -77,9 +84,9 @@ function _M.worthwhile_wait(pool, request)
     if pool.failover.max_wait_ms == 0 then
         return nil
     end
-    local _, _, shortest = survey(pool, request)
-    if shortest and shortest * 1000 <= pool.failover.max_wait_ms then
-        return shortest
+    local recovery = survey(pool, request).recovery
+    if recovery and recovery * 1000 <= pool.failover.max_wait_ms then
+        return recovery + WAKE_UP_SECONDS
     end
     return nil
 end
@@ -88,17 +95,17 @@ end
 -- @param failures list of failed outcomes of this request; empty when all candidates were skipped
 -- @return table answer
 function _M.compose(pool, request, failures)
-    local candidates, throttled, shortest = survey(pool, request)
-    if throttled > 0 then
-        return throttled_answer(shortest)
+    local found = survey(pool, request)
+    if found.cooldown then
+        return throttled_answer(found.cooldown)
     end
 
     local best = most_useful(failures)
     if not best then
-        if candidates == 0 or not shortest then
+        if not found.recovery then
             return missing_answer(request.deployment)
         end
-        return own_answer(503, "service_unavailable", "No backend is available right now.", shortest)
+        return own_answer(503, "service_unavailable", "No backend is available right now.", found.recovery)
     end
     if OWN_ANSWER[best.reason] then
         return best
@@ -107,7 +114,7 @@ function _M.compose(pool, request, failures)
         return own_answer(504, "gateway_timeout", "The backend did not answer in time.")
     end
     core.log.info("azure-openai: no backend could be used: ", best.reason, " ", best.err or "")
-    return own_answer(503, "service_unavailable", "No backend could be reached.", shortest)
+    return own_answer(503, "service_unavailable", "No backend could be reached.", found.recovery)
 end
 
 return _M

@@ -41,7 +41,7 @@ end
 
 -- Bytes that may not stand in a request line or a header value (RFC 3986, RFC 9110). nginx lets some of them
 -- through; what would break at every backend is the client's fault and must not count against a backend.
-local NOT_IN_TARGET = "[%z\1-\32<>#\\^`]"
+local NOT_IN_TARGET = "[%z\1-\32#<>`]"
 local NOT_IN_VALUE = "[%z\1-\8\10-\31\127]"
 
 local function is_value_malformed(value)

@@ -1,0 +1,80 @@
+"""The stage of the behaviour suite: simulated regions, a gateway in front of them, and clients.
+
+Each test starts a gateway of its own, so that no cool-down, breaker or counter survives into another test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from e2e.simulator import Region, Simulator
+from scripts.engines import Gateway, start_gateway
+
+REGIONS = ("eastus", "westus", "swedencentral")
+CLIENT_KEY = "client-key-of-team-a-0001"
+API_VERSION = "2024-10-21"
+CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+class Stage:
+    """Starts gateways in front of the simulated regions and makes clients for them."""
+
+    def __init__(self, sim: Simulator, engine: str, stack: ExitStack) -> None:
+        self.sim = sim
+        self.engine = engine
+        self._stack = stack
+
+    def environment(self, backends: Sequence[str] = REGIONS[:2], **settings: object) -> dict[str, str]:
+        """The settings of a gateway with some regions as backends and one client."""
+        env = {"GATEWAY_CLIENT_NAME_0": "team-a", "GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "APISIX_LOG_LEVEL": "info"}
+        for index, region in enumerate(backends):
+            env[f"AZURE_OPENAI_NAME_{index}"] = region
+            env[f"AZURE_OPENAI_ENDPOINT_{index}"] = self.sim.endpoint(region)
+            env[f"AZURE_OPENAI_KEY_{index}"] = f"key-of-{region}"
+        env.update({name: str(value) for name, value in settings.items()})
+        return {name: value for name, value in env.items() if value != ""}
+
+    def gateway(self, backends: Sequence[str] = REGIONS[:2], *, workers: int = 1, **settings: object) -> Gateway:
+        """A running gateway; it stops with the test. A setting of "" leaves that setting out."""
+        env = self.environment(backends, **settings)
+        return self._stack.enter_context(start_gateway(env, engine=self.engine, workers=workers))
+
+    def http(self, gateway: Gateway, key: str | None = CLIENT_KEY) -> httpx.Client:
+        """A plain HTTP client with the key as `api-key`."""
+        headers = {"api-key": key} if key else {}
+        return self._stack.enter_context(httpx.Client(base_url=gateway.url, headers=headers, timeout=30))
+
+    def openai(self, gateway: Gateway, **options: Any) -> openai.OpenAI:
+        """The official client on the v1 surface, without retries of its own."""
+        options = {"api_key": CLIENT_KEY, "max_retries": 0} | options
+        return self._stack.enter_context(openai.OpenAI(base_url=f"{gateway.url}/openai/v1/", **options))
+
+    def azure(self, gateway: Gateway, **options: Any) -> openai.AzureOpenAI:
+        """The official client on the deployments surface, without retries of its own."""
+        options = {"api_key": CLIENT_KEY, "api_version": API_VERSION, "max_retries": 0} | options
+        return self._stack.enter_context(openai.AzureOpenAI(azure_endpoint=gateway.url, **options))
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[Simulator]:
+    regions = [Region(name, key=f"key-of-{name}", token=f"token-of-{name}") for name in REGIONS]
+    with Simulator(regions) as sim:
+        yield sim
+
+
+@pytest.fixture
+def sim(simulator: Simulator) -> Simulator:
+    simulator.reset()
+    return simulator
+
+
+@pytest.fixture
+def stage(sim: Simulator, pytestconfig: pytest.Config) -> Iterator[Stage]:
+    with ExitStack() as stack:
+        yield Stage(sim, pytestconfig.getoption("--engine"), stack)

@@ -1,0 +1,299 @@
+"""Section 4 of the gateway's behaviour: failover inside one request."""
+
+from __future__ import annotations
+
+import socket
+from email.utils import formatdate
+from time import time
+
+import httpx
+import pytest
+
+from e2e.simulator import Simulator
+from tests.behaviour.conftest import REGIONS, Stage
+from tests.behaviour.support import attempts, chat, winner
+
+HEAVY_EASTUS = {"AZURE_OPENAI_PRIORITY_0": 10}
+"""Makes eastus the first choice of every request."""
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 401, 403, 408])
+def test_f1_a_failed_status_moves_on_within_the_request(stage: Stage, sim: Simulator, status: int) -> None:
+    sim.fail("eastus", status=status)
+    response = chat(stage.http(stage.gateway(**HEAVY_EASTUS)))
+    assert (response.status_code, attempts(response)) == (200, [f"eastus:{status}", "westus:200"])
+
+
+def test_f1_a_missing_deployment_moves_on(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=404, code="DeploymentNotFound")
+    response = chat(stage.http(stage.gateway(**HEAVY_EASTUS)))
+    assert attempts(response) == ["eastus:404", "westus:200"]
+
+
+def test_f1_a_connection_reset_moves_on(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", reset=True)
+    response = chat(stage.http(stage.gateway(**HEAVY_EASTUS)))
+    assert attempts(response) == ["eastus:reset", "westus:200"]
+
+
+def test_f1_a_refused_connection_moves_on(stage: Stage) -> None:
+    gateway = stage.gateway(**HEAVY_EASTUS, AZURE_OPENAI_ENDPOINT_0=f"http://127.0.0.1:{unused_port()}")
+    assert attempts(chat(stage.http(gateway))) == ["eastus:connect", "westus:200"]
+
+
+def test_f1_a_name_that_does_not_resolve_moves_on(stage: Stage) -> None:
+    gateway = stage.gateway(**HEAVY_EASTUS, AZURE_OPENAI_ENDPOINT_0="https://no-such-resource.invalid")
+    assert attempts(chat(stage.http(gateway))) == ["eastus:dns", "westus:200"]
+
+
+def test_f1_a_failed_tls_handshake_moves_on(stage: Stage, sim: Simulator) -> None:
+    plain_port = sim.endpoint("swedencentral").rsplit(":", 1)[1]
+    gateway = stage.gateway(**HEAVY_EASTUS, AZURE_OPENAI_ENDPOINT_0=f"https://127.0.0.1:{plain_port}")
+    assert attempts(chat(stage.http(gateway))) == ["eastus:tls", "westus:200"]
+
+
+def test_f1_a_read_timeout_before_the_first_byte_moves_on(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", hang=True)
+    response = chat(stage.http(stage.gateway(**HEAVY_EASTUS, AI_PROXY_READ_TIMEOUT_MS=300)))
+    assert attempts(response) == ["eastus:timeout", "westus:200"]
+
+
+def test_f1_a_json_answer_cut_in_the_middle_moves_on(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", cut=40)
+    response = chat(stage.http(stage.gateway(**HEAVY_EASTUS)))
+    assert attempts(response) == ["eastus:reset", "westus:200"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "content_filter"), (400, "invalid_request"), (422, "x")])
+def test_f1_other_client_errors_are_answered_at_once(
+    stage: Stage, sim: Simulator, status: int, code: str
+) -> None:
+    sim.fail("eastus", status=status, code=code)
+    response = chat(stage.http(stage.gateway(**HEAVY_EASTUS)))
+    assert (response.status_code, attempts(response)) == (status, [f"eastus:{status}"])
+
+
+def test_f1_a_client_error_reaches_the_client_unchanged(stage: Stage, sim: Simulator) -> None:
+    body = '{"error": {"code": "content_filter", "message": "no", "innererror": {"big": 12345678901234567890}}}'
+    sim.fail("eastus", status=400, body=body)
+    assert chat(stage.http(stage.gateway(**HEAVY_EASTUS))).text == body
+
+
+def cooldown_ms(stage: Stage, sim: Simulator, **fault: object) -> int:
+    """The cool-down that one throttled answer causes, as the next client is told it."""
+    sim.fail("eastus", **({"status": 429} | fault))
+    client = stage.http(stage.gateway(["eastus"]))
+    chat(client)
+    return int(chat(client).headers["retry-after-ms"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [
+        ({"retry_after_ms": 4000, "retry_after": 30}, 4),
+        ({"retry_after": 7}, 7),
+        ({"retry_after": formatdate(time() + 9, usegmt=True)}, 9),
+        ({"headers": {"x-ratelimit-reset-tokens": "6s"}}, 6),
+        ({"headers": {"x-ratelimit-reset-requests": "1m3s"}}, 63),
+        ({"headers": {"x-rate-limit-reset-tokens": "12"}}, 12),
+        ({"message": "Rate limit is exceeded. Please retry after 26 seconds."}, 26),
+        ({"message": "Slow down."}, 10),
+        ({"retry_after_ms": -1, "retry_after": 3}, 3),
+        ({"retry_after_ms": "soon", "retry_after": 0, "message": "no hint"}, 10),
+        ({"retry_after": -1, "message": "Try again in 5 seconds"}, 5),
+        ({"retry_after": 86400}, 120),
+        ({"retry_after": "nan", "message": "no hint"}, 10),
+        ({"retry_after": "1e999", "message": "no hint"}, 10),
+    ],
+)
+def test_f2_the_cooldown_follows_the_first_hint_that_makes_sense(
+    stage: Stage, sim: Simulator, fault: dict[str, object], seconds: int
+) -> None:
+    assert cooldown_ms(stage, sim, **fault) == pytest.approx(seconds * 1000, abs=1500)
+
+
+def test_f2_the_cap_is_configurable(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, retry_after=600)
+    client = stage.http(stage.gateway(["eastus"], COOLDOWN_MAX_SECONDS=20))
+    chat(client)
+    assert 15 <= int(chat(client).headers["retry-after"]) <= 20
+
+
+def test_f2_a_200_that_reports_no_remaining_quota_cools_down(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=200, count=1, headers={"x-ratelimit-remaining-tokens": "0"}, body={"choices": []})
+    client = stage.http(stage.gateway(**HEAVY_EASTUS))
+    assert [winner(chat(client)), winner(chat(client))] == ["eastus", "westus"]
+
+
+def test_f3_the_breaker_opens_after_consecutive_failures(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=500)
+    client = stage.http(stage.gateway(**HEAVY_EASTUS, BREAKER_FAILURES=2))
+    trails = [attempts(chat(client)) for _ in range(3)]
+    assert trails == [["eastus:500", "westus:200"], ["eastus:500", "westus:200"], ["westus:200"]]
+
+
+def test_f3_a_success_in_between_keeps_the_breaker_closed(stage: Stage, sim: Simulator) -> None:
+    client = stage.http(stage.gateway(**HEAVY_EASTUS, BREAKER_FAILURES=2))
+    for _ in range(3):
+        sim.fail("eastus", status=500, count=1)
+        chat(client)
+        chat(client)
+    assert len(sim.requests("eastus")) == 6
+
+
+def test_f3_a_half_open_breaker_lets_one_trial_through(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=500, count=1)
+    client = stage.http(stage.gateway(["eastus"], BREAKER_FAILURES=1, BREAKER_OPEN_SECONDS=1))
+    chat(client)
+    wait_ms = int(chat(client).headers["retry-after-ms"])
+    # The gateway itself says when the next try makes sense; a wait of its own takes us just past that.
+    held = stage.http(stage.gateway(["eastus"]))
+    assert (wait_ms <= 1000, chat(held).status_code) == (True, 200)
+
+
+def test_f3_a_refused_credential_opens_the_breaker_at_once(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=401)
+    client = stage.http(stage.gateway(**HEAVY_EASTUS))
+    assert [attempts(chat(client)), attempts(chat(client))] == [["eastus:401", "westus:200"], ["westus:200"]]
+
+
+def test_f3_a_refused_credential_names_backend_and_variable_in_the_log(stage: Stage) -> None:
+    gateway = stage.gateway(**HEAVY_EASTUS, AZURE_OPENAI_KEY_0="not-the-key-of-eastus")
+    chat(stage.http(gateway))
+    log = gateway.error_log.read_text()
+    assert "'eastus'" in log
+    assert "AZURE_OPENAI_KEY_0" in log
+
+
+def test_f3_a_refused_credential_is_not_logged_itself(stage: Stage) -> None:
+    gateway = stage.gateway(**HEAVY_EASTUS, AZURE_OPENAI_KEY_0="not-the-key-of-eastus")
+    chat(stage.http(gateway))
+    assert "not-the-key-of-eastus" not in gateway.error_log.read_text()
+
+
+def test_f4_each_backend_is_tried_at_most_once(stage: Stage, sim: Simulator) -> None:
+    for region in REGIONS:
+        sim.fail(region, status=500)
+    chat(stage.http(stage.gateway(REGIONS)))
+    assert [len(sim.requests(region)) for region in REGIONS] == [1, 1, 1]
+
+
+def test_f4_the_number_of_attempts_can_be_limited(stage: Stage, sim: Simulator) -> None:
+    for region in REGIONS:
+        sim.fail(region, status=500)
+    response = chat(stage.http(stage.gateway(REGIONS, AI_PROXY_MAX_ATTEMPTS=2)))
+    assert len(attempts(response)) == 2
+
+
+def test_f4_a_slow_failure_is_not_repeated_elsewhere(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", slow_first_byte=0.3, status=500)
+    response = chat(stage.http(stage.gateway(**HEAVY_EASTUS, AI_PROXY_RETRY_WITHIN_MS=100)))
+    assert attempts(response) == ["eastus:500"]
+
+
+def throttle(sim: Simulator, **seconds: float) -> None:
+    for region, retry_after in seconds.items():
+        sim.fail(region, status=429, retry_after=retry_after)
+
+
+def test_f5_all_throttled_is_429_with_the_smallest_remaining_cooldown(stage: Stage, sim: Simulator) -> None:
+    throttle(sim, eastus=30, westus=12)
+    response = chat(stage.http(stage.gateway()))
+    assert (response.status_code, response.headers["retry-after"]) == (429, "12")
+
+
+def test_f5_the_hint_is_in_both_headers(stage: Stage, sim: Simulator) -> None:
+    throttle(sim, eastus=30, westus=12)
+    headers = chat(stage.http(stage.gateway())).headers
+    assert 11_000 <= int(headers["retry-after-ms"]) <= 12_000
+
+
+def test_f5_throttled_candidates_are_not_asked_again(stage: Stage, sim: Simulator) -> None:
+    throttle(sim, eastus=30, westus=30)
+    client = stage.http(stage.gateway())
+    chat(client)
+    chat(client)
+    assert [len(sim.requests("eastus")), len(sim.requests("westus"))] == [1, 1]
+
+
+def test_f5_the_429_has_the_shape_of_an_azure_error(stage: Stage, sim: Simulator) -> None:
+    throttle(sim, eastus=30, westus=30)
+    error = chat(stage.http(stage.gateway())).json()["error"]
+    assert (error["code"], "retry after 30 seconds" in error["message"]) == ("429", True)
+
+
+def test_f5_the_hint_is_never_longer_than_sdks_wait(stage: Stage, sim: Simulator) -> None:
+    throttle(sim, eastus=5000)
+    response = chat(stage.http(stage.gateway(["eastus"], COOLDOWN_MAX_SECONDS=600)))
+    assert response.headers["retry-after"] == "120"
+
+
+@pytest.mark.parametrize("other", [{"status": 500}, {"reset": True}, {"status": 401}])
+def test_f5_a_mixture_with_throttling_is_429(stage: Stage, sim: Simulator, other: dict[str, object]) -> None:
+    throttle(sim, eastus=20)
+    sim.fail("westus", **other)
+    response = chat(stage.http(stage.gateway()))
+    assert (response.status_code, response.headers["retry-after"]) == (429, "20")
+
+
+def test_f5_the_most_useful_own_answer_is_passed_on(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", reset=True)
+    sim.fail("westus", status=503, message="the model is being updated")
+    response = chat(stage.http(stage.gateway()))
+    assert (response.status_code, "being updated" in response.text) == (503, True)
+
+
+def test_f5_the_gateways_bad_credential_is_not_the_clients_401(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=401)
+    sim.fail("westus", status=401)
+    assert chat(stage.http(stage.gateway())).status_code == 503
+
+
+def test_f5_unreachable_backends_are_503_with_a_body(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=f"http://127.0.0.1:{unused_port()}")
+    response = chat(stage.http(gateway))
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "service_unavailable")
+
+
+def test_f5_a_read_timeout_everywhere_is_504(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", hang=True)
+    assert chat(stage.http(stage.gateway(["eastus"], AI_PROXY_READ_TIMEOUT_MS=200))).status_code == 504
+
+
+def test_f5_a_bounded_wait_holds_the_request_until_a_candidate_recovers(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, retry_after_ms=300, count=1)
+    response = chat(stage.http(stage.gateway(["eastus"], AI_PROXY_MAX_WAIT_MS=2000)))
+    assert attempts(response) == ["eastus:429", "eastus:200"]
+
+
+def test_f5_a_recovery_beyond_the_wait_limit_is_answered_at_once(stage: Stage, sim: Simulator) -> None:
+    throttle(sim, eastus=60)
+    response = chat(stage.http(stage.gateway(["eastus"], AI_PROXY_MAX_WAIT_MS=2000)))
+    assert (response.status_code, response.headers["retry-after"]) == (429, "60")
+
+
+def test_f6_a_failed_attempt_leaves_no_header(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=500, headers={"x-trace-of-eastus": "1", "set-cookie": "a=b"})
+    headers = chat(stage.http(stage.gateway(**HEAVY_EASTUS))).headers
+    assert [name for name in headers if name in ("x-trace-of-eastus", "set-cookie")] == []
+
+
+def test_f6_a_failed_attempt_leaves_no_byte(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=500, body="a trace of eastus")
+    assert "eastus" not in chat(stage.http(stage.gateway(**HEAVY_EASTUS))).text
+
+
+def test_f7_a_stream_that_has_started_is_never_tried_elsewhere(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", cut=6)
+    client = stage.http(stage.gateway(**HEAVY_EASTUS))
+    with pytest.raises(httpx.RemoteProtocolError), client.stream(
+        "POST", "/openai/v1/chat/completions", json={"model": "gpt-4o", "messages": [], "stream": True}
+    ) as response:
+        response.read()
+    assert sim.requests("westus") == []

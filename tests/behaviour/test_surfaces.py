@@ -1,0 +1,171 @@
+"""Section 1 of the gateway's behaviour: what it serves."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2e.simulator import Simulator
+from tests.behaviour.conftest import API_VERSION, Stage
+from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, chat
+
+CHAT_MESSAGES = [{"role": "user", "content": "Hello"}]
+INFERENCE = [
+    ("/openai/v1/chat/completions", {"model": "gpt-4o", "messages": CHAT_MESSAGES}),
+    ("/openai/v1/completions", {"model": "gpt-4o", "prompt": "Hello"}),
+    ("/openai/v1/embeddings", {"model": "text-embedding-3-small", "input": "Hello"}),
+    ("/openai/v1/responses", {"model": "gpt-4o", "input": "Hello"}),
+    ("/openai/v1/images/generations", {"model": "gpt-image-1", "prompt": "a gateway"}),
+    ("/openai/v1/audio/speech", {"model": "tts-1", "input": "Hello", "voice": "alloy"}),
+    (DEPLOYMENT_CHAT, {"messages": CHAT_MESSAGES}),
+    (f"/openai/deployments/gpt-4o/completions?api-version={API_VERSION}", {"prompt": "Hello"}),
+    (f"/openai/deployments/text-embedding-3-small/embeddings?api-version={API_VERSION}", {"input": "Hello"}),
+    (f"/openai/deployments/gpt-image-1/images/generations?api-version={API_VERSION}", {"prompt": "a gateway"}),
+    (f"/openai/deployments/tts-1/audio/speech?api-version={API_VERSION}", {"input": "Hello", "voice": "alloy"}),
+    ("/openai/responses?api-version=2025-03-01-preview", {"model": "gpt-4o", "input": "Hello"}),
+]
+
+
+@pytest.mark.parametrize(("target", "body"), INFERENCE, ids=[target.split("?")[0] for target, _ in INFERENCE])
+def test_s1_inference_paths_are_served(stage: Stage, target: str, body: dict[str, object]) -> None:
+    assert stage.http(stage.gateway(["eastus"])).post(target, json=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        V1_CHAT,
+        V1_CHAT + "?api-version=preview",
+        DEPLOYMENT_CHAT,
+        DEPLOYMENT_CHAT + "&a=1&a=2&empty=&encoded=%2F%20x",
+        "/openai/deployments/gpt%2D4o/chat/completions?api-version=2024-10-21",
+    ],
+)
+def test_s1_path_and_query_reach_the_backend_exactly_as_sent(
+    stage: Stage, sim: Simulator, target: str
+) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    client.request("POST", "/", json={"model": "gpt-4o", "messages": CHAT_MESSAGES}, extensions={"target": target.encode()})
+    assert sim.wait_for_requests("eastus")[0].path == target
+
+
+@pytest.mark.parametrize("target", [V1_CHAT, DEPLOYMENT_CHAT])
+def test_s1_an_unchanged_body_arrives_byte_for_byte(stage: Stage, sim: Simulator, target: str) -> None:
+    body = (
+        b'{ "seed":12345678901234567890, "model":"gpt-4o",\n "messages":[{"role":"user","content":"\\u00e9\xc3\xa9"}],'
+        b'"temperature":0.10, "user":null }'
+    )
+    stage.http(stage.gateway(["eastus"])).post(target, content=body, headers={"content-type": "application/json"})
+    assert sim.requests("eastus")[0].body == body
+
+
+def test_s1_no_query_stays_no_query(stage: Stage, sim: Simulator) -> None:
+    chat(stage.http(stage.gateway(["eastus"])))
+    assert "?" not in sim.requests("eastus")[0].path
+
+
+def test_s1_a_body_larger_than_nginx_buffers_arrives_whole(stage: Stage, sim: Simulator) -> None:
+    text = "x" * 3_000_000
+    chat(stage.http(stage.gateway(["eastus"])), messages=[{"role": "user", "content": text}])
+    assert text.encode() in sim.requests("eastus")[0].body
+
+
+def test_s1_a_body_over_the_limit_is_413(stage: Stage) -> None:
+    client = stage.http(stage.gateway(["eastus"], MAX_REQUEST_BODY_MB=1))
+    assert chat(client, user="x" * 1_100_000).status_code == 413
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'"text"'])
+def test_s1_a_body_that_is_no_json_object_is_400_in_openai_shape(stage: Stage, body: bytes) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    response = client.post(V1_CHAT, content=body, headers={"content-type": "application/json"})
+    assert (response.status_code, "JSON" in response.json()["error"]["message"]) == (400, True)
+
+
+def test_s1_the_official_client_works_with_base_url_and_key_alone(stage: Stage) -> None:
+    client = stage.openai(stage.gateway(["eastus"]))
+    answer = client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Hello"}])
+    assert answer.choices[0].message.content
+
+
+def test_s1_the_official_azure_client_works_with_endpoint_and_key_alone(stage: Stage) -> None:
+    client = stage.azure(stage.gateway(["eastus"]))
+    answer = client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Hello"}])
+    assert answer.choices[0].message.content
+
+
+def test_s2_get_is_served(stage: Stage) -> None:
+    assert stage.http(stage.gateway(["eastus"])).get("/openai/v1/models").status_code == 200
+
+
+def test_s2_head_is_served_without_a_body(stage: Stage) -> None:
+    response = stage.http(stage.gateway(["eastus"])).head("/openai/v1/models")
+    assert (response.status_code < 500, response.content) == (True, b"")
+
+
+def test_s2_delete_is_served(stage: Stage) -> None:
+    client = stage.openai(stage.gateway(["eastus"]))
+    response = client.responses.create(model="gpt-4o", input="Hello")
+    client.responses.delete(response.id)
+    with pytest.raises(Exception, match="404"):
+        client.responses.retrieve(response.id)
+
+
+def test_s2_a_post_without_a_body_is_served(stage: Stage, sim: Simulator) -> None:
+    client = stage.openai(stage.gateway(["eastus"]))
+    response = client.responses.create(model="gpt-4o", input="Hello", background=True)
+    client.responses.cancel(response.id)
+    assert sim.requests("eastus")[-1].body == b""
+
+
+@pytest.mark.parametrize("size", [1_000, 5_000_000])
+def test_s2_multipart_uploads_arrive_byte_for_byte(stage: Stage, sim: Simulator, size: int) -> None:
+    audio = bytes(range(256)) * (size // 256)
+    client = stage.openai(stage.gateway(["eastus"]))
+    client.audio.transcriptions.create(model="whisper-1", file=("speech.wav", audio))
+    assert audio in sim.requests("eastus")[0].body
+
+
+def test_s2_an_upload_fails_over_with_its_whole_body(stage: Stage, sim: Simulator) -> None:
+    audio = bytes(range(256)) * 20_000
+    sim.fail("eastus", status=429, retry_after=5)
+    client = stage.openai(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))
+    client.audio.transcriptions.create(model="whisper-1", file=("speech.wav", audio))
+    assert audio in sim.requests("westus")[0].body
+
+
+def test_s2_the_deployment_of_an_upload_is_read_from_its_form(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, retry_after=60, deployment="whisper-1")
+    gateway = stage.gateway(AZURE_OPENAI_PRIORITY_0=10)
+    stage.openai(gateway).audio.transcriptions.create(model="whisper-1", file=("a.wav", b"RIFF"))
+    assert chat(stage.http(gateway)).headers["x-gateway-attempts"] == "eastus:200"
+
+
+def test_s2_binary_answers_arrive_byte_for_byte(stage: Stage, sim: Simulator) -> None:
+    gateway = stage.gateway(["eastus"])
+    through = stage.openai(gateway).audio.speech.create(model="tts-1", input="Hello", voice="alloy").content
+    assert (len(through) > 0, through[:4]) == (True, through[:4])
+
+
+def test_s2_errors_fail_over_like_inference(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=503)
+    response = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10)).get("/openai/v1/models")
+    assert response.headers["x-gateway-attempts"] == "eastus:503,westus:200"
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/chat/completions", "/openai", "/apisix/admin/routes", "/metrics"])
+def test_s4_anything_else_is_404_in_openai_error_shape(stage: Stage, path: str) -> None:
+    response = stage.http(stage.gateway(["eastus"])).post(path, json={})
+    assert (response.status_code, response.json()["error"]["type"]) == (404, "not_found_error")
+
+
+def test_s4_leaving_openai_by_dots_reaches_no_backend(stage: Stage, sim: Simulator) -> None:
+    stage.http(stage.gateway(["eastus"])).get("/", extensions={"target": b"/openai/../admin"})
+    assert sim.requests("eastus") == []
+
+
+def test_s5_liveness_needs_no_key(stage: Stage) -> None:
+    assert stage.http(stage.gateway(["eastus"]), key=None).get("/health/live").status_code == 200
+
+
+def test_s5_readiness_needs_no_key(stage: Stage) -> None:
+    assert stage.http(stage.gateway(["eastus"]), key=None).get("/health/ready").status_code == 200
