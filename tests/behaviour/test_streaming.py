@@ -1,0 +1,253 @@
+"""Section 5 of the gateway's behaviour: streaming."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from e2e.simulator import Simulator
+from tests.behaviour.conftest import API_VERSION, Stage
+from tests.behaviour.support import V1_CHAT, V1_RESPONSES, attempts, chat
+
+EASTUS_FIRST = {"AZURE_OPENAI_PRIORITY_0": 10}
+CHAT_STREAM: dict[str, Any] = {
+    "model": "gpt-4o",
+    "messages": [{"role": "user", "content": "Hello"}],
+    "stream": True,
+}
+RESPONSES_STREAM: dict[str, Any] = {"model": "gpt-4o", "input": "Hello", "stream": True}
+SURFACES = [
+    pytest.param(V1_CHAT, CHAT_STREAM, id="chat"),
+    pytest.param(V1_RESPONSES, RESPONSES_STREAM, id="responses"),
+]
+
+
+def read_until_broken(client: httpx.Client, target: str, body: dict[str, Any]) -> tuple[str, bool]:
+    """What arrived of a stream, and whether the connection broke instead of ending cleanly."""
+    text = ""
+    try:
+        with client.stream("POST", target, json=body) as response:
+            for piece in response.iter_text():
+                text += piece
+    except httpx.RemoteProtocolError:
+        return text, True
+    return text, False
+
+
+def events(text: str) -> Iterator[dict[str, Any]]:
+    for line in text.splitlines():
+        if line.startswith("data: ") and line != "data: [DONE]":
+            yield json.loads(line.removeprefix("data: "))
+
+
+def test_t1_each_event_arrives_while_the_backend_still_holds_the_next(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stall=20, after=2)
+    client = stage.http(stage.gateway(["eastus"]))
+    with client.stream("POST", V1_CHAT, json=CHAT_STREAM) as response:
+        lines = response.iter_lines()
+        seen = [next(line for line in lines if "delta" in line) for _ in range(2)]
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("form", ["auto", "chat_chunk", "event", "nested", "message_only"])
+def test_t2_a_throttling_error_before_the_first_output_fails_over(
+    stage: Stage, sim: Simulator, form: str
+) -> None:
+    sim.fail("eastus", stream_error=form, code="rate_limit_exceeded", message="exceeded the rate limit")
+    response = chat(stage.http(stage.gateway(**EASTUS_FIRST)), stream=True)
+    assert attempts(response) == ["eastus:429", "westus:200"]
+
+
+@pytest.mark.parametrize("form", ["event", "nested", "response_failed", "message_only"])
+def test_t2_so_does_one_in_a_responses_stream(stage: Stage, sim: Simulator, form: str) -> None:
+    sim.fail("eastus", stream_error=form, code="too_many_requests", message="high demand")
+    response = stage.http(stage.gateway(**EASTUS_FIRST)).post(V1_RESPONSES, json=RESPONSES_STREAM)
+    assert attempts(response) == ["eastus:429", "westus:200"]
+
+
+@pytest.mark.parametrize(("target", "body"), SURFACES)
+def test_t2_a_server_error_inside_the_stream_fails_over(
+    stage: Stage, sim: Simulator, target: str, body: dict[str, Any]
+) -> None:
+    sim.fail("eastus", stream_error="auto", code="server_error", message="the model crashed")
+    response = stage.http(stage.gateway(**EASTUS_FIRST)).post(target, json=body)
+    assert attempts(response) == ["eastus:500", "westus:200"]
+
+
+def test_t2_with_nowhere_to_go_the_client_gets_a_true_429(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stream_error="auto", code="rate_limit_exceeded", message="Please retry after 8 seconds")
+    response = chat(stage.http(stage.gateway(["eastus"])), stream=True)
+    assert (response.status_code, response.headers["retry-after"]) == (429, "8")
+
+
+def test_t2_with_nowhere_to_go_the_client_gets_a_true_5xx(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stream_error="auto", code="server_error", message="the model crashed")
+    response = chat(stage.http(stage.gateway(["eastus"])), stream=True)
+    assert (response.status_code, "the model crashed" in response.text) == (500, True)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 64])
+def test_t2_the_probe_sees_whole_events_however_they_are_split(
+    stage: Stage, sim: Simulator, piece: int
+) -> None:
+    sim.fail("eastus", stream_error="auto", code="rate_limit_exceeded", split=piece)
+    response = chat(stage.http(stage.gateway(**EASTUS_FIRST)), stream=True)
+    assert attempts(response) == ["eastus:429", "westus:200"]
+
+
+@pytest.mark.parametrize(("target", "body"), SURFACES)
+def test_t2_a_split_stream_arrives_like_a_whole_one(
+    stage: Stage, sim: Simulator, target: str, body: dict[str, Any]
+) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    whole = [event.get("type") or event.get("object") for event in events(client.post(target, json=body).text)]
+    sim.fail("eastus", split=5, crlf=True)
+    split = [event.get("type") or event.get("object") for event in events(client.post(target, json=body).text)]
+    assert split == whole
+
+
+@pytest.mark.parametrize(("target", "body"), SURFACES)
+def test_t2_a_stream_that_ends_before_any_output_fails_over(
+    stage: Stage, sim: Simulator, target: str, body: dict[str, Any]
+) -> None:
+    sim.fail("eastus", cut=1)
+    response = stage.http(stage.gateway(**EASTUS_FIRST)).post(target, json=body)
+    assert attempts(response) == ["eastus:reset", "westus:200"]
+
+
+def test_t2_the_probe_holds_the_client_no_longer_than_configured(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stall=20, after=0)
+    client = stage.http(stage.gateway(**EASTUS_FIRST, AI_PROXY_STREAM_PROBE_MS=100))
+    with client.stream("POST", V1_CHAT, json=CHAT_STREAM) as response:
+        assert response.headers["x-gateway-backend"] == "eastus"
+
+
+def test_t2_an_error_of_the_request_itself_is_not_tried_elsewhere(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stream_error="auto", code="content_filter", message="filtered")
+    response = chat(stage.http(stage.gateway(**EASTUS_FIRST)), stream=True)
+    assert (attempts(response), "filtered" in response.text) == (["eastus:200"], True)
+
+
+@pytest.mark.parametrize(("target", "body"), SURFACES)
+@pytest.mark.parametrize("rst", [False, True])
+def test_t3_a_break_after_output_closes_the_connection(
+    stage: Stage, sim: Simulator, target: str, body: dict[str, Any], rst: bool
+) -> None:
+    sim.fail("eastus", cut=8, cut_rst=rst)
+    _, broken = read_until_broken(stage.http(stage.gateway(**EASTUS_FIRST)), target, body)
+    assert broken
+
+
+@pytest.mark.parametrize(("target", "body"), SURFACES)
+def test_t3_a_break_after_output_is_told_in_one_error_event(
+    stage: Stage, sim: Simulator, target: str, body: dict[str, Any]
+) -> None:
+    sim.fail("eastus", cut=8, cut_inside=True)
+    text, _ = read_until_broken(stage.http(stage.gateway(**EASTUS_FIRST)), target, body)
+    errors = [event for event in events(text) if event.get("error") or event.get("type") == "error"]
+    assert len(errors) == 1
+
+
+def test_t3_the_official_client_raises(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", cut=8)
+    stream = stage.openai(stage.gateway(["eastus"])).chat.completions.create(**CHAT_STREAM)
+    with pytest.raises(openai.APIError, match="broke off"):
+        list(stream)
+
+
+def test_t3_no_second_answer_is_appended(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", cut=8)
+    read_until_broken(stage.http(stage.gateway(**EASTUS_FIRST)), V1_CHAT, CHAT_STREAM)
+    assert sim.requests("westus") == []
+
+
+def test_t3_an_error_event_of_the_backend_passes_as_it_is(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stream_error="auto", after=3, message="the model crashed")
+    text, broken = read_until_broken(stage.http(stage.gateway(["eastus"])), V1_CHAT, CHAT_STREAM)
+    assert (text.count("the model crashed"), broken) == (1, False)
+
+
+def test_t4_a_client_that_leaves_a_stream_aborts_the_upstream_request(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stall=60, after=2)
+    client = stage.http(stage.gateway(["eastus"]))
+    with client.stream("POST", V1_CHAT, json=CHAT_STREAM) as response:
+        next(response.iter_text())
+    assert sim.wait_for_disconnect("eastus")
+
+
+def test_t4_a_client_that_leaves_before_the_answer_aborts_too(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", hang=True)
+    client = stage.http(stage.gateway(["eastus"]))
+    with pytest.raises(httpx.ReadTimeout):
+        client.post(V1_CHAT, json=CHAT_STREAM, timeout=0.3)
+    assert sim.wait_for_disconnect("eastus")
+
+
+def test_t5_a_silent_stream_gets_heartbeats(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stall=2.5, after=2)
+    client = stage.http(stage.gateway(["eastus"], AI_PROXY_STREAM_HEARTBEAT_SECONDS=1))
+    assert client.post(V1_CHAT, json=CHAT_STREAM).text.count(": keep-alive\n\n") == 2
+
+
+def test_t5_heartbeats_stand_between_events(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stall=1.5, after=2, split=11)
+    client = stage.openai(stage.gateway(["eastus"], AI_PROXY_STREAM_HEARTBEAT_SECONDS=1))
+    assert len(list(client.chat.completions.create(**CHAT_STREAM))) > 5
+
+
+def test_t5_heartbeats_can_be_turned_off(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stall=1.5, after=2)
+    client = stage.http(stage.gateway(["eastus"], AI_PROXY_STREAM_HEARTBEAT_SECONDS=0))
+    assert ": keep-alive" not in client.post(V1_CHAT, json=CHAT_STREAM).text
+
+
+def sent_stream_options(sim: Simulator) -> object:
+    return json.loads(sim.requests("eastus")[0].body).get("stream_options")
+
+
+def test_t6_usage_is_asked_for_on_v1(stage: Stage, sim: Simulator) -> None:
+    stage.http(stage.gateway(["eastus"])).post(V1_CHAT, json=CHAT_STREAM)
+    assert sent_stream_options(sim) == {"include_usage": True}
+
+
+@pytest.mark.parametrize(
+    ("version", "options"),
+    [("2024-06-01", None), ("2024-08-01-preview", None), ("2024-09-01-preview", {"include_usage": True})],
+)
+def test_t6_usage_is_asked_for_only_where_the_api_version_accepts_it(
+    stage: Stage, sim: Simulator, version: str, options: object
+) -> None:
+    target = f"/openai/deployments/gpt-4o/chat/completions?api-version={version}"
+    stage.http(stage.gateway(["eastus"])).post(target, json=CHAT_STREAM)
+    assert sent_stream_options(sim) == options
+
+
+def test_t6_the_usage_chunk_is_kept_from_a_client_that_did_not_ask(stage: Stage) -> None:
+    text = stage.http(stage.gateway(["eastus"])).post(V1_CHAT, json=CHAT_STREAM).text
+    assert [event for event in events(text) if event.get("usage")] == []
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_t6_a_clients_own_choice_stands(stage: Stage, sim: Simulator, wanted: bool) -> None:
+    body = CHAT_STREAM | {"stream_options": {"include_usage": wanted}}
+    text = stage.http(stage.gateway(["eastus"])).post(V1_CHAT, json=body).text
+    assert bool([event for event in events(text) if event.get("usage")]) == wanted
+
+
+def test_t6_the_rest_of_the_body_stays_as_it_was(stage: Stage, sim: Simulator) -> None:
+    body = b'{ "seed":12345678901234567890,"stream":true, "model":"gpt-4o","messages":[]}'
+    stage.http(stage.gateway(["eastus"])).post(V1_CHAT, content=body, headers={"content-type": "application/json"})
+    expected = b'{"stream_options":{"include_usage":true},' + body[1:]
+    assert sim.requests("eastus")[0].body == expected
+
+
+@pytest.mark.parametrize("version", [API_VERSION, "2024-06-01"])
+def test_t6_streams_count_against_token_limits(stage: Stage, version: str) -> None:
+    client = stage.http(stage.gateway(["eastus"], GATEWAY_CLIENT_TOKENS_PER_MINUTE_0=1))
+    target = f"/openai/deployments/gpt-4o/chat/completions?api-version={version}"
+    assert [client.post(target, json=CHAT_STREAM).status_code for _ in range(2)] == [200, 429]
