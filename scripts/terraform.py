@@ -1,8 +1,7 @@
 """Runs Terraform (or OpenTofu) for the deploy commands: typed calls, one place that starts the process.
 
-`python-terraform` builds every command line; the process itself is started here, because the library's own
-runner leaves a running Terraform behind on Ctrl-C, prints what it runs to a logger, and cannot hand over output
-while it arrives.
+`python-terraform` builds every command line; the process itself is started here: the library's own runner
+leaves a running Terraform behind on Ctrl-C, logs what it runs, and cannot hand over output as it arrives.
 """
 
 from __future__ import annotations

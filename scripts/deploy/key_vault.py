@@ -100,7 +100,7 @@ class Seeder:
             if found is None or is_placeholder(found[0]):
                 raise InvalidSettingsError(
                     f"{variable} is a placeholder in tfvars, and Key Vault has no value for it either.",
-                    remedy="Write the value into `secrets`. Once it is in Key Vault a placeholder may stand for it.",
+                    remedy="Write it into `secrets`. Once it is in Key Vault a placeholder may stand for it.",
                 )
             return Seeded(variable, Action.KEPT, found[1])
         if found is None:

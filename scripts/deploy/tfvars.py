@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -150,12 +149,6 @@ def check_names(
             details=problems,
             remedy="The example beside it describes every setting.",
         )
-
-
-def write_json_variables(path: Path, values: Mapping[str, Any]) -> None:
-    """Write variables for Terraform, readable by their owner only."""
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(values, sort_keys=True), encoding="utf-8")
 
 
 def text_map(path: Path, name: str, value: Any) -> dict[str, str]:

@@ -4,15 +4,15 @@ locals {
   # Container App secrets are lower case with dashes, like the Key Vault secrets they point at. The version is part of
   # the reference: a revision runs with exactly the values that were there when it was made.
   secrets = {
-    for variable, version in var.secret_versions : variable => {
+    for variable, secret in var.secrets : variable => {
       name = lower(replace(variable, "_", "-"))
-      id   = "${var.key_vault_uri}secrets/${lower(replace(variable, "_", "-"))}/${version}"
+      id   = "${var.key_vault_uri}secrets/${secret.name}/${secret.version}"
     }
   }
 
   # Azure makes no new revision for a changed secret. The digest is part of the template, so it does for this one: any
   # setting or secret that is added, changed or removed gives a new revision.
-  settings_digest = substr(sha256(jsonencode({ settings = var.app_settings, secrets = var.secret_versions })), 0, 16)
+  settings_digest = substr(sha256(jsonencode({ settings = var.app_settings, secrets = var.secrets })), 0, 16)
 
   collector_variables = toset([
     for variable in ["APPLICATIONINSIGHTS_CONNECTION_STRING"] : variable if contains(keys(local.secrets), variable)

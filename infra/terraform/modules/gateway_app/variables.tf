@@ -68,9 +68,12 @@ variable "app_settings" {
   type        = map(string)
 }
 
-variable "secret_versions" {
-  description = "Version in Key Vault of each secret setting."
-  type        = map(string)
+variable "secrets" {
+  description = "Secret settings by variable: name and version in Key Vault."
+  type = map(object({
+    name    = string
+    version = string
+  }))
 }
 
 variable "external" {

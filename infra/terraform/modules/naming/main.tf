@@ -5,4 +5,13 @@ locals {
   suffix         = coalesce(var.suffix, local.derived_suffix)
   stem           = "${var.name}-${var.environment}"
   compact        = "${replace(var.name, "-", "")}${var.environment}${local.suffix}"
+
+  # The deploy command evaluates these in the same way (`terraform console`), to find the state before anything else.
+  names = {
+    state_resource_group  = "rg-${local.stem}-state"
+    state_storage_account = "st${local.compact}"
+    state_container       = "tfstate"
+    container_registry    = "cr${local.compact}"
+    key_vault             = "kv-${local.stem}-${local.suffix}"
+  }
 }

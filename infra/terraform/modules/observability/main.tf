@@ -52,3 +52,31 @@ data "azurerm_monitor_data_collection_rule" "metrics" {
   name                = element(local.rule_id, length(local.rule_id) - 1)
   resource_group_name = element(local.rule_id, 4)
 }
+
+# Who is told. Alerts without anybody to tell would be decoration.
+resource "azurerm_monitor_action_group" "this" {
+  name                = "ag-${var.stem}"
+  resource_group_name = var.resource_group_name
+  short_name          = substr(replace(var.stem, "-", ""), 0, 12)
+  tags                = var.tags
+
+  dynamic "email_receiver" {
+    for_each = var.alert_emails
+
+    content {
+      name                    = email_receiver.key
+      email_address           = email_receiver.value
+      use_common_alert_schema = true
+    }
+  }
+
+  dynamic "webhook_receiver" {
+    for_each = var.alert_webhooks
+
+    content {
+      name                    = webhook_receiver.key
+      service_uri             = webhook_receiver.value
+      use_common_alert_schema = true
+    }
+  }
+}

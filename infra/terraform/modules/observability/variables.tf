@@ -46,12 +46,9 @@ variable "alerts_enabled" {
 variable "thresholds" {
   description = "When alerts fire."
   type = object({
-    error_percent        = number
-    exhausted_percent    = number
-    failover_percent     = number
-    throttled_percent    = number
-    silent_minutes       = number
-    backend_auth_failure = number
+    error_percent     = number
+    exhausted_percent = number
+    failover_percent  = number
   })
 }
 

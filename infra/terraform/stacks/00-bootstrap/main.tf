@@ -3,7 +3,7 @@
 data "azurerm_client_config" "current" {}
 
 resource "azurerm_resource_group" "state" {
-  name     = "rg-${module.naming.stem}-state"
+  name     = module.naming.state_resource_group
   location = var.location
   tags     = local.tags
 }
@@ -14,7 +14,7 @@ module "state_storage" {
   name                = module.naming.state_storage_account
   resource_group_name = azurerm_resource_group.state.name
   location            = azurerm_resource_group.state.location
-  container_name      = "tfstate"
+  container_name      = module.naming.state_container
   replication_type    = var.state_replication_type
   retention_days      = var.state_retention_days
   allowed_ip_ranges   = var.state_allowed_ip_ranges

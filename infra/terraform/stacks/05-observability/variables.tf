@@ -71,20 +71,17 @@ variable "alerts_enabled" {
 }
 
 variable "alert_thresholds" {
-  description = "When alerts fire: percent of requests over ten minutes, minutes without any log line, or failures of a backend's own credential."
+  description = "When alerts fire: percent of the requests of ten minutes that end with a 5xx, with 429, or needed more than one backend."
   type = object({
-    error_percent        = optional(number, 5)
-    exhausted_percent    = optional(number, 2)
-    failover_percent     = optional(number, 30)
-    throttled_percent    = optional(number, 20)
-    silent_minutes       = optional(number, 15)
-    backend_auth_failure = optional(number, 1)
+    error_percent     = optional(number, 5)
+    exhausted_percent = optional(number, 2)
+    failover_percent  = optional(number, 30)
   })
   default  = {}
   nullable = false
 
   validation {
-    condition     = contains([5, 10, 15, 30, 45, 60], var.alert_thresholds.silent_minutes)
-    error_message = "alert_thresholds.silent_minutes must be 5, 10, 15, 30, 45 or 60: the windows that Azure evaluates."
+    condition     = alltrue([for percent in values(var.alert_thresholds) : percent >= 0 && percent <= 100])
+    error_message = "alert_thresholds must be percentages from 0 to 100."
   }
 }

@@ -12,16 +12,31 @@ locals {
   # Addresses that only exist here are settings like any other, under the user's own where both say something.
   wiring = merge(
     {
-      KEY_VAULT_URL                  = var.key_vault_uri
       AZURE_CLIENT_ID                = var.gateway_identity_client_id
       AZURE_MONITOR_METRICS_ENDPOINT = var.metrics_remote_write_url
     },
     var.collector_enabled ? { OTEL_COLLECTOR_ENDPOINT = "http://127.0.0.1:4318" } : {},
     var.redis_enabled ? { REDIS_HOST = local.redis_name, REDIS_PORT = "6379" } : {},
     var.deploy_e2e ? { GATEWAY_E2E_TEST_MODE = "true" } : {},
+    merge([
+      for index, region in(var.deploy_e2e ? var.e2e_regions : []) : {
+        "AZURE_OPENAI_ENDPOINT_${index}" = "https://${module.simulator[region].fqdn}"
+        "AZURE_OPENAI_NAME_${index}"     = "sim-${region}"
+        "AZURE_OPENAI_REGION_${index}"   = region
+      }
+    ]...),
   )
   app_settings = merge(local.wiring, var.app_settings)
-  redis_name   = "ca-${module.naming.stem}-redis"
+
+  # A secret has its variable's name in Key Vault, but for the simulators: their keys must not take the place of real ones.
+  secrets = merge(
+    { for variable, version in var.secret_versions : variable => { name = lower(replace(variable, "_", "-")), version = version } },
+    {
+      for index, region in(var.deploy_e2e ? var.e2e_regions : []) :
+      "AZURE_OPENAI_KEY_${index}" => { name = "simulator-key-${region}", version = var.simulator_key_versions[region] }
+    },
+  )
+  redis_name = "ca-${module.naming.stem}-redis"
 
   # The place of the config API: when it comes it is one more entry of this list, with its token in secret_env.
   e2e_sidecars = []
@@ -42,13 +57,13 @@ module "gateway" {
 
   gateway_image     = var.gateway_image
   renderer_image    = var.renderer_image
-  renderer_command  = ["render-config", "--output-dir", "/etc/azure-openai-gateway"]
+  renderer_command  = []
   config_path       = "/etc/azure-openai-gateway"
   collector_enabled = var.collector_enabled
   collector_image   = var.collector_image
 
-  app_settings    = local.app_settings
-  secret_versions = var.secret_versions
+  app_settings = local.app_settings
+  secrets      = local.secrets
 
   external          = var.ingress_external
   allowed_ip_ranges = var.ingress_allowed_ip_ranges
@@ -79,14 +94,14 @@ module "simulator" {
   registry_login_server = var.registry_login_server
   image                 = var.simulator_image
   command               = []
-  args                  = []
+  args                  = ["serve", "--host", "0.0.0.0", "--region", "${each.key}:8080"]
   port                  = 8080
   tcp                   = false
   cpu                   = 0.25
 
-  env = { SIMULATOR_REGION = each.key, SIMULATOR_PORT = "8080" }
+  env = {}
   secret = {
-    variable = "SIMULATOR_KEY"
+    variable = "AZURE_OPENAI_SIMULATOR_KEY"
     id       = "${local.secret_uri}/simulator-key-${each.key}/${var.simulator_key_versions[each.key]}"
   }
   tags = local.tags

@@ -1,0 +1,117 @@
+# Alerts on the gateway's access log: one JSON record a request, which no sampling thins out. (Alerts on the app's
+# platform metrics are made with the app.)
+locals {
+  requests = <<-KQL
+    ContainerAppConsoleLogs
+    | where ContainerName == "gateway" and Log startswith "{"
+    | extend record = parse_json(Log)
+    | where tostring(record.path) startswith "/openai/"
+    | extend status = toint(record.status), attempts = tostring(record.attempts)
+  KQL
+
+  # A share of very few requests says nothing.
+  share = <<-KQL
+    | summarize total = count(), matching = countif(MATCHING)
+    | where total >= 20
+    | project percent = 100.0 * matching / total
+  KQL
+
+  alerts = {
+    errors = {
+      description = "Clients get 5xx answers: no backend could serve them."
+      severity    = 1
+      matching    = "status >= 500"
+      threshold   = var.thresholds.error_percent
+    }
+    exhausted = {
+      description = "Clients get 429 answers: the quota of every candidate is used up."
+      severity    = 2
+      matching    = "status == 429"
+      threshold   = var.thresholds.exhausted_percent
+    }
+    failover = {
+      description = "Many requests need more than one backend: capacity in the preferred region is short."
+      severity    = 3
+      matching    = "attempts has \",\""
+      threshold   = var.thresholds.failover_percent
+    }
+    backend-credential = {
+      description = "A backend refuses the gateway's credential: its key or role is wrong, and it serves nobody."
+      severity    = 1
+      matching    = "attempts matches regex \":40[13]\""
+      threshold   = 0
+    }
+  }
+}
+
+resource "azurerm_monitor_scheduled_query_rules_alert_v2" "requests" {
+  for_each = local.alerts
+
+  name                    = "alert-${var.stem}-${each.key}"
+  display_name            = "${var.stem}: ${each.key}"
+  description             = each.value.description
+  resource_group_name     = var.resource_group_name
+  location                = var.location
+  scopes                  = [azurerm_log_analytics_workspace.this.id]
+  severity                = each.value.severity
+  enabled                 = var.alerts_enabled
+  evaluation_frequency    = "PT5M"
+  window_duration         = "PT10M"
+  auto_mitigation_enabled = true
+
+  # The table comes into being with the first log line, which is after this.
+  skip_query_validation = true
+
+  criteria {
+    query                   = "${local.requests}${replace(local.share, "MATCHING", each.value.matching)}"
+    metric_measure_column   = "percent"
+    time_aggregation_method = "Maximum"
+    operator                = "GreaterThan"
+    threshold               = each.value.threshold
+
+    failing_periods {
+      minimum_failing_periods_to_trigger_alert = 1
+      number_of_evaluation_periods             = 1
+    }
+  }
+
+  action {
+    action_groups = [azurerm_monitor_action_group.this.id]
+  }
+
+  tags = var.tags
+}
+
+# Every other alert here reads the workspace: it must not go blind in silence.
+resource "azurerm_monitor_scheduled_query_rules_alert_v2" "log_cap" {
+  name                    = "alert-${var.stem}-log-cap"
+  display_name            = "${var.stem}: log-cap"
+  description             = "The workspace has reached its daily cap and takes no more logs today."
+  resource_group_name     = var.resource_group_name
+  location                = var.location
+  scopes                  = [azurerm_log_analytics_workspace.this.id]
+  severity                = 2
+  enabled                 = var.alerts_enabled
+  evaluation_frequency    = "PT15M"
+  window_duration         = "PT15M"
+  auto_mitigation_enabled = true
+  skip_query_validation   = true
+
+  criteria {
+    query                   = "_LogOperation | where Category =~ \"Ingestion\" and Detail has \"OverQuota\""
+    time_aggregation_method = "Count"
+    operator                = "GreaterThan"
+    threshold               = 0
+
+    failing_periods {
+      minimum_failing_periods_to_trigger_alert = 1
+      number_of_evaluation_periods             = 1
+    }
+  }
+
+  action {
+    action_groups = [azurerm_monitor_action_group.this.id]
+  }
+
+  tags = var.tags
+}

@@ -1,0 +1,152 @@
+"""The gateway's settings as the workload's tfvars give them, checked with the renderer's own model."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from renderer import ConfigurationError, load_settings
+from renderer import Settings as GatewaySettings
+from renderer.names import env_of, is_secret, numbered, scalar_groups
+from scripts.deploy.errors import InvalidSettingsError
+from scripts.deploy.key_vault import check_secrets
+from scripts.deploy.tfvars import is_placeholder, text_map
+
+INSIGHTS = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+"""The one secret that comes from a stack and not from the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundryBackend:
+    """A model account that the foundry stack has made, as its output describes it."""
+
+    name: str
+    account_name: str
+    endpoint: str
+    region: str
+    auth: str
+    priority: int
+    weight: int
+    deployments: tuple[str, ...]
+
+    @classmethod
+    def from_output(cls, value: Mapping[str, Any]) -> FoundryBackend:
+        """Read one entry of the output `azure_openai_backends`."""
+        return cls(**{**value, "deployments": tuple(value["deployments"])})
+
+    @classmethod
+    def example(cls) -> FoundryBackend:
+        """Stands for accounts that are not known yet."""
+        return cls(
+            "foundry",
+            "foundry",
+            "https://foundry.openai.azure.com",
+            "any",
+            "managed-identity",
+            0,
+            1,
+            ("any",),
+        )
+
+    def variables(self, index: int, client_id: str) -> dict[str, str]:
+        """Settings of the backend at that index; never its key."""
+        fields = {
+            "ENDPOINT": self.endpoint,
+            "NAME": self.name,
+            "REGION": self.region,
+            "PRIORITY": str(self.priority),
+            "WEIGHT": str(self.weight),
+            "DEPLOYMENTS": ",".join(self.deployments),
+            "AUTH": self.auth,
+        }
+        if self.auth == "managed-identity":
+            fields["CLIENT_ID"] = client_id
+        return {f"AZURE_OPENAI_{name}_{index}": value for name, value in fields.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSettings:
+    """What the user has written: settings that may be seen, and secrets."""
+
+    path: Path
+    app_settings: Mapping[str, str]
+    secrets: Mapping[str, str]
+
+    @classmethod
+    def read(cls, path: Path, values: Mapping[str, Any]) -> WorkloadSettings:
+        """Take the two maps out of the tfvars. Raises `InvalidSettingsError` for what is in the wrong one."""
+        app_settings = text_map(path, "app_settings", values.get("app_settings"))
+        secrets = text_map(path, "secrets", values.get("secrets"))
+        problems = [
+            f"app_settings.{name} is a secret: Terraform would keep it in its state. Move it into `secrets`."
+            for name in sorted(app_settings)
+            if is_secret_name(name)
+        ]
+        both = sorted(set(app_settings) & set(secrets))
+        problems += [f"{name} is in both app_settings and secrets." for name in both]
+        if problems:
+            raise InvalidSettingsError(f"{path} cannot be used:", details=problems)
+        check_secrets(path, secrets)
+        return cls(path, app_settings, secrets)
+
+    def without_backends(self) -> WorkloadSettings:
+        """The same without the user's own backends."""
+
+        def others(values: Mapping[str, str]) -> dict[str, str]:
+            return {name: value for name, value in values.items() if not name.startswith("AZURE_OPENAI_")}
+
+        return WorkloadSettings(self.path, others(self.app_settings), others(self.secrets))
+
+    @property
+    def next_backend(self) -> int:
+        """Index after the user's own backends."""
+        names = {**self.app_settings, **self.secrets}
+        found = (re.fullmatch(r"AZURE_OPENAI_[A-Z_]+_(\d+)", name) for name in names)
+        indexes = [int(match[1]) for match in found if match]
+        return max(indexes, default=-1) + 1
+
+    def check(self, added: Mapping[str, str], added_secrets: Sequence[str] = ()) -> GatewaySettings:
+        """Load everything with the renderer's model. Raises `InvalidSettingsError` with every problem.
+
+        `added` are settings that the command adds, `added_secrets` names of secrets whose values are not known yet.
+        """
+        unknown = dict.fromkeys(added_secrets, "")
+        secrets = {name: _stand_in(name, value) for name, value in {**unknown, **self.secrets}.items()}
+        try:
+            return load_settings({**added, **self.app_settings, **secrets})
+        except ConfigurationError as error:
+            raise InvalidSettingsError(
+                f"{self.path} would not start a gateway:",
+                details=[str(problem) for problem in error.problems],
+            ) from None
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether the gateway's model treats a variable as a secret."""
+    member = numbered(name)
+    if member is not None:
+        return is_secret(member.group.model_fields[member.field])
+    return name in _scalar_secrets()
+
+
+def _scalar_secrets() -> frozenset[str]:
+    return frozenset(
+        env_of(info)
+        for group in scalar_groups().values()
+        for info in group.model_fields.values()
+        if is_secret(info)
+    )
+
+
+def _stand_in(name: str, value: str) -> str:
+    """A value for one that is only in Key Vault: of the right form, and different for each name."""
+    if not is_placeholder(value):
+        return value
+    if name == INSIGHTS:
+        return f"InstrumentationKey={UUID(int=0)};IngestionEndpoint=https://example.invalid/"
+    return hashlib.sha256(name.encode()).hexdigest()

@@ -1,0 +1,97 @@
+"""Where the state of each stack is kept: Azure storage, or a directory while trying things out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from scripts.deploy.azure_cli import AzureCli
+from scripts.deploy.errors import InvalidSettingsError
+from scripts.deploy.layout import STACKS, Layout, Stack
+from scripts.deploy.tfvars import backend_type
+from scripts.terraform import Terraform
+
+
+class StateStore(Protocol):
+    """Place of the states of one environment."""
+
+    @property
+    def kind(self) -> str:
+        """Terraform's name of the backend."""
+
+    def backend_config(self, stack: Stack) -> dict[str, str]:
+        """What `terraform init` is told about a stack's state."""
+
+    def exists(self) -> bool:
+        """Whether the place is there, so that states can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class AzureStateStore:
+    """A blob for each stack, reached with an Entra token and locked by its lease."""
+
+    subscription_id: str
+    resource_group: str
+    account: str
+    container: str
+    environment: str
+    az: AzureCli
+    kind: str = "azurerm"
+
+    def backend_config(self, stack: Stack) -> dict[str, str]:
+        """See `StateStore`."""
+        return {
+            "subscription_id": self.subscription_id,
+            "resource_group_name": self.resource_group,
+            "storage_account_name": self.account,
+            "container_name": self.container,
+            "key": f"{self.environment}/{stack.directory}.tfstate",
+            "use_azuread_auth": "true",
+        }
+
+    def exists(self) -> bool:
+        """See `StateStore`."""
+        return self.az.storage_account_exists(self.resource_group, self.account)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStateStore:
+    """A file for each stack."""
+
+    directory: Path
+    kind: str = "local"
+
+    def backend_config(self, stack: Stack) -> dict[str, str]:
+        """See `StateStore`."""
+        return {"path": str(self.directory / f"{stack.directory}.tfstate")}
+
+    def exists(self) -> bool:
+        """See `StateStore`."""
+        return Path(self.backend_config(STACKS["bootstrap"])["path"]).exists()
+
+
+def find_state_store(layout: Layout, settings: Mapping[str, Any], az: AzureCli, binary: str) -> StateStore:
+    """The store that the stacks' own `backend` block asks for."""
+    kind = backend_type(layout.directory(STACKS["bootstrap"]))
+    if kind == "local":
+        parent = Path(os.environ.get("GATEWAY_STATE_DIR", layout.working.parent / "state"))
+        return LocalStateStore(parent / layout.environment)
+    if kind != "azurerm":
+        raise InvalidSettingsError(
+            f"The stacks keep their state in {kind}, which these commands do not know."
+        )
+    inputs = {name: str(settings[name]) for name in ("subscription_id", "name", "environment")}
+    if settings.get("suffix"):
+        inputs["suffix"] = str(settings["suffix"])
+    names = Terraform(layout.naming, binary=binary).evaluate("local.names", inputs)
+    return AzureStateStore(
+        subscription_id=inputs["subscription_id"],
+        resource_group=names["state_resource_group"],
+        account=names["state_storage_account"],
+        container=names["state_container"],
+        environment=layout.environment,
+        az=az,
+    )

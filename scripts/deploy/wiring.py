@@ -1,0 +1,106 @@
+"""What the gateway gets from other stacks beside the user's own settings: backends, their keys, telemetry."""
+
+from __future__ import annotations
+
+import secrets as randomness
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.deploy.azure_cli import AzureCli
+from scripts.deploy.key_vault import Seeded, Seeder
+from scripts.deploy.settings import INSIGHTS, FoundryBackend, WorkloadSettings
+from scripts.terraform import Output
+
+DEFAULT_E2E_REGIONS = ("eastus", "westus")
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Settings by variable, and the names of the secrets that are added to the user's."""
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    insights: str = ""  # connection string for traces; empty without an observability stack's output
+    accounts: Mapping[str, str] = field(default_factory=dict)  # variable of a backend's key -> model account
+    account_group: str = ""
+    simulators: tuple[str, ...] = ()  # simulated regions
+
+    @property
+    def secret_names(self) -> list[str]:
+        """Variables of the added secrets, as the gateway sees them."""
+        simulated = [f"AZURE_OPENAI_KEY_{index}" for index, _ in enumerate(self.simulators)]
+        return [*([INSIGHTS] if self.insights else []), *self.accounts, *simulated]
+
+    def secrets(self, az: AzureCli, seeder: Seeder) -> dict[str, str]:
+        """Values of the added secrets as they are to be in Key Vault; a simulator's key is made up once."""
+        found = {INSIGHTS: self.insights} if self.insights else {}
+        found |= {
+            variable: az.account_key(self.account_group, name) for variable, name in self.accounts.items()
+        }
+        for region in self.simulators:
+            name = simulator_key(region)
+            found[name] = seeder.read(name) or randomness.token_urlsafe(32)
+        return found
+
+    def variables(self, seeded: list[Seeded], user: WorkloadSettings) -> dict[str, Any]:
+        """Variables of the workload stack. No value of a secret is among them, only versions."""
+        # With `--plan` a secret that is to be written has no version yet; this one shows that it will change.
+        versions = {item.variable: item.version or f"pending-{item.action}" for item in seeded}
+        keys = {region: versions.pop(simulator_key(region)) for region in self.simulators}
+        return {
+            "app_settings": {**self.settings, **user.app_settings},
+            "secret_versions": versions,
+            "simulator_key_versions": keys,
+            "deploy_e2e": bool(self.simulators),
+        }
+
+
+def simulator_key(region: str) -> str:
+    """Name of a simulator's key, as a variable; in Key Vault it is `simulator-key-<region>`."""
+    return f"SIMULATOR_KEY_{region.upper()}"
+
+
+def e2e_regions(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """The regions to simulate: the user's choice, or the stack's default."""
+    return tuple(values.get("e2e_regions") or DEFAULT_E2E_REGIONS)
+
+
+def simulated(regions: tuple[str, ...], stem: str, domain: str) -> dict[str, str]:
+    """Settings of the simulated backends, as the stack gives them to the gateway."""
+    found = {"GATEWAY_E2E_TEST_MODE": "true"}
+    for index, region in enumerate(regions):
+        found |= {
+            f"AZURE_OPENAI_ENDPOINT_{index}": f"https://ca-{stem}-sim-{region}.internal.{domain}",
+            f"AZURE_OPENAI_NAME_{index}": f"sim-{region}",
+            f"AZURE_OPENAI_REGION_{index}": region,
+        }
+    return found
+
+
+def wire_azure(upstream: Mapping[str, Output], user: WorkloadSettings, *, with_foundry: bool) -> Wiring:
+    """Backends of the foundry stack follow the user's own; none has to be written down anywhere."""
+    output = upstream.get("azure_openai_backends") if with_foundry else None
+    backends = [FoundryBackend.from_output(item) for item in output.value] if output is not None else []
+    settings: dict[str, str] = {}
+    accounts: dict[str, str] = {}
+    for index, backend in enumerate(backends, start=user.next_backend):
+        settings |= backend.variables(index, text(upstream, "gateway_identity_client_id"))
+        if backend.auth == "key":
+            accounts[f"AZURE_OPENAI_KEY_{index}"] = backend.account_name
+    group = text(upstream, "foundry_resource_group_name") if accounts else ""
+    return Wiring(settings, _insights(upstream), accounts, group)
+
+
+def wire_simulators(upstream: Mapping[str, Output], regions: tuple[str, ...]) -> Wiring:
+    """Simulators are the only backends of an end-to-end test: no request may reach a paid one."""
+    return Wiring(insights=_insights(upstream), simulators=regions)
+
+
+def text(outputs: Mapping[str, Output], name: str) -> str:
+    """An output as text."""
+    return str(outputs[name].value)
+
+
+def _insights(upstream: Mapping[str, Output]) -> str:
+    output = upstream.get("application_insights_connection_string")
+    return str(output.value) if output is not None and output.value else ""

@@ -1,0 +1,196 @@
+"""Deploys the gateway: checks, secrets, images, Terraform, the new revision, a first request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from azure.identity import DefaultAzureCredential
+from azure.keyvault.secrets import SecretClient
+
+from renderer import Settings as GatewaySettings
+from scripts.deploy.deployment import Ended, Mode, Outcome, deploy
+from scripts.deploy.errors import DeployError
+from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image, ImageBuilder
+from scripts.deploy.key_vault import Action, Seeded, Seeder
+from scripts.deploy.layout import REPOSITORY, STACKS
+from scripts.deploy.revision import wait_for_revision
+from scripts.deploy.session import Session
+from scripts.deploy.settings import FoundryBackend, WorkloadSettings
+from scripts.deploy.smoke import SmokeResult, check_gateway
+from scripts.deploy.tfvars import is_placeholder
+from scripts.deploy.wiring import Wiring, e2e_regions, simulated, text, wire_azure, wire_simulators
+from scripts.terraform import Output
+
+WORKLOAD = STACKS["workload"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the operator chose."""
+
+    deploy_e2e: bool = False
+    local_docker: bool = False
+    azure_openai: bool = True
+    image_build: bool = True
+
+
+def open_vault(url: str) -> SecretClient:
+    """Client of a vault with the present login. Retries are the seeder's, in sight."""
+    return SecretClient(url, DefaultAzureCredential(), retry_total=0)
+
+
+def open_http() -> httpx.Client:
+    """Client for the request through the gateway."""
+    return httpx.Client(timeout=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the deployment talks to beside Azure's management."""
+
+    vault: Callable[[str], SecretClient] = open_vault
+    http: Callable[[], httpx.Client] = open_http
+    root: Path = REPOSITORY
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What came of it."""
+
+    outcome: Outcome
+    settings: GatewaySettings
+    seeded: list[Seeded] = field(default_factory=list)
+    smoke: SmokeResult | None = None
+
+
+def deploy_workload(
+    session: Session, mode: Mode, options: Options, outside: Outside | None = None
+) -> Deployed:
+    """Deploy the gateway. Nothing is touched before every setting is known to be right."""
+    outside = outside or Outside()
+    values = session.settings(WORKLOAD)
+    user = WorkloadSettings.read(session.layout.tfvars(WORKLOAD), values)
+    session.screen.hide(user.secrets.values())
+    if options.deploy_e2e:
+        user = user.without_backends()
+    _check_early(user, values, options)
+    session.check_agreement(WORKLOAD, values)
+    upstream = session.upstream(WORKLOAD)
+    wiring = (
+        wire_simulators(upstream, e2e_regions(values))
+        if options.deploy_e2e
+        else wire_azure(upstream, user, with_foundry=options.azure_openai)
+    )
+    settings = _check(user, values, wiring, upstream)
+    session.screen.done(
+        f"settings are valid: {len(settings.backends)} backends, {len(settings.clients)} clients"
+    )
+    seeder = Seeder(outside.vault(text(upstream, "key_vault_uri")), session.waiter)
+    seeded = _seed(session, seeder, {**user.secrets, **wiring.secrets(session.az, seeder)}, mode)
+    variables = wiring.variables(seeded, user) | _images(session, upstream, mode, options, outside.root)
+    outcome = deploy(session, WORKLOAD, mode, variables, hidden=("secrets", "app_settings"))
+    if outcome.ended in {Ended.PLANNED, Ended.DECLINED}:
+        return Deployed(outcome, settings, seeded)
+    key = _client_key(user, seeder) if settings.gateway.require_auth else None
+    return Deployed(outcome, settings, seeded, _wait_and_try(session, outcome.outputs, key, outside))
+
+
+def _check_early(user: WorkloadSettings, values: Mapping[str, Any], options: Options) -> None:
+    """Find typos and gaps in a second, with stand-ins for what earlier stacks will add."""
+    if options.deploy_e2e:
+        wiring = Wiring(simulators=e2e_regions(values))
+        user.check(simulated(wiring.simulators, _stem(values), "example.com"), wiring.secret_names)
+    elif user.next_backend == 0 and options.azure_openai:
+        user.check(FoundryBackend.example().variables(0, "00000000-0000-0000-0000-000000000000"))
+    else:
+        user.check({})
+
+
+def _check(
+    user: WorkloadSettings, values: Mapping[str, Any], wiring: Wiring, upstream: Mapping[str, Output]
+) -> GatewaySettings:
+    """Check everything once more, now with what the earlier stacks add."""
+    added = dict(wiring.settings)
+    if wiring.simulators:
+        domain = text(upstream, "environment_default_domain")
+        added |= simulated(wiring.simulators, _stem(values), domain)
+    return user.check(added, wiring.secret_names)
+
+
+def _stem(values: Mapping[str, Any]) -> str:
+    return f"{values.get('name')}-{values.get('environment')}"
+
+
+def _seed(session: Session, seeder: Seeder, wanted: Mapping[str, str], mode: Mode) -> list[Seeded]:
+    """Bring Key Vault into line; with `--plan` only say what would be written."""
+    session.screen.hide(wanted.values())
+    planned = seeder.compare(wanted)
+    to_write = [item for item in planned if item.version is None]
+    if not to_write:
+        session.screen.done(f"{len(planned)} secrets are up to date in Key Vault")
+        return planned
+    for item in to_write:
+        verb = "create" if item.action is Action.CREATED else "change"
+        session.screen.say(f"  {verb:8} {item.variable} in Key Vault")
+    if mode is Mode.PLAN:
+        return planned
+    if mode is Mode.ASK and not session.screen.confirm(f"Write {len(to_write)} secrets to Key Vault?"):
+        raise DeployError("Nothing was changed.")
+    with session.screen.step("seeding Key Vault"):
+        return seeder.seed(wanted)
+
+
+def _images(
+    session: Session, upstream: Mapping[str, Output], mode: Mode, options: Options, root: Path
+) -> dict[str, str]:
+    """References of the images by variable of the stack, built where they are missing."""
+    registry, server = text(upstream, "registry_name"), text(upstream, "registry_login_server")
+    builder = ImageBuilder(root, registry, server, session.az, session.screen)
+    images: dict[str, Image] = {"gateway_image": GATEWAY, "renderer_image": RENDERER}
+    if options.deploy_e2e:
+        images["simulator_image"] = SIMULATOR
+    if options.image_build and mode is not Mode.PLAN:
+        builder.ensure(list(images.values()), local_docker=options.local_docker)
+    return {name: builder.reference(image) for name, image in images.items()}
+
+
+def _wait_and_try(
+    session: Session, outputs: Mapping[str, Output], key: str | None, outside: Outside
+) -> SmokeResult:
+    group, app = text(outputs, "workload_resource_group_name"), text(outputs, "gateway_app_name")
+    revision = text(outputs, "latest_revision_name")
+    with session.screen.step(f"waiting for revision {revision}"):
+        wait_for_revision(session.az, group, app, revision, session.waiter)
+    with session.screen.step("a request through the gateway"), outside.http() as client:
+        result = check_gateway(text(outputs, "gateway_url"), key, session.waiter, client)
+        served = result.backend or "a backend"
+        session.screen.done(f"HTTP {result.status} from {served} in {result.milliseconds} ms")
+        return result
+
+
+def _client_key(user: WorkloadSettings, seeder: Seeder) -> str:
+    given = user.secrets.get("GATEWAY_CLIENT_KEY_0", "")
+    return (seeder.read("GATEWAY_CLIENT_KEY_0") or "") if is_placeholder(given) else given
+
+
+def describe(deployed: Deployed) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    """The result as values and tables for the screen; there are no keys in it."""
+    shown = deployed.outcome.values()
+    values: dict[str, Any] = {
+        "result": deployed.outcome.ended.name.lower(),
+        "url": shown.get("gateway_url"),
+        "revision": shown.get("latest_revision_name"),
+        "smoke": None if deployed.smoke is None else deployed.smoke.status,
+    }
+    backends = [
+        {"name": item.name, "endpoint": str(item.endpoint), "priority": item.priority, "weight": item.weight}
+        | {"auth": item.auth}
+        for item in deployed.settings.backends
+    ]
+    clients = [{"name": item.name, "lane": item.lane} for item in deployed.settings.clients]
+    secrets = [{"name": item.variable, "action": item.action.value} for item in deployed.seeded]
+    return values, {"backends": backends, "clients": clients, "secrets": secrets}
