@@ -35,7 +35,7 @@ class Event:
     def encode(self, newline: str = "\n") -> bytes:
         """The event's bytes, with its closing empty line."""
         head = f"event: {self.name}{newline}" if self.name else ""
-        return f"{head}data: {self.data}{newline}{newline}".encode()
+        return f"{head}data: {self.data}{newline}{newline}".encode("utf-8", "replace")
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ Reply = Answer | EventStream | WebSocketSession
 
 def json_answer(document: Any, status: int = 200, tokens: int = 0) -> Answer:
     """An :class:`Answer` with a compact JSON body."""
-    return Answer(status, dump(document).encode(), tokens=tokens)
+    return Answer(status, dump(document).encode("utf-8", "replace"), tokens=tokens)
 
 
 def dump(document: Any) -> str:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import TypeVar
 
 from e2e.simulator.answers import Json
 from e2e.simulator.content import Generated, generate
@@ -15,6 +16,8 @@ from e2e.simulator.http import Request
 from e2e.simulator.quotas import Verdict
 from e2e.simulator.regions import Deployment
 from e2e.simulator.state import RegionState
+
+T = TypeVar("T")
 
 
 class Surface(Enum):
@@ -79,7 +82,7 @@ class Call:
         """The JSON object in the body. Raises the 400 for anything else."""
         try:
             document = json.loads(self.request.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
             raise invalid_request(
@@ -136,8 +139,24 @@ class Call:
         number = state.next_number()
         return generate(state.region.name, self.deployment.name, number, prompt, state.answer_tokens, limit)
 
-    def integer(self, *names: str) -> int | None:
-        """The first of the body's parameters that is set, as a positive integer.
+    def typed(self, name: str, kind: type[T]) -> T | None:
+        """A parameter of the body, or ``None``. Raises the 400 for one of another type."""
+        value = self.json.get(name)
+        if value is None or isinstance(value, kind):
+            return value
+        raise invalid_request(f"Invalid type for '{name}'.", name, "invalid_type")
+
+    def objects(self, name: str) -> list[Json]:
+        """A list of JSON objects in the body, empty without one. Raises the 400 for anything else."""
+        items = self.typed(name, list) or []
+        if not all(isinstance(item, dict) for item in items):
+            raise invalid_request(
+                f"Invalid type for '{name}': expected an array of objects.", name, "invalid_type"
+            )
+        return items
+
+    def integer(self, *names: str, maximum: int | None = None) -> int | None:
+        """The first of the body's parameters that is set, as a positive integer up to ``maximum``.
 
         Raises 400 for anything else.
         """
@@ -145,8 +164,11 @@ class Call:
             value = self.json.get(name)
             if value is None:
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise invalid_request(f"Invalid '{name}': expected a positive integer.", name, "invalid_type")
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= (maximum or value):
+                bound = f" up to {maximum}" if maximum else ""
+                raise invalid_request(
+                    f"Invalid '{name}': expected a positive integer{bound}.", name, "invalid_type"
+                )
             return value
         return None
 

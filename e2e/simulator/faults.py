@@ -112,7 +112,10 @@ class Fault(BaseModel):
     def outcomes(self) -> list[str]:
         """Names of the outcomes that are set."""
         names = ("status", "garbage_hint", "reset", "hang", "refuse", "cut", "stream_error")
-        return [name for name in names if getattr(self, name) not in (None, False)]
+        # Zero is a value: cut=0 closes before the first event.
+        return [
+            name for name in names if getattr(self, name) is not None and getattr(self, name) is not False
+        ]
 
     def matches(self, method: str, path: str, deployment: str | None) -> bool:
         """Whether the fault is meant for such a request."""

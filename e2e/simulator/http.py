@@ -78,7 +78,8 @@ class Channel:
         """Bytes of a status line and headers; nothing is sent yet."""
         self.status = status
         lines = [f"HTTP/1.1 {status} {_reason(status)}\r\n", f"date: {_http_date()}\r\n"]
-        lines += [f"{name}: {value}\r\n" for name, value in headers]
+        # A deployment's name comes from the client: it must not end a header.
+        lines += [f"{name}: {value.translate(_NO_LINE_BREAKS)}\r\n" for name, value in headers]
         if not self.keep_alive:
             lines.append("connection: close\r\n")
         lines.append("\r\n")
@@ -367,6 +368,7 @@ def _parser() -> h11.Connection:
 
 
 _REASONS = {int(status): status.phrase for status in http.HTTPStatus}
+_NO_LINE_BREAKS = str.maketrans("\r\n", "  ")
 _date_cache: tuple[int, str] = (0, "")
 
 

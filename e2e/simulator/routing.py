@@ -8,7 +8,7 @@ from typing import Any
 
 from e2e.simulator.answers import Reply
 from e2e.simulator.calls import Call, Surface
-from e2e.simulator.errors import AzureError, unknown_path
+from e2e.simulator.errors import AzureError, invalid_request, unknown_path
 from e2e.simulator.surfaces import (
     audio,
     batches,
@@ -93,6 +93,8 @@ def serve(call: Call) -> Reply:
         return operation(call, *arguments)
     except AzureError as error:
         return error.answer()
+    except RecursionError:
+        return invalid_request("The JSON body is nested too deeply.").answer()
 
 
 def _find(call: Call) -> tuple[Operation, tuple[Any, ...]]:

@@ -16,6 +16,9 @@ from e2e.simulator.surfaces import filters
 OPERATION_ID = "ChatCompletions_Create"
 FIRST_VERSION_WITH_STREAM_USAGE = "2024-09-01-preview"
 
+_PIECE = "\0piece\0"
+"""Stands for a piece of output; it is what comes last of its kind in a chunk."""
+
 
 def create(call: Call) -> Answer | EventStream:
     """``POST …/chat/completions``."""
@@ -27,7 +30,9 @@ def create(call: Call) -> Answer | EventStream:
     limit = call.integer("max_completion_tokens", "max_tokens")
     prompt_tokens = tokens.of_messages(messages)
     call.charge(OPERATION_ID, prompt_tokens + (limit or call.state.answer_tokens))
-    choices = [_choice(call, _last_user_text(messages), limit) for _ in range(call.integer("n") or 1)]
+    choices = [
+        _choice(call, _last_user_text(messages), limit) for _ in range(call.integer("n", maximum=128) or 1)
+    ]
     completion_tokens = sum(len(choice.pieces) for choice in choices)
     usage = _usage(prompt_tokens, completion_tokens)
     common = {
@@ -53,16 +58,18 @@ def wants_stream_usage(call: Call) -> bool:
 
     Raises the 400 of api-versions that do not know ``stream_options``.
     """
-    options = call.json.get("stream_options")
+    options = call.typed("stream_options", dict)
     if options is None:
         return False
-    if call.target.surface is not Surface.V1 and call.api_version < FIRST_VERSION_WITH_STREAM_USAGE:
+    if call.target.surface is not Surface.V1 and call.api_version < _PIECE = "\0piece\0"
+"""Stands for a piece of output. Encoded with its quotes it cannot occur inside another JSON text."""
+FIRST_VERSION_WITH_STREAM_USAGE:
         raise invalid_request("Unrecognized request argument supplied: stream_options", "stream_options")
     if not call.json.get("stream"):
         raise invalid_request(
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options"
         )
-    return isinstance(options, dict) and options.get("include_usage") is True
+    return options.get("include_usage") is True
 
 
 class _Choice:
@@ -82,19 +89,22 @@ class _Choice:
 
 
 def _choice(call: Call, prompt: str, limit: int | None) -> _Choice:
-    return _Choice(call.generate(prompt, limit), _forced_tool(call.json))
+    return _Choice(call.generate(prompt, limit), _forced_tool(call))
 
 
-def _forced_tool(body: Json) -> str | None:
+def _forced_tool(call: Call) -> str | None:
     """The function that ``tool_choice`` forces a call of; ``auto`` answers with text."""
-    names = [tool["function"]["name"] for tool in body.get("tools") or [] if tool.get("type") == "function"]
-    choice = body.get("tool_choice")
-    if choice == "required" and names:
-        return str(names[0])
-    if isinstance(choice, dict):
-        name = choice.get("function", {}).get("name")
-        return name if isinstance(name, str) else None
-    return None
+    choice = call.json.get("tool_choice")
+    if choice == "required":
+        names = [_function_name(tool) for tool in call.objects("tools")]
+        return next((name for name in names if name), None)
+    return _function_name(choice) if isinstance(choice, dict) else None
+
+
+def _function_name(holder: Json) -> str | None:
+    function = holder.get("function")
+    name = function.get("name") if isinstance(function, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _whole_choice(index: int, choice: _Choice) -> Json:
@@ -129,13 +139,23 @@ def _stream(choices: list[_Choice], common: Json, usage: Json | None) -> Iterato
         chunk["usage"] = None
     for index, choice in enumerate(choices):
         yield _chunk(chunk, index, _opening_delta(choice), {})
-        for piece in choice.pieces:
-            delta = {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} if choice.tool else None
-            yield _chunk(chunk, index, delta or {"content": piece}, filters.COMPLETION, Stage.OUTPUT)
+        yield from _output_chunks(chunk, index, choice)
         yield _chunk(chunk, index, {}, {}, finish=choice.finish)
     if usage is not None:
         yield Event(dump({**chunk, "choices": [], "usage": usage}))
     yield Event("[DONE]")
+
+
+def _output_chunks(chunk: Json, index: int, choice: _Choice) -> Iterator[Event]:
+    """The chunks that carry the pieces. They differ in the piece alone, so the rest is encoded once."""
+    if choice.tool:
+        delta: Json = {"tool_calls": [{"index": 0, "function": {"arguments": _PIECE}}]}
+    else:
+        delta = {"content": _PIECE}
+    model = _chunk(chunk, index, delta, filters.COMPLETION).data
+    before, _, after = model.rpartition(dump(_PIECE))
+    for piece in choice.pieces:
+        yield Event(f"{before}{dump(piece)}{after}", stage=Stage.OUTPUT)
 
 
 def _opening_delta(choice: _Choice) -> Json:
@@ -151,7 +171,6 @@ def _chunk(
     index: int,
     delta: Json,
     filtered: Json,
-    stage: Stage = Stage.FRAME,
     finish: str | None = None,
 ) -> Event:
     choice = {
@@ -161,7 +180,7 @@ def _chunk(
         "index": index,
         "logprobs": None,
     }
-    return Event(dump({**chunk, "choices": [choice]}), stage=stage)
+    return Event(dump({**chunk, "choices": [choice]}))
 
 
 def _usage(prompt: int, completion: int) -> Json:

@@ -24,7 +24,7 @@ def create(call: Call) -> Answer | EventStream:
     best_of = call.integer("best_of") or 1
     prompt_tokens = sum(tokens.of_text(prompt) for prompt in prompts)
     call.charge("Completions_Create", prompt_tokens + (limit or call.state.answer_tokens) * best_of)
-    copies = call.integer("n") or 1
+    copies = call.integer("n", maximum=128) or 1
     texts = [call.generate(prompt, limit) for prompt in prompts for _ in range(copies)]
     completion_tokens = sum(len(text.pieces) for text in texts)
     usage = {

@@ -21,14 +21,15 @@ class StoredConversation:
 
 def create(call: Call) -> Answer:
     """``POST …/conversations``; the body and its ``items`` are optional."""
-    body = call.json if call.request.body else {}
+    metadata = call.typed("metadata", dict) if call.request.body else None
+    items = call.objects("items") if call.request.body else []
     document: Json = {
         "id": new_id("conv_"),
         "object": "conversation",
         "created_at": now(),
-        "metadata": body.get("metadata") or {},
+        "metadata": metadata or {},
     }
-    stored = StoredConversation(document, input_items_of({"input": body.get("items") or []}, required=False))
+    stored = StoredConversation(document, input_items_of({"input": items}, required=False))
     call.state.store.put(CONVERSATIONS, document["id"], stored)
     return json_answer(document)
 
@@ -41,7 +42,7 @@ def get(call: Call, conversation_id: str) -> Answer:
 def update(call: Call, conversation_id: str) -> Answer:
     """``POST …/conversations/{id}``: other metadata."""
     stored = _find(call, conversation_id)
-    stored.document = {**stored.document, "metadata": call.json.get("metadata") or {}}
+    stored.document = {**stored.document, "metadata": call.typed("metadata", dict) or {}}
     return json_answer(stored.document)
 
 

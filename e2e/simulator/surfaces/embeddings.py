@@ -24,7 +24,7 @@ def create(call: Call) -> Answer:
     prompt_tokens = sum(tokens.of_text(item) if isinstance(item, str) else len(item) for item in inputs)
     call.charge("Embeddings_Create", prompt_tokens)
     call.state.next_number()
-    size = call.integer("dimensions") or _USUAL_DIMENSIONS.get(model, _DIMENSIONS)
+    size = call.integer("dimensions", maximum=8192) or _USUAL_DIMENSIONS.get(model, _DIMENSIONS)
     as_base64 = call.json.get("encoding_format") == "base64"
     data = [
         {"object": "embedding", "index": index, "embedding": _encode(_vector(item, size), as_base64)}

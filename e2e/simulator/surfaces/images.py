@@ -22,14 +22,15 @@ def generate(call: Call) -> Answer:
     prompt = call.json.get("prompt")
     if not isinstance(prompt, str) or not prompt:
         raise missing("prompt")
-    return _answer(call, prompt, call.integer("n") or 1, "ImageGenerations_Create")
+    return _answer(call, prompt, call.integer("n", maximum=10) or 1, "ImageGenerations_Create")
 
 
 def edit(call: Call) -> Answer:
     """``POST …/images/edits``, a multipart form with ``prompt`` and ``image``."""
-    for name in ("prompt", "image"):
-        if name not in call.form and f"{name}[]" not in call.form:
-            raise missing(name)
+    if "prompt" not in call.form:
+        raise missing("prompt")
+    if "image" not in call.form and "image[]" not in call.form:
+        raise missing("image")
     return _answer(call, call.form["prompt"].text, 1, "ImageEdits_Create")
 
 

@@ -47,7 +47,7 @@ def create(call: Call) -> Answer | EventStream:
     """``POST …/responses``."""
     body = call.json
     model = call.model
-    if body.get("stream_options", {}).get("include_usage") is not None:
+    if "include_usage" in (call.typed("stream_options", dict) or {}):
         raise invalid_request(
             "Unknown parameter: 'stream_options.include_usage'.",
             "stream_options.include_usage",
@@ -224,7 +224,7 @@ def _started(body: Json, model: str) -> Json:
 
 def _output_items(call: Call, generated: Generated) -> list[Json]:
     items: list[Json] = []
-    if "reasoning.encrypted_content" in (call.json.get("include") or []):
+    if "reasoning.encrypted_content" in (call.typed("include", list) or []):
         items.append(
             {"id": new_id("rs_"), "type": "reasoning", "summary": [], "encrypted_content": _seal(call)}
         )

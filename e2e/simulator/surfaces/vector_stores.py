@@ -40,10 +40,12 @@ class _VectorStore:
 
 def create(call: Call) -> Answer:
     """``POST …/vector_stores``; the body, ``name`` and ``file_ids`` are optional."""
-    body = call.json if call.request.body else {}
-    stored = _VectorStore(new_id("vs_"), now(), body.get("name"), body.get("metadata") or {})
-    for file_id in body.get("file_ids") or []:
-        _attach(call, stored, file_id)
+    stored = _VectorStore(new_id("vs_"), now(), None, {})
+    if call.request.body:
+        stored.name = call.typed("name", str)
+        stored.metadata = call.typed("metadata", dict) or {}
+        for file_id in call.typed("file_ids", list) or []:
+            _attach(call, stored, str(file_id))
     call.state.store.put(_KIND, stored.id, stored)
     return json_answer(stored.document())
 
@@ -61,8 +63,8 @@ def get(call: Call, store_id: str) -> Answer:
 def update(call: Call, store_id: str) -> Answer:
     """``POST …/vector_stores/{id}``: another name or metadata."""
     stored = _find(call, store_id)
-    stored.name = call.json.get("name", stored.name)
-    stored.metadata = call.json.get("metadata") or stored.metadata
+    stored.name = call.typed("name", str) or stored.name
+    stored.metadata = call.typed("metadata", dict) or stored.metadata
     return json_answer(stored.document())
 
 
@@ -77,7 +79,7 @@ def add_file(call: Call, store_id: str) -> Answer:
     """``POST …/vector_stores/{id}/files``."""
     if "file_id" not in call.json:
         raise missing("file_id")
-    return json_answer(_attach(call, _find(call, store_id), call.json["file_id"]))
+    return json_answer(_attach(call, _find(call, store_id), str(call.json["file_id"])))
 
 
 def list_files(call: Call, store_id: str) -> Answer:

@@ -1,0 +1,62 @@
+"""Whatever a client sends is answered: never a crash, never a broken connection."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["role", "content", "text", "type", "id", "function", "name", "encrypted_content"]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
+
+NAMES = [
+    "model", "messages", "input", "prompt", "stream", "stream_options", "max_tokens", "max_completion_tokens",
+    "max_output_tokens", "n", "best_of", "tools", "tool_choice", "dimensions", "previous_response_id",
+    "conversation", "include", "instructions", "background", "store", "metadata", "items", "file_ids", "file_id",
+    "input_file_id", "endpoint",
+]  # fmt: skip
+bodies = st.dictionaries(st.sampled_from(NAMES), json_values, max_size=6)
+
+PATHS = [
+    "chat/completions", "completions", "embeddings", "responses", "responses/compact", "images/generations",
+    "images/edits", "audio/speech", "audio/transcriptions", "files", "conversations", "vector_stores", "batches",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=bodies)
+def test_odd_bodies_are_answered(http: httpx.Client, path: str, body: dict[str, object]) -> None:
+    body = {
+        "model": "gpt-4o",
+        "messages": [{"role": "user", "content": "hi"}],
+        "input": "hi",
+        "prompt": "hi",
+    } | body
+    answer = http.post(f"/openai/v1/{path}", json=body)
+    assert answer.status_code in (200, 400, 404)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=200), boundary=st.text("ab-", min_size=1, max_size=3))
+def test_odd_forms_are_answered(http: httpx.Client, content: bytes, boundary: str) -> None:
+    framed = b"--%b\r\n%b\r\n--%b--\r\n" % (boundary.encode(), content, boundary.encode())
+    headers = {"content-type": f"multipart/form-data; boundary={boundary}"}
+    assert http.post("/openai/v1/files", content=framed, headers=headers).status_code == 400
