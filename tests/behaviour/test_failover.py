@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from e2e.simulator import Simulator
-from tests.behaviour.conftest import REGIONS, Stage
+from tests.behaviour.conftest import CHAT, REGIONS, Stage
 from tests.behaviour.support import attempts, chat, winner
 
 HEAVY_EASTUS = {"AZURE_OPENAI_PRIORITY_0": 10}
@@ -293,7 +293,7 @@ def test_f7_a_stream_that_has_started_is_never_tried_elsewhere(stage: Stage, sim
     sim.fail("eastus", cut=6)
     client = stage.http(stage.gateway(**HEAVY_EASTUS))
     with pytest.raises(httpx.RemoteProtocolError), client.stream(
-        "POST", "/openai/v1/chat/completions", json={"model": "gpt-4o", "messages": [], "stream": True}
+        "POST", "/openai/v1/chat/completions", json=CHAT | {"stream": True}
     ) as response:
         response.read()
     assert sim.requests("westus") == []

@@ -71,7 +71,8 @@ end
 -- @return number|nil status of the refusal
 -- @return string|nil message
 function _M.read(ctx, max_bytes)
-    local target, headers = ctx.var.request_uri, core.request.headers(ctx)
+    -- Not `ctx.var`, whose request_uri APISIX has normalised.
+    local target, headers = ngx.var.request_uri, core.request.headers(ctx)
     if is_malformed(target, headers) then
         return nil, 400, "The request has characters in its path or headers that HTTP does not allow."
     end
