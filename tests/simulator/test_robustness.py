@@ -27,8 +27,8 @@ json_values = st.recursive(
 )
 
 NAMES = [
-    "model", "messages", "input", "prompt", "stream", "stream_options", "max_tokens", "max_completion_tokens",
-    "max_output_tokens", "n", "best_of", "tools", "tool_choice", "dimensions", "previous_response_id",
+    "model", "messages", "input", "prompt", "stream", "stream_options", "max_tokens",
+    "max_completion_tokens", "max_output_tokens", "n", "best_of", "tools", "tool_choice", "dimensions", "previous_response_id",
     "conversation", "include", "instructions", "background", "store", "metadata", "items", "file_ids", "file_id",
     "input_file_id", "endpoint",
 ]  # fmt: skip

@@ -61,9 +61,7 @@ def wants_stream_usage(call: Call) -> bool:
     options = call.typed("stream_options", dict)
     if options is None:
         return False
-    if call.target.surface is not Surface.V1 and call.api_version < _PIECE = "\0piece\0"
-"""Stands for a piece of output. Encoded with its quotes it cannot occur inside another JSON text."""
-FIRST_VERSION_WITH_STREAM_USAGE:
+    if call.target.surface is not Surface.V1 and call.api_version < FIRST_VERSION_WITH_STREAM_USAGE:
         raise invalid_request("Unrecognized request argument supplied: stream_options", "stream_options")
     if not call.json.get("stream"):
         raise invalid_request(
