@@ -1,7 +1,7 @@
 """Makes the storage of the Terraform state, and keeps that stack's own state in it too.
 
-The first run has nowhere to put its state: it starts on disk and moves into the storage it has made. A run that
-was stopped in between finds the state on disk and goes on from there. Destroying goes the other way round.
+The first run has nowhere to put its state: it starts on disk and moves into the storage it has made. A run
+that was stopped in between finds the state on disk and goes on there. Destroying goes the other way round.
 """
 
 from __future__ import annotations

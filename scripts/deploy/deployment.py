@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts.deploy.console import Screen
-from scripts.deploy.errors import DeployError, ExitCode, InterruptedDeploymentError, InvalidSettingsError
+from scripts.deploy.errors import ExitCode, InvalidSettingsError
 from scripts.deploy.layout import Stack
-from scripts.deploy.session import Session, explain_lock
+from scripts.deploy.session import Session, explain
 from scripts.deploy.tfvars import Declarations, check_names, read_declarations
-from scripts.terraform import Output, Plan, StateLockedError, Terraform, TerraformError, TerraformMissingError
+from scripts.terraform import Output, Plan, Terraform, TerraformError, TerraformMissingError
 
 
 class Mode(Enum):
@@ -151,21 +151,5 @@ def explained(session: Session, stack: Stack) -> Iterator[None]:
     """Turn what Terraform reports into what the operator can act on."""
     try:
         yield
-    except StateLockedError as error:
-        raise explain_lock(error, str(session.layout.directory(stack))) from None
-    except TerraformMissingError as error:
-        raise DeployError(
-            f"{error.binary} was not found.",
-            remedy="Install Terraform 1.9 or newer, or set TERRAFORM_BINARY=tofu.",
-        ) from None
-    except TerraformError as error:
-        if error.interrupted:
-            raise InterruptedDeploymentError(
-                "Stopped. Terraform finished what it had begun, saved the state and released its lock.",
-                remedy="Run the command again to go on from here.",
-            ) from None
-        raise DeployError(
-            f"Terraform could not {error.command.split()[0]} the {stack.name} stack.",
-            details=error.diagnostics,
-            remedy="What was done until then is in the state: correct the cause and run the command again.",
-        ) from None
+    except (TerraformError, TerraformMissingError) as error:
+        raise explain(error, f"{stack.name} stack", session.layout.directory(stack)) from None

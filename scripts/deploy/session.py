@@ -8,17 +8,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.console import Screen
-from scripts.deploy.errors import InvalidSettingsError, LockedError, NotReadyError
+from scripts.deploy.errors import (
+    DeployError,
+    InterruptedDeploymentError,
+    InvalidSettingsError,
+    LockedError,
+    NotReadyError,
+)
 from scripts.deploy.layout import STACKS, Layout, Stack
 from scripts.deploy.state import StateStore, find_state_store
 from scripts.deploy.tfvars import is_placeholder, read_tfvars
 from scripts.deploy.waiting import Waiter
-from scripts.terraform import Output, StateLockedError, Terraform, TerraformError
+from scripts.terraform import Output, StateLockedError, Terraform, TerraformError, TerraformMissingError
 
 COMMON = ("subscription_id", "name", "environment", "suffix")
 """Settings that must be the same in every stack: names, and so the state, depend on them."""
@@ -170,18 +177,39 @@ def _run_first(stack: Stack, missing: Stack) -> NotReadyError:
     )
 
 
-def explain_lock(error: StateLockedError, directory: str) -> LockedError:
-    """Say who holds the state and what to do; the lock is never broken from here."""
+def explain(
+    error: TerraformError | TerraformMissingError, what: str, directory: Path | None = None
+) -> DeployError:
+    """Say in the operator's words why Terraform failed with `what`, and what to do."""
+    if isinstance(error, TerraformMissingError):
+        return NotReadyError(
+            f"{error.binary} was not found.",
+            remedy="Install Terraform 1.9 or newer, or set TERRAFORM_BINARY=tofu.",
+        )
+    if isinstance(error, StateLockedError):
+        return _explain_lock(error, directory)
+    if error.interrupted:
+        return InterruptedDeploymentError(
+            "Stopped. Terraform finished what it had begun, saved the state and released its lock.",
+            remedy="Run the command again to go on from here.",
+        )
+    return DeployError(
+        f"Terraform could not {error.command.split()[0]} the {what}.",
+        details=error.diagnostics,
+        remedy="What was done until then is in the state: correct the cause and run the command again.",
+    )
+
+
+def _explain_lock(error: StateLockedError, directory: Path | None) -> LockedError:
+    """Say who holds the state; the lock is never broken from here."""
     lock = error.lock
     facts = [f"{name}: {value}" for name, value in (("held by", lock.who), ("since", lock.created)) if value]
     facts += [f"for: {lock.operation}"] if lock.operation else []
-    force = (
-        f"`terraform -chdir={directory} force-unlock {lock.id}`" if lock.id else "`terraform force-unlock`"
-    )
+    force = f"terraform -chdir={directory or '<stack>'} force-unlock {lock.id or '<lock id>'}"
     return LockedError(
         "Another deployment of this stack is running: its state is locked.",
         details=facts or error.diagnostics,
-        remedy=f"Wait for it to end. Only if you are certain that nobody is running it any more: {force}.",
+        remedy=f"Wait for it to end. Only if you are certain that nobody is running it any more: {force}",
     )
 
 

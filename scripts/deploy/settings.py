@@ -113,7 +113,7 @@ class WorkloadSettings:
     def check(self, added: Mapping[str, str], added_secrets: Sequence[str] = ()) -> GatewaySettings:
         """Load everything with the renderer's model. Raises `InvalidSettingsError` with every problem.
 
-        `added` are settings that the command adds, `added_secrets` names of secrets whose values are not known yet.
+        `added` are settings that the command adds, `added_secrets` names of secrets without a value yet.
         """
         unknown = dict.fromkeys(added_secrets, "")
         secrets = {name: _stand_in(name, value) for name, value in {**unknown, **self.secrets}.items()}

@@ -1,0 +1,117 @@
+"""Takes stacks away again, the last one first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scripts.deploy.bootstrap import BOOTSTRAP, forget_disk, keep_on_disk, move_to_disk
+from scripts.deploy.deployment import (
+    Mode,
+    explained,
+    inputs_from_upstream,
+    temporary_directory,
+    variable_file,
+)
+from scripts.deploy.errors import DeployError
+from scripts.deploy.layout import STACKS, Stack
+from scripts.deploy.session import Session
+from scripts.deploy.tfvars import read_declarations
+from scripts.terraform import Plan, Terraform
+
+
+@dataclass(frozen=True, slots=True)
+class Destroyed:
+    """What became of a stack: how many resources it had, and whether they are gone."""
+
+    stack: str
+    resources: int
+    result: str
+
+
+def destroy(session: Session, names: Sequence[str], mode: Mode) -> list[Destroyed]:
+    """Destroy stacks in the order that their dependencies allow."""
+    wanted = [stack for stack in reversed(STACKS.values()) if stack.name in names]
+    _refuse_orphans(session, wanted)
+    return [_destroy_one(session, stack, mode) for stack in wanted]
+
+
+def _refuse_orphans(session: Session, wanted: Sequence[Stack]) -> None:
+    """A stack that others stand on stays while they do."""
+    going = {stack.name for stack in wanted}
+    if not session.store.exists():
+        return
+    for other in STACKS.values():
+        needed = going & {*other.needs, *other.uses}
+        if other.name not in going and needed and session.outputs(other):
+            raise DeployError(
+                f"The {other.name} stack is still deployed and needs {', '.join(sorted(needed))}.",
+                remedy=f"Destroy {other.name} first, or everything: destroy all.",
+            )
+
+
+def _destroy_one(session: Session, stack: Stack, mode: Mode) -> Destroyed:
+    terraform = session.terraform(stack)
+    with explained(session, stack), session.screen.step(f"{stack.name} ({session.layout.environment})"):
+        if stack is BOOTSTRAP:
+            return _destroy_bootstrap(session, terraform, mode)
+        session.init(terraform, session.store.backend_config(stack))
+        return _plan_and_destroy(session, stack, terraform, mode)
+
+
+def _destroy_bootstrap(session: Session, terraform: Terraform, mode: Mode) -> Destroyed:
+    """The state cannot be in the storage that goes with it: it is on disk meanwhile."""
+    if mode is Mode.PLAN:
+        session.init(terraform, session.store.backend_config(BOOTSTRAP))
+        return _plan_and_destroy(session, BOOTSTRAP, terraform, mode)
+    if not _confirmed(session, BOOTSTRAP, mode):
+        return Destroyed(BOOTSTRAP.name, len(terraform.resources()), "kept")
+    move_to_disk(session, terraform)
+    with keep_on_disk(session):
+        session.init(terraform, {})
+        destroyed = _plan_and_destroy(session, BOOTSTRAP, terraform, Mode.YES)
+    forget_disk(session)
+    return destroyed
+
+
+def _plan_and_destroy(session: Session, stack: Stack, terraform: Terraform, mode: Mode) -> Destroyed:
+    count = len(terraform.resources())
+    if count == 0:
+        session.screen.done("nothing is deployed")
+        return Destroyed(stack.name, 0, "absent")
+    with temporary_directory(session) as directory:
+        with variable_file(directory, _variables(session, stack)) as path:
+            plan = terraform.plan(directory / "plan", [path], destroy=True)
+        session.screen.changes(plan.changes)
+        return Destroyed(stack.name, count, _carry_out(session, stack, terraform, plan, mode))
+
+
+def _carry_out(session: Session, stack: Stack, terraform: Terraform, plan: Plan, mode: Mode) -> str:
+    if mode is Mode.PLAN:
+        return "would be destroyed"
+    if not _confirmed(session, stack, mode):
+        session.screen.warn("nothing was destroyed")
+        return "kept"
+    terraform.apply(plan)
+    return "destroyed"
+
+
+def _confirmed(session: Session, stack: Stack, mode: Mode) -> bool:
+    """Whether the operator means it: a yes is typed too quickly."""
+    environment = session.layout.environment
+    question = f"Destroy {stack.name} of {environment}, with all that is in it?"
+    return mode is Mode.YES or session.screen.confirm_by_typing(question, environment)
+
+
+def _variables(session: Session, stack: Stack) -> dict[str, object]:
+    """Whatever the stack needs to be planned; what only a deployment computes gets a stand-in."""
+    settings = {name: value for name, value in session.settings(stack).items() if name != "secrets"}
+    declared = read_declarations(session.layout.directory(stack))
+    known = settings | inputs_from_upstream(declared, settings, session.upstream(stack))
+    missing: dict[str, object] = {
+        name: _STAND_INS.get(name, "none") for name in declared.required - set(known)
+    }
+    return {**known, **missing}
+
+
+_STAND_INS: dict[str, object] = {"secret_versions": {}}
