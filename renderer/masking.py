@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import hmac
+import json
 import re
 import secrets
 from collections.abc import Callable, Iterator
@@ -40,6 +41,8 @@ def fingerprints() -> Mask:
 
 def masked_diff(name: str, old: str | None, new: str) -> str:
     """A unified diff of two versions of a rendered file, secrets masked; "" when they say the same."""
+    if old == new:
+        return ""
     mask = fingerprints()
     before = [] if old is None else masked_lines(old, mask)
     lines = difflib.unified_diff(before, masked_lines(new, mask), f"{name} (now)", f"{name} (new)", "", "", 2)
@@ -47,14 +50,36 @@ def masked_diff(name: str, old: str | None, new: str) -> str:
 
 
 def masked_lines(text: str, mask: Mask) -> list[str]:
-    """The YAML document as lines in a canonical layout, secrets masked; nothing of an unreadable one."""
+    """The YAML document as lines in a layout of their own, secrets masked; nothing of an unreadable one."""
     try:
         document = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError:
         return ["<not valid YAML>"]
-    masked = _masked(document, mask, parent="")
-    dumped = yaml.dump(masked, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=200)
-    return str(dumped).splitlines()
+    return list(_lines(_masked(document, mask, parent=""), indent=""))
+
+
+def _lines(value: object, indent: str) -> Iterator[str]:
+    """YAML's block layout, a line for each scalar (its own dumper takes seconds for thousands of clients)."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _entry(f"{indent}{key}:", inner, indent)
+    elif isinstance(value, list) and value:
+        for inner in value:
+            yield from _entry(f"{indent}-", inner, indent)
+    else:
+        yield f"{indent}{_scalar(value)}"
+
+
+def _entry(head: str, value: object, indent: str) -> Iterator[str]:
+    if isinstance(value, dict | list) and value:
+        yield head
+        yield from _lines(value, f"{indent}  ")
+    else:
+        yield f"{head} {_scalar(value)}"
+
+
+def _scalar(value: object) -> str:
+    return value if isinstance(value, str) and value.isprintable() else json.dumps(value, default=str)
 
 
 def _masked(value: object, mask: Mask, parent: str) -> object:

@@ -106,6 +106,7 @@ def _numbered_stems() -> dict[str, tuple[type[NumberedGroup], str]]:
     }
 
 
+@cache
 def numbered(name: str) -> Numbered | None:
     """Take a variable such as `AZURE_OPENAI_KEY_0` apart; None when the model has no such variable."""
     match = _NUMBERED.fullmatch(name)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema_rs
 import yaml
@@ -147,20 +147,42 @@ def _what(schema: Schema, path: list[str | int]) -> str:
 
 def _unknown_keys(schema: object, value: object, path: list[str | int]) -> Iterator[list[str | int]]:
     """Paths of the keys in `value` that no part of `schema` describes."""
-    parts = [part for part in _parts(schema) if isinstance(part, dict)]
+    if not isinstance(schema, dict) or not isinstance(value, dict | list):
+        return
+    shape = _shape(schema)
     if isinstance(value, dict):
-        described = [part for part in parts if _describes_keys(part)]
         for key, inner in value.items():
-            found = [sub for part in described for sub in _subschemas(part, key)]
-            if described and not found:
+            found = [sub for part in shape.describing for sub in _subschemas(part, key)]
+            if shape.describing and not found:
                 yield [*path, key]
             for sub in found:
                 yield from _unknown_keys(sub, inner, [*path, key])
-    elif isinstance(value, list):
+    else:
         for index, inner in enumerate(value):
-            for part in parts:
-                if "items" in part:
-                    yield from _unknown_keys(part["items"], inner, [*path, index])
+            for items in shape.items:
+                yield from _unknown_keys(items, inner, [*path, index])
+
+
+class _Shape(NamedTuple):
+    """What a schema says about the inside of a value: parts that name keys, and schemas of list items."""
+
+    schema: Schema
+    describing: list[Schema]
+    items: list[Schema]
+
+
+_SHAPES: dict[int, _Shape] = {}
+
+
+def _shape(schema: Schema) -> _Shape:
+    """The shape of a schema, worked out once: thousands of clients share one."""
+    shape = _SHAPES.get(id(schema))
+    if shape is None:
+        parts = list(_parts(schema))
+        describing = [part for part in parts if _describes_keys(part)]
+        items = [part["items"] for part in parts if "items" in part]
+        shape = _SHAPES[id(schema)] = _Shape(schema, describing, items)  # which keeps the id taken
+    return shape
 
 
 def _describes_keys(part: Schema) -> bool:
@@ -184,7 +206,7 @@ def _matches(pattern: str, key: str) -> bool:
     return re.search(pattern, key) is not None
 
 
-def _parts(schema: object) -> Iterator[object]:
+def _parts(schema: object) -> Iterator[Schema]:
     """The schema and everything that is applied to the same value."""
     if not isinstance(schema, dict):
         return

@@ -1,0 +1,170 @@
+"""Backends: AZURE_OPENAI_<FIELD>_<N>."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.renderer.support import load, problem, problems
+
+
+def test_a_backend_needs_only_endpoint_and_key() -> None:
+    (backend,) = load().backends
+    assert (backend.name, backend.weight, backend.priority, backend.auth) == ("my-eastus", 1, 0, "key")
+    assert backend.region is None
+    assert backend.deployments is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name"),
+    [
+        ("https://my-eastus.openai.azure.com", "my-eastus"),
+        ("https://hub.services.ai.azure.com/", "hub"),
+        ("https://gateway.example.com", "gateway.example.com"),
+        ("http://127.0.0.1:8001", "127.0.0.1-8001"),
+        ("http://[::1]:8001", "1-8001"),
+    ],
+)
+def test_the_name_defaults_to_the_host(endpoint: str, name: str) -> None:
+    assert load(AZURE_OPENAI_ENDPOINT_0=endpoint).backends[0].name == name
+
+
+def test_a_trailing_slash_of_the_endpoint_is_dropped() -> None:
+    (backend,) = load(AZURE_OPENAI_ENDPOINT_0="https://my-eastus.openai.azure.com/").backends
+    assert backend.endpoint == "https://my-eastus.openai.azure.com"
+
+
+@pytest.mark.parametrize("extra", ["/openai", "/openai/deployments/gpt-4o?api-version=1", "?a=b", "#x"])
+def test_an_endpoint_with_path_or_query_is_wrong_and_the_remedy_is_the_resource(extra: str) -> None:
+    found = problem("AZURE_OPENAI_ENDPOINT_0", AZURE_OPENAI_ENDPOINT_0=f"https://a.openai.azure.com{extra}")
+    assert found.remedy == "Write only the resource: https://a.openai.azure.com"
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "my-eastus.openai.azure.com",
+        "ftp://a.openai.azure.com",
+        "https://",
+        "https://user:password@a.openai.azure.com",
+        "https://a b.openai.azure.com",
+        "https://a.openai.azure.com:port",
+        "https://a.openai.azure.com:0",
+        "https://[::1",
+        "https://a_{}.com",
+    ],
+)
+def test_an_endpoint_that_is_no_url_of_a_host_is_wrong(endpoint: str) -> None:
+    assert problem("AZURE_OPENAI_ENDPOINT_0", AZURE_OPENAI_ENDPOINT_0=endpoint)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8001", "localhost:8001", "[::1]:8001", "east.localhost"])
+def test_plain_http_is_fine_for_loopback(host: str) -> None:
+    assert not problems(AZURE_OPENAI_ENDPOINT_0=f"http://{host}")
+
+
+def test_plain_http_to_another_machine_is_wrong() -> None:
+    found = problem("AZURE_OPENAI_ENDPOINT_0", AZURE_OPENAI_ENDPOINT_0="http://simulator:8080")
+    assert "GATEWAY_E2E_TEST_MODE" in found.remedy
+
+
+def test_plain_http_to_another_machine_is_fine_in_end_to_end_test_mode() -> None:
+    assert not problems(AZURE_OPENAI_ENDPOINT_0="http://simulator:8080", GATEWAY_E2E_TEST_MODE="true")
+
+
+def test_a_gap_names_the_missing_number_and_the_variables_behind_it() -> None:
+    found = problem(
+        "AZURE_OPENAI_*_1",
+        AZURE_OPENAI_ENDPOINT_2="https://b.openai.azure.com",
+        AZURE_OPENAI_KEY_2="another-backend-key",
+    )
+    assert "no backend 1," in found.message
+    assert "AZURE_OPENAI_ENDPOINT_2, AZURE_OPENAI_KEY_2" in found.message
+
+
+def test_a_wide_gap_is_one_problem() -> None:
+    found = problem(
+        "AZURE_OPENAI_*_1",
+        AZURE_OPENAI_ENDPOINT_900000000="https://b.openai.azure.com",
+        AZURE_OPENAI_KEY_900000000="another-backend-key",
+    )
+    assert "1 to 899999999" in found.message
+
+
+def test_a_variable_with_an_empty_value_does_not_make_a_backend() -> None:
+    assert len(load(AZURE_OPENAI_ENDPOINT_1="", AZURE_OPENAI_KEY_1="  ").backends) == 1
+
+
+def test_no_backend_at_all_is_wrong() -> None:
+    assert problem("AZURE_OPENAI_ENDPOINT_0", AZURE_OPENAI_ENDPOINT_0=None, AZURE_OPENAI_KEY_0=None)
+
+
+def test_the_endpoint_of_the_sdk_is_no_backend_and_the_problem_says_so() -> None:
+    found = problem(
+        "AZURE_OPENAI_ENDPOINT_0",
+        AZURE_OPENAI_ENDPOINT_0=None,
+        AZURE_OPENAI_KEY_0=None,
+        AZURE_OPENAI_ENDPOINT="https://a.openai.azure.com",
+    )
+    assert "without a number" in found.message
+
+
+def test_a_backend_without_a_key_is_wrong() -> None:
+    found = problem("AZURE_OPENAI_KEY_0", AZURE_OPENAI_KEY_0=None)
+    assert "AZURE_OPENAI_AUTH_0=managed-identity" in found.remedy
+
+
+def test_a_backend_with_managed_identity_needs_no_key() -> None:
+    (backend,) = load(AZURE_OPENAI_KEY_0=None, AZURE_OPENAI_AUTH_0="managed-identity").backends
+    assert backend.token_scope == "https://cognitiveservices.azure.com/.default"
+
+
+def test_an_identity_beside_a_key_is_wrong() -> None:
+    assert problem("AZURE_OPENAI_CLIENT_ID_0", AZURE_OPENAI_CLIENT_ID_0="some-identity")
+
+
+def test_two_backends_of_one_name_are_wrong() -> None:
+    assert problem(
+        "AZURE_OPENAI_NAME_1",
+        AZURE_OPENAI_ENDPOINT_1="https://my-eastus.services.ai.azure.com",
+        AZURE_OPENAI_KEY_1="another-backend-key",
+    )
+
+
+def test_weights_that_are_all_zero_are_wrong() -> None:
+    assert problem("AZURE_OPENAI_WEIGHT_*", AZURE_OPENAI_WEIGHT_0="0")
+
+
+def test_one_drained_backend_of_two_is_fine() -> None:
+    settings = load(
+        AZURE_OPENAI_WEIGHT_0="0",
+        AZURE_OPENAI_ENDPOINT_1="https://b.openai.azure.com",
+        AZURE_OPENAI_KEY_1="another-backend-key",
+    )
+    assert [backend.weight for backend in settings.backends] == [0, 1]
+
+
+def test_deployments_are_a_list_with_optional_renames() -> None:
+    (backend,) = load(AZURE_OPENAI_DEPLOYMENTS_0=" gpt-4o , embeddings = emb-3-small,").backends
+    assert backend.deployments == {"gpt-4o": "gpt-4o", "embeddings": "emb-3-small"}
+
+
+@pytest.mark.parametrize("text", [",", "a b", "a=b=c", "=x", "x=", "a,a=b", "../x", "a/b"])
+def test_deployments_that_are_no_names_are_wrong(text: str) -> None:
+    assert problem("AZURE_OPENAI_DEPLOYMENTS_0", AZURE_OPENAI_DEPLOYMENTS_0=text)
+
+
+@pytest.mark.parametrize("key", ["with blank", "tab\tinside", "line\nbreak", "ключ"])
+def test_a_key_that_no_header_can_carry_is_wrong(key: str) -> None:
+    assert problem("AZURE_OPENAI_KEY_0", AZURE_OPENAI_KEY_0=key)
+
+
+def test_the_home_backend_must_exist() -> None:
+    found = problem("GATEWAY_HOME_BACKEND", GATEWAY_HOME_BACKEND="westus")
+    assert "Write one of my-eastus" in found.remedy
+
+
+def test_values_are_trimmed() -> None:
+    assert load(AZURE_OPENAI_KEY_0="  key-with-blanks-around \n").backends[0].key is not None
+    secret = load(AZURE_OPENAI_KEY_0="  key-with-blanks-around \n").backends[0].key
+    assert secret is not None
+    assert secret.get_secret_value() == "key-with-blanks-around"

@@ -1,0 +1,88 @@
+"""Clients: GATEWAY_CLIENT_<FIELD>_<N>."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from tests.renderer.support import CLIENT_KEY, load, metadata, problem, problems
+
+
+def test_a2_the_rendered_file_holds_the_digest_of_a_key_only() -> None:
+    (client,) = metadata("azure-openai-auth")["clients"]
+    assert client == {"name": "team-a", "key_sha256": [hashlib.sha256(CLIENT_KEY.encode()).hexdigest()]}
+
+
+def test_a2_both_keys_of_a_client_are_live() -> None:
+    settings = load(GATEWAY_CLIENT_KEY_SECONDARY_0="second-key-0123456789")
+    assert len(settings.clients[0].key_digests) == 2
+
+
+def test_a5_no_client_with_authentication_on_is_wrong() -> None:
+    found = problem("GATEWAY_CLIENT_KEY_0", GATEWAY_CLIENT_NAME_0=None, GATEWAY_CLIENT_KEY_0=None)
+    assert "GATEWAY_REQUIRE_AUTH=false" in found.remedy
+
+
+def test_a5_no_client_is_fine_when_authentication_is_switched_off_explicitly() -> None:
+    assert not problems(GATEWAY_CLIENT_NAME_0=None, GATEWAY_CLIENT_KEY_0=None, GATEWAY_REQUIRE_AUTH="false")
+
+
+def test_a7_limits_deployments_and_lane_are_optional() -> None:
+    (client,) = metadata(
+        "azure-openai-auth",
+        GATEWAY_CLIENT_DEPLOYMENTS_0="gpt-4o,embeddings",
+        GATEWAY_CLIENT_TOKENS_PER_MINUTE_0="1000",
+        GATEWAY_CLIENT_REQUESTS_PER_MINUTE_0="60",
+        GATEWAY_CLIENT_LANE_0="low",
+    )["clients"]
+    del client["key_sha256"]
+    assert client == {
+        "name": "team-a",
+        "deployments": ["gpt-4o", "embeddings"],
+        "tokens_per_minute": 1000,
+        "requests_per_minute": 60,
+        "lane": "low",
+    }
+
+
+@pytest.mark.parametrize("missing", ["GATEWAY_CLIENT_NAME_0", "GATEWAY_CLIENT_KEY_0"])
+def test_a_client_needs_name_and_key(missing: str) -> None:
+    assert "is missing" in problem(missing, **{missing: None}).message
+
+
+@pytest.mark.parametrize("name", ["GATEWAY_CLIENT_KEY_0", "GATEWAY_CLIENT_KEY_SECONDARY_0"])
+def test_a_key_of_fewer_than_16_characters_is_wrong(name: str) -> None:
+    assert "has 15 characters" in problem(name, **{name: "x" * 15}).message
+
+
+def test_a_key_of_16_characters_is_fine() -> None:
+    assert not problems(GATEWAY_CLIENT_KEY_0="x" * 16)
+
+
+def test_two_clients_of_one_name_are_wrong() -> None:
+    assert problem(
+        "GATEWAY_CLIENT_NAME_1", GATEWAY_CLIENT_NAME_1="team-a", GATEWAY_CLIENT_KEY_1="other-key-0123456789"
+    )
+
+
+def test_two_clients_with_one_key_are_wrong_and_the_key_is_not_told() -> None:
+    found = problem("GATEWAY_CLIENT_KEY_1", GATEWAY_CLIENT_NAME_1="team-b", GATEWAY_CLIENT_KEY_1=CLIENT_KEY)
+    assert "GATEWAY_CLIENT_KEY_0" in found.message
+    assert CLIENT_KEY not in str(found)
+
+
+def test_a_secondary_key_equal_to_the_primary_is_wrong() -> None:
+    assert problem("GATEWAY_CLIENT_KEY_SECONDARY_0", GATEWAY_CLIENT_KEY_SECONDARY_0=CLIENT_KEY)
+
+
+def test_a_gap_among_clients_is_wrong() -> None:
+    found = problem(
+        "GATEWAY_CLIENT_*_1", GATEWAY_CLIENT_NAME_2="team-c", GATEWAY_CLIENT_KEY_2="other-key-0123456789"
+    )
+    assert "GATEWAY_CLIENT_NAME_2, GATEWAY_CLIENT_KEY_2" in found.message
+
+
+def test_no_client_is_rendered_when_authentication_is_off() -> None:
+    with pytest.raises(StopIteration):
+        metadata("azure-openai-auth", GATEWAY_REQUIRE_AUTH="false")

@@ -1,0 +1,160 @@
+"""Flags, numbers and choices, and the rules between settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.renderer.support import load, problem, problems
+
+
+@pytest.mark.parametrize("word", ["true", "TRUE", "1", "yes", "Yes", "on"])
+def test_words_for_yes(word: str) -> None:
+    assert load(GATEWAY_EXPOSE_BACKEND_HEADERS=word).gateway.expose_backend_headers is True
+
+
+@pytest.mark.parametrize("word", ["false", "False", "0", "no", "off", "OFF"])
+def test_words_for_no(word: str) -> None:
+    assert load(GATEWAY_EXPOSE_BACKEND_HEADERS=word).gateway.expose_backend_headers is False
+
+
+@pytest.mark.parametrize("word", ["t", "2", "enabled", "'true'", "none", "ja"])
+def test_any_other_word_is_an_error_never_a_yes(word: str) -> None:
+    assert "true or false" in problem("GATEWAY_REQUIRE_AUTH", GATEWAY_REQUIRE_AUTH=word).remedy
+
+
+@pytest.mark.parametrize("text", ["ten", "1.5", "1e3", "0x10", "9" * 5000])
+def test_a_number_that_is_not_whole_is_wrong(text: str) -> None:
+    assert problem("AZURE_OPENAI_WEIGHT_0", AZURE_OPENAI_WEIGHT_0=text)
+
+
+def test_a_short_wrong_value_is_repeated() -> None:
+    assert "(it is 'ten')" in problem("BREAKER_FAILURES", BREAKER_FAILURES="ten").message
+
+
+def test_a_long_wrong_value_is_not_repeated_because_it_may_be_a_key() -> None:
+    key = "0123456789abcdef-secret"
+    assert key not in str(problem("BREAKER_FAILURES", BREAKER_FAILURES=key))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("AI_PROXY_CONNECT_TIMEOUT_MS", "0", "at least 1"),
+        ("REDIS_PORT", "65536", "at most 65,535"),
+        ("OTEL_SAMPLE_RATE", "1.1", "at most 1"),
+        ("OTEL_SAMPLE_RATE", "nan", "a number such as"),
+        ("LOW_LANE_RESERVE_PERCENT", "100", "at most 99"),
+        ("AI_RATE_LIMIT_REJECT_CODE", "200", "at least 400"),
+    ],
+)
+def test_a_number_out_of_range_is_wrong_and_the_bound_is_told(name: str, value: str, remedy: str) -> None:
+    assert remedy in problem(name, **{name: value}).remedy
+
+
+def test_a_wrong_choice_is_answered_with_the_choices_and_the_nearest() -> None:
+    found = problem("GATEWAY_LOG_MODE", GATEWAY_LOG_MODE="production")
+    assert found.remedy.startswith("Write prod, test or dev")
+    assert "did you mean chash?" in problem("LB_ALG", LB_ALG="chas").remedy
+
+
+@pytest.mark.parametrize(
+    ("least", "most"),
+    [
+        ("COOLDOWN_DEFAULT_SECONDS", "COOLDOWN_MAX_SECONDS"),
+        ("BREAKER_OPEN_SECONDS", "BREAKER_MAX_OPEN_SECONDS"),
+    ],
+)
+def test_a_default_above_its_maximum_is_wrong(least: str, most: str) -> None:
+    found = problem(least, **{least: "30", most: "20"})
+    assert f"(30 s) is more than {most} (20 s)" in found.message
+
+
+def test_consistent_hashing_needs_a_key() -> None:
+    assert problem("LB_HASH_KEY", LB_ALG="chash")
+    assert not problems(LB_ALG="chash", LB_HASH_KEY="x-session-id")
+    assert not problems(LB_ALG="chash", LB_HASH_ON="consumer")
+
+
+def test_redis_settings_without_a_host_are_wrong() -> None:
+    assert problem("REDIS_PASSWORD", REDIS_PASSWORD="hunter2")
+
+
+@pytest.mark.parametrize(("mode", "rate"), [("prod", 0.1), ("test", 0.5), ("dev", 1.0)])
+def test_the_sample_rate_follows_the_log_mode(mode: str, rate: float) -> None:
+    assert load(GATEWAY_LOG_MODE=mode).sample_rate == rate
+
+
+def test_a_configured_sample_rate_wins() -> None:
+    assert load(GATEWAY_LOG_MODE="dev", OTEL_SAMPLE_RATE="0").sample_rate == 0
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1/8", "10.0.0.0/33", "example.com", "1.2.3", ","])
+def test_ranges_that_do_not_parse_are_wrong(text: str) -> None:
+    assert problem("GATEWAY_TRUSTED_PROXIES", GATEWAY_TRUSTED_PROXIES=text)
+
+
+@pytest.mark.parametrize("value", ["a\x00b", "a\x1bb", "\udcff"])
+def test_a_value_that_is_no_text_is_wrong(value: str) -> None:
+    assert problems(OTEL_SERVICE_NAME=value)
+
+
+def test_every_problem_is_reported_at_once() -> None:
+    found = problems(
+        AZURE_OPENAI_ENDPOINT_0="nonsense",
+        AZURE_OPENAI_WEIGHT_0="x",
+        GATEWAY_CLIENT_KEY_0="short",
+        GATEWAY_LOG_MODE="loud",
+        COOLDOWN_DEFAULT_SECONDS="999",
+        ENABLE_CORS="yes",
+        GATEWAY_CLEINT_KEY_1="whatever",
+    )
+    assert [each.setting for each in found] == [
+        "AZURE_OPENAI_ENDPOINT_0",
+        "AZURE_OPENAI_WEIGHT_0",
+        "COOLDOWN_DEFAULT_SECONDS",
+        "CORS_ALLOW_ORIGINS",
+        "GATEWAY_CLEINT_KEY_1",
+        "GATEWAY_CLIENT_KEY_0",
+        "GATEWAY_LOG_MODE",
+    ]
+
+
+def test_problems_are_sorted_by_number_not_by_letter() -> None:
+    many = {f"AZURE_OPENAI_ENDPOINT_{n}": "nonsense" for n in range(12)}
+    keys = {f"AZURE_OPENAI_KEY_{n}": f"backend-key-{n}" for n in range(12)}
+    settings = [each.setting for each in problems(**many, **keys)]
+    assert settings == [f"AZURE_OPENAI_ENDPOINT_{n}" for n in range(12)]
+
+
+def test_model_pricing_is_json_or_a_file(tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("prices") / "prices.json"
+    file.write_text('{"my-model": {"prompt": 1, "completion": 2}}')
+    for text in (str(file), file.read_text()):
+        prices = load(MODEL_PRICING=text).telemetry.model_pricing
+        assert prices is not None
+        assert (prices["my-model"].prompt, prices["my-model"].cached, prices["my-model"].completion) == (
+            1,
+            1,
+            2,
+        )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/no/such/file.json",
+        "{",
+        '{"m": 1}',
+        '{"m": {"completion": 1}}',
+        '{"m": {"prompt": -1}}',
+        '{"m": {"prompt": NaN}}',
+        '{"m": {"prompt": true}}',
+        '{"m": {"prompt": 1, "output": 2}}',
+        '{"m": {"prompt": "1"}}',
+        '{"bad name!": {"prompt": 1}}',
+        "a" * 5000,
+        "[]",
+    ],
+)
+def test_model_pricing_that_is_no_table_of_prices_is_wrong(text: str) -> None:
+    assert problem("MODEL_PRICING", MODEL_PRICING=text)

@@ -1,0 +1,65 @@
+"""A certificate for the loopback servers of the tests, and the environment that trusts it."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import NameOID
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A self-signed certificate of 127.0.0.1 and localhost, in the formats that servers want."""
+
+    pem: Path
+    """The certificate alone: what a client has to trust."""
+    chain_and_key: Path
+    """Certificate and private key together, for Python's ssl."""
+    keystore: Path
+    """The same as PKCS #12, for Java."""
+    keystore_password: str
+
+    @property
+    def trusting_environment(self) -> dict[str, str]:
+        """The standard variables that make HTTP clients of a process trust the certificate."""
+        return {"REQUESTS_CA_BUNDLE": str(self.pem), "SSL_CERT_FILE": str(self.pem)}
+
+
+def make_certificate(directory: Path) -> Certificate:
+    """Write a fresh certificate to `directory`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    public = certificate.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    password = "changeit"
+    store = pkcs12.serialize_key_and_certificates(
+        b"localhost", key, certificate, None, serialization.BestAvailableEncryption(password.encode())
+    )
+    made = Certificate(directory / "ca.pem", directory / "server.pem", directory / "server.p12", password)
+    made.pem.write_bytes(public)
+    made.chain_and_key.write_bytes(public + private)
+    made.keystore.write_bytes(store)
+    return made

@@ -1,0 +1,194 @@
+"""A small HTTPS server on loopback that answers as Key Vault does, and fails as it does when told to.
+
+It speaks the part of the REST API that reading secrets needs: the authentication challenge, the paged list and
+single secrets. Beside it listens the token endpoint of a managed identity (`IDENTITY_ENDPOINT`). The Azure SDK
+runs against it unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.support.certificates import Certificate
+
+PAGE_SIZE = 25
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A scripted answer."""
+
+    status: int
+    body: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+THROTTLED = Answer(
+    429,
+    {
+        "error": {
+            "code": "Throttled",
+            "message": "Request was not processed because too many requests were made.",
+        }
+    },
+    {"retry-after-ms": "1"},
+)
+
+
+def forbidden(inner_code: str = "ForbiddenByRbac") -> Answer:
+    """What Key Vault answers to an identity that it knows but that may not do this."""
+    return Answer(
+        403,
+        {
+            "error": {
+                "code": "Forbidden",
+                "message": "Caller is not authorized to perform action on resource.",
+                "innererror": {"code": inner_code},
+            }
+        },
+    )
+
+
+@dataclass
+class ScriptedVault:
+    """The server's state: its secrets, what it was asked, and the faults it answers with first."""
+
+    port: int
+    identity_port: int
+    secrets: dict[str, str] = field(default_factory=dict)
+    disabled: set[str] = field(default_factory=set)
+    faults: list[Answer] = field(default_factory=list)
+    endless_fault: Answer | None = None
+    gate: threading.Barrier | None = None
+    """When set, reads of single secrets wait for each other here."""
+    paths: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def identity_environment(self) -> dict[str, str]:
+        """Variables that give a process a managed identity, the way Container Apps does."""
+        endpoint = f"http://127.0.0.1:{self.identity_port}/msi/token"
+        return {"IDENTITY_ENDPOINT": endpoint, "IDENTITY_HEADER": "test-identity-header"}
+
+    @property
+    def secrets_read(self) -> list[str]:
+        """Names of the secrets whose values were asked for, in order."""
+        return [path.split("/")[2] for path in self.paths if path.startswith("/secrets/")]
+
+    def answer(self, target: str) -> Answer:
+        url = urlsplit(target)
+        self.paths.append(url.path)
+        if self.faults:
+            return self.faults.pop(0)
+        if self.endless_fault is not None:
+            return self.endless_fault
+        if url.path.rstrip("/") == "/secrets":
+            return self._page(int(parse_qs(url.query).get("$skiptoken", ["0"])[0]))
+        return self._secret(url.path.split("/")[2])
+
+    def _page(self, start: int) -> Answer:
+        names = list(self.secrets)
+        page = names[start : start + PAGE_SIZE]
+        value = [
+            {"id": f"{self.url}/secrets/{name}", "attributes": {"enabled": name not in self.disabled}}
+            for name in page
+        ]
+        more = start + PAGE_SIZE < len(names)
+        link = f"{self.url}/secrets?api-version=7.5&$skiptoken={start + PAGE_SIZE}" if more else None
+        return Answer(200, {"value": value, "nextLink": link})
+
+    def _secret(self, name: str) -> Answer:
+        if self.gate is not None:
+            self.gate.wait(timeout=20)
+        if name not in self.secrets:
+            return Answer(404, {"error": {"code": "SecretNotFound", "message": "not found"}})
+        body = {
+            "value": self.secrets[name],
+            "id": f"{self.url}/secrets/{name}/1",
+            "attributes": {"enabled": True},
+        }
+        return Answer(200, body)
+
+
+@contextmanager
+def running_vault(certificate: Certificate) -> Iterator[ScriptedVault]:
+    """Run a vault and its identity endpoint on free loopback ports."""
+    vault = ScriptedVault(0, 0)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _vault_handler(vault))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.chain_and_key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    identity = ThreadingHTTPServer(("127.0.0.1", 0), _IdentityHandler)
+    vault.port, vault.identity_port = server.server_port, identity.server_port
+    threads = [threading.Thread(target=each.serve_forever, daemon=True) for each in (server, identity)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield vault
+    finally:
+        for each in (server, identity):
+            each.shutdown()
+            each.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def send(self, answer: Answer) -> None:
+        body = json.dumps(answer.body).encode()
+        self.send_response(answer.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _vault_handler(vault: ScriptedVault) -> type[_Handler]:
+    class Handler(_Handler):
+        def do_GET(self) -> None:
+            if "Authorization" not in self.headers:
+                # The SDK accepts a challenge only for a parent domain of the vault's; "0.0.1" is the one of
+                # 127.0.0.1, as vault.azure.net is of a real vault's.
+                challenge = (
+                    'Bearer authorization="https://login.microsoftonline.com/00000000-0000-0000-0000-'
+                    f'000000000000", resource="https://0.0.1:{vault.port}"'
+                )
+                self.send(Answer(401, {}, {"WWW-Authenticate": challenge}))
+            else:
+                self.send(vault.answer(self.path))
+
+    return Handler
+
+
+class _IdentityHandler(_Handler):
+    def do_GET(self) -> None:
+        expires = str(int(time.time()) + 3600)
+        resource = parse_qs(urlsplit(self.path).query).get("resource", [""])[0]
+        self.send(
+            Answer(
+                200,
+                {
+                    "access_token": "test-token",
+                    "expires_on": expires,
+                    "resource": resource,
+                    "token_type": "Bearer",
+                },
+            )
+        )
