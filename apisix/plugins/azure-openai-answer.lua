@@ -1,6 +1,7 @@
 --- Answers that need no backend: liveness, readiness, and 404 for whatever the gateway does not serve.
 local plugin = require("apisix.plugin")
 local errors = require("apisix.plugins.azure-openai.errors")
+local record = require("apisix.plugins.azure-openai.record")
 local schemas = require("apisix.plugins.azure-openai.schemas")
 
 local ipairs = ipairs
@@ -39,6 +40,10 @@ end
 
 function _M.access(conf, ctx)
     return ANSWERS[conf.answer](conf, ctx)
+end
+
+function _M.log(_, ctx)
+    record.write(ctx)
 end
 
 return _M

@@ -1,13 +1,14 @@
 --- Frames every request below /openai/: starts its record, holds the pool's configuration, and gives errors that
 --- other plugins make the shape that clients understand.
 local core = require("apisix.core")
+local accounting = require("apisix.plugins.azure-openai.accounting")
 local availability = require("apisix.plugins.azure-openai.availability")
 local errors = require("apisix.plugins.azure-openai.errors")
 local limits = require("apisix.plugins.azure-openai.limits")
 local pool_module = require("apisix.plugins.azure-openai.pool")
 local request_module = require("apisix.plugins.azure-openai.request")
+local record = require("apisix.plugins.azure-openai.record")
 local schemas = require("apisix.plugins.azure-openai.schemas")
-local usage = require("apisix.plugins.azure-openai.usage")
 
 local ngx = ngx
 local tostring = tostring
@@ -121,29 +122,15 @@ function _M.body_filter(_, ctx)
         message_of(body) or "The gateway refused the request.")
 end
 
--- Streams that report no usage are charged by their size.
-local function account(state)
-    if not state.winner or not state.request then
-        return
-    end
-    if not state.usage and state.sent_bytes then
-        local body = state.request.body
-        state.usage = usage.estimate(body and body.size or 0, state.sent_bytes)
-    end
-    if state.usage then
-        limits.charge(state.buckets, state.usage.total)
-    end
-end
-
 function _M.log(_, ctx)
     local state = ctx.azure_openai
-    if not state then
-        return
+    if state then
+        if state.pending then
+            availability.release(state.pending.backend, state.pending.deployment)
+        end
+        accounting.finish(state)
     end
-    if state.pending then
-        availability.release(state.pending.backend, state.pending.deployment)
-    end
-    account(state)
+    record.write(ctx)
 end
 
 return _M

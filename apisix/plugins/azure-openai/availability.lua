@@ -3,6 +3,8 @@
 -- The state lives in a shared dictionary, so that what one worker learns every worker knows. One key holds why and
 -- until when a pair is unavailable; reading it is all that a healthy request pays. Faults that concern the whole
 -- backend (it cannot be reached, it refuses the credential) are kept under the pseudo-deployment EVERY.
+local metrics = require("apisix.plugins.azure-openai.metrics")
+
 local ngx = ngx
 local ngx_now = ngx.now
 local math_min = math.min
@@ -99,6 +101,7 @@ local function set_unavailable(backend, deployment, kind, seconds, memory_second
     local known_deadline = dict:get(entry)
     if not known_deadline or known_deadline < deadline then
         dict:set(entry, deadline, memory_seconds, kind)
+        metrics.unavailable(backend, deployment, REASONS[kind], seconds)
     end
 end
 

@@ -141,10 +141,13 @@ local function timed_attempt(state, pool, backend, deployment, request)
     state.pending = nil
 
     outcome.backend = backend
+    -- A region that is not configured is learned.
+    backend.region = backend.region or (outcome.headers and outcome.headers["x-ms-region"])
     outcome.seconds = ngx_now() - started
     learn(pool, backend, deployment, outcome)
     state.trail[#state.trail + 1] = {
         backend = backend.name,
+        region = backend.region,
         status = outcome.status or outcome.reason,
         reason = outcome.reason,
         seconds = outcome.seconds,
@@ -205,6 +208,7 @@ function _M.run(ctx, pool, request)
     end
 
     if not answer then
+        state.exhausted = true
         return final_answer.compose(pool, request, failures)
     end
     state.winner = answer.backend

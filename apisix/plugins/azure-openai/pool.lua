@@ -83,6 +83,7 @@ local function build(conf)
         ssl_verify = conf.ssl_verify ~= false,
         limits = conf.limits,
         redis = conf.redis,
+        pricing = conf.pricing,
     }
 end
 

@@ -1,6 +1,7 @@
 --- Hands the winner's answer to the client: its head, then its body as it arrives.
 local core = require("apisix.core")
 local plugin = require("apisix.plugin")
+local accounting = require("apisix.plugins.azure-openai.accounting")
 local event_stream = require("apisix.plugins.azure-openai.event_stream")
 local headers = require("apisix.plugins.azure-openai.headers")
 local upstream = require("apisix.plugins.azure-openai.upstream")
@@ -29,6 +30,8 @@ function _M.head(ctx, pool, answer)
     ctx.azure_openai_shaped = true
     ngx.status = answer.status
     headers.to_client(answer.headers)
+    state.backend_request_id = answer.headers["x-request-id"]
+    state.is_stream = answer.event_stream ~= nil
     if answer.body then
         ngx.header["Content-Length"] = #answer.body
     end
@@ -77,18 +80,18 @@ function _M.body(ctx, pool, answer)
 
     if answer.body and #answer.body > 0 then
         state.usage = usage.of_body(answer.body)
-        return emit(answer.body)
+        emit(answer.body)
+    else
+        -- Also keeps nginx from going on to its content phase when the body turns out to be empty.
+        ngx.send_headers()
+        if answer.event_stream then
+            event_stream.send(state, pool, answer, emit)
+        elseif answer.connection then
+            send_chunks(state, answer, emit)
+        end
+        ngx.flush(true)
     end
-
-    -- Also keeps nginx from going on to its content phase when the body turns out to be empty.
-    ngx.send_headers()
-    if answer.event_stream then
-        return event_stream.send(state, pool, answer, emit)
-    end
-    if answer.connection then
-        send_chunks(state, answer, emit)
-    end
-    return ngx.flush(true)
+    accounting.publish(ctx, state)
 end
 
 return _M

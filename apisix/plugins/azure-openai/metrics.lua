@@ -1,0 +1,160 @@
+--- The gateway's own Prometheus metrics, in the registry that APISIX exports.
+--
+-- Label sets are bounded: names that a client invents become "other".
+local exporter = require("apisix.plugins.prometheus.exporter")
+
+local ipairs = ipairs
+local next = next
+local ngx_now = ngx.now
+
+-- Deployment names that have been served at least once, up to this many, are labels of their own.
+local MOST_DEPLOYMENTS = 200
+local SECONDS_TO_FIRST_TOKEN = { 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120 }
+local TOKEN_KINDS = { "prompt", "completion", "cached", "reasoning" }
+local PER_MILLION = 1e-6
+
+local _M = {}
+
+local metrics
+local known_deployments, known_count = {}, 0
+
+local function register()
+    local registry = exporter.get_prometheus()
+    if not registry then
+        return nil
+    end
+    return {
+        requests = registry:counter("azure_openai_requests_total",
+            "Requests by the backend that answered and how they ended",
+            { "backend", "region", "deployment", "outcome" }),
+        failovers = registry:counter("azure_openai_failovers_total",
+            "Attempts that failed, by backend and reason", { "backend", "region", "deployment", "reason" }),
+        exhausted = registry:counter("azure_openai_exhausted_total",
+            "Requests that no backend could serve, by the status that the client got", { "deployment", "status" }),
+        unavailable_until = registry:gauge("azure_openai_unavailable_until_seconds",
+            "Unix time until which a backend's deployment rests (* for all of them)",
+            { "backend", "deployment", "reason" }),
+        first_token = registry:histogram("azure_openai_time_to_first_token_seconds",
+            "Seconds from the request to the first byte of its answer", { "backend", "region", "deployment" },
+            SECONDS_TO_FIRST_TOKEN),
+        tokens = registry:counter("azure_openai_tokens_total",
+            "Tokens used", { "client", "backend", "model", "kind", "estimated" }),
+        cost = registry:counter("azure_openai_cost_usd_total",
+            "Estimated cost in USD", { "client", "backend", "model" }),
+    }
+end
+
+-- The prometheus plugin may be loaded later than this module, or not at all.
+local function registered()
+    metrics = metrics or register()
+    return metrics
+end
+
+local function deployment_label(name, was_served)
+    if known_deployments[name] then
+        return name
+    end
+    if was_served and known_count < MOST_DEPLOYMENTS then
+        known_deployments[name] = true
+        known_count = known_count + 1
+        return name
+    end
+    return "other"
+end
+
+local function outcome(state, status)
+    if state.error == "client_gone" or status == 499 then
+        return "client_gone"
+    end
+    if state.error then
+        return "interrupted"
+    end
+    if status == 429 then
+        return "throttled"
+    end
+    if status >= 500 then
+        return "server_error"
+    end
+    return status >= 400 and "client_error" or "success"
+end
+
+--- Notes that a backend's deployment rests.
+-- @param backend table
+-- @param deployment string as the backend calls it, or availability.EVERY
+-- @param reason string "throttled", "open" or "missing"
+-- @param seconds number
+function _M.unavailable(backend, deployment, reason, seconds)
+    local registry = registered()
+    if registry then
+        local label = deployment_label(deployment, true)
+        registry.unavailable_until:set(ngx_now() + seconds, { backend.name, label, reason })
+    end
+end
+
+local function count_failures(registry, state, deployment)
+    for _, attempt in ipairs(state.trail) do
+        if attempt.reason then
+            registry.failovers:inc(1, { attempt.backend, attempt.region or "", deployment, attempt.reason })
+        end
+    end
+end
+
+local function count_tokens(registry, state, client, model)
+    local usage = state.usage
+    local estimated = usage.estimated and "true" or "false"
+    for _, kind in ipairs(TOKEN_KINDS) do
+        if usage[kind] > 0 then
+            registry.tokens:inc(usage[kind], { client, state.winner.name, model, kind, estimated })
+        end
+    end
+    if state.cost_usd and state.cost_usd > 0 then
+        registry.cost:inc(state.cost_usd, { client, state.winner.name, model })
+    end
+end
+
+--- Counts a finished request, from the log phase.
+-- @param state table the request's state
+-- @param status number what the client got
+function _M.count(state, status)
+    local registry = registered()
+    if not registry or not state.request then
+        return
+    end
+
+    local winner = state.winner
+    local was_served = winner ~= nil and status < 400
+    local deployment = deployment_label(state.deployment, was_served)
+    count_failures(registry, state, deployment)
+    if not winner then
+        if next(state.trail) or state.exhausted then
+            registry.exhausted:inc(1, { deployment, status })
+        end
+        registry.requests:inc(1, { "", "", deployment, outcome(state, status) })
+        return
+    end
+
+    local region = winner.region or ""
+    registry.requests:inc(1, { winner.name, region, deployment, outcome(state, status) })
+    if state.first_output_at then
+        registry.first_token:observe(state.first_output_at - state.started_at, { winner.name, region, deployment })
+    end
+    if state.usage then
+        count_tokens(registry, state, state.client and state.client.name or "", deployment)
+    end
+end
+
+--- What some usage costs, by the configured prices.
+-- @param pricing table|nil model -> { prompt, cached, completion } in USD per million tokens
+-- @param model string
+-- @param usage table
+-- @return number|nil USD, nil for models without a price
+function _M.cost(pricing, model, usage)
+    local price = pricing and pricing[model]
+    if not price then
+        return nil
+    end
+    local fresh = usage.prompt - usage.cached
+    return (fresh * price.prompt + usage.cached * price.cached + usage.completion * price.completion) * PER_MILLION
+end
+
+return _M

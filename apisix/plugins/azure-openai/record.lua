@@ -1,0 +1,76 @@
+--- The one structured record that each request leaves in the access log.
+local core = require("apisix.core")
+
+local ngx = ngx
+local ipairs = ipairs
+local math_floor = math.floor
+
+local _M = {}
+
+local function milliseconds(seconds)
+    return seconds and math_floor(seconds * 1000 + 0.5)
+end
+
+local function attempts(trail)
+    local list = {}
+    for index, attempt in ipairs(trail) do
+        list[index] = {
+            backend = attempt.backend,
+            status = attempt.status,
+            reason = attempt.reason,
+            ms = milliseconds(attempt.seconds),
+        }
+    end
+    setmetatable(list, core.json.array_mt)
+    return list
+end
+
+local function tokens(usage)
+    return usage and {
+        prompt = usage.prompt,
+        completion = usage.completion,
+        cached = usage.cached,
+        reasoning = usage.reasoning,
+        total = usage.total,
+        estimated = usage.estimated,
+    }
+end
+
+local function describe(ctx, state)
+    local request = state.request
+    return {
+        time = ngx.var.time_iso8601,
+        request_id = state.request_id,
+        backend_request_id = state.backend_request_id,
+        client = state.client and state.client.name,
+        client_address = ngx.var.remote_addr,
+        lane = state.lane,
+        route = ctx.route_id,
+        method = ngx.req.get_method(),
+        path = ngx.var.uri,
+        status = ngx.status,
+        deployment = request and request.deployment ~= "" and request.deployment or nil,
+        operation = request and request.operation,
+        model = state.model,
+        backend = state.winner and state.winner.name,
+        region = state.winner and state.winner.region,
+        attempts = attempts(state.trail),
+        streamed = state.is_stream == true,
+        tokens = tokens(state.usage),
+        cost_usd = state.cost_usd,
+        first_token_ms = state.first_output_at and milliseconds(state.first_output_at - state.started_at),
+        total_ms = milliseconds(ngx.now() - ngx.req.start_time()),
+        bytes_in = tonumber(ngx.var.request_length),
+        bytes_out = tonumber(ngx.var.bytes_sent),
+        error = state.error,
+    }
+end
+
+--- Writes the record of a request into the variable that the access log prints. Log phase only.
+-- @param ctx table; without the gateway plugin's state the record says just what nginx knows
+function _M.write(ctx)
+    local state = ctx.azure_openai or { trail = {} }
+    ngx.var.azure_openai_record = core.json.encode(describe(ctx, state))
+end
+
+return _M
