@@ -26,6 +26,9 @@ from e2e.simulator.recorder import RecordedRequest
 from e2e.simulator.regions import Latency, Quota
 from e2e.simulator.server import ADMIN_PREFIX, RegionServer
 
+HEALTH_PATH = f"{ADMIN_PREFIX}/health"
+"""Open to all, for probes."""
+
 _AT_ONCE = Pace(lambda: 0.0, lambda: 0.0)
 _FAULTS = TypeAdapter(list[Fault])
 _QUOTA = TypeAdapter(Quota)
@@ -51,8 +54,11 @@ class Admin:
     async def handle(self, own: str, request: Request, channel: Channel) -> None:
         """Answer one admin request that came to the port of region ``own``."""
         try:
-            self._check_access(request)
-            answer = await self._serve(own, request)
+            if request.path == HEALTH_PATH:
+                answer = json_answer({"status": "ok"})
+            else:
+                self._check_access(request)
+                answer = await self._serve(own, request)
         except AdminError as error:
             answer = json_answer({"errors": error.problems}, error.status)
         await deliver(channel, answer, NO_FAULT, _AT_ONCE)

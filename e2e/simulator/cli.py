@@ -268,12 +268,15 @@ def latency(
     first_byte_ms: Annotated[float, typer.Option(help="Milliseconds before the first byte.")] = 0.0,
     per_token_ms: Annotated[float, typer.Option(help="Milliseconds before each token.")] = 0.0,
     jitter: Annotated[float, typer.Option(help="Share by which both vary, 0 to 1.")] = 0.0,
+    answer_tokens: Annotated[int | None, typer.Option(help="Length of generated answers in tokens.")] = None,
     url: Url = DEFAULT_URL,
     admin_key: AdminKey = None,
 ) -> None:
-    """Change the delays of a region from the next answer on."""
+    """Change the delays of a region, and the length of its answers, from the next answer on."""
     with _problems_reported():
         change = {"first_byte_ms": first_byte_ms, "per_token_ms": per_token_ms, "jitter": jitter}
+        if answer_tokens is not None:
+            change["answer_tokens"] = answer_tokens
         _print_json(AdminClient(url, admin_key).region(region, "PUT", "latency", change))
 
 

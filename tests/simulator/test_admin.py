@@ -149,7 +149,9 @@ def test_admin_key_is_required_once_it_is_set() -> None:
             httpx.get(url, headers=headers, trust_env=False).status_code
             for headers in ({}, {"x-simulator-admin-key": "wrong"}, {"x-simulator-admin-key": "open sesame"})
         ]
+        health = httpx.get(simulator.endpoint("one") + "/_simulator/health", trust_env=False)
     assert answers == [403, 403, 200]
+    assert health.status_code == 200
 
 
 def test_state_never_shows_keys(admin: httpx.Client) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from e2e.simulator import Simulator
+from e2e.simulator import Simulator, cli
 from e2e.simulator.cli import app, parse_fault
 from e2e.simulator.problems import ProblemsError
 from e2e.simulator.settings import Options, plan
@@ -21,9 +21,14 @@ from tests.simulator.conftest import CHAT, CHAT_PATH
 runner = CliRunner()
 
 
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.out, "width", 200)
+
+
 def run(sim: Simulator, *words: str) -> str:
     """The output of a command against the simulator."""
-    result = runner.invoke(app, [*words, "--url", sim.endpoint("eastus")], env={"COLUMNS": "200"})
+    result = runner.invoke(app, [*words, "--url", sim.endpoint("eastus")])
     assert result.exit_code == 0, result.output
     return result.output
 

@@ -27,17 +27,50 @@ json_values = st.recursive(
 )
 
 NAMES = [
-    "model", "messages", "input", "prompt", "stream", "stream_options", "max_tokens",
-    "max_completion_tokens", "max_output_tokens", "n", "best_of", "tools", "tool_choice", "dimensions", "previous_response_id",
-    "conversation", "include", "instructions", "background", "store", "metadata", "items", "file_ids", "file_id",
-    "input_file_id", "endpoint",
-]  # fmt: skip
+    "model",
+    "messages",
+    "input",
+    "prompt",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "n",
+    "best_of",
+    "tools",
+    "tool_choice",
+    "dimensions",
+    "previous_response_id",
+    "conversation",
+    "include",
+    "instructions",
+    "background",
+    "store",
+    "metadata",
+    "items",
+    "file_ids",
+    "file_id",
+    "input_file_id",
+    "endpoint",
+]
 bodies = st.dictionaries(st.sampled_from(NAMES), json_values, max_size=6)
 
 PATHS = [
-    "chat/completions", "completions", "embeddings", "responses", "responses/compact", "images/generations",
-    "images/edits", "audio/speech", "audio/transcriptions", "files", "conversations", "vector_stores", "batches",
-]  # fmt: skip
+    "chat/completions",
+    "completions",
+    "embeddings",
+    "responses",
+    "responses/compact",
+    "images/generations",
+    "images/edits",
+    "audio/speech",
+    "audio/transcriptions",
+    "files",
+    "conversations",
+    "vector_stores",
+    "batches",
+]
 
 
 @pytest.mark.parametrize("path", PATHS)
