@@ -68,7 +68,7 @@ class Admin:
             given = request.header(KEY_HEADER) or ""
             if not hmac.compare_digest(given.encode(), self._key.encode()):
                 raise AdminError(403, [f"the admin API needs the admin key in header {KEY_HEADER}"])
-        elif not ipaddress.ip_address(request.peer).is_loopback:
+        elif not _is_loopback(request.peer):
             text = "without an admin key the admin API answers to loopback only: start with --admin-key"
             raise AdminError(403, [text])
 
@@ -90,6 +90,13 @@ class Admin:
         if action is None:
             raise AdminError(405, [f"{resource} takes {', '.join(methods)}, not {request.method}"])
         return json_answer(await action(server, request))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _state(server: RegionServer) -> dict[str, Any]:

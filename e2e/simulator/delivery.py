@@ -49,11 +49,12 @@ async def _deliver_whole(channel: Channel, answer: Answer, fault: Fault, pace: P
     if answer.status not in (204, 304):
         headers.append(("content-length", str(len(answer.body))))
     head = channel.head(answer.status, headers + answer.headers)
+    body = b"" if channel.bodiless else answer.body
     if fault.cut is not None:
-        channel.write(head + answer.body[: fault.cut])
+        channel.write(head + body[: fault.cut])
         await _break_off(channel, fault)
         return
-    channel.write(head + answer.body)
+    channel.write(head + body)
     await channel.drain()
     channel.complete = True
 

@@ -134,7 +134,9 @@ class Fault(BaseModel):
 
 
 def _plain(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if value.is_integer() else str(value)
 
 
 def _garbage_headers(hint: GarbageHint) -> list[tuple[str, str]]:

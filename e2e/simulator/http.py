@@ -67,8 +67,10 @@ class Channel:
     ``gone`` says that the *client* closed the connection before the answer was complete.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, bodiless: bool) -> None:
         self._connection = connection
+        self.bodiless = bodiless
+        """The request was a HEAD: the answer's body must not be sent."""
         self.gone = False
         self.status: int | None = None
         self.complete = False
@@ -211,7 +213,7 @@ class Connection(asyncio.Protocol):
             body=bytes(self._body),
             peer=self._peer,
         )
-        self._channel = Channel(self)
+        self._channel = Channel(self, bodiless=request.method == "HEAD")
         connection_header = (request.header("connection") or "").lower()
         self._channel.keep_alive = "close" not in connection_header and head.http_version >= b"1.1"
         self._task = asyncio.get_running_loop().create_task(self._run(request, self._channel))

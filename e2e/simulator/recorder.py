@@ -15,6 +15,9 @@ from e2e.simulator.http import Request
 CAPACITY = 20_000
 """Requests kept per region; the oldest are dropped."""
 
+BODY_BUDGET = 256 * 1024 * 1024
+"""Bytes of bodies kept per region; the oldest requests are dropped."""
+
 
 @dataclass(slots=True)
 class RecordedRequest:
@@ -53,9 +56,12 @@ class RecordedRequest:
 class Recorder:
     """The requests of one region. Written by the event loop, read and awaited from any thread."""
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, capacity: int = CAPACITY, body_budget: int = BODY_BUDGET) -> None:
         self._changed = threading.Condition()
-        self._requests: deque[RecordedRequest] = deque(maxlen=capacity)
+        self._requests: deque[RecordedRequest] = deque()
+        self._capacity = capacity
+        self._body_budget = body_budget
+        self._body_bytes = 0
         self._waiting = 0
         self.total = 0
 
@@ -66,6 +72,9 @@ class Recorder:
             self.total, request.method, request.target, request.headers, request.body, request.received_at
         )
         self._requests.append(record)
+        self._body_bytes += len(record.body)
+        while len(self._requests) > self._capacity or self._body_bytes > self._body_budget:
+            self._body_bytes -= len(self._requests.popleft().body)
         self._announce()
         return record
 
@@ -83,6 +92,7 @@ class Recorder:
     def clear(self) -> None:
         """Forget the requests and start counting anew."""
         self._requests.clear()
+        self._body_bytes = 0
         self.total = 0
 
     def wait_for(self, condition: Callable[[list[RecordedRequest]], bool], timeout: float) -> bool:

@@ -59,7 +59,9 @@ class Simulator:
             raise
 
     def stop(self) -> None:
-        """Close every port and connection and end the thread."""
+        """Close every port and connection and end the thread. Stopping twice is fine."""
+        if not self._thread.is_alive():
+            return
         self._call(self._fleet.shut)
         self._run(_finish_tasks())
         self._end_thread()

@@ -138,6 +138,14 @@ def test_status_sends_only_the_hints_it_was_given(sim: Simulator, http: httpx.Cl
     assert "Please retry after 26 seconds" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"), [(5, "5"), (1_500_000, "1500000"), (1.5, "1.5"), (-1, "-1"), ("soon", "soon")]
+)
+def test_hint_is_sent_as_given(sim: Simulator, http: httpx.Client, given: float | str, sent: str) -> None:
+    sim.fail("eastus", status=429, retry_after_ms=given)
+    assert http.post(CHAT_PATH, json=CHAT).headers["retry-after-ms"] == sent
+
+
 def test_status_takes_body_and_headers(sim: Simulator, http: httpx.Client) -> None:
     sim.fail("eastus", status=502, body="<html>", headers={"content-type": "text/html", "x-extra": "1"})
     answer = http.post(CHAT_PATH, json=CHAT)

@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 from e2e.simulator import Latency, Simulator
+from e2e.simulator.http import Request
+from e2e.simulator.recorder import Recorder
 from tests.simulator.conftest import CHAT, CHAT_PATH, STREAMED_CHAT
 
 
@@ -68,6 +70,14 @@ def test_own_reset_is_no_disconnect(sim: Simulator, http: httpx.Client) -> None:
     with pytest.raises(httpx.ReadError):
         http.post(CHAT_PATH, json=CHAT)
     assert not sim.wait_for_answers("eastus")[0].client_disconnected
+
+
+def test_oldest_requests_give_way_to_new_ones() -> None:
+    recorder = Recorder(capacity=3, body_budget=100)
+    for size in (1, 2, 3, 4, 95):
+        recorder.begin(Request("POST", "/", [], bytes(size), "127.0.0.1"))
+    assert [len(record.body) for record in recorder.all()] == [4, 95]
+    assert recorder.total == 5
 
 
 def test_waiting_in_vain_times_out(sim: Simulator) -> None:

@@ -57,6 +57,24 @@ def test_malformed_request_is_refused(sim: Simulator, garbage: bytes) -> None:
     assert exchange(sim, garbage).startswith(b"HTTP/1.1 400 ")
 
 
+def test_head_has_no_body(sim: Simulator) -> None:
+    received = exchange(sim, GET_MODELS.replace(b"GET", b"HEAD") + b"connection: close\r\n\r\n")
+    assert received.endswith(b"\r\n\r\n")
+
+
+def test_deployment_name_cannot_forge_a_header(http: httpx.Client) -> None:
+    answer = http.post("/openai/v1/chat/completions", json={**CHAT, "model": "a\r\nx-forged: 1"})
+    assert answer.status_code == 200
+    assert "x-forged" not in answer.headers
+
+
+def test_stopping_twice_is_fine() -> None:
+    simulator = Simulator([Region("one", key="k")])
+    simulator.start()
+    simulator.stop()
+    simulator.stop()
+
+
 def test_large_bodies_pass(sim: Simulator, http: httpx.Client) -> None:
     content = b"x" * 5_000_000
     files = {"file": ("a.bin", content), "purpose": (None, "assistants")}
