@@ -121,7 +121,7 @@ class ImageBuilder:
                 self._az.build_image(self._registry, tagged, image.dockerfile, str(context), self._log)
 
     def _copy(self, image: Image, context: Path) -> None:
-        """Only the sources: what is not in the digest cannot be in the image, a user's tfvars least of all."""
+        """Only the sources: what is not in the digest cannot be in the image, no tfvars either."""
         for path in _files(self._root, image):
             target = context / path.relative_to(self._root)
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,8 +14,9 @@ from hcl2.utils import SerializationOptions
 
 from scripts.deploy.errors import InvalidSettingsError
 
-# Strings stay quoted so that they can be told from expressions, which tfvars must not hold.
-_AS_WRITTEN = SerializationOptions(with_comments=False, explicit_blocks=False, preserve_heredocs=False)
+# Strings stay quoted so that they can be told from expressions, which tfvars must not hold. Heredocs stay as they
+# are: the parser's own conversion loses the last line's end.
+_AS_WRITTEN = SerializationOptions(with_comments=False, explicit_blocks=False)
 
 _PLACEHOLDER = re.compile(r"<[^<>]*>|(change|replace)[-_ ]?me|todo|x{3,}|\.{3}|…|your[-_ ].*", re.IGNORECASE)
 
@@ -35,9 +36,7 @@ def read_tfvars(path: Path) -> dict[str, Any]:
         raise InvalidSettingsError(f"{path} is not UTF-8 text.") from None
     try:
         parsed = hcl2.loads(text + "\n", serialization_options=_AS_WRITTEN)
-    except (
-        Exception
-    ) as error:  # the parser's own exceptions quote the text around the mistake, and so a secret
+    except Exception as error:  # its own words quote the text around the mistake, and so a secret
         line = getattr(error, "line", None)
         place = f" near line {line}" if isinstance(line, int) and line > 0 else ""
         raise InvalidSettingsError(
@@ -70,7 +69,20 @@ def _literal(value: Any, path: Path, name: str) -> Any:
             f"{path}: {name} has ${{…}} or %{{…}} in it, which Terraform would try to evaluate.",
             remedy="Write $${ or %%{ for the characters themselves.",
         )
-    return _unquote(value)
+    heredoc = _HEREDOC.fullmatch(value)
+    return _unquote(value) if heredoc is None else _heredoc(heredoc)
+
+
+# Inside quotes there is no line end but an escaped one, so this cannot be an ordinary text.
+_HEREDOC = re.compile(r'"<<(?P<indented>-?)(?P<word>\w+)\n(?P<lines>.*?)[ \t]*(?P=word)"', re.DOTALL)
+
+
+def _heredoc(match: re.Match[str]) -> str:
+    lines = match["lines"].splitlines(keepends=True)
+    if match["indented"]:
+        margin = min((len(line) - len(line.lstrip(" \t")) for line in lines if line.strip()), default=0)
+        lines = [line[margin:] if line.strip() else line.lstrip(" \t") for line in lines]
+    return "".join(lines).replace("$${", "${").replace("%%{", "%{")
 
 
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}

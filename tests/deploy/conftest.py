@@ -1,0 +1,53 @@
+"""Fixtures of the deploy tooling's tests."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scripts.deploy.layout import Layout
+from scripts.deploy.session import Session
+from tests.deploy.support import FakeAz, FakeTime, make_session, make_stacks
+from tests.support.key_vault import lowkey_vault
+
+__all__ = ["lowkey_vault"]
+
+
+@pytest.fixture
+def terraform_binary() -> str:
+    """Terraform, or OpenTofu where only that is there."""
+    for name in ("terraform", "tofu"):
+        if shutil.which(name):
+            return name
+    pytest.skip("neither terraform nor tofu is installed")
+
+
+@pytest.fixture
+def layout(tmp_path: Path, terraform_binary: str, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    """Stacks of built-in resources, with their states beside them."""
+    monkeypatch.setenv("TERRAFORM_BINARY", terraform_binary)
+    monkeypatch.setenv("GATEWAY_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", "/dev/null")
+    return make_stacks(tmp_path)
+
+
+@pytest.fixture
+def az(tmp_path: Path) -> FakeAz:
+    """A stand-in for the Azure CLI."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    return FakeAz.install(directory)
+
+
+@pytest.fixture
+def time() -> FakeTime:
+    """A clock that waiting moves."""
+    return FakeTime()
+
+
+@pytest.fixture
+def session(layout: Layout, az: FakeAz, time: FakeTime) -> Session:
+    """A session over the small stacks."""
+    return make_session(layout, az.cli, time)

@@ -1,0 +1,222 @@
+"""Small stacks of built-in resources, a stand-in for `az`, and sessions that do not really wait."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scripts.deploy.azure_cli import AzureCli
+from scripts.deploy.console import OutputFormat, Screen
+from scripts.deploy.layout import STACKS, Layout
+from scripts.deploy.session import Session
+from scripts.deploy.waiting import Waiter
+
+SUBSCRIPTION = "00000000-0000-0000-0000-00000000000a"
+
+BACKEND = 'terraform {\n  backend "local" {}\n}\n'
+COMMON = """
+variable "subscription_id" { type = string }
+variable "name" { type = string }
+variable "environment" { type = string }
+"""
+# The same outputs and inputs as the real stacks have, made of resources that need no cloud.
+STACK_BODIES = {
+    "bootstrap": """
+resource "terraform_data" "storage" { input = "${var.name}-state" }
+output "state_storage_account_name" { value = terraform_data.storage.output }
+""",
+    "observability": """
+resource "terraform_data" "logs" { input = "workspace-of-${var.name}" }
+output "log_analytics_workspace_id" { value = terraform_data.logs.output }
+output "application_insights_connection_string" {
+  value     = "InstrumentationKey=11111111-1111-1111-1111-111111111111;IngestionEndpoint=https://in.example.com/"
+  sensitive = true
+}
+""",
+    "platform": """
+variable "log_analytics_workspace_id" { type = string }
+variable "vault" {
+  type    = string
+  default = "https://127.0.0.1:1/"
+}
+resource "terraform_data" "platform" { input = var.log_analytics_workspace_id }
+output "key_vault_uri" { value = var.vault }
+output "registry_name" { value = "registry" }
+output "registry_login_server" { value = "registry.example.com" }
+output "gateway_identity_client_id" { value = "client-id" }
+output "gateway_identity_principal_id" { value = "principal-id" }
+output "environment_default_domain" { value = "env.example.com" }
+""",
+    "foundry": """
+variable "gateway_identity_principal_id" { type = string }
+resource "terraform_data" "accounts" { input = var.gateway_identity_principal_id }
+output "foundry_resource_group_name" { value = "rg-foundry" }
+output "azure_openai_backends" {
+  value = [{
+    name = "sweden", account_name = "oai-sweden", endpoint = "https://oai-sweden.openai.azure.com",
+    region = "swedencentral", auth = "managed-identity", priority = 5, weight = 1, deployments = ["gpt-4o"]
+  }]
+}
+""",
+    "workload": """
+variable "app_settings" { type = map(string) }
+variable "secret_versions" { type = map(string) }
+variable "simulator_key_versions" {
+  type    = map(string)
+  default = {}
+}
+variable "deploy_e2e" {
+  type    = bool
+  default = false
+}
+variable "gateway_image" { type = string }
+variable "renderer_image" { type = string }
+variable "simulator_image" {
+  type    = string
+  default = null
+}
+variable "url" {
+  type    = string
+  default = "http://127.0.0.1:1"
+}
+resource "terraform_data" "app" {
+  input = { settings = var.app_settings, secrets = var.secret_versions, image = var.gateway_image }
+}
+output "gateway_url" { value = var.url }
+output "gateway_app_name" { value = "ca-test" }
+output "workload_resource_group_name" { value = "rg-test" }
+output "latest_revision_name" { value = "ca-test--${substr(sha256(jsonencode(terraform_data.app.input)), 0, 7)}" }
+""",
+}
+
+
+def make_stacks(root: Path, environment: str = "dev") -> Layout:
+    """Write all stacks below `root`, with settings for one environment."""
+    layout = Layout(environment, root / "stacks", root / ".deploy" / environment)
+    for name, stack in STACKS.items():
+        directory = layout.directory(stack)
+        directory.mkdir(parents=True)
+        (directory / "main.tf").write_text(BACKEND + COMMON + STACK_BODIES[name])
+        write_tfvars(layout, name)
+    return layout
+
+
+def write_tfvars(layout: Layout, stack_name: str, /, **values: Any) -> Path:
+    """Write the user's settings of a stack: the common ones and `values`."""
+    common = {"subscription_id": SUBSCRIPTION, "name": "aigw", "environment": layout.environment}
+    path = layout.tfvars(STACKS[stack_name])
+    path.write_text("".join(f"{key} = {hcl(value)}\n" for key, value in {**common, **values}.items()))
+    return path
+
+
+def hcl(value: Any) -> str:
+    """A value as it is written in tfvars."""
+    if isinstance(value, Mapping):
+        return "{\n" + "".join(f"  {key} = {hcl(item)}\n" for key, item in value.items()) + "}"
+    return json.dumps(value)
+
+
+@dataclass
+class FakeTime:
+    """A clock that only waiting moves."""
+
+    now: float = 0.0
+    pauses: list[float] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.pauses.append(seconds)
+
+    def clock(self) -> float:
+        return self.now
+
+
+def make_session(layout: Layout, az: AzureCli | None = None, time: FakeTime | None = None) -> Session:
+    """A session that never sleeps."""
+    screen = Screen(OutputFormat.JSON)
+    time = time or FakeTime()
+    return Session(layout, screen, az or AzureCli("az"), Waiter(screen, time.sleep, time.clock))
+
+
+_FAKE_AZ = """#!{python}
+import json, pathlib, sys
+here = pathlib.Path({directory!r})
+with (here / "calls.jsonl").open("a") as log:
+    log.write(json.dumps(sys.argv[1:]) + "\\n")
+line = " ".join(sys.argv[1:])
+for answer in json.loads((here / "answers.json").read_text()):
+    if line.startswith(answer["to"]):
+        sys.stdout.write(answer.get("out", ""))
+        sys.stderr.write(answer.get("err", ""))
+        sys.exit(answer.get("code", 0))
+sys.stderr.write("ERROR: unexpected: " + line)
+sys.exit(1)
+"""
+
+
+@dataclass
+class FakeAz:
+    """Stands for the Azure CLI, which needs an Azure: it gives scripted answers and records what it was asked."""
+
+    directory: Path
+    answers: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def install(cls, directory: Path) -> FakeAz:
+        program = directory / "az"
+        program.write_text(_FAKE_AZ.format(python=sys.executable, directory=str(directory)))
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        fake = cls(directory)
+        fake._save()
+        return fake
+
+    def answer(self, to: str, value: Any = None, *, error: str = "", code: int | None = None) -> None:
+        """Answer commands that begin with `to`; later answers go first."""
+        out = "" if value is None else json.dumps(value)
+        self.answers.insert(
+            0, {"to": to, "out": out, "err": error, "code": code if code is not None else int(bool(error))}
+        )
+        self._save()
+
+    @property
+    def calls(self) -> list[list[str]]:
+        log = self.directory / "calls.jsonl"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def called(self, *words: str) -> list[list[str]]:
+        return [call for call in self.calls if call[: len(words)] == list(words)]
+
+    @property
+    def cli(self) -> AzureCli:
+        return AzureCli(str(self.directory / "az"))
+
+    @property
+    def path(self) -> str:
+        return f"{self.directory}{os.pathsep}{os.environ['PATH']}"
+
+    def _save(self) -> None:
+        (self.directory / "answers.json").write_text(json.dumps(self.answers))
+
+
+def files_with(text: str, *roots: Path) -> list[Path]:
+    """Files below `roots` that hold a text, in plain form or inside an archive as Terraform's plans are."""
+    import zipfile
+
+    found = []
+    for root in roots:
+        for path in root.rglob("*"):
+            if not path.is_file():
+                continue
+            content = path.read_bytes()
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    content += b"".join(archive.read(name) for name in archive.namelist())
+            if text.encode() in content:
+                found.append(path)
+    return found

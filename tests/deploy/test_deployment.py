@@ -1,0 +1,261 @@
+"""One stack after another, with the real Terraform: plans, states, outputs, locks and failures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.deploy.bootstrap import deploy_bootstrap
+from scripts.deploy.deployment import Ended, Mode, deploy
+from scripts.deploy.destroy import destroy
+from scripts.deploy.errors import DeployError, InvalidSettingsError, LockedError, NotReadyError
+from scripts.deploy.layout import STACKS, Layout
+from scripts.deploy.session import Session
+from scripts.deploy.status import overview
+from tests.deploy.support import write_tfvars
+
+
+def state_of(layout: Layout, name: str) -> Path:
+    return layout.stacks.parent / "state" / "dev" / f"{STACKS[name].directory}.tfstate"
+
+
+def deploy_up_to(session: Session, last: str) -> None:
+    deploy_bootstrap(session, Mode.YES)
+    for name in list(STACKS)[1 : list(STACKS).index(last) + 1]:
+        deploy(session, STACKS[name], Mode.YES)
+
+
+def test_bootstrap_moves_its_own_state_into_the_storage_it_made(session: Session, layout: Layout) -> None:
+    outcome = deploy_bootstrap(session, Mode.YES)
+    assert outcome.ended is Ended.APPLIED
+    assert "terraform_data" in state_of(layout, "bootstrap").read_text()
+    assert not (layout.working / "bootstrap.tfstate").exists()
+    assert not list(layout.stacks.rglob("backend_override.tf"))
+
+
+def test_bootstrap_again_from_another_machine_changes_nothing(session: Session, layout: Layout) -> None:
+    deploy_bootstrap(session, Mode.YES)
+    session.layout = Layout(layout.environment, layout.stacks, layout.stacks.parent / "elsewhere")
+    assert deploy_bootstrap(session, Mode.YES).ended is Ended.UNCHANGED
+
+
+def test_bootstrap_that_was_stopped_before_the_move_goes_on(session: Session, layout: Layout) -> None:
+    deploy_bootstrap(session, Mode.YES)
+    left_behind = layout.working / "bootstrap.tfstate"
+    state_of(layout, "bootstrap").rename(left_behind)
+    session.__dict__.pop("store", None)
+    deploy_bootstrap(session, Mode.YES)
+    assert json.loads(state_of(layout, "bootstrap").read_text())["resources"]
+    assert not left_behind.exists()
+
+
+def test_a_stack_whose_predecessor_is_missing_says_what_to_run(session: Session) -> None:
+    deploy_bootstrap(session, Mode.YES)
+    with pytest.raises(NotReadyError) as caught:
+        deploy(session, STACKS["platform"], Mode.YES)
+    assert "Run deploy-observability first." in str(caught.value)
+
+
+def test_without_any_state_storage_bootstrap_comes_first(session: Session) -> None:
+    with pytest.raises(NotReadyError, match="Run deploy-bootstrap first"):
+        deploy(session, STACKS["workload"], Mode.YES)
+
+
+def test_outputs_of_earlier_stacks_become_inputs(session: Session) -> None:
+    deploy_up_to(session, "platform")
+    state = json.loads(state_of(session.layout, "platform").read_text())
+    assert state["resources"][0]["instances"][0]["attributes"]["input"]["value"] == "workspace-of-aigw"
+
+
+def test_a_second_run_says_that_nothing_changed(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    deploy_up_to(session, "observability")
+    capsys.readouterr()
+    assert deploy(session, STACKS["observability"], Mode.YES).ended is Ended.UNCHANGED
+    assert "no changes" in capsys.readouterr().err
+
+
+def test_plan_shows_changes_and_makes_none(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    deploy_bootstrap(session, Mode.YES)
+    outcome = deploy(session, STACKS["observability"], Mode.PLAN)
+    assert outcome.ended is Ended.PLANNED
+    assert "terraform_data.logs" in capsys.readouterr().err
+    assert not state_of(session.layout, "observability").exists()
+
+
+def test_no_plan_or_variable_file_is_left_behind(session: Session, layout: Layout) -> None:
+    deploy_up_to(session, "observability")
+    assert not list(layout.working.glob("run-*"))
+
+
+def test_what_is_applied_is_what_was_shown(
+    session: Session, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy_bootstrap(session, Mode.YES)
+
+    def change_the_settings_while_asked(question: str) -> bool:
+        write_tfvars(layout, "observability", name="other")
+        return True
+
+    monkeypatch.setattr(session.screen, "confirm", change_the_settings_while_asked)
+    outcome = deploy(session, STACKS["observability"], Mode.ASK)
+    assert outcome.outputs["log_analytics_workspace_id"].value == "workspace-of-aigw"
+
+
+def test_declining_changes_nothing(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy_bootstrap(session, Mode.YES)
+    monkeypatch.setattr(session.screen, "confirm", lambda question: False)
+    assert deploy(session, STACKS["observability"], Mode.ASK).ended is Ended.DECLINED
+    assert not state_of(session.layout, "observability").exists()
+
+
+def test_a_failure_in_the_middle_keeps_what_was_done(session: Session, layout: Layout) -> None:
+    deploy_bootstrap(session, Mode.YES)
+    path = layout.directory(STACKS["observability"]) / "main.tf"
+    broken = """
+resource "terraform_data" "broken" {
+  depends_on = [terraform_data.logs]
+  provisioner "local-exec" { command = "echo no quota left >&2; exit 7" }
+}
+"""
+    working = path.read_text()
+    path.write_text(working + broken)
+    with pytest.raises(DeployError) as caught:
+        deploy(session, STACKS["observability"], Mode.YES)
+    assert "terraform_data.broken" in str(caught.value)
+    path.write_text(working)
+    assert deploy(session, STACKS["observability"], Mode.YES).ended is Ended.APPLIED  # the broken one goes
+    assert [
+        item["name"] for item in json.loads(state_of(layout, "observability").read_text())["resources"]
+    ] == ["logs"]
+
+
+def test_a_held_lock_is_explained_and_not_broken(session: Session, layout: Layout) -> None:
+    deploy_up_to(session, "observability")
+    lock = state_of(layout, "observability").with_name(".05-observability.tfstate.lock.info")
+    holder = {
+        "ID": "5b6f2a60-0000-0000-0000-000000000000",
+        "Operation": "OperationTypeApply",
+        "Who": "alice@laptop",
+        "Created": "2026-01-02T03:04:05Z",
+        "Path": "x",
+        "Version": "1.11.4",
+        "Info": "",
+    }
+    with holding(state_of(layout, "observability"), lock, holder), pytest.raises(LockedError) as caught:
+        deploy(session, STACKS["observability"], Mode.YES)
+    assert "held by: alice@laptop" in caught.value.details
+    assert "force-unlock 5b6f2a60-0000-0000-0000-000000000000" in caught.value.remedy
+
+
+class holding:
+    """Holds the lock of a local state as another Terraform would: with a lock of the operating system."""
+
+    def __init__(self, state: Path, info: Path, holder: dict[str, str]) -> None:
+        self.state, self.info, self.holder = state, info, holder
+
+    def __enter__(self) -> None:
+        import subprocess
+        import sys
+
+        self.info.write_text(json.dumps(self.holder))
+        program = (
+            "import fcntl, sys\n"
+            "file = open(sys.argv[1], 'r+')\n"
+            "fcntl.lockf(file, fcntl.LOCK_EX)\n"
+            "print('held', flush=True)\n"
+            "sys.stdin.read()\n"
+        )
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", program, str(self.state)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "held\n"
+
+    def __exit__(self, *args: object) -> None:
+        self.process.communicate("")
+
+
+def test_settings_of_another_environment_are_refused(session: Session, layout: Layout) -> None:
+    write_tfvars(layout, "bootstrap", environment="prod")
+    with pytest.raises(InvalidSettingsError, match="says environment = 'prod'"):
+        deploy_bootstrap(session, Mode.YES)
+
+
+def test_stacks_that_disagree_about_the_installation_are_refused(session: Session, layout: Layout) -> None:
+    deploy_bootstrap(session, Mode.YES)
+    write_tfvars(layout, "observability", name="other")
+    with pytest.raises(InvalidSettingsError, match="disagree"):
+        deploy(session, STACKS["observability"], Mode.YES)
+
+
+def test_placeholders_of_the_example_are_refused(session: Session, layout: Layout) -> None:
+    write_tfvars(layout, "bootstrap", subscription_id="<subscription id>")
+    with pytest.raises(InvalidSettingsError, match="placeholders"):
+        deploy_bootstrap(session, Mode.YES)
+
+
+def test_files_that_terraform_loads_by_itself_are_refused(session: Session, layout: Layout) -> None:
+    (layout.directory(STACKS["bootstrap"]) / "terraform.tfvars").write_text("secrets = {}\n")
+    with pytest.raises(InvalidSettingsError, match=r"terraform\.tfvars"):
+        deploy_bootstrap(session, Mode.YES)
+
+
+def test_missing_settings_point_to_the_example(session: Session, layout: Layout) -> None:
+    layout.tfvars(STACKS["foundry"]).unlink()
+    with pytest.raises(InvalidSettingsError, match="cp .*example"):
+        session.settings(STACKS["foundry"])
+
+
+def test_a_users_file_is_never_written(session: Session, layout: Layout) -> None:
+    path = write_tfvars(layout, "observability")
+    path.write_text("# mine\n" + path.read_text())
+    path.chmod(0o444)
+    before = (path.read_bytes(), path.stat().st_mtime_ns)
+    deploy_up_to(session, "observability")
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+def test_a_stack_that_others_need_is_not_destroyed(session: Session) -> None:
+    deploy_up_to(session, "platform")
+    with pytest.raises(DeployError, match="platform stack is still deployed"):
+        destroy(session, ["observability"], Mode.YES)
+
+
+def test_everything_goes_the_last_one_first(session: Session, layout: Layout) -> None:
+    deploy_up_to(session, "foundry")
+    rows = destroy(session, list(STACKS), Mode.YES)
+    assert [row.stack for row in rows] == ["workload", "foundry", "platform", "observability", "bootstrap"]
+    assert [row.result for row in rows] == ["absent", "destroyed", "destroyed", "destroyed", "destroyed"]
+    assert not (layout.working / "bootstrap.tfstate").exists()
+    assert json.loads(state_of(layout, "platform").read_text())["resources"] == []
+
+
+def test_destroy_plan_destroys_nothing(session: Session) -> None:
+    deploy_up_to(session, "observability")
+    rows = destroy(session, ["observability"], Mode.PLAN)
+    assert (rows[0].result, rows[0].resources) == ("would be destroyed", 1)
+    assert session.outputs(STACKS["observability"])
+
+
+def test_destroy_without_the_typed_word_destroys_nothing(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy_up_to(session, "observability")
+    monkeypatch.setattr(session.screen, "confirm_by_typing", lambda question, expected: False)
+    assert destroy(session, ["observability"], Mode.ASK)[0].result == "kept"
+    assert session.outputs(STACKS["observability"])
+
+
+def test_status_tells_what_is_deployed_and_what_comes_next(session: Session) -> None:
+    deploy_up_to(session, "observability")
+    _, rows = overview(session)
+    assert [(row["stack"], row["state"], row["next"]) for row in rows[:3]] == [
+        ("bootstrap", "deployed", ""),
+        ("observability", "deployed", ""),
+        ("platform", "not deployed", "deploy-platform"),
+    ]

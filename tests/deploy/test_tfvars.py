@@ -1,0 +1,186 @@
+"""tfvars are read exactly as Terraform reads them, and never written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.deploy.errors import InvalidSettingsError
+from scripts.deploy.layout import REPOSITORY, STACKS
+from scripts.deploy.tfvars import (
+    Declarations,
+    backend_type,
+    check_names,
+    is_placeholder,
+    read_declarations,
+    read_tfvars,
+    text_map,
+)
+
+STACKS_DIRECTORY = REPOSITORY / "infra" / "terraform" / "stacks"
+
+TRICKY = r"""
+# a comment with "quotes" and a } brace
+plain      = "text"
+number     = 42
+fraction   = 1.5
+negative   = -3
+yes        = true
+nothing    = null
+list       = ["a", "b", 1]
+empty_map  = {}
+/* block
+   comment */
+map = {
+  KEY_0            = "with # hash"   # comment
+  "dashed-key"     = "a = b"
+  URL              = "https://example.com/a?b=c&d={e}"
+  ESCAPES          = "tab\tnewline\nquote\"backslash\\ end"
+  UNICODE          = "\u00e9\U0001F600 ü"
+  DOLLARS          = "$ $$ 100% $${literal} %%{literal}"
+  TRAILING         = "backslash\\"
+  A = "1", B = "2"
+}
+heredoc = <<EOT
+first "line"
+  second \n not an escape
+EOT
+indented = <<-EOT
+    four
+      six
+    EOT
+"""
+
+
+def test_values_are_those_that_terraform_reads(tmp_path: Path, terraform_binary: str) -> None:
+    path = tmp_path / "sample.tfvars"
+    path.write_text(TRICKY)
+    mine = read_tfvars(path)
+    declared = "".join(f'variable "{name}" {{\n  type = any\n}}\n' for name in mine)
+    (tmp_path / "main.tf").write_text(declared)
+    everything = "{" + ", ".join(f"{name} = var.{name}" for name in mine) + "}"
+    result = subprocess.run(
+        [terraform_binary, "console", f"-var-file={path}"],
+        cwd=tmp_path,
+        input=f"jsonencode({everything})\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert mine == json.loads(json.loads(result.stdout))
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=40))
+def test_any_text_survives_quoting(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.mktemp("tfvars") / "x.tfvars"
+    quoted = json.dumps(text, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")
+    path.write_text(f"value = {quoted}\n", encoding="utf-8")
+    assert read_tfvars(path)["value"] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('a = "unclosed\n', "not valid tfvars"),
+        ("a = var.other\n", "a is an expression"),
+        ('a = "${var.other}"\n', "Terraform would try to evaluate"),
+        ('a = { B = "${file("x")}" }\n', "Terraform would try to evaluate"),
+    ],
+)
+def test_what_is_no_plain_value_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "x.tfvars"
+    path.write_text(text)
+    with pytest.raises(InvalidSettingsError, match=complaint):
+        read_tfvars(path)
+
+
+def test_a_syntax_error_never_quotes_a_secret(tmp_path: Path) -> None:
+    path = tmp_path / "x.tfvars"
+    path.write_text('secrets = {\n  KEY = "canary-3f9a" oops\n}\n')
+    with pytest.raises(InvalidSettingsError) as caught:
+        read_tfvars(path)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_syntax_error_has_no_cause_that_could_print_a_secret(tmp_path: Path) -> None:
+    path = tmp_path / "x.tfvars"
+    path.write_text('KEY = "canary-3f9a" oops\n')
+    with pytest.raises(InvalidSettingsError) as caught:
+        read_tfvars(path)
+    assert caught.value.__suppress_context__
+
+
+def test_unknown_names_come_with_a_suggestion() -> None:
+    declared = Declarations(required=frozenset({"location"}), optional=frozenset({"tags"}))
+    with pytest.raises(InvalidSettingsError) as caught:
+        check_names(Path("x"), ["loction"], declared, provided=["location"])
+    assert caught.value.details == ["loction is not a setting of this stack. Did you mean location?"]
+
+
+def test_all_missing_names_are_listed_at_once() -> None:
+    declared = Declarations(required=frozenset({"a", "b", "c"}), optional=frozenset())
+    with pytest.raises(InvalidSettingsError) as caught:
+        check_names(Path("x"), ["a"], declared, provided=[])
+    assert caught.value.details == ["b is missing.", "c is missing."]
+
+
+@pytest.mark.parametrize(
+    "value", ["<your key>", "change-me", "CHANGEME", "...", "…", "xxx", "your-key", "", "  "]
+)
+def test_placeholders_are_recognised(value: str) -> None:
+    assert is_placeholder(value)
+
+
+@pytest.mark.parametrize("value", ["a9f3", "sk-<not>", "example-key-1234567890", "<", "changed-me-already"])
+def test_real_values_are_no_placeholders(value: str) -> None:
+    assert not is_placeholder(value)
+
+
+def test_booleans_and_numbers_in_a_map_become_what_the_gateway_reads(tmp_path: Path) -> None:
+    assert text_map(tmp_path, "app_settings", {"A": True, "B": 3, "C": "x", "D": None}) == {
+        "A": "true",
+        "B": "3",
+        "C": "x",
+    }
+
+
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+@pytest.mark.parametrize("environment", ["dev", "stg", "prod"])
+def test_every_example_fits_its_stack(stack, environment: str) -> None:  # type: ignore[no-untyped-def]
+    directory = STACKS_DIRECTORY / stack.directory
+    declared = read_declarations(directory)
+    values = read_tfvars(directory / f"terraform.tfvars.{environment}.example")
+    assert set(values) - {"secrets"} <= declared.all
+    assert {"subscription_id", "name", "environment", "location"} <= set(values)
+    assert values["environment"] == environment
+
+
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+def test_every_setting_that_is_the_users_is_in_the_example(stack) -> None:  # type: ignore[no-untyped-def]
+    directory = STACKS_DIRECTORY / stack.directory
+    text = (directory / "terraform.tfvars.prod.example").read_text()
+    internal = {
+        *("gateway_image", "renderer_image", "simulator_image", "secret_versions", "simulator_key_versions"),
+        *("deploy_e2e", "collector_image", "redis_image", "private_dns_zone_id"),
+        *(
+            "container_app_environment_id",
+            "key_vault_uri",
+            "gateway_identity_id",
+            "gateway_identity_client_id",
+        ),
+        *("registry_login_server", "metrics_remote_write_url", "action_group_id"),
+        *("gateway_identity_principal_id", "endpoints_subnet_id"),
+        *("log_analytics_workspace_id", "metrics_data_collection_rule_id"),
+    }
+    missing = {name for name in read_declarations(directory).all - internal if name not in text}
+    assert missing == set()
+
+
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+def test_every_stack_keeps_its_state_in_azure(stack) -> None:  # type: ignore[no-untyped-def]
+    assert backend_type(STACKS_DIRECTORY / stack.directory) == "azurerm"
