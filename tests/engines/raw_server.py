@@ -21,8 +21,8 @@ class RawServer:
     or with `WAIT`, which keeps it open until `release` is set.
     """
 
-    HOLD: Answer = [b"hold"]
-    WAIT: Answer = [b"wait"]
+    HOLD: Answer = (b"hold",)
+    WAIT: Answer = (b"wait",)
 
     def __init__(self, *scripts: Sequence[Answer]) -> None:
         self._scripts = scripts

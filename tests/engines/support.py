@@ -42,8 +42,8 @@ def apisix_yaml(**sections: Any) -> str:
     return yaml.safe_dump(sections, sort_keys=False) + "#END\n"
 
 
-def config_yaml(root: Path, plugins: list[str], **changes: Any) -> str:
-    """A config.yaml like the renderer's for a bundle below `root`; `changes` replace whole sections."""
+def config_yaml(root: Path, plugins: list[str], hook: str | None = None, server_snippet: str = "") -> str:
+    """A config.yaml like the renderer's for a bundle below `root`."""
     config: dict[str, Any] = {
         "deployment": {"role": "data_plane", "role_data_plane": {"config_provider": "yaml"}},
         "apisix": {
@@ -51,12 +51,16 @@ def config_yaml(root: Path, plugins: list[str], **changes: Any) -> str:
             "enable_control": False,
             "ssl": {"enable": False},
             "extra_lua_path": f"{root}/?.lua",
+            **({"lua_module_hook": hook} if hook else {}),
         },
-        "nginx_config": {"http": {"custom_lua_shared_dict": {"tests": "1m"}, "access_log_buffer": 1}},
+        "nginx_config": {
+            "http": {"custom_lua_shared_dict": {"tests": "1m"}, "access_log_buffer": 1},
+            "http_server_configuration_snippet": server_snippet,
+        },
         "plugin_attr": {"ai-proxy": {"http_client": "lua-resty-http"}, "prometheus": {"refresh_interval": 1}},
         "plugins": plugins,
     }
-    return yaml.safe_dump({**config, **changes}, sort_keys=False)
+    return yaml.safe_dump(config, sort_keys=False)
 
 
 def start(
@@ -65,16 +69,20 @@ def start(
     plugins: Mapping[str, str],
     stock: tuple[str, ...] = (),
     engine: str = "embedded",
-    config: Mapping[str, Any] | None = None,
+    hook: str | None = None,
+    server_snippet: str = "",
     workers: int = 1,
     **sections: Any,
 ) -> Gateway:
-    """A gateway with our `plugins` (by source) and `stock` ones, and the given sections of apisix.yaml."""
+    """A gateway with our `plugins` (by source) and `stock` ones, and the given sections of apisix.yaml.
+
+    Modules that are no plugins have a `/` in their names.
+    """
     write_plugins(root, plugins)
     names = [name for name in plugins if "/" not in name]
     files = {
         "apisix.yaml": apisix_yaml(**sections),
-        "config.yaml": config_yaml(root, [*names, *stock], **(config or {})),
+        "config.yaml": config_yaml(root, [*names, *stock], hook, server_snippet),
     }
     return start_files(files, engine=choose_engine(engine)[0], workers=workers)
 

@@ -319,6 +319,10 @@ local function body_until_close(sock)
     end
 end
 
+local function no_body()
+    return nil
+end
+
 -- After an error every further read gives the same error.
 local function body_reader(read)
     local failed
@@ -334,7 +338,7 @@ end
 
 local function read_body(res)
     local parts = {}
-    while res.body_reader do
+    while true do
         local data, err = res.body_reader()
         if err then
             return nil, err
@@ -369,6 +373,7 @@ local function frame_body(self, res, method)
     res.read_body = read_body
     if not res.has_body then
         finished()
+        res.body_reader = no_body
         return res
     end
     local length = headers["Content-Length"]

@@ -144,11 +144,6 @@ local function send(conf, ctx, driver, request_body, options)
 
     if res.status == 429 or res.status >= 500 and res.status < 600 then
         return answer_error(ctx, res)
-    elseif not res.body_reader then
-        core.log.warn("AI service sent no response body")
-        close(res)
-        record_latency(ctx, true)
-        return 500
     end
     return answer(ctx, conf, driver, protocols.get(options.target_protocol), res)
 end

@@ -1,0 +1,114 @@
+"""The command `local-gateway`."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+SETTINGS = """
+AZURE_OPENAI_ENDPOINT_0=http://127.0.0.1:9
+AZURE_OPENAI_KEY_0=backend-key
+AZURE_OPENAI_NAME_0=eastus
+GATEWAY_CLIENT_NAME_0=team
+GATEWAY_CLIENT_KEY_0=client-key-of-the-team
+"""
+
+
+class Command:
+    """A running local-gateway."""
+
+    def __init__(self, tmp_path: Path, settings: str, *arguments: str) -> None:
+        file = tmp_path / "settings.env"
+        file.write_text(settings)
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-c", "from scripts.local_gateway import main; main()"),
+                *("--env-file", str(file), "--port", "0", *arguments),
+            ],
+            cwd=Path(__file__).parents[2],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def announced(self) -> str:
+        """What it says before it serves."""
+        assert self.process.stdout is not None
+        lines = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        return "".join(lines)
+
+    def end(self, number: int | None = None) -> tuple[int, str, str]:
+        """Its exit status and output, after a signal if any."""
+        if number is not None:
+            self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=20)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Command]:
+    started = Command(tmp_path, SETTINGS, "--engine", "embedded", "--workers", "1")
+    yield started
+    if started.process.poll() is None:
+        started.end(signal.SIGTERM)
+
+
+def url_in(text: str) -> str:
+    match = re.search(r"serves at (\S+)", text)
+    assert match, text
+    return match[1]
+
+
+def test_it_serves_what_the_settings_say(command: Command) -> None:
+    url = url_in(command.announced())
+    assert httpx.get(f"{url}/health/live").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "text", ["embedded (as asked for)", "for development and tests", "error.log", "access.log"]
+)
+def test_it_says_what_runs_and_where_the_logs_are(command: Command, text: str) -> None:
+    assert text in command.announced()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_cleanly(command: Command, number: int) -> None:
+    url = url_in(command.announced())
+    status, _, err = command.end(number)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+    assert (status, err) == (0, "")
+
+
+def test_wrong_settings_are_all_named_and_end_it_with_status_2(tmp_path: Path) -> None:
+    settings = SETTINGS + "AZURE_OPENAI_WIEGHT_0=1\nGATEWAY_REQUIRE_AUTH=perhaps\n"
+    status, _, err = Command(tmp_path, settings, "--engine", "embedded").end()
+    assert (status, "AZURE_OPENAI_WIEGHT_0" in err, "GATEWAY_REQUIRE_AUTH" in err) == (2, True, True)
+
+
+@pytest.mark.parametrize("text", ["Traceback", "backend-key", "client-key-of-the-team"])
+def test_wrong_settings_show_no_traceback_and_no_secret(tmp_path: Path, text: str) -> None:
+    _, out, err = Command(tmp_path, SETTINGS + "GATEWAY_REQUIRE_AUTH=perhaps\n", "--engine", "embedded").end()
+    assert text not in out + err
+
+
+def test_what_an_engine_does_not_offer_ends_it_with_status_1(tmp_path: Path) -> None:
+    settings = SETTINGS + "ENABLE_CORS=true\nCORS_ALLOW_ORIGINS=https://example.com\n"
+    status, _, err = Command(tmp_path, settings, "--engine", "embedded").end()
+    assert (status, "does not offer: cors" in err) == (1, True), err
+
+
+def test_an_unknown_engine_ends_it_with_status_1(tmp_path: Path) -> None:
+    status, _, err = Command(tmp_path, SETTINGS, "--engine", "kubernetes").end()
+    assert (status, "there is no engine kubernetes" in err) == (1, True)
