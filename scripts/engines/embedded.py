@@ -17,10 +17,8 @@ from scripts.engines.errors import EngineError
 
 HOST = REPOSITORY / "apisix" / "embedded"
 LUALIB = HOST / "lualib"
-PACKAGES = (
-    "nginx libnginx-mod-http-ndk libnginx-mod-http-lua lua-resty-core lua-resty-lrucache lua-cjson "
-    "lua-yaml lua-filesystem lua-nginx-string lua-nginx-redis lua-nginx-websocket"
-)
+# Also read by scripts/setup.sh.
+PACKAGES = " ".join(Path(__file__).with_name("embedded-packages.txt").read_text().split())
 
 _MODULE_DIRECTORIES = (Path("/usr/lib/nginx/modules"), Path("/usr/lib64/nginx/modules"))
 _MODULES = ("ndk_http_module.so", "ngx_http_lua_module.so")

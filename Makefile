@@ -1,0 +1,42 @@
+# What one needs from day to day; `make` alone lists it. Everything installs what it lacks before it starts.
+
+# The engine that runs the gateway: embedded, apisix, docker or auto.
+ENGINE ?= embedded
+# How many test processes; `auto` is one for each core.
+JOBS ?= auto
+
+export ENGINE
+PYTHON := .venv/bin/python
+PYTEST := .venv/bin/pytest -n $(JOBS) --engine $(ENGINE)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test behaviour lint format clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  with ENGINE=embedded|apisix|docker for demo, test and behaviour, and KEEP=1 for demo"
+
+setup: ## Install what the tests and checks need: system packages, uv, the Python environment
+	@scripts/setup.sh test
+
+demo: ## Three simulated regions, the gateway and the official client; KEEP=1 leaves them up
+	@scripts/setup.sh run
+	@$(PYTHON) -m scripts.demo --engine $(ENGINE) $(if $(filter-out 0 no false,$(KEEP)),--keep)
+
+test: setup ## The whole quick suite: static checks, then every test
+	@scripts/lint.sh && checks=0 || checks=1; $(PYTEST) && exit $$checks
+
+behaviour: setup ## The behaviour suite alone, for example with ENGINE=apisix
+	@$(PYTEST) tests/behaviour
+
+lint: setup ## Static checks: style, types, Lua, Terraform's format
+	@scripts/lint.sh
+
+format: setup ## Format Python, Lua and Terraform
+	@.venv/bin/ruff check --quiet --fix . ; .venv/bin/ruff format --quiet .
+	@scripts/stylua.sh apisix || echo "StyLua comes from npm: the Lua code stays as it is"
+	@! command -v terraform >/dev/null || terraform fmt -recursive infra
+
+clean: ## Remove caches and rendered files; .venv and .cache stay
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

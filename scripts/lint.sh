@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Runs every static check, whether or not one before it failed, and fails if any did.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+failed=()
+
+check() {
+    local name=$1 output status
+    shift
+    output=$("$@" 2>&1)
+    status=$?
+    case $status in
+    0) printf 'lint: %-14s ok\n' "$name" ;;
+    77) printf 'lint: %-14s skipped: %s\n' "$name" "$output" ;;
+    *)
+        printf '%s\nlint: %-14s FAILED\n' "$output" "$name"
+        failed+=("$name")
+        ;;
+    esac
+}
+
+lua_format() {
+    scripts/stylua.sh --check apisix
+    local status=$?
+    [ $status -ne 77 ] || echo "StyLua comes from npm (Debian: apt-get install npm)"
+    return $status
+}
+
+terraform_format() {
+    local terraform
+    terraform=$(command -v terraform || command -v tofu) || {
+        echo "neither terraform nor tofu is installed"
+        return 77
+    }
+    "$terraform" fmt -check -recursive -diff infra
+}
+
+check "ruff check" .venv/bin/ruff check --quiet .
+check "ruff format" .venv/bin/ruff format --check --diff --quiet .
+check "mypy" .venv/bin/mypy --no-error-summary
+check "luacheck" luacheck --quiet apisix
+check "stylua" lua_format
+check "terraform fmt" terraform_format
+
+if [ ${#failed[@]} -gt 0 ]; then
+    echo "lint: failed: ${failed[*]} (make format mends what is a matter of format)"
+    exit 1
+fi

@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Installs what this project needs and this machine lacks: system packages through apt, uv from PyPI into
+# .cache/ when it is not on PATH, and the Python environment in .venv. Says nothing when nothing is missing.
+#
+# Usage: [ENGINE=embedded|apisix|docker|auto] scripts/setup.sh [run|test]
+#   run   what the gateway, the simulator and the demo need
+#   test  that, and what the tests and the static checks need (default)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly purpose=${1:-test} engine=${ENGINE:-embedded}
+readonly log=.cache/setup.log local_uv=.cache/uv
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+fail() {
+    say "$@"
+    exit 1
+}
+
+works() { "$@" >/dev/null 2>&1; }
+
+can_bootstrap_uv() { works python3 -c 'import ensurepip, venv'; }
+
+find_uv() {
+    local candidate
+    for candidate in uv "$local_uv/bin/uv"; do
+        if works "$candidate" --version; then
+            echo "$candidate"
+            return
+        fi
+    done
+}
+
+wanted_packages() {
+    echo make
+    if ! works python3 --version || { [ -z "$uv" ] && ! can_bootstrap_uv; }; then
+        echo ca-certificates python3 python3-venv
+    fi
+    case $engine in
+    embedded | auto) cat scripts/engines/embedded-packages.txt ;;
+    esac
+    if [ "$purpose" = test ]; then
+        echo lua-check redis-server
+    fi
+}
+
+missing_packages() {
+    local wanted installed
+    wanted=$(wanted_packages)
+    # shellcheck disable=SC2086 # one word is one package
+    installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' $wanted 2>/dev/null || true)
+    for package in $wanted; do
+        case $'\n'$installed$'\n' in
+        *$'\n'"$package installed"$'\n'*) ;;
+        *) printf '%s ' "$package" ;;
+        esac
+    done
+}
+
+logged() {
+    mkdir -p .cache
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 30 "$log" >&2
+        fail "this did not work: $* (the whole output is in $log)"
+    fi
+}
+
+may_sudo() {
+    # Without a terminal nobody can be asked for a password.
+    command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }
+}
+
+install_packages() {
+    local packages=$1
+    say "installing with apt-get: $packages"
+    # shellcheck disable=SC2086 # one word is one package
+    if [ "$(id -u)" = 0 ]; then
+        logged sh scripts/apt-install.sh $packages
+    elif may_sudo; then
+        logged sudo sh scripts/apt-install.sh $packages
+    else
+        say "that takes root, and there is neither root nor a usable sudo here. Run this as root, then try again:"
+        fail "  apt-get update && apt-get install -y --no-install-recommends ${packages% }"
+    fi
+}
+
+ensure_packages() {
+    # On other systems the engine itself names what it misses.
+    works dpkg-query --version || return 0
+    local missing
+    missing=$(missing_packages)
+    [ -z "$missing" ] || install_packages "$missing"
+}
+
+ensure_uv() {
+    [ -z "$uv" ] || return 0
+    can_bootstrap_uv || fail "uv is not installed, and python3 has no venv module to install it with: install uv"
+    say "installing uv from PyPI into $local_uv"
+    logged python3 -m venv --clear "$local_uv"
+    logged "$local_uv/bin/pip" install --disable-pip-version-check 'uv>=0.8'
+    uv=$local_uv/bin/uv
+}
+
+ensure_environment() {
+    # The environment is always the project's own, whatever the caller has activated.
+    unset VIRTUAL_ENV
+    export UV_PROJECT_ENVIRONMENT=.venv
+    [ -x .venv/bin/python ] || say "installing the Python packages of uv.lock into .venv"
+    "$uv" sync --quiet --locked </dev/null
+}
+
+case $purpose in
+run | test) ;;
+*) fail "there is no set-up for '$purpose': say run or test" ;;
+esac
+uv=$(find_uv)
+ensure_packages
+ensure_uv
+ensure_environment
