@@ -165,6 +165,7 @@ class FaultScript:
     """The faults of one region in the order in which they are tried, each with what is left of its count."""
 
     def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
         self._random = Random(seed)  # noqa: S311 - repeatable, not secret
         self._entries: list[_Entry] = []
 
@@ -173,8 +174,9 @@ class FaultScript:
         self._entries.append(_Entry(fault, fault.count))
 
     def clear(self) -> None:
-        """Forget all faults."""
+        """Forget all faults and draw probabilities from the seed anew."""
         self._entries.clear()
+        self._random.seed(self._seed)
 
     def take(self, method: str, path: str, deployment: str | None) -> Fault | None:
         """The first fault for such a request, counted down; ``None`` when nothing goes wrong."""

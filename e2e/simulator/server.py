@@ -33,7 +33,7 @@ class RegionServer:
         self.recorder = Recorder()
         self.listener = Listener(self._handle, host, region.port)
         self._admin = admin
-        self._pace = Pace(self.state.first_byte_s, self.state.token_s)
+        self._pace = Pace(lambda: self.state.first_byte_s(), lambda: self.state.token_s())
         self._reopening: asyncio.TimerHandle | None = None
 
     async def add_faults(self, faults: Sequence[Fault]) -> None:
@@ -63,7 +63,7 @@ class RegionServer:
     async def reset(self) -> None:
         """Back to how the region started: no faults, recordings, stored objects or used quota."""
         await self.clear_faults()
-        self.state.reset()
+        self.state = RegionState(self.region)
         self.recorder.clear()
 
     async def _handle(self, request: Request, channel: Channel) -> None:

@@ -26,10 +26,6 @@ class RegionState:
         self._named = {d.name: d for d in _as_deployments(region)}
         self._meters: dict[str, QuotaMeter] = {}
 
-    def reset(self) -> None:
-        """Back to the settings of the start, with empty meters and no stored objects."""
-        self.__init__(self.region)  # type: ignore[misc]
-
     def deployment_names(self) -> list[str] | None:
         """The served deployments, or ``None`` when any name is served."""
         return None if self.region.deployments is None else list(self._named)
