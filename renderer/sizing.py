@@ -44,11 +44,11 @@ def worker_processes(settings: Settings) -> int:
     if settings.gateway.worker_processes is not None:
         return settings.gateway.worker_processes
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = _cgroup_cpus(Path("/sys/fs/cgroup"))
+    limit = cgroup_cpus(Path("/sys/fs/cgroup"))
     return available if limit is None else max(1, min(available, math.ceil(limit)))
 
 
-def _cgroup_cpus(root: Path) -> float | None:
+def cgroup_cpus(root: Path) -> float | None:
     """The container's CPU limit in CPUs; None without one. Source: the kernel on cgroup v2 and v1."""
     try:
         quota, period = (root / "cpu.max").read_text().split()

@@ -10,9 +10,9 @@ import copy
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jsonschema_rs
 import yaml
@@ -56,7 +56,7 @@ def require_valid(items: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """Raise `ConfigurationError` unless every item fits its schema and every plugin in use is loaded."""
     problems = [*_item_problems(items), *_unloaded(items, config)]
     if problems:
-        raise ConfigurationError(problems)
+        raise ConfigurationError(dict.fromkeys(problems))
 
 
 def _item_problems(items: Mapping[str, Any]) -> Iterator[Problem]:
@@ -119,8 +119,7 @@ def _own_schema(file: Path, kind: str) -> Schema | None:
 
 
 def _violations(block: str, schema: Schema, value: object) -> Iterator[Problem]:
-    validator = jsonschema_rs.Draft7Validator(schema, validate_formats=True)
-    for error in validator.iter_errors(value):
+    for error in _compiled(schema).validator.iter_errors(value):
         path = list(error.instance_path)
         yield _problem(block, path, _what(schema, list(error.schema_path)))
     for path in _unknown_keys(schema, value, []):
@@ -149,7 +148,7 @@ def _unknown_keys(schema: object, value: object, path: list[str | int]) -> Itera
     """Paths of the keys in `value` that no part of `schema` describes."""
     if not isinstance(schema, dict) or not isinstance(value, dict | list):
         return
-    shape = _shape(schema)
+    shape = _compiled(schema)
     if isinstance(value, dict):
         for key, inner in value.items():
             found = [sub for part in shape.describing for sub in _subschemas(part, key)]
@@ -163,26 +162,29 @@ def _unknown_keys(schema: object, value: object, path: list[str | int]) -> Itera
                 yield from _unknown_keys(items, inner, [*path, index])
 
 
-class _Shape(NamedTuple):
-    """What a schema says about the inside of a value: parts that name keys, and schemas of list items."""
+class _Compiled:
+    """A schema made ready: its validator, the parts of it that name keys, and its schemas of list items."""
 
-    schema: Schema
-    describing: list[Schema]
-    items: list[Schema]
-
-
-_SHAPES: dict[int, _Shape] = {}
-
-
-def _shape(schema: Schema) -> _Shape:
-    """The shape of a schema, worked out once: thousands of clients share one."""
-    shape = _SHAPES.get(id(schema))
-    if shape is None:
+    def __init__(self, schema: Schema) -> None:
         parts = list(_parts(schema))
-        describing = [part for part in parts if _describes_keys(part)]
-        items = [part["items"] for part in parts if "items" in part]
-        shape = _SHAPES[id(schema)] = _Shape(schema, describing, items)  # which keeps the id taken
-    return shape
+        self.schema = schema
+        self.describing = [part for part in parts if _describes_keys(part)]
+        self.items = [part["items"] for part in parts if "items" in part]
+
+    @cached_property
+    def validator(self) -> jsonschema_rs.Draft7Validator:
+        return jsonschema_rs.Draft7Validator(self.schema, validate_formats=True)
+
+
+_COMPILED: dict[int, _Compiled] = {}
+
+
+def _compiled(schema: Schema) -> _Compiled:
+    """The schema made ready, once: thousands of clients share one."""
+    compiled = _COMPILED.get(id(schema))
+    if compiled is None:
+        compiled = _COMPILED[id(schema)] = _Compiled(schema)  # which holds the schema, so its id stays taken
+    return compiled
 
 
 def _describes_keys(part: Schema) -> bool:

@@ -1,8 +1,8 @@
 """A small HTTPS server on loopback that answers as Key Vault does, and fails as it does when told to.
 
-It speaks the part of the REST API that reading secrets needs: the authentication challenge, the paged list and
-single secrets. Beside it listens the token endpoint of a managed identity (`IDENTITY_ENDPOINT`). The Azure SDK
-runs against it unchanged.
+It speaks the part of the REST API that reading secrets needs: the authentication challenge, the paged list
+and single secrets. Beside it listens the token endpoint of a managed identity (`IDENTITY_ENDPOINT`). The
+Azure SDK runs against it unchanged.
 """
 
 from __future__ import annotations

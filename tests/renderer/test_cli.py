@@ -1,0 +1,130 @@
+"""`render-config` as a user meets it: output, files and exit codes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.renderer.support import BACKEND_KEY, CLIENT_KEY, env
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FILES = {"apisix.yaml", "config.yaml", "otel-collector.yaml"}
+
+
+def run(*arguments: str | Path, **changes: str | None) -> subprocess.CompletedProcess[str]:
+    """Run the command with the small valid environment, changed."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-m", "renderer", *map(str, arguments)],
+        env={**inherited, "PYTHONPATH": str(REPOSITORY), **env(**changes)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_it_writes_the_three_files_and_says_so(tmp_path: Path) -> None:
+    done = run("--output-dir", tmp_path / "new" / "directory")
+    assert done.returncode == 0
+    assert {each.name for each in (tmp_path / "new" / "directory").iterdir()} == FILES
+    assert done.stdout.count("written") == 3
+    assert "1 backend, 1 client" in done.stdout
+
+
+def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
+    run("--output-dir", tmp_path)
+    before = {each: each.stat().st_mtime_ns for each in tmp_path.iterdir()}
+    done = run("--output-dir", tmp_path)
+    assert done.stdout.count("unchanged") == 3
+    assert {each: each.stat().st_mtime_ns for each in tmp_path.iterdir()} == before
+
+
+def test_check_writes_nothing(tmp_path: Path) -> None:
+    done = run("--check", "--output-dir", tmp_path)
+    assert done.returncode == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_diff_writes_nothing_and_shows_no_secret(tmp_path: Path) -> None:
+    run("--output-dir", tmp_path)
+    before = {each: each.read_text() for each in tmp_path.iterdir()}
+    done = run("--diff", "--output-dir", tmp_path, AZURE_OPENAI_KEY_0="replaced-key-0123")
+    assert done.returncode == 0
+    assert {each: each.read_text() for each in tmp_path.iterdir()} == before
+    assert re.search(r"^\+ +key: <secret \w+>$", done.stdout, re.MULTILINE)
+    assert "config.yaml: no changes" in done.stdout
+    assert not any(secret in done.stdout for secret in (BACKEND_KEY, "replaced-key-0123", CLIENT_KEY))
+
+
+def test_an_invalid_configuration_exits_with_2_and_leaves_the_last_good_files(tmp_path: Path) -> None:
+    run("--output-dir", tmp_path)
+    before = {each: each.read_text() for each in tmp_path.iterdir()}
+    done = run("--output-dir", tmp_path, AZURE_OPENAI_WEIGHT_0="x", GATEWAY_LOG_MODE="y")
+    assert done.returncode == 2
+    assert "2 problems" in done.stderr
+    assert {each: each.read_text() for each in tmp_path.iterdir()} == before
+
+
+def test_a_vault_that_cannot_be_reached_exits_with_3(tmp_path: Path) -> None:
+    done = run("--output-dir", tmp_path, KEY_VAULT_URL="https://127.0.0.1:9", IDENTITY_HEADER="x")
+    assert done.returncode == 3
+    assert "Key Vault https://127.0.0.1:9:" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_directory_that_cannot_be_written_exits_with_2(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert run("--output-dir", tmp_path).returncode == 2
+
+
+def test_an_output_directory_that_is_a_file_exits_with_2(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run("--output-dir", tmp_path / "file")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_option_exits_with_2() -> None:
+    assert run("--no-such-option").returncode == 2
+
+
+def test_the_bundle_root_is_taken_over(tmp_path: Path) -> None:
+    run("--output-dir", tmp_path, "--bundle-root", "/somewhere/else")
+    assert '"/somewhere/else/?.lua"' in (tmp_path / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize("example", ["demo.env"])
+def test_the_example_renders(example: str, tmp_path: Path) -> None:
+    clean = dict.fromkeys(env())
+    done = run("--env-file", REPOSITORY / "examples" / example, "--output-dir", tmp_path, **clean)
+    assert done.returncode == 0, done.stderr
+    assert "3 backends, 2 clients" in done.stdout
+
+
+def test_the_template_of_a_real_configuration_lacks_only_its_keys(tmp_path: Path) -> None:
+    file = REPOSITORY / "examples" / "gateway.env"
+    clean = dict.fromkeys(env())
+    keys = {"AZURE_OPENAI_KEY_0": "some-backend-key", "GATEWAY_CLIENT_KEY_0": "some-client-key-0123"}
+    done = run("--check", "--env-file", file, **{**clean, **keys})
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_line_that_the_template_leaves_out_is_a_known_setting() -> None:
+    from renderer.names import is_known
+
+    lines = (REPOSITORY / "examples" / "gateway.env").read_text().splitlines()
+    names = [line[1:].split("=")[0] for line in lines if line.startswith("#") and line[1:2].isupper()]
+    assert len(names) > 20
+    assert all(map(is_known, names))
+
+
+def test_the_reference_page_is_current() -> None:
+    page = (REPOSITORY / "docs" / "configuration.md").read_text()
+    assert run("--reference").stdout == page, "run: render-config --reference > docs/configuration.md"

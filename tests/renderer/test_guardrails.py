@@ -1,0 +1,189 @@
+"""Guardrails: stock plugins in front of the routes below /openai/, each off until it is switched on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.renderer.support import documents, problem, problems, route
+
+ENTRA = {
+    "ENABLE_ENTRA_AUTH": "true",
+    "ENTRA_TENANT_ID": "11111111-2222-3333-4444-555555555555",
+    "ENTRA_AUDIENCE": "api://gateway",
+    "ENTRA_ALLOWED_APP_IDS": "AAAAAAAA-2222-3333-4444-555555555555,bbbbbbbb-2222-3333-4444-555555555555",
+}
+EVERYTHING = {
+    **ENTRA,
+    "ENABLE_CORS": "true",
+    "CORS_ALLOW_ORIGINS": "https://app.example.com,https://other.example.com",
+    "ENABLE_IP_RESTRICTION": "true",
+    "IP_ALLOWLIST": "203.0.113.7,10.0.0.0/8,2001:db8::/32",
+    "ENABLE_RATE_LIMIT": "true",
+    "RATE_LIMIT_RATE": "10",
+    "ENABLE_QUOTA": "true",
+    "QUOTA_COUNT": "1000",
+    "QUOTA_TIME_WINDOW": "3600",
+    "ENABLE_RESPONSE_HEADERS": "true",
+    "ENABLE_PROMPT_GUARD": "true",
+    "PROMPT_DENY_PATTERNS": "ignore previous,(?<word>secret)",
+    "REDIS_HOST": "redis",
+    "REDIS_PASSWORD": "redis-password",
+    "REDIS_TLS": "true",
+    "OTEL_COLLECTOR_ENDPOINT": "http://127.0.0.1:4318",
+    "ENABLE_AI_RATE_LIMIT": "true",
+    "LOW_LANE_RESERVE_PERCENT": "30",
+}
+PLUGINS = {
+    "cors",
+    "ip-restriction",
+    "limit-req",
+    "limit-count",
+    "response-rewrite",
+    "ai-prompt-guard",
+    "openid-connect",
+}
+
+
+def plugins_of(name: str, **changes: str | None) -> dict[str, Any]:
+    plugins: dict[str, Any] = route(name, **changes)["plugins"]
+    return plugins
+
+
+@pytest.mark.parametrize("name", ["inference", "resources"])
+def test_no_guardrail_is_on_by_default(name: str) -> None:
+    assert not PLUGINS & set(plugins_of(name))
+
+
+def test_all_guardrails_together_are_accepted_by_the_schemas_of_apisix() -> None:
+    assert set(plugins_of("inference", **EVERYTHING)) >= PLUGINS
+
+
+def test_every_guardrail_but_the_prompt_guard_stands_before_resources_too() -> None:
+    assert PLUGINS - set(plugins_of("resources", **EVERYTHING)) == {"ai-prompt-guard"}
+
+
+@pytest.mark.parametrize("name", ["health-live", "health-ready", "not-found"])
+def test_no_guardrail_stands_before_the_gateways_own_answers(name: str) -> None:
+    assert set(plugins_of(name, **EVERYTHING)) == {"azure-openai-answer"}
+
+
+def test_only_the_plugins_in_use_are_loaded() -> None:
+    assert not PLUGINS & set(documents()["config.yaml"]["plugins"])
+    assert set(documents(**EVERYTHING)["config.yaml"]["plugins"]) >= PLUGINS
+
+
+@pytest.mark.parametrize(
+    ("switch", "missing"),
+    [
+        ("ENABLE_CORS", ["CORS_ALLOW_ORIGINS"]),
+        ("ENABLE_IP_RESTRICTION", ["ENABLE_IP_RESTRICTION"]),
+        ("ENABLE_RATE_LIMIT", ["RATE_LIMIT_RATE"]),
+        ("ENABLE_QUOTA", ["QUOTA_COUNT", "QUOTA_TIME_WINDOW"]),
+        ("ENABLE_PROMPT_GUARD", ["ENABLE_PROMPT_GUARD"]),
+        ("ENABLE_ENTRA_AUTH", ["ENTRA_ALLOWED_APP_IDS", "ENTRA_AUDIENCE", "ENTRA_TENANT_ID"]),
+    ],
+)
+def test_a_guardrail_without_its_own_settings_is_wrong(switch: str, missing: list[str]) -> None:
+    assert [each.setting for each in problems(**{switch: "true"})] == missing
+
+
+@pytest.mark.parametrize("switch", ["ENABLE_CORS", "ENABLE_QUOTA", "ENABLE_ENTRA_AUTH"])
+def test_the_settings_of_a_guardrail_may_stay_while_it_is_off(switch: str) -> None:
+    assert not problems(**{**EVERYTHING, switch: "false"})
+
+
+def test_cors_with_credentials_for_everybody_is_wrong() -> None:
+    assert problem("CORS_ALLOW_ORIGINS", ENABLE_CORS="1", CORS_ALLOW_ORIGINS="*", CORS_ALLOW_CREDENTIALS="1")
+
+
+@pytest.mark.parametrize("origins", ["app.example.com", "https://app.example.com/path", "https://a b"])
+def test_an_origin_that_is_none_is_wrong(origins: str) -> None:
+    assert problem("CORS_ALLOW_ORIGINS", CORS_ALLOW_ORIGINS=origins)
+
+
+def test_ip_allow_list_and_deny_list_exclude_each_other() -> None:
+    assert problem(
+        "IP_DENYLIST", ENABLE_IP_RESTRICTION="1", IP_ALLOWLIST="10.0.0.0/8", IP_DENYLIST="10.1.0.0/16"
+    )
+
+
+def test_a_pattern_that_does_not_compile_is_wrong_and_its_position_is_told() -> None:
+    found = problem("PROMPT_DENY_PATTERNS", PROMPT_DENY_PATTERNS="fine,(open")
+    assert "(number 2)" in found.message
+
+
+def test_patterns_are_those_of_pcre() -> None:
+    guard = plugins_of(
+        "inference", ENABLE_PROMPT_GUARD="1", PROMPT_DENY_PATTERNS=r"(?<name>a)\h++,[[:alpha:]]"
+    )
+    assert guard["ai-prompt-guard"]["deny_patterns"] == [r"(?<name>a)\h++", "[[:alpha:]]"]
+
+
+def test_patterns_with_commas_are_written_as_a_json_list() -> None:
+    guard = plugins_of("inference", ENABLE_PROMPT_GUARD="1", PROMPT_DENY_PATTERNS='["a{1,3}", "b"]')
+    assert guard["ai-prompt-guard"]["deny_patterns"] == ["a{1,3}", "b"]
+
+
+def test_a_single_character_class_is_no_json_list() -> None:
+    guard = plugins_of("inference", ENABLE_PROMPT_GUARD="1", PROMPT_DENY_PATTERNS="[0-9]")
+    assert guard["ai-prompt-guard"]["deny_patterns"] == ["[0-9]"]
+
+
+def test_rejected_requests_get_429() -> None:
+    plugins = plugins_of("inference", **EVERYTHING)
+    assert plugins["limit-req"]["rejected_code"] == plugins["limit-count"]["rejected_code"] == 429
+
+
+def test_replicas_share_their_counts_through_redis() -> None:
+    for plugin in ("limit-req", "limit-count"):
+        conf = plugins_of("inference", **EVERYTHING)[plugin]
+        assert (conf["policy"], conf["redis_host"], conf["redis_ssl"]) == ("redis", "redis", True)
+
+
+def test_r4_redis_being_down_lets_requests_pass() -> None:
+    assert plugins_of("inference", **EVERYTHING)["limit-count"]["allow_degradation"] is True
+
+
+def test_counts_are_local_without_redis() -> None:
+    conf = plugins_of(
+        "inference", **{**EVERYTHING, "REDIS_HOST": None, "REDIS_PASSWORD": None, "REDIS_TLS": None}
+    )
+    assert conf["limit-count"]["policy"] == "local"
+
+
+def test_a6_a_token_is_checked_for_issuer_audience_and_application() -> None:
+    conf = plugins_of("inference", **ENTRA)["openid-connect"]
+    tenant = ENTRA["ENTRA_TENANT_ID"]
+    assert conf["bearer_only"] is True
+    assert conf["claim_validator"]["issuer"]["valid_issuers"] == [
+        f"https://login.microsoftonline.com/{tenant}/v2.0",
+        f"https://sts.windows.net/{tenant}/",
+    ]
+    assert conf["client_id"] == "api://gateway"
+    assert conf["claim_validator"]["audience"]["match_with_client_id"] is True
+    applications = [branch["properties"] for branch in conf["claim_schema"]["anyOf"]]
+    assert [list(each) for each in applications] == [["azp"], ["appid"]]
+    assert all(len(each[name]["enum"]) == 2 for each in applications for name in each)
+
+
+def test_a6_exactly_one_of_the_two_checks_runs_for_any_request() -> None:
+    plugins = plugins_of("inference", **ENTRA)
+    (keys,) = plugins["azure-openai-auth"]["_meta"]["filter"]
+    (tokens,) = plugins["openid-connect"]["_meta"]["filter"]
+    assert keys == [tokens[0], "!", *tokens[1:]]
+
+
+def test_a6_without_clients_every_request_needs_a_token() -> None:
+    plugins = plugins_of("inference", **ENTRA, GATEWAY_CLIENT_NAME_0=None, GATEWAY_CLIENT_KEY_0=None)
+    assert "azure-openai-auth" not in plugins
+    assert "_meta" not in plugins["openid-connect"]
+
+
+def test_a6_a_client_key_in_the_shape_of_a_token_is_wrong() -> None:
+    assert problem("GATEWAY_CLIENT_KEY_0", **ENTRA, GATEWAY_CLIENT_KEY_0="aaaaaaaa.bbbbbbbb.cccccccc")
+
+
+def test_asking_for_tokens_of_an_open_gateway_is_wrong() -> None:
+    assert problem("ENABLE_ENTRA_AUTH", **ENTRA, GATEWAY_REQUIRE_AUTH="false")

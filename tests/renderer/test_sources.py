@@ -1,0 +1,129 @@
+"""Where settings come from, and which source wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from renderer import ConfigurationError, load_settings, read_env_file
+from tests.renderer.support import env
+
+VAULT = "https://my-vault.vault.azure.net"
+
+
+def vault_of(secrets: Mapping[str, str]) -> Callable[..., Mapping[str, str]]:
+    """A vault with those variables, which hands out only what is wanted of it."""
+
+    def read(url: str, wanted: Callable[[str], bool], client_id: str | None) -> Mapping[str, str]:
+        return {name: value for name, value in secrets.items() if wanted(name)}
+
+    return read
+
+
+def key_of(env_value: str | None, vault_value: str | None, file_value: str | None) -> str:
+    """The backend's key when each source has that value for it."""
+    name = "AZURE_OPENAI_KEY_0"
+    settings = load_settings(
+        env(KEY_VAULT_URL=VAULT, AZURE_OPENAI_KEY_0=env_value),
+        env_file={name: file_value} if file_value else {},
+        read_vault=vault_of({name: vault_value} if vault_value else {}),
+    )
+    key = settings.backends[0].key
+    assert key is not None
+    return key.get_secret_value()
+
+
+def test_the_environment_wins_over_key_vault_and_the_file() -> None:
+    assert key_of("from-env", "from-vault", "from-file") == "from-env"
+
+
+def test_key_vault_wins_over_the_file() -> None:
+    assert key_of(None, "from-vault", "from-file") == "from-vault"
+
+
+def test_the_file_is_the_last_resort() -> None:
+    assert key_of(None, None, "from-file") == "from-file"
+
+
+def test_an_empty_environment_variable_leaves_the_choice_to_key_vault() -> None:
+    assert key_of("", "from-vault", None) == "from-vault"
+
+
+def test_the_address_of_the_vault_may_come_from_the_file() -> None:
+    settings = load_settings(
+        env(AZURE_OPENAI_KEY_0=None),
+        env_file={"KEY_VAULT_URL": VAULT},
+        read_vault=vault_of({"AZURE_OPENAI_KEY_0": "from-vault"}),
+    )
+    assert settings.backends[0].key is not None
+
+
+def test_a_variable_that_the_environment_has_is_not_asked_of_the_vault() -> None:
+    asked = []
+
+    def read(url: str, wanted: Callable[[str], bool], client_id: str | None) -> Mapping[str, str]:
+        asked.extend(name for name in ("AZURE_OPENAI_KEY_0", "REDIS_PASSWORD", "PATH") if wanted(name))
+        return {}
+
+    load_settings(env(KEY_VAULT_URL=VAULT), read_vault=read)
+    assert asked == ["REDIS_PASSWORD"]
+
+
+def test_a_whole_client_can_come_from_the_vault() -> None:
+    secrets = {"GATEWAY_CLIENT_NAME_1": "team-b", "GATEWAY_CLIENT_KEY_1": "key-of-team-b-0123"}
+    settings = load_settings(env(KEY_VAULT_URL=VAULT), read_vault=vault_of(secrets))
+    assert [client.name for client in settings.clients] == ["team-a", "team-b"]
+
+
+@pytest.mark.parametrize("url", ["http://my-vault.vault.azure.net", f"{VAULT}/secrets", "my-vault"])
+def test_a_wrong_vault_address_is_reported_and_no_vault_is_asked(url: str) -> None:
+    def read(url: str, wanted: Callable[[str], bool], client_id: str | None) -> Mapping[str, str]:
+        raise AssertionError("asked")
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(env(KEY_VAULT_URL=url), read_vault=read)
+    assert [problem.setting for problem in caught.value.problems] == ["KEY_VAULT_URL"]
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("NAME=value", "value"),
+        ("  export NAME = value  ", "value"),
+        ("NAME=with=equals", "with=equals"),
+        ("NAME='quoted # not a comment'", "quoted # not a comment"),
+        ('NAME="quoted" # comment', "quoted"),
+        ("NAME=value # comment", "value"),
+        ("NAME=value#no-comment", "value#no-comment"),
+        ("NAME=$OTHER", "$OTHER"),
+        ('NAME={"a":1}', '{"a":1}'),
+        ("NAME=", ""),
+        ("NAME= # only a comment", ""),
+    ],
+)
+def test_a_line_of_an_env_file(line: str, value: str, tmp_path: Path) -> None:
+    file = tmp_path / "x.env"
+    file.write_text(f"# comment\n\n{line}\r\n")
+    assert {name: text.strip() for name, text in read_env_file(file).items()} == {"NAME": value}
+
+
+def test_bad_lines_of_an_env_file_are_all_reported_without_their_text(tmp_path: Path) -> None:
+    file = tmp_path / "x.env"
+    file.write_text("A=1\nmy-secret-text\nA=2\n-=3\n")
+    with pytest.raises(ConfigurationError) as caught:
+        read_env_file(file)
+    assert [problem.setting for problem in caught.value.problems] == [f"{file}, line {n}," for n in (2, 3, 4)]
+    assert "my-secret-text" not in str(caught.value)
+
+
+def test_an_env_file_that_does_not_exist_is_a_problem(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError):
+        read_env_file(tmp_path / "missing.env")
+
+
+def test_an_env_file_that_is_no_text_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "x.env").write_bytes(b"A=\xff\xfe\x00")
+    with pytest.raises(ConfigurationError):
+        read_env_file(tmp_path / "x.env")
