@@ -71,6 +71,7 @@ function _M.access(conf, ctx)
     if conf.kind == "inference" and not request.decoded then
         return errors.respond(ctx, 400, "invalid_request", "The request body is not a JSON object.")
     end
+    request.is_inference = conf.kind == "inference"
     state.pool, state.request = pool, request
     state.deployment, state.operation = request.deployment, request.operation
 

@@ -66,26 +66,32 @@ function _M.state(backend, deployment)
     return reason, seconds
 end
 
+-- Whether the pair may be used, and whether that took the one trial of its half-open breaker.
 local function claim_trial(backend, deployment, seconds)
     if state_of(backend, deployment, ngx_now()) ~= "half-open" then
-        return true
+        return true, false
     end
     -- The claim expires by itself, so that a worker that dies in its trial does not lock the backend out.
-    return dict:add(key("trial", backend, deployment), ngx_now() + seconds, seconds)
+    return dict:add(key("trial", backend, deployment), ngx_now() + seconds, seconds), true
 end
 
 --- Claims the right to send a request to a pair. Only half-open pairs can refuse: one trial at a time.
 -- @param trial_seconds number longest time that a trial may take
 -- @return boolean
+-- @return boolean whether it is a trial, to be settled by `answered` or `failed`, or given back by `release`
 function _M.acquire(backend, deployment, trial_seconds)
-    if not claim_trial(backend, deployment, trial_seconds) then
-        return false
+    local acquired, is_trial = claim_trial(backend, deployment, trial_seconds)
+    if not acquired then
+        return false, false
     end
-    if not claim_trial(backend, EVERY, trial_seconds) then
-        dict:delete(key("trial", backend, deployment))
-        return false
+    local wide_acquired, is_wide_trial = claim_trial(backend, EVERY, trial_seconds)
+    if not wide_acquired then
+        if is_trial then
+            dict:delete(key("trial", backend, deployment))
+        end
+        return false, false
     end
-    return true
+    return true, is_trial or is_wide_trial
 end
 
 --- Gives a claimed trial back undecided, for a request that ended without learning anything about the backend.

@@ -110,8 +110,12 @@ end
 local function next_preferred(pool, request, tried)
     local backend = request.owner or request.home
     local deployment = backend and usable_deployment(backend, request, tried)
-    if deployment and claim(pool, backend, deployment, tried) then
-        return backend, deployment
+    if not deployment then
+        return nil
+    end
+    local acquired, is_trial = claim(pool, backend, deployment, tried)
+    if acquired then
+        return backend, deployment, is_trial
     end
     return nil
 end
@@ -123,18 +127,20 @@ end
 -- @param tried table set of backend names; the chosen one is added
 -- @return table|nil backend, nil when none is left
 -- @return string|nil the backend's name for the deployment
+-- @return boolean|nil whether the attempt is the trial of a half-open breaker
 function _M.next(ctx, pool, request, tried)
-    local preferred, preferred_deployment = next_preferred(pool, request, tried)
+    local preferred, preferred_deployment, preferred_is_trial = next_preferred(pool, request, tried)
     if preferred or request.owner then
-        return preferred, preferred_deployment
+        return preferred, preferred_deployment, preferred_is_trial
     end
 
     for _, group in ipairs(pool.groups) do
         local backend = choose(ctx, pool, group, request, tried)
         while backend do
             local deployment = pool_module.deployment_on(backend, request.deployment)
-            if claim(pool, backend, deployment, tried) then
-                return backend, deployment
+            local acquired, is_trial = claim(pool, backend, deployment, tried)
+            if acquired then
+                return backend, deployment, is_trial
             end
             backend = choose(ctx, pool, group, request, tried)
         end

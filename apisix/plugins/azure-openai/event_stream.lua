@@ -68,7 +68,7 @@ end
 function _M.open(pool, answer)
     local stream = {
         connection = answer,
-        pump = pump_module.new(answer.body_reader),
+        pump = pump_module.new(upstream.reader(answer)),
         splitter = sse.splitter(),
     }
     local probe = stream_probe.run(stream.pump, stream.splitter, pool.failover.stream_probe_ms)

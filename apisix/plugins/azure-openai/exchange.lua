@@ -31,11 +31,12 @@ local function is_event_stream(answer)
     return type(content_type) == "string" and core.string.has_prefix(content_type, "text/event-stream")
 end
 
+-- Errors and JSON documents are read whole before anything is sent; anything else may be of any size.
 local function is_buffered(answer)
     local content_type = answer.headers["content-type"]
     return answer.status >= 400
-        or not content_type
-        or (type(content_type) == "string" and content_type:find("json", 1, true) ~= nil)
+        or not answer.has_body
+        or (type(content_type) == "string" and core.string.has_prefix(content_type, "application/json"))
 end
 
 local function failure(reason, err)
@@ -44,7 +45,10 @@ end
 
 -- Reads a JSON or error answer to its end, so that a connection that breaks in the middle can still fail over.
 local function read_whole(answer, request)
-    local body, err = answer:read_body()
+    local body, err = "", nil
+    if answer.has_body then
+        body, err = answer:read_body()
+    end
     if not body then
         upstream.close(answer)
         return failure(err == "timeout" and "timeout" or "reset", err)
@@ -133,10 +137,10 @@ local function learn(pool, backend, deployment, outcome)
     end
 end
 
-local function timed_attempt(state, pool, backend, deployment, request)
+local function timed_attempt(state, pool, backend, deployment, is_trial, request)
     local started = ngx_now()
     -- The log phase gives the trial back if the client leaves before the outcome is known.
-    state.pending = { backend = backend, deployment = deployment }
+    state.pending = is_trial and { backend = backend, deployment = deployment } or nil
     local outcome = attempt(pool, backend, deployment, request)
     state.pending = nil
 
@@ -160,12 +164,12 @@ local function try_candidates(ctx, state, pool, request, failures)
     local tried = {}
     local limit = pool.failover.max_attempts or math_huge
     while #state.trail < limit do
-        local backend, deployment = balancer.next(ctx, pool, request, tried)
+        local backend, deployment, is_trial = balancer.next(ctx, pool, request, tried)
         if not backend then
             return nil
         end
 
-        local outcome = timed_attempt(state, pool, backend, deployment, request)
+        local outcome = timed_attempt(state, pool, backend, deployment, is_trial, request)
         if not outcome.reason then
             return outcome
         end

@@ -123,6 +123,11 @@ local function is_allowed(client, deployment)
     return false
 end
 
+-- Requests for stored resources name no deployment; a request that runs a model must.
+local function is_naming(request)
+    return request.deployment ~= "" or request.is_inference
+end
+
 --- Decides whether a request may run.
 -- @param client table|nil
 -- @param request table with `deployment`
@@ -130,7 +135,7 @@ end
 -- @return table|nil refusal { status, code, message, reason, retry_after_seconds }
 -- @return table buckets to `charge` afterwards
 function _M.check(client, pool, request, lane)
-    if client and client.deployments and request.deployment ~= "" and not is_allowed(client, request.deployment) then
+    if client and client.deployments and is_naming(request) and not is_allowed(client, request.deployment) then
         return refusal(403, "model_not_allowed",
             "This client may not use the deployment '" .. request.deployment .. "'.", "model_not_allowed"), {}
     end

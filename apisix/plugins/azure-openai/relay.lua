@@ -32,7 +32,7 @@ function _M.head(ctx, pool, answer)
     headers.to_client(answer.headers)
     state.backend_request_id = answer.headers["x-request-id"]
     state.is_stream = answer.event_stream ~= nil
-    if answer.body then
+    if answer.body and ctx.var.request_method ~= "HEAD" then
         ngx.header["Content-Length"] = #answer.body
     end
 
@@ -47,8 +47,9 @@ end
 -- Binary answers (audio, file content): any size, passed on as they are read.
 local function send_chunks(state, answer, emit)
     local connection = answer.connection
+    local read = upstream.reader(connection)
     while true do
-        local chunk, err = connection.body_reader()
+        local chunk, err = read()
         if err then
             upstream.close(connection)
             core.log.warn("azure-openai: the answer of backend '", answer.backend.name, "' broke: ", err)

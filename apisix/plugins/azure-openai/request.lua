@@ -8,6 +8,7 @@ local usage = require("apisix.plugins.azure-openai.usage")
 
 local ngx = ngx
 local ipairs = ipairs
+local next = next
 local pairs = pairs
 local type = type
 local has_prefix = core.string.has_prefix
@@ -20,13 +21,14 @@ local function content_type(ctx)
     return type(value) == "string" and value:lower() or "application/json"
 end
 
-local function decode(ctx, body)
+-- APISIX keeps the decoded body, so that the AI plugins that follow do not decode it again.
+local function decode(ctx, max_bytes)
     if not has_prefix(content_type(ctx), "application/json") then
         return nil
     end
-    local text = request_body.text(body)
-    local decoded = text and core.json.decode(text)
-    return type(decoded) == "table" and decoded or nil
+    local decoded = core.request.get_json_request_body_table(max_bytes)
+    -- An empty table could be an array; nothing could be done with an empty object either.
+    return type(decoded) == "table" and #decoded == 0 and next(decoded) and decoded or nil
 end
 
 local function named_deployment(ctx, body, decoded)
@@ -82,7 +84,7 @@ function _M.read(ctx, max_bytes)
     end
 
     local kind, operation, deployment = surface.parse(ctx.var.uri)
-    local decoded = body and decode(ctx, body)
+    local decoded = body and decode(ctx, max_bytes)
     return {
         method = ngx.req.get_method(),
         target = target,

@@ -1,6 +1,8 @@
 --- One HTTP request to one backend: connect, send, read the head of the answer.
 local http = require("resty.http")
 
+local CHUNK_BYTES = 65536
+
 local _M = {}
 
 -- A pooled connection that the backend has closed meanwhile shows as one of these before any answer.
@@ -74,6 +76,27 @@ function _M.send(pool, backend, message)
             return nil, err == "timeout" and "timeout" or "reset", err
         end
         -- The pool gave a dead connection; the backend itself has not been asked yet.
+    end
+end
+
+--- A reader of the answer's body that hands out what has arrived, in pieces of bounded size.
+-- @return function() -> chunk | nil at the end | nil, error
+function _M.reader(answer)
+    local headers = answer.headers
+    if headers["content-length"] or headers["transfer-encoding"] then
+        return function()
+            return answer.body_reader(CHUNK_BYTES)
+        end
+    end
+
+    -- A body that ends with its connection: the client library would wait for a full piece.
+    local sock = answer.client.sock
+    return function()
+        local data, err = sock:receiveany(CHUNK_BYTES)
+        if err == "closed" then
+            return nil
+        end
+        return data, err
     end
 end
 
