@@ -1,0 +1,70 @@
+mock_provider "azurerm" {
+  mock_resource "azurerm_log_analytics_workspace" {
+    defaults = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.OperationalInsights/workspaces/w" }
+  }
+  mock_resource "azurerm_monitor_action_group" {
+    defaults = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Insights/actionGroups/ag" }
+  }
+  mock_resource "azurerm_monitor_workspace" {
+    defaults = {
+      default_data_collection_endpoint_id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/managed/providers/Microsoft.Insights/dataCollectionEndpoints/amw-endpoint"
+      default_data_collection_rule_id     = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/managed/providers/Microsoft.Insights/dataCollectionRules/amw-rule"
+    }
+  }
+  mock_data "azurerm_monitor_data_collection_endpoint" {
+    defaults = { metrics_ingestion_endpoint = "https://amw.example.metrics.ingest.monitor.azure.com" }
+  }
+  mock_data "azurerm_monitor_data_collection_rule" {
+    defaults = { immutable_id = "dcr-0123" }
+  }
+}
+
+variables {
+  stem                 = "aigw-dev"
+  resource_group_name  = "rg"
+  location             = "swedencentral"
+  log_retention_days   = 30
+  log_daily_quota_gb   = 5
+  trace_retention_days = 90
+  alert_emails         = { oncall = "oncall@example.com" }
+  alert_webhooks       = {}
+  alerts_enabled       = true
+  thresholds           = { error_percent = 5, exhausted_percent = 2, failover_percent = 30 }
+  tags                 = {}
+}
+
+run "metrics_are_written_to_the_workspaces_own_rule" {
+  assert {
+    condition     = output.metrics_remote_write_url == "https://amw.example.metrics.ingest.monitor.azure.com/dataCollectionRules/dcr-0123/streams/Microsoft-PrometheusMetrics/api/v1/write?api-version=2023-04-24"
+    error_message = "The remote write address is wrong."
+  }
+  assert {
+    condition     = data.azurerm_monitor_data_collection_rule.metrics.name == "amw-rule" && data.azurerm_monitor_data_collection_rule.metrics.resource_group_name == "managed"
+    error_message = "The rule must be looked up by the parts of its id."
+  }
+}
+
+run "the_workspace_key_opens_nothing" {
+  assert {
+    condition     = !azurerm_log_analytics_workspace.this.local_authentication_enabled
+    error_message = "Its shared key is in Terraform state: it must be switched off."
+  }
+}
+
+run "every_alert_tells_somebody" {
+  assert {
+    condition     = alltrue([for alert in azurerm_monitor_scheduled_query_rules_alert_v2.requests : length(alert.action[0].action_groups) == 1])
+    error_message = "An alert without an action group is seen by nobody."
+  }
+}
+
+run "alerts_measure_the_column_that_their_query_makes" {
+  assert {
+    condition     = alltrue([for alert in azurerm_monitor_scheduled_query_rules_alert_v2.requests : strcontains(alert.criteria[0].query, "project ${alert.criteria[0].metric_measure_column} = ")])
+    error_message = "An alert on a column that is not there never fires."
+  }
+  assert {
+    condition     = !anytrue([for alert in azurerm_monitor_scheduled_query_rules_alert_v2.requests : strcontains(alert.criteria[0].query, "MATCHING")])
+    error_message = "Each query must have its own condition."
+  }
+}

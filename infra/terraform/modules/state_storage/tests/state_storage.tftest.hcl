@@ -1,0 +1,57 @@
+mock_provider "azurerm" {}
+
+variables {
+  name                = "staigwdevx7"
+  resource_group_name = "rg"
+  location            = "swedencentral"
+  container_name      = "tfstate"
+  replication_type    = "LRS"
+  retention_days      = 30
+  allowed_ip_ranges   = []
+  state_principals    = { pipeline = "00000000-0000-0000-0000-00000000000c" }
+  tags                = {}
+}
+
+run "only_entra_tokens_open_the_state" {
+  command = plan
+
+  assert {
+    condition     = azurerm_storage_account.state.shared_access_key_enabled == false
+    error_message = "Account keys must be off."
+  }
+  assert {
+    condition     = azurerm_storage_account.state.allow_nested_items_to_be_public == false && azurerm_storage_container.state.container_access_type == "private"
+    error_message = "Anonymous access must be off."
+  }
+}
+
+run "state_can_be_brought_back" {
+  command = plan
+
+  assert {
+    condition     = azurerm_storage_account.state.blob_properties[0].versioning_enabled && azurerm_storage_account.state.blob_properties[0].delete_retention_policy[0].days == 30
+    error_message = "Every write must be a version, and a deleted blob recoverable."
+  }
+}
+
+run "exactly_the_listed_principals_have_the_role" {
+  command = plan
+
+  assert {
+    condition     = { for label, role in azurerm_role_assignment.state : label => "${role.principal_id} ${role.role_definition_name}" } == { pipeline = "00000000-0000-0000-0000-00000000000c Storage Blob Data Contributor" }
+    error_message = "Nobody else may be added."
+  }
+}
+
+run "address_ranges_shut_everybody_else_out" {
+  command = plan
+
+  variables {
+    allowed_ip_ranges = ["203.0.113.0/24"]
+  }
+
+  assert {
+    condition     = azurerm_storage_account.state.network_rules[0].default_action == "Deny"
+    error_message = "With ranges, the default must be Deny."
+  }
+}

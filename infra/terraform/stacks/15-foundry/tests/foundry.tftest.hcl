@@ -1,0 +1,62 @@
+mock_provider "azurerm" {
+  mock_resource "azurerm_cognitive_account" {
+    defaults = {
+      id       = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.CognitiveServices/accounts/oai"
+      endpoint = "https://account.openai.azure.com/"
+    }
+  }
+}
+
+variables {
+  subscription_id               = "00000000-0000-0000-0000-00000000000a"
+  name                          = "aigw"
+  environment                   = "dev"
+  location                      = "swedencentral"
+  gateway_identity_principal_id = "00000000-0000-0000-0000-00000000000e"
+  accounts = {
+    sweden = {
+      location    = "swedencentral"
+      priority    = 10
+      deployments = { "gpt-4o-mini" = { model = "gpt-4o-mini", version = "2024-07-18" } }
+    }
+    france = {
+      location           = "francecentral"
+      local_auth_enabled = true
+      deployments        = { "gpt-4o-mini" = { model = "gpt-4o-mini", version = "2024-07-18" } }
+    }
+  }
+}
+
+run "accounts_become_backends" {
+  assert {
+    condition     = { for backend in output.azure_openai_backends : backend.name => "${backend.region} ${backend.auth} ${backend.priority} ${backend.endpoint}" } == { france = "francecentral key 0 https://account.openai.azure.com", sweden = "swedencentral managed-identity 10 https://account.openai.azure.com" }
+    error_message = "Each account is a backend, with a key only where the account takes keys."
+  }
+}
+
+run "no_key_is_in_the_outputs" {
+  assert {
+    condition     = !strcontains(jsonencode(output.azure_openai_backends), "key\":")
+    error_message = "Keys must not be passed on."
+  }
+}
+
+run "an_account_without_deployments_is_refused" {
+  command = plan
+
+  variables {
+    accounts = { sweden = { location = "swedencentral", deployments = {} } }
+  }
+
+  expect_failures = [var.accounts]
+}
+
+run "a_fraction_of_capacity_is_refused" {
+  command = plan
+
+  variables {
+    accounts = { sweden = { location = "swedencentral", deployments = { a = { model = "m", version = "1", capacity = 1.5 } } } }
+  }
+
+  expect_failures = [var.accounts]
+}

@@ -1,0 +1,123 @@
+mock_provider "azurerm" {
+  mock_resource "azurerm_container_app" {
+    defaults = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.App/containerApps/ca" }
+  }
+}
+
+variables {
+  subscription_id              = "00000000-0000-0000-0000-00000000000a"
+  name                         = "aigw"
+  environment                  = "dev"
+  location                     = "swedencentral"
+  container_app_environment_id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.App/managedEnvironments/cae"
+  registry_login_server        = "cr.azurecr.io"
+  key_vault_uri                = "https://kv.vault.azure.net/"
+  gateway_identity_id          = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id"
+  gateway_identity_client_id   = "00000000-0000-0000-0000-00000000000f"
+  metrics_remote_write_url     = "https://metrics.example.com/write"
+  action_group_id              = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Insights/actionGroups/ag"
+  gateway_image                = "cr.azurecr.io/gateway:abc"
+  renderer_image               = "cr.azurecr.io/config-renderer:abc"
+  secret_versions              = { GATEWAY_CLIENT_KEY_0 = "v1" }
+  app_settings                 = { GATEWAY_CLIENT_NAME_0 = "team-a" }
+}
+
+run "without_e2e_there_is_no_simulator" {
+  assert {
+    condition     = output.simulator_hosts == {}
+    error_message = "Simulators belong to end-to-end tests."
+  }
+}
+
+run "e2e_gives_each_region_a_simulator" {
+  variables {
+    deploy_e2e             = true
+    simulator_image        = "cr.azurecr.io/simulator:abc"
+    simulator_key_versions = { eastus = "v1", westus = "v1" }
+  }
+
+  assert {
+    condition     = keys(output.simulator_hosts) == ["eastus", "westus"]
+    error_message = "One app for each region."
+  }
+}
+
+run "a_simulator_without_a_key_is_refused" {
+  command = plan
+
+  variables {
+    deploy_e2e             = true
+    simulator_image        = "cr.azurecr.io/simulator:abc"
+    simulator_key_versions = { eastus = "v1" }
+  }
+
+  expect_failures = [var.simulator_key_versions]
+}
+
+run "e2e_with_an_open_gateway_is_refused" {
+  command = plan
+
+  variables {
+    deploy_e2e             = true
+    simulator_image        = "cr.azurecr.io/simulator:abc"
+    simulator_key_versions = { eastus = "v1", westus = "v1" }
+    app_settings           = { GATEWAY_REQUIRE_AUTH = "off" }
+  }
+
+  expect_failures = [var.deploy_e2e]
+}
+
+run "a_key_among_the_settings_is_refused" {
+  command = plan
+
+  variables {
+    app_settings = { AZURE_OPENAI_KEY_0 = "oops" }
+  }
+
+  expect_failures = [var.app_settings]
+}
+
+run "a_cpu_rule_with_scale_to_zero_is_refused" {
+  command = plan
+
+  variables {
+    min_replicas      = 0
+    scale_cpu_percent = 70
+  }
+
+  expect_failures = [var.scale_cpu_percent]
+}
+
+run "redis_without_a_password_is_refused" {
+  command = plan
+
+  variables {
+    redis_enabled = true
+  }
+
+  expect_failures = [var.redis_enabled]
+}
+
+run "redis_runs_beside_the_gateway" {
+  command = plan
+
+  variables {
+    redis_enabled   = true
+    secret_versions = { GATEWAY_CLIENT_KEY_0 = "v1", REDIS_PASSWORD = "v1" }
+  }
+
+  assert {
+    condition     = length(module.redis) == 1
+    error_message = "Redis must be there."
+  }
+}
+
+run "half_a_quarter_of_a_cpu_is_refused" {
+  command = plan
+
+  variables {
+    gateway_cpu = 0.3
+  }
+
+  expect_failures = [var.gateway_cpu]
+}
