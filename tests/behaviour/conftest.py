@@ -32,7 +32,11 @@ class Stage:
 
     def environment(self, backends: Sequence[str] = REGIONS[:2], **settings: object) -> dict[str, str]:
         """The settings of a gateway with some regions as backends and one client."""
-        env = {"GATEWAY_CLIENT_NAME_0": "team-a", "GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "APISIX_LOG_LEVEL": "info"}
+        env = {
+            "GATEWAY_CLIENT_NAME_0": "team-a",
+            "GATEWAY_CLIENT_KEY_0": CLIENT_KEY,
+            "APISIX_LOG_LEVEL": "info",
+        }
         for index, region in enumerate(backends):
             env[f"AZURE_OPENAI_NAME_{index}"] = region
             env[f"AZURE_OPENAI_ENDPOINT_{index}"] = self.sim.endpoint(region)
@@ -40,7 +44,9 @@ class Stage:
         env.update({name: str(value) for name, value in settings.items()})
         return {name: value for name, value in env.items() if value != ""}
 
-    def gateway(self, backends: Sequence[str] = REGIONS[:2], *, workers: int = 1, **settings: object) -> Gateway:
+    def gateway(
+        self, backends: Sequence[str] = REGIONS[:2], *, workers: int = 1, **settings: object
+    ) -> Gateway:
         """A running gateway; it stops with the test. A setting of "" leaves that setting out."""
         env = self.environment(backends, **settings)
         return self._stack.enter_context(start_gateway(env, engine=self.engine, workers=workers))

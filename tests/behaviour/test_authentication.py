@@ -163,11 +163,15 @@ def over_the_limit(stage: Stage, **settings: object) -> httpx.Response:
     return chat(client)
 
 
-@pytest.mark.parametrize("setting", ["GATEWAY_CLIENT_REQUESTS_PER_MINUTE_0", "GATEWAY_CLIENT_TOKENS_PER_MINUTE_0"])
+@pytest.mark.parametrize(
+    "setting", ["GATEWAY_CLIENT_REQUESTS_PER_MINUTE_0", "GATEWAY_CLIENT_TOKENS_PER_MINUTE_0"]
+)
 def test_a7_over_a_per_minute_limit_is_429(stage: Stage, setting: str) -> None:
     assert over_the_limit(stage, **{setting: 1}).status_code == 429
 
 
-@pytest.mark.parametrize("setting", ["GATEWAY_CLIENT_REQUESTS_PER_MINUTE_0", "GATEWAY_CLIENT_TOKENS_PER_MINUTE_0"])
+@pytest.mark.parametrize(
+    "setting", ["GATEWAY_CLIENT_REQUESTS_PER_MINUTE_0", "GATEWAY_CLIENT_TOKENS_PER_MINUTE_0"]
+)
 def test_a7_the_429_says_when_to_come_back(stage: Stage, setting: str) -> None:
     assert 50 <= int(over_the_limit(stage, **{setting: 1}).headers["retry-after"]) <= 60

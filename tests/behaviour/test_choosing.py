@@ -55,7 +55,9 @@ def test_b1_a_rename_changes_the_path_on_the_deployments_surface(stage: Stage, s
 
 
 def test_b1_a_rename_changes_only_the_model_on_v1(stage: Stage, sim: Simulator) -> None:
-    body = b'{"seed":12345678901234567890, "model" : "gpt-4o" ,"messages":[{"role":"user","content":"model"}]}'
+    body = (
+        b'{"seed":12345678901234567890, "model" : "gpt-4o" ,"messages":[{"role":"user","content":"model"}]}'
+    )
     client = stage.http(stage.gateway(["eastus"], AZURE_OPENAI_DEPLOYMENTS_0="gpt-4o=my-gpt4o"))
     client.post("/openai/v1/chat/completions", content=body, headers={"content-type": "application/json"})
     assert sim.requests("eastus")[0].body == body.replace(b'"gpt-4o"', b'"my-gpt4o"')
@@ -76,7 +78,10 @@ def test_b1_each_backend_gets_its_own_name_during_failover(stage: Stage, sim: Si
         AZURE_OPENAI_DEPLOYMENTS_1="gpt-4o=west-gpt4o",
     )
     chat(stage.http(gateway))
-    assert (sim.requests("eastus")[0].deployment, sim.requests("westus")[0].deployment) == ("east-gpt4o", "west-gpt4o")
+    assert (sim.requests("eastus")[0].deployment, sim.requests("westus")[0].deployment) == (
+        "east-gpt4o",
+        "west-gpt4o",
+    )
 
 
 def test_b2_the_highest_priority_group_serves(stage: Stage) -> None:

@@ -80,7 +80,9 @@ def test_f1_other_client_errors_are_answered_at_once(
 
 
 def test_f1_a_client_error_reaches_the_client_unchanged(stage: Stage, sim: Simulator) -> None:
-    body = '{"error": {"code": "content_filter", "message": "no", "innererror": {"big": 12345678901234567890}}}'
+    body = (
+        '{"error": {"code": "content_filter", "message": "no", "innererror": {"big": 12345678901234567890}}}'
+    )
     sim.fail("eastus", status=400, body=body)
     assert chat(stage.http(stage.gateway(**HEAVY_EASTUS))).text == body
 
@@ -126,7 +128,9 @@ def test_f2_the_cap_is_configurable(stage: Stage, sim: Simulator) -> None:
 
 
 def test_f2_a_200_that_reports_no_remaining_quota_cools_down(stage: Stage, sim: Simulator) -> None:
-    sim.fail("eastus", status=200, count=1, headers={"x-ratelimit-remaining-tokens": "0"}, body={"choices": []})
+    sim.fail(
+        "eastus", status=200, count=1, headers={"x-ratelimit-remaining-tokens": "0"}, body={"choices": []}
+    )
     client = stage.http(stage.gateway(**HEAVY_EASTUS))
     assert [winner(chat(client)), winner(chat(client))] == ["eastus", "westus"]
 
@@ -292,8 +296,9 @@ def test_f6_a_failed_attempt_leaves_no_byte(stage: Stage, sim: Simulator) -> Non
 def test_f7_a_stream_that_has_started_is_never_tried_elsewhere(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", cut=6)
     client = stage.http(stage.gateway(**HEAVY_EASTUS))
-    with pytest.raises(httpx.RemoteProtocolError), client.stream(
-        "POST", "/openai/v1/chat/completions", json=CHAT | {"stream": True}
-    ) as response:
+    with (
+        pytest.raises(httpx.RemoteProtocolError),
+        client.stream("POST", "/openai/v1/chat/completions", json=CHAT | {"stream": True}) as response,
+    ):
         response.read()
     assert sim.requests("westus") == []

@@ -80,7 +80,9 @@ def test_t2_a_server_error_inside_the_stream_fails_over(
 
 
 def test_t2_with_nowhere_to_go_the_client_gets_a_true_429(stage: Stage, sim: Simulator) -> None:
-    sim.fail("eastus", stream_error="auto", code="rate_limit_exceeded", message="Please retry after 8 seconds")
+    sim.fail(
+        "eastus", stream_error="auto", code="rate_limit_exceeded", message="Please retry after 8 seconds"
+    )
     response = chat(stage.http(stage.gateway(["eastus"])), stream=True)
     assert (response.status_code, response.headers["retry-after"]) == (429, "8")
 
@@ -105,9 +107,13 @@ def test_t2_a_split_stream_arrives_like_a_whole_one(
     stage: Stage, sim: Simulator, target: str, body: dict[str, Any]
 ) -> None:
     client = stage.http(stage.gateway(["eastus"]))
-    whole = [event.get("type") or event.get("object") for event in events(client.post(target, json=body).text)]
+    whole = [
+        event.get("type") or event.get("object") for event in events(client.post(target, json=body).text)
+    ]
     sim.fail("eastus", split=5, crlf=True)
-    split = [event.get("type") or event.get("object") for event in events(client.post(target, json=body).text)]
+    split = [
+        event.get("type") or event.get("object") for event in events(client.post(target, json=body).text)
+    ]
     assert split == whole
 
 
@@ -241,7 +247,9 @@ def test_t6_a_clients_own_choice_stands(stage: Stage, sim: Simulator, wanted: bo
 
 def test_t6_the_rest_of_the_body_stays_as_it_was(stage: Stage, sim: Simulator) -> None:
     body = b'{ "seed":12345678901234567890,"stream":true, "model":"gpt-4o","messages":[]}'
-    stage.http(stage.gateway(["eastus"])).post(V1_CHAT, content=body, headers={"content-type": "application/json"})
+    stage.http(stage.gateway(["eastus"])).post(
+        V1_CHAT, content=body, headers={"content-type": "application/json"}
+    )
     expected = b'{"stream_options":{"include_usage":true},' + body[1:]
     assert sim.requests("eastus")[0].body == expected
 

@@ -19,8 +19,14 @@ INFERENCE = [
     (DEPLOYMENT_CHAT, {"messages": CHAT_MESSAGES}),
     (f"/openai/deployments/gpt-4o/completions?api-version={API_VERSION}", {"prompt": "Hello"}),
     (f"/openai/deployments/text-embedding-3-small/embeddings?api-version={API_VERSION}", {"input": "Hello"}),
-    (f"/openai/deployments/gpt-image-1/images/generations?api-version={API_VERSION}", {"prompt": "a gateway"}),
-    (f"/openai/deployments/tts-1/audio/speech?api-version={API_VERSION}", {"input": "Hello", "voice": "alloy"}),
+    (
+        f"/openai/deployments/gpt-image-1/images/generations?api-version={API_VERSION}",
+        {"prompt": "a gateway"},
+    ),
+    (
+        f"/openai/deployments/tts-1/audio/speech?api-version={API_VERSION}",
+        {"input": "Hello", "voice": "alloy"},
+    ),
     ("/openai/responses?api-version=2025-03-01-preview", {"model": "gpt-4o", "input": "Hello"}),
 ]
 
@@ -44,7 +50,12 @@ def test_s1_path_and_query_reach_the_backend_exactly_as_sent(
     stage: Stage, sim: Simulator, target: str
 ) -> None:
     client = stage.http(stage.gateway(["eastus"]))
-    client.request("POST", "/", json={"model": "gpt-4o", "messages": CHAT_MESSAGES}, extensions={"target": target.encode()})
+    client.request(
+        "POST",
+        "/",
+        json={"model": "gpt-4o", "messages": CHAT_MESSAGES},
+        extensions={"target": target.encode()},
+    )
     assert sim.wait_for_requests("eastus")[0].path == target
 
 
@@ -54,7 +65,9 @@ def test_s1_an_unchanged_body_arrives_byte_for_byte(stage: Stage, sim: Simulator
         b'{ "seed":12345678901234567890, "model":"gpt-4o",\n "messages":[{"role":"user","content":"\\u00e9\xc3\xa9"}],'
         b'"temperature":0.10, "user":null }'
     )
-    stage.http(stage.gateway(["eastus"])).post(target, content=body, headers={"content-type": "application/json"})
+    stage.http(stage.gateway(["eastus"])).post(
+        target, content=body, headers={"content-type": "application/json"}
+    )
     assert sim.requests("eastus")[0].body == body
 
 
