@@ -1,0 +1,1 @@
+"""The demo: simulated regions, the gateway in front of them, and the official client."""

@@ -1,0 +1,50 @@
+"""How to use what `make demo KEEP=1` leaves up."""
+
+from __future__ import annotations
+
+from scripts.demo.stage import Stage
+
+_TEXT = """
+The gateway and its regions stay up until Ctrl-C.
+
+  gateway    {url}
+  key        {key}
+  regions    {regions}
+  metrics    {metrics}
+  logs       {log}
+
+With curl:
+
+  curl -i {url}/openai/v1/chat/completions \\
+    -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\
+    -d '{{"model": "gpt-4o", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+
+With the official client (.venv/bin/python has it):
+
+  from openai import AzureOpenAI, OpenAI
+  client = OpenAI(base_url="{url}/openai/v1/", api_key="{key}")
+  azure = AzureOpenAI(azure_endpoint="{url}", api_key="{key}", api_version="2024-10-21")
+  print(client.responses.create(model="gpt-4o", input="Hello").output_text)
+
+Let a region fail, see what it was asked, and let it recover:
+
+  export AZURE_OPENAI_SIMULATOR_URL={simulator}
+  .venv/bin/azure-openai-simulator fault {region} status=429 retry_after=10 count=3
+  .venv/bin/azure-openai-simulator requests {region}
+  .venv/bin/azure-openai-simulator faults {region} --clear
+"""
+
+
+def usage(stage: Stage) -> str:
+    """The addresses, the key and commands to copy."""
+    simulator, gateway = stage.simulator, stage.gateway
+    first = simulator.regions[0]
+    return _TEXT.format(
+        url=gateway.url,
+        key=stage.client_key,
+        regions=", ".join(f"{region} {simulator.endpoint(region)}" for region in simulator.regions),
+        metrics=gateway.metrics_url,
+        log=gateway.error_log,
+        region=first,
+        simulator=simulator.endpoint(first),
+    )
