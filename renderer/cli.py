@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -36,6 +37,9 @@ def main() -> NoReturn:
     """Run the command and exit with its code."""
     gc.disable()  # a short-lived process with many small objects: collecting them is a third of its time
     signal.signal(signal.SIGTERM, _stop)  # unwinds, so that no temporary file is left behind
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 is no reason to fail
     try:
         app(prog_name="render-config")
     except ConfigurationError as error:

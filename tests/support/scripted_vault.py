@@ -68,6 +68,8 @@ class ScriptedVault:
     disabled: set[str] = field(default_factory=set)
     faults: list[Answer] = field(default_factory=list)
     endless_fault: Answer | None = None
+    secrets_locked: bool = False
+    """Whether the identity may list the secrets but not read one."""
     gate: threading.Barrier | None = None
     """When set, reads of single secrets wait for each other here."""
     paths: list[str] = field(default_factory=list)
@@ -110,6 +112,8 @@ class ScriptedVault:
         return Answer(200, {"value": value, "nextLink": link})
 
     def _secret(self, name: str) -> Answer:
+        if self.secrets_locked:
+            return forbidden()
         if self.gate is not None:
             self.gate.wait(timeout=20)
         if name not in self.secrets:
@@ -132,7 +136,10 @@ def running_vault(certificate: Certificate) -> Iterator[ScriptedVault]:
     server.socket = context.wrap_socket(server.socket, server_side=True)
     identity = ThreadingHTTPServer(("127.0.0.1", 0), _IdentityHandler)
     vault.port, vault.identity_port = server.server_port, identity.server_port
-    threads = [threading.Thread(target=each.serve_forever, daemon=True) for each in (server, identity)]
+    threads = [
+        threading.Thread(target=each.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        for each in (server, identity)
+    ]
     for thread in threads:
         thread.start()
     try:

@@ -1,0 +1,103 @@
+"""A real Redis server for tests: private, on a free port, without persistence."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from tests.support.waiting import eventually
+
+EXECUTABLE = "redis-server"
+
+
+def is_installed() -> bool:
+    """Whether this machine has a Redis server."""
+    return shutil.which(EXECUTABLE) is not None
+
+
+def _unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """A Redis server on loopback; a context manager that stops it."""
+
+    def __init__(self, password: str | None = None) -> None:
+        self.port = _unused_port()
+        self.password = password
+        self._directory = Path(tempfile.mkdtemp(prefix="redis-"))
+        self._process = self._start()
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The gateway's settings for this server."""
+        return {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": self.port, "REDIS_PASSWORD": self.password or ""}
+
+    def __enter__(self) -> Self:
+        eventually(self._answers, seconds=10)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def stop(self) -> None:
+        """Ends the server; whoever is connected is cut off. Stopping twice is fine."""
+        self._process.kill()
+        self._process.wait()
+
+    def command(self, *words: str) -> object:
+        """The answer to one command: text, a number, a list, or None. Raises ``RuntimeError`` for an error."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+            stream = connection.makefile("rwb")
+            if self.password:
+                _send(stream, ("AUTH", self.password))
+                _receive(stream)
+            _send(stream, words)
+            return _receive(stream)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        if self.password:
+            options += ["--requirepass", self.password]
+        return subprocess.Popen(
+            [EXECUTABLE, *options], cwd=self._directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def _answers(self) -> bool:
+        try:
+            return self.command("PING") == "PONG"
+        except OSError:
+            return False
+
+
+def _send(stream: BinaryIO, words: tuple[str, ...]) -> None:
+    stream.write(f"*{len(words)}\r\n".encode())
+    for word in words:
+        stream.write(f"${len(word.encode())}\r\n{word}\r\n".encode())
+    stream.flush()
+
+
+def _receive(stream: BinaryIO) -> object:
+    line = stream.readline().rstrip(b"\r\n").decode()
+    kind, rest = line[:1], line[1:]
+    if kind == "+":
+        return rest
+    if kind == "-":
+        raise RuntimeError(rest)
+    if kind == ":":
+        return int(rest)
+    if kind == "$":
+        return None if rest == "-1" else stream.read(int(rest) + 2)[:-2].decode()
+    if kind == "*":
+        return [_receive(stream) for _ in range(int(rest))]
+    raise RuntimeError(f"not an answer of Redis: {line!r}")
