@@ -2,14 +2,13 @@
 
 from renderer.errors import ConfigurationError, KeyVaultError, Problem
 from renderer.loader import load_settings
-from renderer.render import Ports, render_files
+from renderer.render import render_files
 from renderer.settings import Settings
 from renderer.sources import read_env_file
 
 __all__ = [
     "ConfigurationError",
     "KeyVaultError",
-    "Ports",
     "Problem",
     "Settings",
     "load_settings",

@@ -6,7 +6,7 @@ import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 
@@ -19,23 +19,12 @@ from renderer.values import prices_from_json
 DEFAULT_BUNDLE_ROOT = "/usr/local/azure-openai-gateway"
 """Where the image keeps the directory that holds `apisix/plugins/`."""
 
-FILES = ("apisix.yaml", "config.yaml", "otel-collector.yaml")
+
+PORTS = {"traffic": 9080, "metrics": 9091, "status": 7085}
+"""The TCP ports that the gateway listens on."""
 
 
-class Ports(NamedTuple):
-    """The TCP ports that the gateway listens on."""
-
-    traffic: int = 9080
-    metrics: int = 9091
-    status: int = 7085
-
-
-DEFAULT_PORTS = Ports()
-
-
-def render_files(
-    settings: Settings, bundle_root: Path | str = DEFAULT_BUNDLE_ROOT, ports: Ports = DEFAULT_PORTS
-) -> dict[str, str]:
+def render_files(settings: Settings, bundle_root: Path | str = DEFAULT_BUNDLE_ROOT) -> dict[str, str]:
     """Render `apisix.yaml`, `config.yaml` and `otel-collector.yaml`; returns their texts by file name.
 
     The same settings give the same bytes. `bundle_root` is the directory that holds `apisix/plugins/`, as
@@ -43,7 +32,7 @@ def render_files(
     """
     facts: dict[str, Any] = {
         "settings": settings,
-        "ports": ports,
+        "ports": PORTS,
         "bundle_root": str(bundle_root),
         "pricing": _pricing(settings),
         "shared_dictionaries": sizing.shared_dictionaries(settings),

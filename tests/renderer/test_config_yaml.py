@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from renderer import Ports, render_files, sizing
+from renderer import render_files, sizing
 from tests.renderer.support import BACKEND_KEY, CLIENT_KEY, documents, load
 from tests.renderer.test_guardrails import EVERYTHING
 
@@ -37,12 +37,6 @@ def test_the_ports() -> None:
     assert document["apisix"]["node_listen"] == [{"ip": "0.0.0.0", "port": 9080}]
     assert document["apisix"]["status"]["port"] == 7085
     assert document["plugin_attr"]["prometheus"]["export_addr"]["port"] == 9091
-
-
-def test_a_development_engine_may_choose_other_ports() -> None:
-    files = render_files(load(), ports=Ports(1111, 2222, 3333))
-    assert all(f"port: {port}" in files["config.yaml"] for port in (1111, 2222, 3333))
-    assert "127.0.0.1:2222" in files["otel-collector.yaml"]
 
 
 def test_the_bundle_is_on_the_lua_path() -> None:
