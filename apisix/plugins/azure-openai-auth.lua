@@ -5,6 +5,7 @@ local resty_sha256 = require("resty.sha256")
 local errors = require("apisix.plugins.azure-openai.errors")
 local headers = require("apisix.plugins.azure-openai.headers")
 local schemas = require("apisix.plugins.azure-openai.schemas")
+local websocket = require("apisix.plugins.azure-openai.websocket")
 
 local ipairs = ipairs
 local tonumber = tonumber
@@ -63,17 +64,26 @@ local function key_in(name, value)
     return value
 end
 
+local function owner_of(key, known)
+    return key and known[digest_of(key)]
+end
+
 local function find_client(ctx)
-    local known = clients()
+    local known = clients() or {}
     local request_headers = core.request.headers(ctx)
     for _, name in ipairs(headers.CLIENT_CREDENTIALS) do
         local values = request_headers[name]
         for _, value in ipairs(type(values) == "table" and values or { values }) do
-            local key = key_in(name, value)
-            local client = key and known and known[digest_of(key)]
+            local client = owner_of(key_in(name, value), known)
             if client then
                 return client
             end
+        end
+    end
+    for _, key in ipairs(websocket.client_keys(ctx)) do
+        local client = owner_of(key, known)
+        if client then
+            return client
         end
     end
     return nil

@@ -1,8 +1,9 @@
---- Serves what ai-proxy-multi cannot: requests without a body or with another one than JSON, and answers of any
---- type. Choosing, failing over and relaying are the exchange's, as for inference.
+--- Serves what ai-proxy-multi cannot: requests without a body or with another one than JSON, answers of any type,
+--- and WebSockets. Choosing, failing over and relaying are the exchange's, as for inference.
 local exchange = require("apisix.plugins.azure-openai.exchange")
 local relay = require("apisix.plugins.azure-openai.relay")
 local schemas = require("apisix.plugins.azure-openai.schemas")
+local tunnel = require("apisix.plugins.azure-openai.tunnel")
 
 local PLUGIN = "azure-openai-passthrough"
 local document = schemas.read(PLUGIN)
@@ -24,7 +25,11 @@ function _M.before_proxy(_, ctx)
     local state = ctx.azure_openai
     local answer = exchange.run(ctx, state.pool, state.request)
     relay.head(ctx, state.pool, answer)
-    relay.body(ctx, state.pool, answer)
+    if answer.tunnel then
+        tunnel.run(ctx, state.pool, answer)
+    else
+        relay.body(ctx, state.pool, answer)
+    end
 end
 
 return _M

@@ -1,7 +1,7 @@
 --- The failover loop: from a client's request to the one answer that the client gets.
 --
 -- Nothing reaches the client before the loop ends, so an attempt that fails leaves no trace. An answer is
--- { status, headers, body | event_stream | connection, backend }; whoever called hands it to `relay`.
+-- { status, headers, body | event_stream | connection | tunnel, backend }; whoever called hands it to `relay`.
 local core = require("apisix.core")
 local availability = require("apisix.plugins.azure-openai.availability")
 local balancer = require("apisix.plugins.azure-openai.balancer")
@@ -15,6 +15,7 @@ local request_module = require("apisix.plugins.azure-openai.request")
 local throttle = require("apisix.plugins.azure-openai.throttle")
 local upstream = require("apisix.plugins.azure-openai.upstream")
 local verdict = require("apisix.plugins.azure-openai.verdict")
+local websocket = require("apisix.plugins.azure-openai.websocket")
 
 local ngx = ngx
 local ngx_now = ngx.now
@@ -72,6 +73,10 @@ local function attempt(pool, backend, deployment, request)
         return failure("identity", credential_err)
     end
 
+    if request.is_upgrade then
+        websocket.add_handshake(message_headers, request.headers)
+    end
+
     local target, body = request_module.for_deployment(request, deployment)
     if body then
         message_headers["content-length"] = body.size
@@ -84,6 +89,9 @@ local function attempt(pool, backend, deployment, request)
     })
     if not answer then
         return failure(reason, err)
+    end
+    if request.is_upgrade and answer.status == 101 then
+        return { status = answer.status, headers = answer.headers, tunnel = answer }
     end
     if is_buffered(answer) then
         return read_whole(answer, request)

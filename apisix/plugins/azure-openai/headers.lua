@@ -33,7 +33,9 @@ for _, name in ipairs(_M.CLIENT_CREDENTIALS) do
 end
 
 -- Names with which something inside the gateway could be steered, and what proxies on the way have added.
+-- A WebSocket handshake is the `websocket` module's, since it may hold the client's key.
 local INTERNAL_PREFIXES = { "x-apisix-", "x-consumer-", "x-gateway-", "x-gw-", "x-forwarded-" }
+local HANDSHAKE_PREFIX = "sec-websocket-"
 
 -- Written by nginx or decided by how the gateway sends the body.
 local NOT_RETURNED = set_of("content-length", "date", "server")
@@ -67,7 +69,9 @@ function _M.to_backend(client_headers)
     local forwarded = {}
     for raw_name, value in pairs(client_headers) do
         local name = raw_name:lower()
-        if not (HOP_BY_HOP[name] or NOT_FORWARDED[name] or options[name] or is_internal(name)) then
+        if not (HOP_BY_HOP[name] or NOT_FORWARDED[name] or options[name] or is_internal(name)
+            or has_prefix(name, HANDSHAKE_PREFIX))
+        then
             forwarded[name] = value
         end
     end

@@ -5,6 +5,7 @@ local multipart = require("apisix.plugins.azure-openai.multipart")
 local request_body = require("apisix.plugins.azure-openai.request_body")
 local surface = require("apisix.plugins.azure-openai.surface")
 local usage = require("apisix.plugins.azure-openai.usage")
+local websocket = require("apisix.plugins.azure-openai.websocket")
 
 local ngx = ngx
 local ipairs = ipairs
@@ -69,7 +70,7 @@ end
 
 --- Reads the request of any kind.
 -- @param max_bytes number largest body
--- @return table request { method, target, headers, kind, operation, deployment, body, decoded } | nil
+-- @return table request { method, target, headers, kind, operation, deployment, body, decoded, is_upgrade } | nil
 -- @return number|nil status of the refusal
 -- @return string|nil message
 function _M.read(ctx, max_bytes)
@@ -84,6 +85,10 @@ function _M.read(ctx, max_bytes)
     end
 
     local kind, operation, deployment = surface.parse(ctx.var.uri)
+    if websocket.is_realtime(operation) then
+        target = websocket.without_credentials(target)
+        deployment = deployment or websocket.deployment(target)
+    end
     local decoded = body and decode(ctx, max_bytes)
     return {
         method = ngx.req.get_method(),
@@ -94,6 +99,7 @@ function _M.read(ctx, max_bytes)
         deployment = deployment or named_deployment(ctx, body, decoded),
         body = body,
         decoded = decoded,
+        is_upgrade = websocket.is_requested(ctx),
     }
 end
 
@@ -132,6 +138,9 @@ function _M.for_deployment(request, name)
     end
     if request.kind == "deployments" then
         return surface.rename(request.target, name), request.body
+    end
+    if websocket.is_realtime(request.operation) then
+        return websocket.rename(request.target, name), request.body
     end
     return request.target, renamed_body(request, name)
 end

@@ -1,0 +1,62 @@
+--- Reads and changes single arguments of a raw request target; every other byte stays as the client wrote it.
+local ngx = ngx
+local table_concat = table.concat
+
+local _M = {}
+
+local function split(argument)
+    local name, value = argument:match("^([^=]*)=(.*)$")
+    return ngx.unescape_uri(name or argument):lower(), value or ""
+end
+
+local function arguments(target)
+    local query = target:match("%?(.*)$")
+    return ((query or "") .. "&"):gmatch("([^&]*)&")
+end
+
+-- Rebuilds a target from what `change(argument, name)` makes of each argument; nil drops it.
+local function edit(target, change)
+    local path, query = target:match("^([^?]*)%?(.*)$")
+    if not query then
+        return target
+    end
+    local kept = {}
+    for argument in arguments(target) do
+        kept[#kept + 1] = change(argument, (split(argument)))
+    end
+    return #kept > 0 and path .. "?" .. table_concat(kept, "&") or path
+end
+
+--- The first value of an argument.
+-- @param target string path and query
+-- @param name string in lower case; the target's spelling does not matter
+-- @return string|nil decoded
+function _M.get(target, name)
+    for argument in arguments(target) do
+        local found, value = split(argument)
+        if found == name then
+            return ngx.unescape_uri(value)
+        end
+    end
+    return nil
+end
+
+--- The target with another value of an argument that it has.
+function _M.replace(target, name, value)
+    return edit(target, function(argument, found)
+        if found == name then
+            return argument:match("^[^=]*") .. "=" .. ngx.escape_uri(value)
+        end
+        return argument
+    end)
+end
+
+--- The target without some arguments.
+-- @param names table set of names in lower case
+function _M.without(target, names)
+    return edit(target, function(argument, found)
+        return not names[found] and argument or nil
+    end)
+end
+
+return _M

@@ -1,0 +1,81 @@
+--- A plain tunnel between a client and a backend after a 101: bytes in both directions until one side ends.
+local core = require("apisix.core")
+local accounting = require("apisix.plugins.azure-openai.accounting")
+local upstream = require("apisix.plugins.azure-openai.upstream")
+
+local ngx = ngx
+
+local CHUNK_BYTES = 65536
+-- A session may be silent for as long as it likes; the largest timeout that nginx takes. Backends end sessions
+-- themselves, and TCP notices a peer that has vanished.
+local FOREVER_MS = 2147483647
+
+local _M = {}
+
+-- Returns which side ended the tunnel, and how.
+local function copy(from, to)
+    while true do
+        local data, err = from.socket:receiveany(CHUNK_BYTES)
+        if not data then
+            return from, err
+        end
+        local sent
+        sent, err = to.socket:send(data)
+        if not sent then
+            return to, err
+        end
+    end
+end
+
+-- A peer that takes nothing for as long as an answer may take is gone.
+local function prepare(side, pool)
+    local patience_ms = pool.failover.read_timeout_ms
+    side.socket:settimeouts(patience_ms, patience_ms, FOREVER_MS)
+end
+
+local function relay(client, backend)
+    local to_client = ngx.thread.spawn(copy, backend, client)
+    local to_backend = ngx.thread.spawn(copy, client, backend)
+    local _, ended, err = ngx.thread.wait(to_client, to_backend)
+    -- What one side still had to say was sent before its end was seen; the other side has nobody to talk to.
+    ngx.thread.kill(to_client)
+    ngx.thread.kill(to_backend)
+    return ended, err
+end
+
+--- Sends the 101 and relays until either side ends; then both are closed.
+-- @param ctx table
+-- @param pool table for its timeouts
+-- @param answer table from `exchange.run` whose `tunnel` is the upgraded connection
+function _M.run(ctx, pool, answer)
+    local state = ctx.azure_openai
+    ngx.header["Upgrade"] = "websocket"
+    ngx.send_headers()
+    ngx.flush(true)
+
+    -- From here on nginx leaves the client's connection alone, and closes it when this function returns.
+    local socket, socket_err = ngx.req.socket(true)
+    if not socket then
+        upstream.close(answer.tunnel)
+        core.log.error("azure-openai: no tunnel to the client: ", socket_err)
+        state.error = "tunnel_broken"
+        return ngx.exit(ngx.ERROR)
+    end
+
+    local client = { socket = socket }
+    local backend = { socket = answer.tunnel.client.sock }
+    prepare(client, pool)
+    prepare(backend, pool)
+    backend.socket:setoption("keepalive", true)
+
+    local ended, err = relay(client, backend)
+    upstream.close(answer.tunnel)
+    if err ~= "closed" then
+        state.error = ended == client and "client_gone" or "tunnel_broken"
+        core.log.info("azure-openai: the tunnel to backend '", answer.backend.name, "' broke: ", err)
+    end
+    accounting.publish(ctx, state)
+    return nil
+end
+
+return _M

@@ -1,0 +1,111 @@
+--- The WebSocket handshake of the realtime paths: who asks for one, with which key, and what a backend gets to see.
+--
+-- Browsers cannot set headers on a WebSocket. The OpenAI SDK for JavaScript therefore sends the key as a subprotocol,
+-- and for Azure in the query (openai-node, src/realtime/websocket.ts).
+local core = require("apisix.core")
+local query = require("apisix.plugins.azure-openai.query")
+local surface = require("apisix.plugins.azure-openai.surface")
+
+local ngx = ngx
+local ipairs = ipairs
+local type = type
+local has_prefix = core.string.has_prefix
+local table_concat = table.concat
+
+local OPERATION = "realtime"
+local KEY_SUBPROTOCOL = "openai-insecure-api-key."
+local CREDENTIAL_ARGUMENTS = { ["api-key"] = true, ["authorization"] = true }
+-- Where the SDKs name the deployment: the preview path, then v1.
+local DEPLOYMENT_ARGUMENTS = { "deployment", "model" }
+local HANDSHAKE_HEADERS = { "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions" }
+
+local _M = {}
+
+local function header_text(headers, name)
+    local value = headers[name]
+    if type(value) == "table" then
+        return table_concat(value, ",")
+    end
+    return value or ""
+end
+
+local function subprotocols(headers)
+    return header_text(headers, "sec-websocket-protocol"):gmatch("[^%s,]+")
+end
+
+--- Whether an operation is a realtime session, which names its deployment in the query.
+function _M.is_realtime(operation)
+    return operation == OPERATION
+end
+
+--- Whether the current request asks for a WebSocket on a realtime path.
+-- @return boolean
+function _M.is_requested(ctx)
+    local headers = core.request.headers(ctx)
+    if not headers["upgrade"] or header_text(headers, "upgrade"):lower() ~= "websocket" then
+        return false
+    end
+    local _, operation = surface.parse(ctx.var.uri)
+    return _M.is_realtime(operation) and ngx.req.get_method() == "GET" and ngx.req.http_version() == 1.1
+end
+
+--- The keys of a browser's handshake.
+-- @return table list of strings, empty for any other request
+function _M.client_keys(ctx)
+    local keys = {}
+    if not _M.is_requested(ctx) then
+        return keys
+    end
+    for name in subprotocols(core.request.headers(ctx)) do
+        if has_prefix(name, KEY_SUBPROTOCOL) then
+            keys[#keys + 1] = name:sub(#KEY_SUBPROTOCOL + 1)
+        end
+    end
+    keys[#keys + 1] = query.get(ngx.var.request_uri, "api-key")
+    return keys
+end
+
+--- The request target without the client's key.
+function _M.without_credentials(target)
+    return query.without(target, CREDENTIAL_ARGUMENTS)
+end
+
+--- The deployment that the target of a realtime session names.
+-- @return string|nil
+function _M.deployment(target)
+    for _, name in ipairs(DEPLOYMENT_ARGUMENTS) do
+        local value = query.get(target, name)
+        if value then
+            return value
+        end
+    end
+    return nil
+end
+
+--- The target with another deployment.
+function _M.rename(target, deployment)
+    for _, name in ipairs(DEPLOYMENT_ARGUMENTS) do
+        target = query.replace(target, name, deployment)
+    end
+    return target
+end
+
+--- Adds the handshake to the headers of a request to a backend, less the client's key.
+-- @param headers table changed in place
+-- @param client_headers table
+function _M.add_handshake(headers, client_headers)
+    headers["connection"] = "Upgrade"
+    headers["upgrade"] = "websocket"
+    for _, name in ipairs(HANDSHAKE_HEADERS) do
+        headers[name] = client_headers[name]
+    end
+    local offered = {}
+    for name in subprotocols(client_headers) do
+        if not has_prefix(name, KEY_SUBPROTOCOL) then
+            offered[#offered + 1] = name
+        end
+    end
+    headers["sec-websocket-protocol"] = #offered > 0 and table_concat(offered, ", ") or nil
+end
+
+return _M
