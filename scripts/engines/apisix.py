@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from scripts.engines.base import REPOSITORY, Instance, Launch
-from scripts.engines.config import LOOPBACK, dump_config, parse_config, section, with_listeners
+from scripts.engines.config import (
+    LOOPBACK,
+    as_root,
+    dump_config,
+    parse_config,
+    section,
+    with_listeners,
+    write_private,
+)
 from scripts.engines.errors import EngineError
 from scripts.engines.ports import free_ports
 
@@ -45,10 +53,7 @@ def _private(config: Mapping[str, Any]) -> dict[str, Any]:
         apisix["control"] = {"ip": LOOPBACK, "port": control}
     if section(apisix, "ssl").get("enable", True):
         apisix["ssl"] = {**section(apisix, "ssl"), "listen": [{"ip": LOOPBACK, "port": tls}]}
-    if os.getuid() == 0:
-        # The instance's directory is readable by its owner only, since the files hold keys.
-        changed["nginx_config"] = {"user": "root", **section(config, "nginx_config")}
-    return changed
+    return as_root(changed) if os.getuid() == 0 else changed
 
 
 class ApisixEngine:
@@ -89,8 +94,8 @@ class ApisixEngine:
 
         config = with_listeners(parse_config(instance.files["config.yaml"]), instance.ports, instance.workers)
         apisix_yaml = directory / "conf" / "apisix.yaml"
-        apisix_yaml.write_text(instance.files["apisix.yaml"])
-        (directory / "conf" / "config.yaml").write_text(dump_config(_private(config)))
+        write_private(apisix_yaml, instance.files["apisix.yaml"])
+        write_private(directory / "conf" / "config.yaml", dump_config(_private(config)))
         for name in ("apisix.yaml", "config.yaml"):
             link = directory / name
             if not link.exists():

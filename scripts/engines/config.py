@@ -1,7 +1,9 @@
 """The parts of a rendered config.yaml that belong to one machine: where it listens, how many workers."""
 
 import copy
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -39,9 +41,25 @@ def with_listeners(config: Mapping[str, Any], ports: Ports, workers: int | None 
     return changed
 
 
+def as_root(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `config` whose workers run as root, where the first process does.
+
+    The instance's directory is readable by its owner only, since the files hold keys; workers that run
+    as anybody else could not read them.
+    """
+    return {**config, "nginx_config": {"user": "root", **section(config, "nginx_config")}}
+
+
 def dump_config(config: Mapping[str, Any]) -> str:
     """config.yaml text of a mapping."""
     return yaml.safe_dump(dict(config), sort_keys=False)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner can read, since rendered files hold keys."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
 
 
 def metrics_uri(config: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 from scripts.engines.base import REPOSITORY, Instance, Launch
-from scripts.engines.config import dump_config, parse_config, with_listeners
+from scripts.engines.config import as_root, dump_config, parse_config, with_listeners, write_private
 
 IMAGE = "apache/apisix:3.18.0-debian"
 _BUNDLE = "/usr/local/azure-openai-gateway"
@@ -42,8 +42,8 @@ class DockerEngine:
         logs = directory / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         config = with_listeners(parse_config(instance.files["config.yaml"]), instance.ports, instance.workers)
-        (directory / "apisix.yaml").write_text(instance.files["apisix.yaml"])
-        (directory / "config.yaml").write_text(dump_config(config))
+        write_private(directory / "apisix.yaml", instance.files["apisix.yaml"])
+        write_private(directory / "config.yaml", dump_config(as_root(config)))
         # The directory is mounted, not the files: a file that is replaced has another inode.
         command = f"cp {_CONF}/mounted/config.yaml {_CONF}/ && ln -sf mounted/apisix.yaml {_CONF}/apisix.yaml"
         client = shutil.which("docker") or "docker"
@@ -51,11 +51,10 @@ class DockerEngine:
         variables = [argument for name in instance.env for argument in ("--env", name)]
         return Launch(
             argv=[
-                *(client, "run", "--rm", "--name", container, "--network", "host"),
-                *("--user", f"{os.getuid()}:{os.getgid()}" if os.getuid() else "root"),
+                *(client, "run", "--rm", "--name", container, "--network", "host", "--user", "root"),
                 *("--volume", f"{directory}:{_CONF}/mounted:ro"),
                 *("--volume", f"{REPOSITORY / 'apisix'}:{_BUNDLE}/apisix:ro"),
-                *variables,
+                *("--env", "APISIX_STAND_ALONE=true", *variables),
                 *("--entrypoint", "sh", IMAGE),
                 *("-c", f"{command} && exec /docker-entrypoint.sh docker-start"),
             ],

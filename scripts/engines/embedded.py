@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from scripts.engines.base import REPOSITORY, Instance, Launch
-from scripts.engines.config import dump_config, parse_config, section, with_listeners
+from scripts.engines.config import dump_config, parse_config, section, with_listeners, write_private
 from scripts.engines.errors import EngineError
 
 HOST = REPOSITORY / "apisix" / "embedded"
@@ -264,8 +264,8 @@ class EmbeddedEngine:
         directory = instance.directory
         for name in ("logs", "tmp"):
             (directory / name).mkdir(parents=True, exist_ok=True)
-        (directory / "apisix.yaml").write_text(instance.files["apisix.yaml"])
-        (directory / "config.yaml").write_text(dump_config(config))
+        write_private(directory / "apisix.yaml", instance.files["apisix.yaml"])
+        write_private(directory / "config.yaml", dump_config(config))
         (directory / "nginx.conf").write_text(nginx_conf(config))
         nginx = shutil.which("nginx")
         assert nginx is not None

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from scripts.engines.base import Engine, Instance, Launch
-from scripts.engines.config import LOOPBACK, metrics_uri, parse_config
+from scripts.engines.config import LOOPBACK, metrics_uri, parse_config, write_private
 from scripts.engines.errors import EngineError
 from scripts.engines.process import GatewayProcess
 from scripts.engines.rendering import render
@@ -79,7 +79,7 @@ class Gateway:
         # A reload is noticed by the modification time, which counts whole seconds.
         modified = max(int(time.time()), int(self._apisix_yaml.stat().st_mtime) + 1)
         replacement = self._apisix_yaml.with_suffix(".new")
-        replacement.write_text(apisix_yaml)
+        write_private(replacement, apisix_yaml)
         os.utime(replacement, (modified, modified))
         replacement.replace(self._apisix_yaml)
         self._await_reload(start)

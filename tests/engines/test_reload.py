@@ -1,6 +1,8 @@
 """Configuration changes while the gateway runs."""
 
+import os
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -124,3 +126,17 @@ def test_everything_that_is_wrong_is_said_at_once(embedded: Gateway) -> None:
     with pytest.raises(EngineError) as caught:
         embedded.replace_configuration(apisix_yaml(routes=[bad]))
     assert len(caught.value.problems) == 3
+
+
+def test_a_file_that_is_read_while_it_is_written_is_taken_up_when_it_is_complete(embedded: Gateway) -> None:
+    file = embedded.directory / "apisix.yaml"
+    text = apisix_yaml(**says("whole"))
+    with pytest.raises(EngineError, match="does not end with #END"):
+        embedded.replace_configuration(text.removesuffix("#END\n"))
+    modified = file.stat().st_mtime
+    file.write_text(text)
+    os.utime(file, (modified, modified))
+    deadline = time.monotonic() + 5
+    while said(embedded) != {"whole"} and time.monotonic() < deadline:
+        pass
+    assert said(embedded) == {"whole"}

@@ -10,7 +10,7 @@ local _M = {}
 
 local INTERVAL_SECONDS = 1
 
-local seen
+local served, refused = nil, {}
 
 local function report(problems)
     for _, problem in ipairs(problems) do
@@ -23,21 +23,32 @@ local function report(problems)
 end
 _M.report = report
 
+-- A file that was read while it was being written is complete a moment later, perhaps within the same
+-- second: so a refused file is read again and again, but what is wrong with it is said once.
+local function refuse(modified, problems)
+    local text = table.concat(problems)
+    if refused.modified ~= modified or refused.text ~= text then
+        refused = { modified = modified, text = text }
+        report(problems)
+    end
+end
+
 local function sync()
     local path = ngx.config.prefix() .. "apisix.yaml"
     local modified = lfs.attributes(path, "modification")
-    if modified == seen then
+    if modified and modified == served then
         return
     end
-    seen = modified
     local first = not config_store.current()
     local snapshot, problems = config_file.load(path, modified)
     if not snapshot then
-        report(problems)
+        refuse(modified, problems)
         return
     end
+    served, refused = modified, {}
     config_store.replace(snapshot)
     ngx.shared["status-report"]:set(ngx.worker.id(), true)
+    ngx.shared["status-report"]:delete("problems")
     if not first then
         core.log.warn("config file ", path, " reloaded.")
     end
