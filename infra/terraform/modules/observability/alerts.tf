@@ -1,12 +1,12 @@
-# Alerts on the gateway's access log: one JSON record a request, which no sampling thins out. (Alerts on the app's
-# platform metrics are made with the app.)
+# Alerts on the gateway's access log (JSON in log modes prod and test): one record a request, thinned out by no
+# sampling. Alerts on the app's platform metrics are made with the app.
 locals {
   requests = <<-KQL
     ContainerAppConsoleLogs
     | where ContainerName == "gateway" and Log startswith "{"
     | extend record = parse_json(Log)
     | where tostring(record.path) startswith "/openai/"
-    | extend status = toint(record.status), attempts = tostring(record.attempts)
+    | extend status = toint(record.status), attempts = record.attempts
   KQL
 
   # A share of very few requests says nothing.
@@ -32,13 +32,13 @@ locals {
     failover = {
       description = "Many requests need more than one backend: capacity in the preferred region is short."
       severity    = 3
-      matching    = "attempts has \",\""
+      matching    = "array_length(attempts) > 1"
       threshold   = var.thresholds.failover_percent
     }
     backend-credential = {
       description = "A backend refuses the gateway's credential: its key or role is wrong, and it serves nobody."
       severity    = 1
-      matching    = "attempts matches regex \":40[13]\""
+      matching    = "tostring(attempts) matches regex '\"status\":40[13]'"
       threshold   = 0
     }
   }

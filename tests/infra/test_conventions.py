@@ -1,0 +1,141 @@
+"""What every stack and module keeps to."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts.deploy.layout import REPOSITORY, STACKS
+from scripts.deploy.tfvars import read_declarations
+from tests.infra.schema import TERRAFORM, configurations, parse, uses
+
+DIRECTORIES = configurations()
+STACK_DIRECTORIES = [TERRAFORM / "stacks" / stack.directory for stack in STACKS.values()]
+
+
+def outputs_of(directory: Path) -> dict[str, dict[str, object]]:
+    return {
+        name: body
+        for path in directory.glob("*.tf")
+        for block in parse(path).get("output", [])
+        for name, body in block.items()
+    }
+
+
+@pytest.mark.parametrize("directory", DIRECTORIES, ids=lambda path: path.name)
+def test_every_variable_says_what_it_is_and_what_type(directory: Path) -> None:
+    for path in directory.glob("*.tf"):
+        for block in parse(path).get("variable", []):
+            for name, body in block.items():
+                assert {"description", "type"} <= set(body), name
+
+
+@pytest.mark.parametrize("directory", DIRECTORIES, ids=lambda path: path.name)
+def test_every_output_says_what_it_is(directory: Path) -> None:
+    assert {name for name, body in outputs_of(directory).items() if "description" not in body} == set()
+
+
+@pytest.mark.parametrize("directory", STACK_DIRECTORIES, ids=lambda path: path.name)
+def test_stacks_share_their_common_variables(directory: Path) -> None:
+    first = (STACK_DIRECTORIES[0] / "variables.common.tf").read_bytes()
+    assert (directory / "variables.common.tf").read_bytes() == first
+
+
+@pytest.mark.parametrize("directory", DIRECTORIES, ids=lambda path: path.name)
+def test_both_major_versions_of_the_provider_are_accepted(directory: Path) -> None:
+    text = "".join(path.read_text() for path in directory.glob("*.tf"))
+    if 'resource "azurerm_' in text:
+        assert '">= 4.55, < 6"' in text
+    assert 'required_version = ">= 1.9"' in text
+
+
+@pytest.mark.parametrize("directory", DIRECTORIES, ids=lambda path: path.name)
+def test_modules_come_from_the_repository(directory: Path) -> None:
+    for path in directory.glob("*.tf"):
+        for block in parse(path).get("module", []):
+            for body in block.values():
+                assert str(body["source"]).startswith("../../modules/")
+
+
+@pytest.mark.parametrize("directory", STACK_DIRECTORIES, ids=lambda path: path.name)
+def test_state_is_reached_with_a_token(directory: Path) -> None:
+    (backend,) = [block["backend"] for block in parse(directory / "versions.tf")["terraform"]]
+    assert backend == [{"azurerm": {"use_azuread_auth": True}}]
+
+
+def test_every_input_from_another_stack_is_an_output_of_one_before() -> None:
+    for stack in STACKS.values():
+        declared = read_declarations(TERRAFORM / "stacks" / stack.directory)
+        before = [TERRAFORM / "stacks" / STACKS[other].directory for other in (*stack.needs, *stack.uses)]
+        upstream = {name for directory in before for name in outputs_of(directory)}
+        text = (TERRAFORM / "stacks" / stack.directory / "variables.tf").read_text()
+        promised = set(re.findall(r'variable "(\w+)" \{\n  description = "[^"]*Comes from the', text))
+        assert promised <= declared.all
+        assert promised - upstream == set()
+
+
+def test_a_sensitive_output_is_no_input_of_a_stack() -> None:
+    sensitive = {
+        name
+        for directory in STACK_DIRECTORIES
+        for name, body in outputs_of(directory).items()
+        if body.get("sensitive")
+    }
+    declared = {name for directory in STACK_DIRECTORIES for name in read_declarations(directory).all}
+    assert sensitive & declared == set()
+
+
+def test_no_resource_takes_a_secret_value() -> None:
+    for use in uses():
+        text = json.dumps(use.body)
+        assert use.type != "azurerm_key_vault_secret", use
+        assert "primary_access_key" not in text, use
+        assert "shared_key" not in text, use
+
+
+def test_roles_are_on_single_resources() -> None:
+    for use in uses():
+        if use.type == "azurerm_role_assignment":
+            assert not re.search(r"subscription|resource_group", json.dumps(use.body.get("scope"))), use
+
+
+def test_the_gateways_identity_is_handed_out_with_its_roles() -> None:
+    outputs = outputs_of(TERRAFORM / "modules" / "gateway_identity")
+    for name in ("id", "client_id"):
+        assert "azurerm_role_assignment.gateway" in json.dumps(outputs[name]["depends_on"])
+
+
+def test_only_the_gateway_can_be_reached_from_outside() -> None:
+    ingresses = {
+        use.file.parent.name: use.body["ingress"][0]["external_enabled"]
+        for use in uses()
+        if use.type == "azurerm_container_app"
+    }
+    assert ingresses == {"gateway_app": "${var.external}", "internal_app": False}
+
+
+def test_alerts_read_only_what_the_access_log_has() -> None:
+    alerts = (TERRAFORM / "modules" / "observability" / "alerts.tf").read_text()
+    record = (REPOSITORY / "apisix" / "plugins" / "azure-openai" / "record.lua").read_text()
+    fields = set(re.findall(r"record\.(\w+)", alerts))
+    assert fields
+    assert fields - set(re.findall(r"^ +(\w+) = ", record, flags=re.MULTILINE)) == set()
+
+
+def test_probes_and_rules_use_the_ports_that_are_rendered() -> None:
+    app = (TERRAFORM / "modules" / "gateway_app" / "main.tf").read_text()
+    templates = "".join(path.read_text() for path in (REPOSITORY / "apisix" / "templates").glob("*.j2"))
+    from renderer.render import Ports
+
+    assert f"target_port                = {Ports().traffic}" in app
+    assert app.count(f"port                    = {Ports().status}") == 3
+    assert app.count("port                    = 13133") == 3
+    assert "0.0.0.0:13133" in templates
+
+
+def test_no_lock_file_with_unverified_checksums_is_committed() -> None:
+    for path in TERRAFORM.rglob(".terraform.lock.hcl"):
+        assert "zh:" in path.read_text(), f"{path} was not made from the registry"
