@@ -253,7 +253,7 @@ class EmbeddedEngine:
         parts = _missing_parts()
         if not parts:
             return None
-        return f"not installed: {', '.join(parts)} (on Debian or Ubuntu: apt-get install {PACKAGES})"
+        return f"not installed: {', '.join(parts)} (on Debian: apt-get install {PACKAGES})"
 
     def prepare(self, instance: Instance) -> Launch:
         """Writes apisix.yaml, config.yaml and nginx.conf into the instance's directory."""

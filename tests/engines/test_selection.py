@@ -38,7 +38,7 @@ def test_the_embedded_engine_runs_here() -> None:
 def test_without_nginx_the_packages_to_install_are_named() -> None:
     missing = EmbeddedEngine().missing() or ""
     assert missing.startswith(
-        "not installed: nginx (on Debian or Ubuntu: apt-get install nginx libnginx-mod-http-ndk "
+        "not installed: nginx (on Debian: apt-get install nginx libnginx-mod-http-ndk "
     )
 
 

@@ -51,7 +51,8 @@ end
 local function unknown_fields(item, offered, what, problems)
     for field in pairs(item) do
         if not offered[field] then
-            table.insert(problems, what .. ": " .. tostring(field) .. " is not offered by the embedded engine")
+            local problem = tostring(field) .. " is not offered by the embedded engine"
+            table.insert(problems, what .. ": " .. problem)
         end
     end
 end

@@ -60,7 +60,8 @@ local function pool_of(options, server_name)
     if options.scheme ~= "https" then
         return concat({ options.host, options.port }, ":")
     end
-    return concat({ "https", options.host, options.port, server_name, tostring(options.ssl_verify ~= false) }, ":")
+    local verified = tostring(options.ssl_verify ~= false)
+    return concat({ "https", options.host, options.port, server_name, verified }, ":")
 end
 
 --- Connects, with TLS when `scheme` is https.
@@ -354,7 +355,11 @@ local function has_token(value, token)
     if type(value) == "table" then
         value = concat(value, ",")
     end
-    return value ~= nil and ("," .. value:lower():gsub("%s", "") .. ","):find("," .. token .. ",", 1, true) ~= nil
+    if value == nil then
+        return false
+    end
+    local tokens = "," .. value:lower():gsub("%s", "") .. ","
+    return tokens:find("," .. token .. ",", 1, true) ~= nil
 end
 
 local function keeps_open(res)

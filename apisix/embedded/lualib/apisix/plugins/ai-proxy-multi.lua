@@ -46,7 +46,14 @@ local schema = {
     required = { "instances" },
 }
 
-local NOT_OFFERED = { "fallback_strategy", "fallback_http_statuses", "max_retries", "semantic_opts", "logging" }
+local NOT_OFFERED = {
+    "fallback_strategy",
+    "fallback_http_statuses",
+    "max_retries",
+    "retry_on_failure_within_ms",
+    "semantic_opts",
+    "logging",
+}
 
 local _M = { version = 0.5, priority = 1041, name = "ai-proxy-multi", schema = schema }
 

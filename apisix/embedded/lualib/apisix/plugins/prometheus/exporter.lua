@@ -16,6 +16,7 @@ local MAX_MODEL_LENGTH = 128
 
 local ROUTE = { "route", "service", "consumer", "node" }
 local ROUTE_ID = { "route_id", "service_id", "consumer", "node" }
+local MATCHED = { "matched_uri", "matched_host" }
 local AI = { "request_type", "request_llm_model", "llm_model" }
 
 local _M = {}
@@ -43,7 +44,7 @@ local function register_traffic()
     metrics.status = registry:counter(
         "http_status",
         "HTTP status codes per service in APISIX",
-        labels("code", "route", "matched_uri", "matched_host", "service", "consumer", "node", AI, "response_source")
+        labels("code", "route", MATCHED, "service", "consumer", "node", AI, "response_source")
     )
     metrics.latency = registry:histogram(
         "http_latency",
@@ -67,7 +68,8 @@ local function register_ai()
     )
     for _, kind in ipairs({ "prompt", "completion" }) do
         local name = "llm_" .. kind .. "_tokens"
-        metrics[name] = registry:counter(name, "LLM service consumed " .. kind .. " tokens", labels(ROUTE_ID, AI))
+        local help = "LLM service consumed " .. kind .. " tokens"
+        metrics[name] = registry:counter(name, help, labels(ROUTE_ID, AI))
         metrics[name .. "_dist"] = registry:histogram(
             name .. "_dist",
             "LLM " .. kind .. " tokens distribution per request",
@@ -78,7 +80,7 @@ local function register_ai()
     metrics.llm_active_connections = registry:gauge(
         "llm_active_connections",
         "Number of active connections to LLM service",
-        labels("route", "route_id", "matched_uri", "matched_host", "service", "service_id", "consumer", "node", AI)
+        labels("route", "route_id", MATCHED, "service", "service_id", "consumer", "node", AI)
     )
 end
 
