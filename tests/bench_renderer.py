@@ -1,13 +1,15 @@
 """How long the whole `render-config` process takes for a large pool: `python -m tests.bench_renderer`.
 
 Renders and validates 200 backends and 5000 clients several times, writing the files and only checking them,
-and prints the seconds of wall-clock time. The target is less than 2 s.
+and prints the seconds of wall-clock time, which a busy machine prolongs, and of CPU time, which it does not.
+The target is less than 2 s.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -37,13 +39,18 @@ def large_env(backends: int, clients: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def seconds_of(*arguments: str) -> float:
-    """Wall-clock time of one `render-config` process."""
+def seconds_of(*arguments: str) -> tuple[float, float]:
+    """Wall-clock time and CPU time of one `render-config` process."""
     clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
-    start = time.perf_counter()
+    start, before = time.perf_counter(), _cpu_seconds()
     command = [sys.executable, "-m", "renderer", *arguments]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=clean)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, _cpu_seconds() - before
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -58,11 +65,13 @@ def main() -> None:
         env_file.write_text(large_env(options.backends, options.clients))
         common = ("--env-file", str(env_file), "--output-dir", f"{directory}/out")
         for title, extra in (("render", ()), ("check only", ("--check",)), ("diff", ("--diff",))):
-            times = [seconds_of(*common, *extra) for _ in range(options.runs)]
-            verdict = "within" if statistics.median(times) < TARGET_SECONDS else "over"
+            runs = [seconds_of(*common, *extra) for _ in range(options.runs)]
+            wall, cpu = ([run[kind] for run in runs] for kind in (0, 1))
+            verdict = "within" if statistics.median(wall) < TARGET_SECONDS else "over"
             print(
-                f"{title}: median {statistics.median(times):.2f} s, best {min(times):.2f} s, "
-                f"worst {max(times):.2f} s ({verdict} {TARGET_SECONDS:.0f} s)"
+                f"{title}: median {statistics.median(wall):.2f} s, best {min(wall):.2f} s, "
+                f"worst {max(wall):.2f} s ({verdict} {TARGET_SECONDS:.0f} s); "
+                f"CPU time {statistics.median(cpu):.2f} s"
             )
 
 
