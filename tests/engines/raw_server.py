@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,8 +25,9 @@ class RawServer:
     HOLD: Answer = (b"hold",)
     WAIT: Answer = (b"wait",)
 
-    def __init__(self, *scripts: Sequence[Answer]) -> None:
+    def __init__(self, *scripts: Sequence[Answer], tls: ssl.SSLContext | None = None) -> None:
         self._scripts = scripts
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -74,19 +76,22 @@ class RawServer:
     def _play(self, connection: socket.socket, script: Sequence[Answer]) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(10)
-        with suppress(OSError), connection:
+        with suppress(OSError), self._secured(connection) as stream:
             for answer in script:
                 if answer is self.HOLD:
-                    while connection.recv(65536):
+                    while stream.recv(65536):
                         pass
                     break
                 if answer is self.WAIT:
                     self.release.wait(10)
                     break
-                self.requests.append(self._read_request(connection))
+                self.requests.append(self._read_request(stream))
                 for piece in answer:
-                    connection.sendall(piece)
+                    stream.sendall(piece)
         self.closed.set()
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        return self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
 
     @staticmethod
     def _read_request(connection: socket.socket) -> bytes:

@@ -37,9 +37,7 @@ def test_the_embedded_engine_runs_here() -> None:
 @pytest.mark.usefixtures("bare")
 def test_without_nginx_the_packages_to_install_are_named() -> None:
     missing = EmbeddedEngine().missing() or ""
-    assert missing.startswith(
-        "not installed: nginx (on Debian: apt-get install nginx libnginx-mod-http-ndk "
-    )
+    assert missing.startswith("not installed: nginx (on Debian: apt-get install nginx libnginx-mod-http-ndk ")
 
 
 @pytest.mark.usefixtures("bare")
