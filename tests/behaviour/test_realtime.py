@@ -1,0 +1,394 @@
+"""S3: WebSocket sessions on the realtime paths: a backend is chosen as ever, then they are a plain tunnel."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.sync.server import ServerConnection, serve
+
+from e2e.simulator import Simulator
+from scripts.engines import Gateway
+from tests.behaviour.conftest import CLIENT_KEY, Stage
+
+V1 = "/openai/v1/realtime?model=gpt-realtime"
+PREVIEW = "/openai/realtime?api-version=2024-10-01-preview&deployment=gpt-realtime"
+LARGE = "x" * 3_000_000
+USER_ITEM: Any = {
+    "type": "message",
+    "role": "user",
+    "content": [{"type": "input_text", "text": "hello there"}],
+}
+
+
+@contextmanager
+def dial(
+    gateway: Gateway, path: str = V1, key: str | None = CLIENT_KEY, **options: Any
+) -> Iterator[ClientConnection]:
+    headers = {"api-key": key} if key else {}
+    url = gateway.url.replace("http:", "ws:") + path
+    with connect(url, additional_headers=headers, proxy=None, max_size=None, **options) as session:
+        yield session
+
+
+def visit(gateway: Gateway, path: str = V1, **options: Any) -> None:
+    """A session that says nothing."""
+    with dial(gateway, path, **options):
+        pass
+
+
+def refusal(gateway: Gateway, path: str = V1, **options: Any) -> Any:
+    """The HTTP answer of a handshake that does not succeed."""
+    with pytest.raises(InvalidStatus) as caught:
+        visit(gateway, path, **options)
+    return caught.value.response
+
+
+def update(session: ClientConnection, instructions: str) -> str:
+    """Has the simulator repeat a text: a message in both directions."""
+    session.send(json.dumps({"type": "session.update", "session": {"instructions": instructions}}))
+    return str(json.loads(session.recv())["session"]["instructions"])
+
+
+def die_in_session(gateway: Gateway) -> None:
+    """A client whose process dies in a session: a TCP reset, no close frame."""
+    address = gateway.url.removeprefix("http://").split(":")
+    with socket.create_connection((address[0], int(address[1]))) as wire:
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        wire.sendall(
+            f"GET {V1} HTTP/1.1\r\nHost: gateway\r\napi-key: {CLIENT_KEY}\r\nConnection: Upgrade\r\n"
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
+        )
+        head = b""
+        while b"session.created" not in head:
+            head += wire.recv(65536)
+
+
+def echo(session: ServerConnection) -> None:
+    for message in session:
+        session.send(message)
+
+
+def count(session: ClientConnection, numbers: int) -> None:
+    for number in range(numbers):
+        session.send(str(number))
+
+
+@contextmanager
+def web_socket_server(handler: Callable[[ServerConnection], None], **options: Any) -> Iterator[str]:
+    """A WebSocket server with a handler of the test's own, as a backend's endpoint."""
+    with serve(handler, "127.0.0.1", 0, **options) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.socket.getsockname()[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """For what the system tells nobody about: lines in a log, open files of a process."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s"
+        time.sleep(0.01)
+
+
+def wait_for_record(gateway: Gateway, path: str) -> dict[str, Any]:
+    """The access log's record of a request to a path."""
+
+    def records() -> list[dict[str, Any]]:
+        lines = gateway.access_log.read_text().splitlines()
+        return [record for line in lines if (record := json.loads(line))["path"] == path]
+
+    wait_until(lambda: bool(records()))
+    return records()[0]
+
+
+def open_files(gateway: Gateway) -> int:
+    """How many files and connections the gateway's workers have open."""
+    workers = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
+    return sum(len(list(Path(f"/proc/{worker}/fd").iterdir())) for worker in workers)
+
+
+def openai_client(gateway: Gateway) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{gateway.url}/openai/v1", api_key=CLIENT_KEY, max_retries=0)
+
+
+@pytest.mark.parametrize("path", [V1, PREVIEW, "/openai/v1/realtime?model=gpt%2Drealtime"])
+def test_s3_a_session_is_a_two_way_tunnel(stage: Stage, path: str) -> None:
+    with dial(stage.gateway(["eastus"]), path) as session:
+        assert json.loads(session.recv())["type"] == "session.created"
+        assert update(session, "be brief") == "be brief"
+
+
+def test_s3_h2_the_101_says_who_serves(stage: Stage) -> None:
+    with dial(stage.gateway(["eastus"])) as session:
+        assert session.response is not None
+        headers = session.response.headers
+    assert (headers["x-gateway-backend"], headers["x-gateway-attempts"]) == ("eastus", "eastus:101")
+
+
+def test_s3_a4_a_wrong_key_is_401_and_reaches_no_backend(stage: Stage, sim: Simulator) -> None:
+    response = refusal(stage.gateway(["eastus"]), key="a-key-that-nobody-has")
+    assert (response.status_code, sim.requests("eastus")) == (401, [])
+
+
+def test_s3_h3_the_backend_gets_its_own_key_and_never_the_clients(stage: Stage, sim: Simulator) -> None:
+    with dial(stage.gateway(["eastus"])) as session:
+        session.recv()
+    request = sim.requests("eastus")[0]
+    assert CLIENT_KEY not in str((request.path, request.headers))
+    assert [value for name, value in request.headers if name.lower() == "api-key"] == ["key-of-eastus"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 401])
+def test_s3_f1_a_failed_handshake_fails_over(stage: Stage, sim: Simulator, status: int) -> None:
+    sim.fail("eastus", status=status)
+    with dial(stage.gateway(AZURE_OPENAI_PRIORITY_0=10)) as session:
+        assert session.response is not None
+        assert session.response.headers["x-gateway-attempts"] == f"eastus:{status},westus:101"
+        assert json.loads(session.recv())["type"] == "session.created"
+
+
+def test_s3_f1_a_backend_that_refuses_connections_is_failed_over(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", refuse=True)
+    with dial(stage.gateway(AZURE_OPENAI_PRIORITY_0=10)) as session:
+        assert session.response is not None
+        assert session.response.headers["x-gateway-attempts"] == "eastus:connect,westus:101"
+
+
+def test_s3_f1_a_bad_request_goes_to_the_client_at_once(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=400, message="no such voice")
+    response = refusal(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))
+    assert response.status_code == 400
+    assert (b"no such voice" in response.body, sim.requests("westus")) == (True, [])
+
+
+def test_s3_f2_a_throttled_handshake_cools_the_deployment_down(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, retry_after=60)
+    gateway = stage.gateway(AZURE_OPENAI_PRIORITY_0=10)
+    for _ in range(2):
+        visit(gateway)
+    assert len(sim.requests("eastus")) == 1
+
+
+def test_s3_f5_all_throttled_is_429_with_a_hint(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, retry_after=7)
+    response = refusal(stage.gateway(["eastus"]))
+    assert (response.status_code, response.headers["retry-after"]) == (429, "7")
+
+
+@pytest.mark.parametrize(
+    ("path", "upstream"),
+    [
+        (V1, "/openai/v1/realtime?model=my-realtime"),
+        (PREVIEW, "/openai/realtime?api-version=2024-10-01-preview&deployment=my-realtime"),
+    ],
+)
+def test_s3_b1_a_renamed_deployment_is_renamed_in_the_query(
+    stage: Stage, sim: Simulator, path: str, upstream: str
+) -> None:
+    gateway = stage.gateway(["eastus"], AZURE_OPENAI_DEPLOYMENTS_0="gpt-realtime=my-realtime")
+    visit(gateway, path)
+    assert sim.wait_for_requests("eastus")[0].path == upstream
+
+
+def test_s3_b1_only_backends_with_the_deployment_are_tried(stage: Stage, sim: Simulator) -> None:
+    gateway = stage.gateway(AZURE_OPENAI_DEPLOYMENTS_0="gpt-4o")
+    for _ in range(2):
+        visit(gateway)
+    assert sim.requests("eastus") == []
+
+
+def test_s3_a7_a_client_without_the_deployment_is_403(stage: Stage) -> None:
+    assert refusal(stage.gateway(["eastus"], GATEWAY_CLIENT_DEPLOYMENTS_0="gpt-4o")).status_code == 403
+
+
+def test_s3_a_browsers_key_is_taken_from_the_subprotocol(stage: Stage) -> None:
+    protocols = ["realtime", f"openai-insecure-api-key.{CLIENT_KEY}"]
+    with dial(stage.gateway(["eastus"]), key=None, subprotocols=protocols) as session:
+        assert session.subprotocol == "realtime"
+
+
+def test_s3_a3_a_browsers_key_never_reaches_the_backend(stage: Stage, sim: Simulator) -> None:
+    protocols = ["realtime", f"openai-insecure-api-key.{CLIENT_KEY}", "openai-project.p1"]
+    visit(stage.gateway(["eastus"]), key=None, subprotocols=protocols)
+    request = sim.wait_for_requests("eastus")[0]
+    offered = [value for name, value in request.headers if name.lower() == "sec-websocket-protocol"]
+    assert offered == ["realtime, openai-project.p1"]
+
+
+def test_s3_a3_a_key_in_the_query_is_accepted_and_taken_out(stage: Stage, sim: Simulator) -> None:
+    path = f"/openai/realtime?api-key={CLIENT_KEY}&deployment=gpt-realtime&api-version=2024-10-01-preview"
+    visit(stage.gateway(["eastus"]), path, key=None)
+    assert sim.wait_for_requests("eastus")[0].path == PREVIEW.split("?")[0] + (
+        "?deployment=gpt-realtime&api-version=2024-10-01-preview"
+    )
+
+
+def test_s3_a3_a_foreign_key_in_the_query_does_not_steer_the_backend(stage: Stage, sim: Simulator) -> None:
+    visit(stage.gateway(["eastus"]), V1 + "&api-key=another")
+    assert sim.wait_for_requests("eastus")[0].path == V1
+
+
+@pytest.mark.parametrize("path", ["/openai/v1/models", "/openai/v1/responses/resp_1"])
+def test_s3_a_browsers_key_counts_on_realtime_paths_only(stage: Stage, path: str) -> None:
+    protocols = [f"openai-insecure-api-key.{CLIENT_KEY}"]
+    assert refusal(stage.gateway(["eastus"]), path, key=None, subprotocols=protocols).status_code == 401
+
+
+def test_s3_large_messages_pass_in_both_directions(stage: Stage) -> None:
+    with dial(stage.gateway(["eastus"])) as session:
+        session.recv()
+        assert update(session, LARGE) == LARGE
+
+
+def test_s3_binary_messages_pass_unchanged(stage: Stage) -> None:
+    data = bytes(range(256)) * 1000
+    with web_socket_server(echo) as endpoint:
+        gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=endpoint)
+        with dial(gateway) as session:
+            session.send(data)
+            assert session.recv() == data
+
+
+def test_s3_many_messages_keep_their_order(stage: Stage) -> None:
+    with web_socket_server(echo) as endpoint:
+        gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=endpoint)
+        with dial(gateway) as session:
+            sender = threading.Thread(target=count, args=(session, 5000))
+            sender.start()
+            received = [int(session.recv()) for _ in range(5000)]
+            sender.join()
+    assert received == list(range(5000))
+
+
+def test_s3_a_silent_session_outlives_the_read_timeout(stage: Stage) -> None:
+    answers = threading.Event()
+
+    def slow(session: ServerConnection) -> None:
+        session.recv()
+        # Longer than the gateway may wait for an answer; the time itself is what is tested.
+        answers.wait(1.5)
+        session.send("still here")
+
+    with web_socket_server(slow, ping_interval=None) as endpoint:
+        gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=endpoint, AI_PROXY_READ_TIMEOUT_MS=1000)
+        with dial(gateway, ping_interval=None) as session:
+            session.send("hello")
+            assert session.recv() == "still here"
+
+
+def test_s3_the_clients_close_reaches_the_backend(stage: Stage, sim: Simulator) -> None:
+    with dial(stage.gateway(["eastus"])) as session:
+        session.recv()
+    assert not sim.wait_for_answers("eastus")[0].client_disconnected
+
+
+def test_s3_the_backends_close_reaches_the_client(stage: Stage) -> None:
+    def farewell(session: ServerConnection) -> None:
+        session.send("last words")
+        session.close(4001, "session expired")
+
+    with web_socket_server(farewell) as endpoint:
+        gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=endpoint)
+        with dial(gateway) as session:
+            assert session.recv() == "last words"
+            with pytest.raises(ConnectionClosed) as caught:
+                session.recv()
+    assert caught.value.rcvd is not None
+    assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4001, "session expired")
+
+
+def test_s3_the_backends_last_words_survive_a_client_that_still_talks(stage: Stage) -> None:
+    def impatient(session: ServerConnection) -> None:
+        session.recv()
+        session.send(LARGE)
+        session.close(4001)
+
+    with web_socket_server(impatient) as endpoint:
+        gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=endpoint)
+        with dial(gateway) as session:
+            session.send("go")
+            session.send(LARGE)
+            assert session.recv() == LARGE
+
+
+def test_s3_a_backend_that_breaks_off_ends_the_clients_session(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", cut=3)
+    received: list[object] = []
+    with dial(stage.gateway(["eastus"])) as session:
+        session.send(json.dumps({"type": "response.create"}))
+        with pytest.raises(ConnectionClosed) as caught:  # noqa: PT012 - any of the reads may be the one that fails
+            while True:
+                received.append(session.recv())
+    assert (len(received), caught.value.rcvd) == (3, None)
+
+
+def test_s3_a_client_that_dies_ends_the_backends_session(stage: Stage, sim: Simulator) -> None:
+    die_in_session(stage.gateway(["eastus"]))
+    assert sim.wait_for_disconnect("eastus").status == 101
+
+
+def test_s3_nothing_is_left_behind_when_sessions_end(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    before = open_files(gateway)
+    for _ in range(3):
+        visit(gateway)
+        die_in_session(gateway)
+    wait_until(lambda: open_files(gateway) <= before)
+
+
+def test_s3_o2_a_session_leaves_one_record(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], GATEWAY_LOG_MODE="test")
+    with dial(gateway, PREVIEW) as session:
+        session.recv()
+    record = wait_for_record(gateway, "/openai/realtime")
+    assert (record["status"], record["deployment"], record["backend"]) == (101, "gpt-realtime", "eastus")
+
+
+def test_s3_o1_a_session_is_counted(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    with dial(gateway) as session:
+        session.recv()
+    counted = re.compile(r'azure_openai_requests_total\{backend="eastus".*outcome="success"\} 1')
+    # APISIX renews its metrics page every 15 s.
+    wait_until(lambda: bool(counted.search(httpx.get(gateway.metrics_url).text)), seconds=20)
+
+
+def test_s3_a_plain_get_is_answered_by_the_backend(stage: Stage) -> None:
+    assert stage.http(stage.gateway(["eastus"])).get(V1).status_code == 400
+
+
+def test_s3_requests_after_a_session_are_served(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    visit(gateway)
+    assert stage.http(gateway).get("/openai/v1/models").status_code == 200
+
+
+def test_s3_the_official_client_talks_over_v1(stage: Stage) -> None:
+    client = openai_client(stage.gateway(["eastus"]))
+    text = ""
+    with client.realtime.connect(model="gpt-realtime") as session:
+        session.conversation.item.create(item=USER_ITEM)
+        session.response.create()
+        for event in session:
+            if event.type == "response.output_text.delta":
+                text += event.delta
+            if event.type == "response.done":
+                break
+    assert "hello there" in text
