@@ -16,6 +16,8 @@ local THROTTLE_CODES = {
     rate_limit_exceeded = true, too_many_requests = true, rate_limit_error = true, ratelimitreached = true,
     insufficient_quota = true, ["429"] = true,
 }
+local SERVER_CODES = { server_error = true, internal_error = true, internal_server_error = true, ["500"] = true }
+-- What errors without a telling code say when they mean throttling.
 local THROTTLE_PHRASES = { "rate limit", "too many requests", "high demand", "retry after" }
 
 -- Errors that every backend would repeat: the request itself is at fault.
@@ -59,6 +61,9 @@ local function error_reason(err)
     end
     if CLIENT_CODES[code] or CLIENT_CODES[kind] then
         return nil
+    end
+    if SERVER_CODES[code] then
+        return "server_error"
     end
     for _, phrase in ipairs(THROTTLE_PHRASES) do
         if message:find(phrase, 1, true) then

@@ -1,0 +1,213 @@
+"""What a client gets: every fault on every surface, streamed or not, with one, two and three backends.
+
+The fault strikes the preferred backend; the others are healthy. Run it as
+``python -m e2e.fault_matrix --engine embedded``; it prints a Markdown table and exits with 1 when a client got
+something else than it should have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from e2e.simulator import Region, Simulator
+from scripts.engines import Gateway, start_gateway
+
+REGIONS = ("eastus", "westus", "swedencentral")
+CLIENT_KEY = "client-key-of-the-matrix"
+READ_TIMEOUT_MS = 400
+OUTPUT_EVENTS = 8  # past the preamble on every surface
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault, and what it means for a client."""
+
+    name: str
+    fault: dict[str, Any]
+    alone: str
+    """What the client gets from one backend: a status, ``broken`` or ``complete``."""
+    streamed: str | None = None
+    """The same for streams, where it differs."""
+    moves_on: bool = True
+    """Whether another backend can serve instead."""
+    streams_only: bool = False
+
+
+CASES = [
+    Case("healthy", {}, "200", moves_on=False),
+    Case("429 with a hint", {"status": 429, "retry_after": 5}, "429"),
+    Case("429 with a nonsense hint", {"garbage_hint": "negative"}, "429"),
+    Case("500", {"status": 500}, "500"),
+    Case("503", {"status": 503}, "503"),
+    Case("408", {"status": 408}, "408"),
+    Case("401 for the gateway's key", {"status": 401}, "503"),
+    Case("403 for the gateway's key", {"status": 403}, "503"),
+    Case("deployment not found", {"status": 404, "code": "DeploymentNotFound"}, "404"),
+    Case("content filter", {"status": 400, "code": "content_filter"}, "400", moves_on=False),
+    Case("connection refused", {"refuse": True}, "503"),
+    Case("connection reset", {"reset": True}, "503"),
+    Case("no answer", {"hang": True}, "504"),
+    Case("slow first byte", {"slow_first_byte": 0.1}, "200", moves_on=False),
+    Case("cut before any output", {"cut": 1}, "503"),
+    Case("cut in the middle", {"cut": OUTPUT_EVENTS}, "503", streamed="broken"),
+    Case(
+        "429 inside the stream",
+        {"stream_error": "auto", "code": "rate_limit_exceeded"},
+        "429",
+        streams_only=True,
+    ),
+    Case("500 inside the stream", {"stream_error": "auto", "code": "server_error"}, "500", streams_only=True),
+    Case("stream in single bytes", {"split": 1}, "200", moves_on=False, streams_only=True),
+]
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A way to ask."""
+
+    name: str
+    target: str
+    body: dict[str, Any]
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer is an event stream."""
+        return bool(self.body.get("stream"))
+
+
+CHAT: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
+RESPONSES: dict[str, Any] = {"model": "gpt-4o", "input": "Hello"}
+DEPLOYMENT_TARGET = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
+SURFACES = [
+    Surface("v1 chat", "/openai/v1/chat/completions", CHAT),
+    Surface("v1 chat, streamed", "/openai/v1/chat/completions", CHAT | {"stream": True}),
+    Surface("deployments chat", DEPLOYMENT_TARGET, CHAT),
+    Surface("deployments chat, streamed", DEPLOYMENT_TARGET, CHAT | {"stream": True}),
+    Surface("v1 responses", "/openai/v1/responses", RESPONSES),
+    Surface("v1 responses, streamed", "/openai/v1/responses", RESPONSES | {"stream": True}),
+    Surface("v1 embeddings", "/openai/v1/embeddings", {"model": "gpt-4o", "input": "Hello"}),
+]
+
+
+def environment(sim: Simulator, backends: int) -> dict[str, str]:
+    """Settings with the first region preferred and short limits."""
+    env = {
+        "GATEWAY_CLIENT_NAME_0": "matrix",
+        "GATEWAY_CLIENT_KEY_0": CLIENT_KEY,
+        "AI_PROXY_READ_TIMEOUT_MS": str(READ_TIMEOUT_MS),
+        "AZURE_OPENAI_PRIORITY_0": "1",
+    }
+    for index, region in enumerate(REGIONS[:backends]):
+        env[f"AZURE_OPENAI_NAME_{index}"] = region
+        env[f"AZURE_OPENAI_ENDPOINT_{index}"] = sim.endpoint(region)
+        env[f"AZURE_OPENAI_KEY_{index}"] = f"key-of-{region}"
+    return env
+
+
+def answers_in(text: str) -> set[str]:
+    """The distinct answers that a text holds; the simulator numbers every answer of a region."""
+    return set(re.findall(r"(?:eastus|westus|swedencentral)/[\w.-]+#\d+:", text))
+
+
+def is_complete(surface: Surface, text: str) -> bool:
+    """Whether an answer has its proper end and holds one answer only."""
+    if len(answers_in(text)) > 1:
+        return False
+    if not surface.is_stream:
+        return isinstance(json.loads(text), dict)
+    return "data: [DONE]" in text or "event: response.completed" in text
+
+
+def ask(gateway: Gateway, surface: Surface) -> tuple[str, str]:
+    """What a client gets: the result and the trail of attempts."""
+    text, trail, status = "", "", 0
+    try:
+        with (
+            httpx.Client(headers={"api-key": CLIENT_KEY}, timeout=10) as client,
+            client.stream("POST", gateway.url + surface.target, json=surface.body) as response,
+        ):
+            status, trail = response.status_code, response.headers.get("x-gateway-attempts", "")
+            for piece in response.iter_text():
+                text += piece
+    except httpx.RemoteProtocolError:
+        is_told = len(re.findall(r'"error"', text)) >= 1
+        return ("broken" if is_told else "broken silently"), trail
+    if status != httpx.codes.OK:
+        return str(status), trail
+    return ("200" if is_complete(surface, text) else "200 but incomplete"), trail
+
+
+def expected(case: Case, surface: Surface, backends: int) -> str:
+    """What the client should get."""
+    alone = case.streamed if surface.is_stream and case.streamed else case.alone
+    if alone == "broken" or not case.moves_on or backends == 1:
+        return alone
+    return "200"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measured combination."""
+
+    case: Case
+    surface: Surface
+    backends: int
+    result: str
+    trail: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the client got what it should have."""
+        return self.result == expected(self.case, self.surface, self.backends)
+
+
+def measure(sim: Simulator, engine: str, cases: Sequence[Case], backends: int) -> Iterator[Cell]:
+    """Runs all surfaces for each case; each gets a gateway that knows of no earlier fault."""
+    for case in cases:
+        for surface in SURFACES:
+            if case.streams_only and not surface.is_stream:
+                continue
+            sim.reset()
+            with start_gateway(environment(sim, backends), engine=engine) as gateway:
+                if case.fault:
+                    sim.fail(REGIONS[0], **case.fault)
+                yield Cell(case, surface, backends, *ask(gateway, surface))
+
+
+def table(cells: Sequence[Cell]) -> str:
+    """The cells as Markdown: a row for each fault and surface, a column for each number of backends."""
+    lines = ["| Fault | Surface | One backend | Two | Three |", "|---|---|---|---|---|"]
+    rows: dict[tuple[str, str], dict[int, Cell]] = {}
+    for cell in cells:
+        rows.setdefault((cell.case.name, cell.surface.name), {})[cell.backends] = cell
+    for (fault, surface), row in rows.items():
+        texts = [
+            f"{cell.result} `{cell.trail}`{'' if cell.is_right else ' **wrong**'}" for cell in row.values()
+        ]
+        lines.append(f"| {fault} | {surface} | {' | '.join(texts)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measures the whole matrix and prints it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--engine", default="embedded", choices=["embedded", "apisix", "docker"])
+    engine = parser.parse_args().engine
+    with Simulator([Region(name, key=f"key-of-{name}") for name in REGIONS]) as sim:
+        cells = [cell for backends in (1, 2, 3) for cell in measure(sim, engine, CASES, backends)]
+    wrong = sum(not cell.is_right for cell in cells)
+    print(table(cells))
+    print(f"\n{len(cells)} combinations on {engine}, {wrong} wrong")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
