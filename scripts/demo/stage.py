@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from e2e.simulator import Latency, Region, Simulator
 from renderer import read_env_file
+from scripts.demo.calls import warm_up
 from scripts.engines import Gateway, start_gateway
 from scripts.engines.base import REPOSITORY
 from scripts.engines.ports import port_or_free
@@ -68,7 +69,10 @@ def set_up(engine: str, *, usual_ports: bool) -> Iterator[Stage]:
         }
         port = port_or_free(GATEWAY_PORT) if usual_ports else 0
         gateway = start_gateway(env, engine, port=port)
+        first = next(iter(regions.values()))
         try:
+            warm_up(simulator.endpoint(first.name), first.key, "warm-up")
+            simulator.reset()
             yield Stage(simulator, gateway, env["GATEWAY_CLIENT_KEY_0"])
         finally:
             gateway.stop(_STOP_GRACE_SECONDS)

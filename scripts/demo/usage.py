@@ -9,8 +9,7 @@ The gateway and its regions stay up until Ctrl-C.
 
   gateway    {url}
   key        {key}
-  regions    {regions}
-  metrics    {metrics}
+{regions}  metrics    {metrics}
   logs       {log}
 
 With curl:
@@ -23,7 +22,9 @@ With the official client (.venv/bin/python has it):
 
   from openai import AzureOpenAI, OpenAI
   client = OpenAI(base_url="{url}/openai/v1/", api_key="{key}")
-  azure = AzureOpenAI(azure_endpoint="{url}", api_key="{key}", api_version="2024-10-21")
+  azure = AzureOpenAI(
+      azure_endpoint="{url}", api_key="{key}", api_version="2024-10-21"
+  )
   print(client.responses.create(model="gpt-4o", input="Hello").output_text)
 
 Let a region fail, see what it was asked, and let it recover:
@@ -42,7 +43,7 @@ def usage(stage: Stage) -> str:
     return _TEXT.format(
         url=gateway.url,
         key=stage.client_key,
-        regions=", ".join(f"{region} {simulator.endpoint(region)}" for region in simulator.regions),
+        regions="".join(f"  region     {simulator.endpoint(name)} {name}\n" for name in simulator.regions),
         metrics=gateway.metrics_url,
         log=gateway.error_log,
         region=first,
