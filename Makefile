@@ -7,7 +7,7 @@ JOBS ?= auto
 
 export ENGINE
 PYTHON := .venv/bin/python
-PYTEST := .venv/bin/pytest -n $(JOBS) --engine $(ENGINE)
+PYTEST := .venv/bin/pytest -n $(JOBS) --dist loadgroup --engine $(ENGINE)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test behaviour lint format clean

@@ -10,3 +10,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["embedded", "apisix", "docker"],
         help="the engine that the behaviour suite runs on (default: embedded)",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Costly to start, so all of its tests share one: with --dist loadgroup they run in one process.
+    for item in items:
+        if "lowkey_vault" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("lowkey_vault"))
