@@ -56,7 +56,7 @@ class RedisServer:
         self._process.wait()
 
     def command(self, *words: str) -> object:
-        """The answer to one command: text, a number, a list, or None. Raises ``RuntimeError`` for an error."""
+        """The answer to one command: text, number, list or None. Raises ``RuntimeError`` for an error."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
             stream = connection.makefile("rwb")
             if self.password:

@@ -106,6 +106,19 @@ local function claim(pool, backend, deployment, tried)
     return availability.acquire(backend, deployment, pool.failover.read_timeout_ms / 1000)
 end
 
+local function next_in_group(ctx, pool, group, request, tried)
+    local backend = choose(ctx, pool, group, request, tried)
+    while backend do
+        local deployment = pool_module.deployment_on(backend, request.deployment)
+        local acquired, is_trial = claim(pool, backend, deployment, tried)
+        if acquired then
+            return backend, deployment, is_trial
+        end
+        backend = choose(ctx, pool, group, request, tried)
+    end
+    return nil
+end
+
 -- The backend that holds what the request refers to, or its home. Drained ones still serve what they own.
 local function next_preferred(pool, request, tried)
     local backend = request.owner or request.home
@@ -135,15 +148,13 @@ function _M.next(ctx, pool, request, tried)
     end
 
     for _, group in ipairs(pool.groups) do
-        local backend = choose(ctx, pool, group, request, tried)
-        while backend do
-            local deployment = pool_module.deployment_on(backend, request.deployment)
-            local acquired, is_trial = claim(pool, backend, deployment, tried)
-            if acquired then
-                return backend, deployment, is_trial
-            end
-            backend = choose(ctx, pool, group, request, tried)
+        local backend, deployment, is_trial = next_in_group(ctx, pool, group, request, tried)
+        if backend then
+            return backend, deployment, is_trial
         end
+    end
+    if pool_module.may_be_drained(request) then
+        return next_in_group(ctx, pool, pool.drained, request, tried)
     end
     return nil
 end

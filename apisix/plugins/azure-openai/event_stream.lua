@@ -100,6 +100,16 @@ local function send_block(state, block, emit)
     return shown == "" or emit(shown)
 end
 
+-- Passes a block on and notes what it tells about the stream. Returns false when the client is gone.
+local function pass_on(state, stream, block, emit)
+    if stream.on_first_block then
+        stream.on_first_block(block)
+        stream.on_first_block = nil
+    end
+    stream.is_complete = stream.is_complete or is_terminal(block, state.operation)
+    return send_block(state, block, emit)
+end
+
 local function break_off(state, answer, err, emit)
     core.log.warn("azure-openai: the stream of backend '", answer.backend.name, "' broke: ", err)
     state.error = "stream_interrupted"
@@ -117,7 +127,7 @@ function _M.send(state, pool, answer, emit)
     local stream = answer.event_stream
     local heartbeat_seconds = pool.failover.stream_heartbeat_seconds
     -- Operations without a known last event are complete whenever the backend ends them properly.
-    local is_complete = TERMINAL_EVENTS[state.operation] == nil
+    stream.is_complete = TERMINAL_EVENTS[state.operation] == nil
 
     local function client_gone()
         state.error = "client_gone"
@@ -126,8 +136,7 @@ function _M.send(state, pool, answer, emit)
     end
 
     for _, block in ipairs(stream.held) do
-        is_complete = is_complete or is_terminal(block, state.operation)
-        if not send_block(state, block, emit) then
+        if not pass_on(state, stream, block, emit) then
             return client_gone()
         end
     end
@@ -138,12 +147,11 @@ function _M.send(state, pool, answer, emit)
         if chunk then
             local block = stream.splitter:push(chunk)
             if block then
-                is_complete = is_complete or is_terminal(block, state.operation)
-                alive = send_block(state, block, emit)
+                alive = pass_on(state, stream, block, emit)
             end
         elseif err == "idle" then
             alive = emit(HEARTBEAT)
-        elseif err or not is_complete then
+        elseif err or not stream.is_complete then
             stream.pump:stop()
             upstream.close(stream.connection)
             return break_off(state, answer, err or "it ended too early", emit)

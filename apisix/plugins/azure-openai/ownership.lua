@@ -126,15 +126,14 @@ local function id_in_json(body)
     return ok and text and core.json.decode(text) or nil
 end
 
--- The first events of a Responses stream repeat the whole response object, whose id comes first.
-local function id_in_events(blocks)
-    for _, block in ipairs(blocks) do
+-- The first event of a Responses stream holds the whole response object, whose id comes first.
+local function learn_from_stream(stream, backend)
+    stream.on_first_block = function(block)
         local id = block:match('"id"%s*:%s*"(resp_[^"]+)"')
         if id then
-            return id
+            _M.remember(id, backend)
         end
     end
-    return nil
 end
 
 --- Learns from a successful answer which resource the backend has created or holds.
@@ -151,14 +150,13 @@ function _M.learn(request, answer)
         return
     end
 
-    local id
     if answer.event_stream then
-        id = id_in_events(answer.event_stream.held)
+        learn_from_stream(answer.event_stream, answer.backend)
     elseif answer.body and answer.body:byte(1) == 123 then
-        id = id_in_json(answer.body)
-    end
-    if type(id) == "string" then
-        _M.remember(id, answer.backend)
+        local id = id_in_json(answer.body)
+        if type(id) == "string" then
+            _M.remember(id, answer.backend)
+        end
     end
 end
 

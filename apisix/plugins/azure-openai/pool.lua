@@ -43,10 +43,10 @@ local function build_backend(index, conf)
     }
 end
 
--- Drained backends (weight 0) take no new work, so they are in no group; they stay in `by_name`, because they
--- may still own stored resources.
+-- Drained backends (weight 0) take no new work, so they are in no group; they are kept apart, because they may
+-- still own stored resources.
 local function build_groups(backends)
-    local by_priority, groups = {}, {}
+    local by_priority, groups, drained = {}, {}, { priority = "drained" }
     for _, backend in ipairs(backends) do
         if backend.weight > 0 then
             local group = by_priority[backend.priority]
@@ -56,12 +56,14 @@ local function build_groups(backends)
                 groups[#groups + 1] = group
             end
             group[#group + 1] = backend
+        else
+            drained[#drained + 1] = backend
         end
     end
     table_sort(groups, function(a, b)
         return a.priority > b.priority
     end)
-    return groups
+    return groups, drained
 end
 
 local function build(conf)
@@ -71,11 +73,13 @@ local function build(conf)
         backends[index] = backend
         by_name[backend.name] = backend
     end
+    local groups, drained = build_groups(backends)
 
     return {
         backends = backends,
         by_name = by_name,
-        groups = build_groups(backends),
+        groups = groups,
+        drained = drained,
         home = by_name[conf.home_backend] or backends[1],
         balancer = schemas.with_defaults(metadata_schema.properties.balancer, conf.balancer),
         failover = schemas.with_defaults(metadata_schema.properties.failover, conf.failover),
@@ -88,7 +92,7 @@ local function build(conf)
 end
 
 --- The pool of the configuration that is loaded now.
--- @return table pool { backends, by_name, groups, home, balancer, failover, … } | nil, error
+-- @return table pool { backends, by_name, groups, drained, home, balancer, failover, … } | nil, error
 function _M.current()
     local metadata = plugin.plugin_metadata(PLUGIN)
     local conf = metadata and metadata.value
@@ -117,8 +121,13 @@ local function deployment_on(backend, deployment)
 end
 _M.deployment_on = deployment_on
 
+--- Whether a drained backend may serve a request: only what refers to something that it may hold.
+function _M.may_be_drained(request)
+    return request.references ~= nil and #request.references > 0
+end
+
 --- Iterates over every backend that may serve a request, whether it is available or not.
--- @param request table with `deployment` and, for a stored resource, its `owner`
+-- @param request table with `deployment` and, for a stored resource, its `owner` or at least `references`
 -- @return function() -> backend, its name for the deployment
 function _M.candidates(pool, request)
     if request.owner then
@@ -131,12 +140,12 @@ function _M.candidates(pool, request)
         end
     end
 
-    local index = 0
+    local index, with_drained = 0, _M.may_be_drained(request)
     return function()
         while index < #pool.backends do
             index = index + 1
             local backend = pool.backends[index]
-            local deployment = backend.weight > 0 and deployment_on(backend, request.deployment)
+            local deployment = (backend.weight > 0 or with_drained) and deployment_on(backend, request.deployment)
             if deployment then
                 return backend, deployment
             end

@@ -20,7 +20,8 @@ local broken_until = 0
 
 local function connect(conf)
     local client = redis:new()
-    client:set_timeouts(TIMEOUT_MS, TIMEOUT_MS, TIMEOUT_MS)
+    -- Not `set_timeouts`: older versions of the library would take it for a command of Redis.
+    client:set_timeout(TIMEOUT_MS)
     local ok, err = client:connect(conf.host, conf.port or 6379, { ssl = conf.tls, ssl_verify = conf.tls })
     if not ok then
         return nil, err
