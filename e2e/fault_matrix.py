@@ -1,7 +1,7 @@
 """What a client gets: every fault on every surface, streamed or not, with one, two and three backends.
 
-The fault strikes the preferred backend; the others are healthy. Run it as
-``python -m e2e.fault_matrix --engine embedded``; it prints a Markdown table and exits with 1 when a client got
+The fault strikes the preferred backend; the others are healthy. Run it with
+``python -m e2e.fault_matrix``; it prints a Markdown table and exits with 1 when a client got
 something else than it should have.
 """
 

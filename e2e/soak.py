@@ -1,0 +1,156 @@
+"""Many requests through mixed faults: is an answer lost or doubled, and does a worker keep memory?
+
+Run it with ``python -m e2e.soak --requests 100000``. It ends by itself, prints the worker's memory along the way
+and exits with 1 when an answer was lost or doubled or when memory kept growing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from e2e.simulator import Region, Simulator
+from scripts.engines import Gateway, start_gateway
+
+REGIONS = ("eastus", "westus", "swedencentral")
+CLIENT_KEY = "client-key-of-the-soak"
+CONCURRENCY = 16
+SAMPLES = 20
+GROWTH_LIMIT_KIB = 2048
+"""Memory may differ by so much between the first and the last samples after the warm-up."""
+
+FAULTS: list[dict[str, Any]] = [
+    {"status": 429, "retry_after_ms": 40, "probability": 0.05},
+    {"status": 500, "probability": 0.03},
+    {"reset": True, "probability": 0.02},
+    {"cut": 1, "probability": 0.02},
+    {"cut": 9, "probability": 0.02},
+    {"stream_error": "auto", "code": "too_many_requests", "probability": 0.002},
+]
+TRUE_ERRORS = {429, 500, 503}
+"""What a client may get when no backend could serve."""
+
+
+@dataclass
+class Tally:
+    """What the clients got."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def doubled(self) -> int:
+        """Answers that reached more than one client, or one client twice."""
+        return sum(count - 1 for count in self.answers.values())
+
+
+def environment(sim: Simulator) -> dict[str, str]:
+    """Three equal backends that recover quickly."""
+    env = {
+        "GATEWAY_CLIENT_NAME_0": "soak",
+        "GATEWAY_CLIENT_KEY_0": CLIENT_KEY,
+        "COOLDOWN_DEFAULT_SECONDS": "1",
+        "BREAKER_OPEN_SECONDS": "1",
+        "BREAKER_MAX_OPEN_SECONDS": "1",
+    }
+    for index, region in enumerate(REGIONS):
+        env[f"AZURE_OPENAI_NAME_{index}"] = region
+        env[f"AZURE_OPENAI_ENDPOINT_{index}"] = sim.endpoint(region)
+        env[f"AZURE_OPENAI_KEY_{index}"] = f"key-of-{region}"
+    return env
+
+
+def worker_rss_kib(gateway: Gateway) -> int:
+    """Resident memory of the gateway's only worker."""
+    children = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
+    sizes = []
+    for pid in children:
+        status = Path(f"/proc/{pid}/status").read_text()
+        sizes.append(int(re.findall(r"VmRSS:\s+(\d+)", status)[0]))
+    return max(sizes)
+
+
+async def ask(client: httpx.AsyncClient, tally: Tally, dice: random.Random) -> None:
+    """One request, streamed or not, and what came of it."""
+    is_stream = dice.random() < 0.5
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}], "stream": is_stream}
+    try:
+        response = await client.post("/openai/v1/chat/completions", json=body)
+    except httpx.RemoteProtocolError:
+        tally.outcomes["broken after output"] += 1
+        return
+    if response.status_code != httpx.codes.OK:
+        known = response.status_code in TRUE_ERRORS
+        tally.outcomes[f"status {response.status_code}" if known else "wrong status"] += 1
+        return
+    names = re.findall(r"(?:eastus|westus|swedencentral)/gpt-4o#\d+:", response.text)
+    is_whole = "data: [DONE]" in response.text if is_stream else response.text.endswith("}")
+    if len(names) != 1 or not is_whole:
+        tally.outcomes["lost or mixed"] += 1
+        return
+    tally.outcomes["answered"] += 1
+    tally.answers[names[0]] += 1
+
+
+async def drive(gateway: Gateway, requests: int, seed: int) -> tuple[Tally, list[int]]:
+    """Sends the requests; samples the worker's memory along the way."""
+    tally, samples = Tally(), []
+    dice = random.Random(seed)  # noqa: S311
+    limits = httpx.Limits(max_connections=CONCURRENCY)
+    async with httpx.AsyncClient(
+        base_url=gateway.url, headers={"api-key": CLIENT_KEY}, limits=limits, timeout=30
+    ) as client:
+        share = max(requests // SAMPLES, 1)
+        for _ in range(SAMPLES):
+            left = iter(range(share))
+
+            async def work(left: object = left) -> None:
+                for _ in left:  # type: ignore[attr-defined]
+                    await ask(client, tally, dice)
+
+            await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
+            samples.append(worker_rss_kib(gateway))
+            print(f"{sum(tally.outcomes.values()):>8} requests, worker {samples[-1]} KiB", flush=True)
+    return tally, samples
+
+
+def growth_kib(samples: list[int]) -> int:
+    """How much the last quarter's least sample is above the first quarter's, after the warm-up sample."""
+    steady = samples[len(samples) // 4 :]
+    quarter = max(len(steady) // 4, 1)
+    return min(steady[-quarter:]) - max(steady[:quarter])
+
+
+def main() -> None:
+    """Runs the soak and judges it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--engine", default="embedded", choices=["embedded", "apisix", "docker"])
+    parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+
+    regions = [Region(name, key=f"key-of-{name}", seed=options.seed) for name in REGIONS]
+    with Simulator(regions) as sim, start_gateway(environment(sim), engine=options.engine) as gateway:
+        for region in REGIONS:
+            for fault in FAULTS:
+                sim.fail(region, **fault)
+        tally, samples = asyncio.run(drive(gateway, options.requests, options.seed))
+
+    for outcome, count in sorted(tally.outcomes.items()):
+        print(f"{outcome:>20}: {count}")
+    lost = tally.outcomes["lost or mixed"] + tally.outcomes["wrong status"]
+    print(f"lost or wrong: {lost}, doubled: {tally.doubled}, memory growth: {growth_kib(samples)} KiB")
+    sys.exit(1 if lost or tally.doubled or growth_kib(samples) > GROWTH_LIMIT_KIB else 0)
+
+
+if __name__ == "__main__":
+    main()
