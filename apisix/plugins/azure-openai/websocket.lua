@@ -1,7 +1,8 @@
 --- The WebSocket handshake of the realtime paths: who asks for one, with which key, and what a backend gets to see.
 --
--- Browsers cannot set headers on a WebSocket. The OpenAI SDK for JavaScript therefore sends the key as a subprotocol,
--- and for Azure in the query (openai-node, src/realtime/websocket.ts).
+-- Browsers cannot set headers on a WebSocket, so the OpenAI SDK for JavaScript sends the key as a subprotocol
+-- (openai-node, src/realtime/websocket.ts). A key in the query is not accepted, because queries end up in logs; it is
+-- kept from the backend all the same, which would take it for the credential.
 local core = require("apisix.core")
 local query = require("apisix.plugins.azure-openai.query")
 local surface = require("apisix.plugins.azure-openai.surface")
@@ -61,11 +62,10 @@ function _M.client_keys(ctx)
             keys[#keys + 1] = name:sub(#KEY_SUBPROTOCOL + 1)
         end
     end
-    keys[#keys + 1] = query.get(ngx.var.request_uri, "api-key")
     return keys
 end
 
---- The request target without the client's key.
+--- The request target without credentials.
 function _M.without_credentials(target)
     return query.without(target, CREDENTIAL_ARGUMENTS)
 end
