@@ -184,6 +184,7 @@ def test_the_command_tells_when_there_is_no_identity(vault: ScriptedVault, tmp_p
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.xdist_group("lowkey-vault")
 def test_an_emulated_vault_is_read(lowkey_vault: KeyVaultEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in lowkey_vault.certificate.trusting_environment.items():
         monkeypatch.setenv(name, value)
@@ -193,6 +194,7 @@ def test_an_emulated_vault_is_read(lowkey_vault: KeyVaultEmulator, monkeypatch: 
     assert secrets == {"AZURE_OPENAI_KEY_0": "key-from-the-emulator"}
 
 
+@pytest.mark.xdist_group("lowkey-vault")
 def test_the_command_reads_an_emulated_vault(lowkey_vault: KeyVaultEmulator, tmp_path: Path) -> None:
     lowkey_vault.set_secret("azure-openai-key-0", "key-from-the-emulator")
     done = render_config(tmp_path, **env(AZURE_OPENAI_KEY_0=None), **lowkey_vault.environment)

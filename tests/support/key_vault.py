@@ -1,8 +1,9 @@
 """Lowkey Vault, an emulator of Key Vault, as a fixture: `lowkey_vault`.
 
 The jar comes from Maven Central into the repository's `.cache/` (ignored by git). Each test process runs an
-emulator of its own on free loopback ports, so tests can run in parallel. Without Java, Maven or the jar the
-tests that need it are skipped, and say how to get them.
+emulator of its own on free ports, so tests can run in parallel. The vault listens on loopback; the emulator's
+token endpoint, which hands out worthless tokens, listens on every address and cannot be told otherwise. Without
+Java, Maven or the jar the tests that need it are skipped, and say how to get them.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ VERSION = "3.4.33"
 API_VERSION = ApiVersion.V7_5
 
 _CACHE = Path(__file__).resolve().parents[2] / ".cache" / "lowkey-vault"
-_START_SECONDS = 90
+_START_SECONDS = 180
 _DOWNLOAD_SECONDS = 300
 
 
@@ -79,7 +80,7 @@ def lowkey_vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyVaultE
     log = directory / "lowkey-vault.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [java, "-jar", str(jar), *_options(port, token_port, certificate)],
+            [java, "-XX:TieredStopAtLevel=1", "-jar", str(jar), *_options(port, token_port, certificate)],
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=directory,
