@@ -1,0 +1,72 @@
+"""Real client libraries in front of a gateway, as in production: over TLS, with base URL and key alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.simulator import Simulator
+from tests.behaviour.conftest import REGIONS, Stage, sim, simulator, stage
+from tests.clients.ingress import Ingress
+from tests.support.certificates import Certificate, make_certificate
+
+__all__ = ["sim", "simulator", "stage"]
+
+OpenGateway = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def trust(certificate: Certificate) -> Iterator[None]:
+    """Makes this process and those that it starts trust the ingress."""
+    environment = {**certificate.trusting_environment, "NODE_EXTRA_CA_CERTS": str(certificate.pem)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        for name in [name for name in os.environ if name.startswith(("OPENAI_", "AZURE_OPENAI_"))]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_gateway(
+    simulator: Simulator, pytestconfig: pytest.Config, certificate: Certificate
+) -> Iterator[str]:
+    """Base URL of one gateway for all tests in which nothing fails."""
+    with ExitStack() as stack:
+        gateway = Stage(simulator, pytestconfig.getoption("--engine"), stack).gateway(REGIONS[:2])
+        yield stack.enter_context(Ingress(gateway.url, certificate.chain_and_key)).url
+
+
+@pytest.fixture
+def gateway(shared_gateway: str, sim: Simulator) -> str:
+    return shared_gateway
+
+
+@pytest.fixture
+def own_gateway(stage: Stage, certificate: Certificate) -> Iterator[OpenGateway]:
+    """Opens gateways of the test's own, for tests in which backends fail; gives base URLs."""
+    with ExitStack() as stack:
+
+        def open_gateway(**settings: Any) -> str:
+            gateway = stage.gateway(**settings)
+            return stack.enter_context(Ingress(gateway.url, certificate.chain_and_key)).url
+
+        yield open_gateway
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file to upload for transcription."""
+    path = tmp_path_factory.mktemp("audio") / "speech.wav"
+    path.write_bytes(b"RIFF" + bytes(range(256)) * 400)
+    return path
