@@ -2,8 +2,8 @@
 
 The jar comes from Maven Central into the repository's `.cache/` (ignored by git). Each test process runs an
 emulator of its own on free ports, so tests can run in parallel. The vault listens on loopback; the emulator's
-token endpoint, which hands out worthless tokens, listens on every address and cannot be told otherwise. Without
-Java, Maven or the jar the tests that need it are skipped, and say how to get them.
+token endpoint, which hands out worthless tokens, listens on every address and cannot be told otherwise.
+Without Java, Maven or the jar the tests that need it are skipped, and say how to get them.
 """
 
 from __future__ import annotations
