@@ -42,8 +42,8 @@ Output = Annotated[
 ]
 
 EXIT_CODES = (
-    "Exit codes: 0 done or nothing to do, 1 failed, 2 invalid settings or options, 3 Key Vault, 4 something has "
-    "to be there first, 5 state locked, 10 --plan found changes, 130 interrupted."
+    "Exit codes: 0 done or nothing to do, 1 failed, 2 invalid settings or options, 3 Key Vault, 4 something "
+    "has to be there first, 5 state locked, 10 --plan found changes, 130 interrupted."
 )
 
 

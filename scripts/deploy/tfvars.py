@@ -14,8 +14,8 @@ from hcl2.utils import SerializationOptions
 
 from scripts.deploy.errors import InvalidSettingsError
 
-# Strings stay quoted so that they can be told from expressions, which tfvars must not hold. Heredocs stay as they
-# are: the parser's own conversion loses the last line's end.
+# Strings stay quoted so that they can be told from expressions, which tfvars must not hold. Heredocs stay as
+# they are: the parser's own conversion loses the last line's end.
 _AS_WRITTEN = SerializationOptions(with_comments=False, explicit_blocks=False)
 
 _PLACEHOLDER = re.compile(r"<[^<>]*>|(change|replace)[-_ ]?me|todo|x{3,}|\.{3}|…|your[-_ ].*", re.IGNORECASE)
