@@ -62,8 +62,8 @@ def test_s1_path_and_query_reach_the_backend_exactly_as_sent(
 @pytest.mark.parametrize("target", [V1_CHAT, DEPLOYMENT_CHAT])
 def test_s1_an_unchanged_body_arrives_byte_for_byte(stage: Stage, sim: Simulator, target: str) -> None:
     body = (
-        b'{ "seed":12345678901234567890, "model":"gpt-4o",\n "messages":[{"role":"user","content":"\\u00e9\xc3\xa9"}],'
-        b'"temperature":0.10, "user":null }'
+        b'{ "seed":12345678901234567890, "model":"gpt-4o",\n'
+        b' "messages":[{"role":"user","content":"\\u00e9\xc3\xa9"}],"temperature":0.10, "user":null }'
     )
     stage.http(stage.gateway(["eastus"])).post(
         target, content=body, headers={"content-type": "application/json"}
