@@ -426,19 +426,18 @@ class RateLimit(Group):
     rate: float | None = setting(
         "RATE_LIMIT_RATE",
         None,
-        gt=0,
+        ge=0.001,
         le=BIGGEST_COUNT,
         allow_inf_nan=False,
         about="Requests per second.",
         unit="requests/s",
         shown="required when on",
     )
-    burst: float = setting(
+    burst: int = setting(
         "RATE_LIMIT_BURST",
         0,
         ge=0,
         le=BIGGEST_COUNT,
-        allow_inf_nan=False,
         about="Requests above the rate that are still served.",
         unit="requests",
     )
@@ -619,7 +618,7 @@ class Settings(Group):
 
     @property
     def sample_rate(self) -> float:
-        """Share of requests that are traced, 0 to 1."""
+        """Share of requests that are traced, 0 to 1, to four places: YAML has its own idea of 1e-05."""
         if self.telemetry.sample_rate is not None:
-            return self.telemetry.sample_rate
+            return round(self.telemetry.sample_rate, 4)
         return {"prod": 0.1, "test": 0.5, "dev": 1.0}[self.gateway.log_mode]

@@ -371,8 +371,9 @@ def _price(model: str, entry: object) -> Price:
             "Write per model prompt, and optionally cached and completion: numbers of USD per million tokens",
         )
     assert isinstance(entry, Mapping)
-    prompt = float(entry["prompt"])
-    return Price(prompt, float(entry.get("cached", prompt)), float(entry.get("completion", 0)))
+    prompt = entry["prompt"]
+    amounts = (prompt, entry.get("cached", prompt), entry.get("completion", 0))
+    return Price(*(round(float(amount), 4) for amount in amounts))
 
 
 def _is_amount(amount: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from renderer import render_files
 from tests.renderer.support import load, problem, problems
 
 
@@ -82,6 +83,12 @@ def test_redis_settings_without_a_host_are_wrong() -> None:
 @pytest.mark.parametrize(("mode", "rate"), [("prod", 0.1), ("test", 0.5), ("dev", 1.0)])
 def test_the_sample_rate_follows_the_log_mode(mode: str, rate: float) -> None:
     assert load(GATEWAY_LOG_MODE=mode).sample_rate == rate
+
+
+@pytest.mark.parametrize(("name", "value"), [("OTEL_SAMPLE_RATE", "0.00001"), ("RATE_LIMIT_RATE", "0.001")])
+def test_a_small_number_stays_a_number(name: str, value: str) -> None:
+    switches = {"OTEL_COLLECTOR_ENDPOINT": "http://127.0.0.1:4318", "ENABLE_RATE_LIMIT": "true"}
+    render_files(load(**{**switches, "RATE_LIMIT_RATE": "1", name: value}))
 
 
 def test_a_configured_sample_rate_wins() -> None:
