@@ -9,6 +9,7 @@ local pool_module = require("apisix.plugins.azure-openai.pool")
 local request_module = require("apisix.plugins.azure-openai.request")
 local record = require("apisix.plugins.azure-openai.record")
 local schemas = require("apisix.plugins.azure-openai.schemas")
+local stock_metrics = require("apisix.plugins.azure-openai.stock_metrics")
 
 local ngx = ngx
 local tostring = tostring
@@ -85,6 +86,9 @@ function _M.access(conf, ctx)
 end
 
 function _M.header_filter(_, ctx)
+    if ctx.azure_openai then
+        stock_metrics.label(ctx, ctx.azure_openai.winner ~= nil and ngx.status < 400)
+    end
     if not ngx.header["X-Request-ID"] then
         ngx.header["X-Request-ID"] = ctx.azure_openai and ctx.azure_openai.request_id
     end
@@ -123,12 +127,26 @@ function _M.body_filter(_, ctx)
         message_of(body) or "The gateway refused the request.")
 end
 
+-- The attempt from which the client went away.
+local function note_left_attempt(state)
+    local left = state.under_way
+    if left then
+        state.trail[#state.trail + 1] = {
+            backend = left.backend.name,
+            region = left.backend.region,
+            status = state.error,
+            seconds = ngx.now() - left.started,
+        }
+    end
+end
+
 function _M.log(_, ctx)
     local state = ctx.azure_openai
     if state then
         if state.pending then
             availability.release(state.pending.backend, state.pending.deployment)
         end
+        note_left_attempt(state)
         accounting.finish(state)
     end
     record.write(ctx)

@@ -5,6 +5,7 @@
 local exchange = require("apisix.plugins.azure-openai.exchange")
 local relay = require("apisix.plugins.azure-openai.relay")
 local request_module = require("apisix.plugins.azure-openai.request")
+local stock_metrics = require("apisix.plugins.azure-openai.stock_metrics")
 
 local ngx = ngx
 local type = type
@@ -49,6 +50,7 @@ function _M.build_request(_, _, body)
         -- An AI plugin has changed the request.
         request_module.replace_body(request, body)
     end
+    stock_metrics.label(ctx, false)
     state.hide_usage = request_module.ask_for_usage(ctx, request)
     return {
         body = body,

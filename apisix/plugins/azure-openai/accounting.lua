@@ -33,7 +33,7 @@ function _M.finish(state)
         state.usage = usage_module.estimate(body and body.size or 0, state.sent_bytes)
     end
     if state.usage then
-        state.cost_usd = metrics.cost(state.pool.pricing, state.deployment, state.usage)
+        state.cost_usd = metrics.cost(state.pool.pricing, state.model, state.deployment, state.usage)
         limits.charge(state.buckets, state.usage.total)
     end
     metrics.count(state, ngx.status)

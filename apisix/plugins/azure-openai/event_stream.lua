@@ -3,6 +3,7 @@
 local core = require("apisix.core")
 local errors = require("apisix.plugins.azure-openai.errors")
 local pump_module = require("apisix.plugins.azure-openai.pump")
+local served_model = require("apisix.plugins.azure-openai.served_model")
 local sse = require("apisix.plugins.azure-openai.sse")
 local stream_probe = require("apisix.plugins.azure-openai.stream_probe")
 local upstream = require("apisix.plugins.azure-openai.upstream")
@@ -107,6 +108,10 @@ local function pass_on(state, stream, block, emit)
         stream.on_first_block = nil
     end
     stream.is_complete = stream.is_complete or is_terminal(block, state.operation)
+    state.model = state.model or served_model.of_events(block)
+    if not state.first_output_at and stream_probe.has_output(block) then
+        state.first_output_at = ngx.now()
+    end
     return send_block(state, block, emit)
 end
 

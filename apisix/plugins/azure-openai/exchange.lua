@@ -147,10 +147,11 @@ end
 
 local function timed_attempt(state, pool, backend, deployment, is_trial, request)
     local started = ngx_now()
+    state.under_way = { backend = backend, started = started }
     -- The log phase gives the trial back if the client leaves before the outcome is known.
     state.pending = is_trial and { backend = backend, deployment = deployment } or nil
     local outcome = attempt(pool, backend, deployment, request)
-    state.pending = nil
+    state.pending, state.under_way = nil, nil
 
     outcome.backend = backend
     -- A region that is not configured is learned.
@@ -195,6 +196,7 @@ local function try_candidates(ctx, state, pool, request, failures)
 end
 
 local function abort()
+    ngx.ctx.api_ctx.azure_openai.error = "client_gone"
     ngx.exit(499)
 end
 

@@ -7,16 +7,18 @@ local ipairs = ipairs
 local next = next
 local ngx_now = ngx.now
 
--- Deployment names that have been served at least once, up to this many, are labels of their own.
-local MOST_DEPLOYMENTS = 200
+-- Names that were real at least once are labels of their own, up to this many in each worker.
+local MOST_NAMES = 200
 local SECONDS_TO_FIRST_TOKEN = { 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120 }
 local TOKEN_KINDS = { "prompt", "completion", "cached", "reasoning" }
 local PER_MILLION = 1e-6
+-- Stands for all deployments of a backend.
+local EVERY = "*"
+local INTERRUPTIONS = { stream_interrupted = true, answer_interrupted = true }
 
 local _M = {}
 
 local metrics
-local known_deployments, known_count = {}, 0
 
 local function register()
     local registry = exporter.get_prometheus()
@@ -50,24 +52,39 @@ local function registered()
     return metrics
 end
 
-local function deployment_label(name, was_served)
-    if known_deployments[name] then
-        return name
+-- Makes a function(name, is_real) that gives names which were real at least once as labels, and else "other".
+local function bounded_labels()
+    local known, count = {}, 0
+    return function(name, is_real)
+        if name == "" or known[name] then
+            return name
+        end
+        if is_real and count < MOST_NAMES then
+            known[name] = true
+            count = count + 1
+            return name
+        end
+        return "other"
     end
-    if was_served and known_count < MOST_DEPLOYMENTS then
-        known_deployments[name] = true
-        known_count = known_count + 1
-        return name
-    end
-    return "other"
 end
+
+local deployment_label, model_label = bounded_labels(), bounded_labels()
+
+--- A label for a deployment: its name, or "other" for names that no backend is known to serve.
+-- @param name string
+-- @param is_real boolean whether a backend shows by its answer that it has the deployment
+-- @return string
+_M.deployment_label = deployment_label
 
 local function outcome(state, status)
     if state.error == "client_gone" or status == 499 then
         return "client_gone"
     end
-    if state.error then
+    if INTERRUPTIONS[state.error] then
         return "interrupted"
+    end
+    if state.error then
+        return "refused"
     end
     if status == 429 then
         return "throttled"
@@ -86,7 +103,8 @@ end
 function _M.unavailable(backend, deployment, reason, seconds)
     local registry = registered()
     if registry then
-        local label = deployment_label(deployment, true)
+        -- A throttled or failing deployment exists; a missing one may be a client's invention.
+        local label = deployment == EVERY and EVERY or deployment_label(deployment, reason ~= "missing")
         registry.unavailable_until:set(ngx_now() + seconds, { backend.name, label, reason })
     end
 end
@@ -139,17 +157,26 @@ function _M.count(state, status)
         registry.first_token:observe(state.first_output_at - state.started_at, { winner.name, region, deployment })
     end
     if state.usage then
-        count_tokens(registry, state, state.client and state.client.name or "", deployment)
+        local model = state.model and model_label(state.model, was_served) or deployment
+        count_tokens(registry, state, state.client and state.client.name or "", model)
     end
+end
+
+-- The price of the model that answered, with or without the date of its version (gpt-4o-2024-08-06), else of
+-- the deployment, which many name after its model.
+local function price_of(pricing, model, deployment)
+    return model and (pricing[model] or pricing[model:gsub("%-%d%d%d%d%-%d%d%-%d%d$", "")])
+        or pricing[deployment]
 end
 
 --- What some usage costs, by the configured prices.
 -- @param pricing table|nil model -> { prompt, cached, completion } in USD per million tokens
--- @param model string
+-- @param model string|nil as the backend reports it
+-- @param deployment string
 -- @param usage table
 -- @return number|nil USD, nil for models without a price
-function _M.cost(pricing, model, usage)
-    local price = pricing and pricing[model]
+function _M.cost(pricing, model, deployment, usage)
+    local price = pricing and price_of(pricing, model, deployment)
     if not price then
         return nil
     end

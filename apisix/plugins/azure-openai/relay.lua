@@ -4,6 +4,7 @@ local plugin = require("apisix.plugin")
 local accounting = require("apisix.plugins.azure-openai.accounting")
 local event_stream = require("apisix.plugins.azure-openai.event_stream")
 local headers = require("apisix.plugins.azure-openai.headers")
+local served_model = require("apisix.plugins.azure-openai.served_model")
 local upstream = require("apisix.plugins.azure-openai.upstream")
 local usage = require("apisix.plugins.azure-openai.usage")
 
@@ -61,6 +62,7 @@ local function send_chunks(state, answer, emit)
             upstream.release(connection)
             return nil
         end
+        state.first_output_at = state.first_output_at or ngx_now()
         if not emit(chunk) then
             state.error = "client_gone"
             upstream.close(connection)
@@ -75,12 +77,13 @@ end
 function _M.body(ctx, pool, answer)
     local state = ctx.azure_openai
     local function emit(text)
-        state.first_output_at = state.first_output_at or ngx_now()
         return plugin.lua_response_filter(ctx, answer.headers, text, nil, true)
     end
 
     if answer.body and #answer.body > 0 then
         state.usage = usage.of_body(answer.body)
+        state.model = served_model.of_body(answer.body)
+        state.first_output_at = ngx_now()
         emit(answer.body)
     else
         -- Also keeps nginx from going on to its content phase when the body turns out to be empty.

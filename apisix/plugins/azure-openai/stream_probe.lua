@@ -117,6 +117,12 @@ local function inspect(block)
     return "preamble"
 end
 
+--- Whether a block of events holds more than preamble.
+-- @return boolean
+function _M.has_output(block)
+    return inspect(block) ~= "preamble"
+end
+
 --- Reads until the stream's nature is known.
 -- @param pump table
 -- @param splitter table

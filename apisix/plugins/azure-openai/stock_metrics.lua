@@ -1,0 +1,38 @@
+--- Keeps APISIX's own metrics bounded and balanced.
+--
+-- They take the model's name as a label, and clients can invent those. And the gauge of active connections is
+-- raised before the backend is known and lowered after: with the backend as a label it would never return to zero.
+local exporter = require("apisix.plugins.prometheus.exporter")
+local metrics = require("apisix.plugins.azure-openai.metrics")
+
+local _M = {}
+
+--- Names the deployment in the labels of the request's stock metrics.
+-- @param was_served boolean whether a backend has answered for it, so that it is a name to keep
+function _M.label(ctx, was_served)
+    local deployment = ctx.azure_openai.deployment
+    if deployment and deployment ~= "" then
+        local label = metrics.deployment_label(deployment, was_served)
+        ctx.var.request_llm_model = label
+        ctx.var.llm_model = label
+    end
+end
+
+-- Calls a stock function that counts active connections, with the labels that are the same before and after.
+local function without_late_labels(count)
+    return function(ctx)
+        local var, node = ctx.var, ctx.balancer_ip
+        local request_model, model = var.request_llm_model, var.llm_model
+        ctx.balancer_ip, var.request_llm_model, var.llm_model = nil, "", ""
+        count(ctx)
+        ctx.balancer_ip, var.request_llm_model, var.llm_model = node, request_model, model
+    end
+end
+
+--- Puts itself around the exporter's functions. To be called once, at start.
+function _M.install()
+    exporter.inc_llm_active_connections = without_late_labels(exporter.inc_llm_active_connections)
+    exporter.dec_llm_active_connections = without_late_labels(exporter.dec_llm_active_connections)
+end
+
+return _M
