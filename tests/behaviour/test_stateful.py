@@ -19,15 +19,15 @@ from tests.support.redis import RedisServer, is_installed
 
 needs_redis = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 
-EASTUS_FIRST = {"AZURE_OPENAI_PRIORITY_0": 10}
-WESTUS_FIRST = {"AZURE_OPENAI_PRIORITY_1": 10}
+EASTUS_FIRST: dict[str, Any] = {"AZURE_OPENAI_PRIORITY_0": 10}
+WESTUS_FIRST: dict[str, Any] = {"AZURE_OPENAI_PRIORITY_1": 10}
 ASK: dict[str, Any] = {"model": "gpt-4o", "input": "Hello"}
-STREAM = ASK | {"stream": True}
+STREAM: dict[str, Any] = ASK | {"stream": True}
 CONVERSATIONS = "/openai/v1/conversations"
 FILES = "/openai/v1/files"
 BATCHES = "/openai/v1/batches"
 VECTOR_STORES = "/openai/v1/vector_stores"
-SEALED = {"include": ["reasoning.encrypted_content"], "store": False}
+SEALED: dict[str, Any] = {"include": ["reasoning.encrypted_content"], "store": False}
 
 
 @pytest.fixture
@@ -80,7 +80,8 @@ def test_r1_so_it_is_on_the_path_with_an_api_version(stage: Stage) -> None:
     client = stage.http(stage.gateway(REGIONS))
     target = "/openai/responses?api-version=2025-03-01-preview"
     first = client.post(target, json=ASK)
-    follow_ups = [client.post(target, json=ASK | {"previous_response_id": first.json()["id"]}) for _ in range(3)]
+    body = ASK | {"previous_response_id": first.json()["id"]}
+    follow_ups = [client.post(target, json=body) for _ in range(3)]
     assert {winner(answer) for answer in follow_ups} == {winner(first)}
 
 
@@ -324,13 +325,17 @@ def test_r3_a_drained_backend_gets_nothing_else(stage: Stage, sim: Simulator) ->
 
 
 CREATIONS = [
-    pytest.param(FILES, {"files": {"file": ("a.txt", b"text")}, "data": {"purpose": "assistants"}}, id="files"),
+    pytest.param(
+        FILES, {"files": {"file": ("a.txt", b"text")}, "data": {"purpose": "assistants"}}, id="files"
+    ),
     pytest.param(VECTOR_STORES, {"json": {"name": "store"}}, id="vector_stores"),
 ]
 
 
 @pytest.mark.parametrize(("target", "content"), CREATIONS)
-def test_r4_resources_are_created_in_the_home_backend(stage: Stage, target: str, content: dict[str, Any]) -> None:
+def test_r4_resources_are_created_in_the_home_backend(
+    stage: Stage, target: str, content: dict[str, Any]
+) -> None:
     client = stage.http(stage.gateway(REGIONS, GATEWAY_HOME_BACKEND="westus"))
     assert {winner(client.post(target, **content)) for _ in range(3)} == {"westus"}
 
@@ -347,7 +352,8 @@ def test_r4_lists_come_from_the_home_backend(stage: Stage, target: str) -> None:
 
 def test_r4_a_batch_runs_where_its_file_is(stage: Stage) -> None:
     client = stage.http(stage.gateway(REGIONS, GATEWAY_HOME_BACKEND="westus"))
-    batch = client.post(BATCHES, json={"input_file_id": upload(client).json()["id"], "endpoint": "/chat/completions"})
+    asked = {"input_file_id": upload(client).json()["id"], "endpoint": "/chat/completions"}
+    batch = client.post(BATCHES, json=asked)
     assert (batch.status_code, winner(batch)) == (200, "westus")
 
 
@@ -425,7 +431,7 @@ def test_r4_redis_that_is_not_there_fails_no_request(stage: Stage) -> None:
 def test_r4_redis_that_hangs_delays_no_request_noticeably(stage: Stage) -> None:
     with unanswering() as silent:
         port = silent.getsockname()[1]
-        limits = {"ENABLE_AI_RATE_LIMIT": "true", "AI_RATE_LIMIT_HIGH_LIMIT": 100_000}
+        limits: dict[str, Any] = {"ENABLE_AI_RATE_LIMIT": "true", "AI_RATE_LIMIT_HIGH_LIMIT": 100_000}
         client = stage.http(stage.gateway(REDIS_HOST="127.0.0.1", REDIS_PORT=port, **limits))
         statuses, slowest = timed_conversation(client)
         # One time-out of 100 ms at most, plus what a busy test machine adds.

@@ -7,8 +7,9 @@ import socket
 import subprocess
 import tempfile
 from pathlib import Path
+from socket import SocketIO
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, Self
 
 from tests.support.waiting import eventually
 
@@ -36,7 +37,7 @@ class RedisServer:
         self._process = self._start()
 
     @property
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         """The gateway's settings for this server."""
         return {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": self.port, "REDIS_PASSWORD": self.password or ""}
 
@@ -58,7 +59,7 @@ class RedisServer:
     def command(self, *words: str) -> object:
         """The answer to one command: text, number, list or None. Raises ``RuntimeError`` for an error."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
-            stream = connection.makefile("rwb")
+            stream = connection.makefile("rwb", buffering=0)
             if self.password:
                 _send(stream, ("AUTH", self.password))
                 _receive(stream)
@@ -80,14 +81,14 @@ class RedisServer:
             return False
 
 
-def _send(stream: BinaryIO, words: tuple[str, ...]) -> None:
+def _send(stream: SocketIO, words: tuple[str, ...]) -> None:
     stream.write(f"*{len(words)}\r\n".encode())
     for word in words:
         stream.write(f"${len(word.encode())}\r\n{word}\r\n".encode())
     stream.flush()
 
 
-def _receive(stream: BinaryIO) -> object:
+def _receive(stream: SocketIO) -> object:
     line = stream.readline().rstrip(b"\r\n").decode()
     kind, rest = line[:1], line[1:]
     if kind == "+":
