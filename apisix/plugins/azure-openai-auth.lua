@@ -93,9 +93,13 @@ function _M.rewrite(conf, ctx)
     local client = find_client(ctx)
     if not client then
         core.response.set_header("WWW-Authenticate", 'Bearer realm="' .. conf.realm .. '"')
-        return errors.respond(ctx, 401, "401",
+        return errors.respond(
+            ctx,
+            401,
+            "401",
             "Access denied: the key is missing or not valid for this gateway. Send it as 'Authorization: Bearer', "
-            .. "'api-key' or 'Ocp-Apim-Subscription-Key'.")
+                .. "'api-key' or 'Ocp-Apim-Subscription-Key'."
+        )
     end
 
     -- Read by Prometheus, loggers and limits.

@@ -11,7 +11,25 @@ local tostring = tostring
 local SEPARATOR = "\0"
 local METRIC_PREFIX = "\1metric\0"
 local DEFAULT_BUCKETS = {
-    0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5, 10,
+    0.005,
+    0.01,
+    0.02,
+    0.03,
+    0.05,
+    0.075,
+    0.1,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.75,
+    1,
+    1.5,
+    2,
+    3,
+    4,
+    5,
+    10,
 }
 
 local function escape(value)

@@ -130,10 +130,8 @@ local function open(backend, deployment, failover)
     end
 
     local openings = dict:incr(key("openings", backend, deployment), 1, 0, HALF_OPEN_MEMORY_SECONDS)
-    local seconds = math_min(
-        failover.breaker_open_seconds * 2 ^ (openings - 1),
-        failover.breaker_max_open_seconds
-    )
+    local seconds =
+        math_min(failover.breaker_open_seconds * 2 ^ (openings - 1), failover.breaker_max_open_seconds)
     set_unavailable(backend, deployment, OPEN, seconds, seconds + HALF_OPEN_MEMORY_SECONDS)
     dict:delete(key("failures", backend, deployment))
     dict:delete(key("trial", backend, deployment))

@@ -18,8 +18,16 @@ local WAKE_UP_SECONDS = 0.005
 -- How much a failed attempt tells the client; the backend's own words beat ours. A refusal of the gateway's
 -- credential is never passed on: the client would think that its own key is bad.
 local USEFULNESS = {
-    server_error = 6, timeout = 5, reset = 4, connect = 4, dns = 4, tls = 4, identity = 4, credential = 3,
-    not_found = 2, not_deployed = 1,
+    server_error = 6,
+    timeout = 5,
+    reset = 4,
+    connect = 4,
+    dns = 4,
+    tls = 4,
+    identity = 4,
+    credential = 3,
+    not_found = 2,
+    not_deployed = 1,
 }
 
 -- Failures whose own answer is passed on as it is.
@@ -69,13 +77,20 @@ end
 
 local function throttled_answer(seconds)
     local shown = math_ceil(math_min(seconds, LONGEST_RETRY_AFTER_SECONDS))
-    return own_answer(429, "429", "The deployment is throttled on the gateway's backends. Please retry after "
-        .. shown .. " seconds.", seconds)
+    return own_answer(
+        429,
+        "429",
+        "The deployment is throttled on the gateway's backends. Please retry after " .. shown .. " seconds.",
+        seconds
+    )
 end
 
 local function missing_answer(deployment)
-    return own_answer(404, "DeploymentNotFound",
-        "No backend of this gateway serves the deployment '" .. deployment .. "'.")
+    return own_answer(
+        404,
+        "DeploymentNotFound",
+        "No backend of this gateway serves the deployment '" .. deployment .. "'."
+    )
 end
 
 --- How long the client's request may be held because a candidate recovers soon.

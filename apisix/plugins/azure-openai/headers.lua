@@ -22,12 +22,20 @@ end
 
 -- RFC 9110, section 7.6.1.
 local HOP_BY_HOP = set_of(
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-    "transfer-encoding", "upgrade"
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade"
 )
 
 -- Set anew for each backend, or of no concern to it.
-local NOT_FORWARDED = set_of("host", "content-length", "expect", "cookie", "x-priority", "x-credential-identifier")
+local NOT_FORWARDED =
+    set_of("host", "content-length", "expect", "cookie", "x-priority", "x-credential-identifier")
 for _, name in ipairs(_M.CLIENT_CREDENTIALS) do
     NOT_FORWARDED[name] = true
 end
@@ -69,8 +77,14 @@ function _M.to_backend(client_headers)
     local forwarded = {}
     for raw_name, value in pairs(client_headers) do
         local name = raw_name:lower()
-        if not (HOP_BY_HOP[name] or NOT_FORWARDED[name] or options[name] or is_internal(name)
-            or has_prefix(name, HANDSHAKE_PREFIX))
+        if
+            not (
+                HOP_BY_HOP[name]
+                or NOT_FORWARDED[name]
+                or options[name]
+                or is_internal(name)
+                or has_prefix(name, HANDSHAKE_PREFIX)
+            )
         then
             forwarded[name] = value
         end

@@ -120,7 +120,12 @@ local function refresh_in_background(premature, backend, entry)
     end
     local token, err = refresh_once(backend, entry)
     if not token and err ~= "busy" then
-        core.log.warn("azure-openai: cannot refresh the managed-identity token of backend '", backend.name, "': ", err)
+        core.log.warn(
+            "azure-openai: cannot refresh the managed-identity token of backend '",
+            backend.name,
+            "': ",
+            err
+        )
     end
 end
 

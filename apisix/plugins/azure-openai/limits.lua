@@ -37,18 +37,26 @@ end
 local function buckets(client, pool, lane)
     local list = {}
     if client and client.requests_per_minute then
-        list[#list + 1] = limit_of("client-requests|" .. client.name, "requests", client.requests_per_minute,
-            MINUTE_SECONDS)
+        list[#list + 1] = limit_of(
+            "client-requests|" .. client.name,
+            "requests",
+            client.requests_per_minute,
+            MINUTE_SECONDS
+        )
     end
     if client and client.tokens_per_minute then
-        list[#list + 1] = limit_of("client-tokens|" .. client.name, "tokens", client.tokens_per_minute,
-            MINUTE_SECONDS)
+        list[#list + 1] =
+            limit_of("client-tokens|" .. client.name, "tokens", client.tokens_per_minute, MINUTE_SECONDS)
     end
     local limits = pool.limits
     if limits and limits.strategy then
         local maximum = lane == "low" and limits.low_limit or limits.high_limit
-        local bucket = limit_of("lane|" .. lane, limits.strategy == "req" and "requests" or "tokens", maximum,
-            limits.window_seconds)
+        local bucket = limit_of(
+            "lane|" .. lane,
+            limits.strategy == "req" and "requests" or "tokens",
+            maximum,
+            limits.window_seconds
+        )
         bucket.reject_code, bucket.reject_message = limits.reject_code, limits.reject_message
         list[#list + 1] = bucket
     end
@@ -79,8 +87,20 @@ local function check_bucket(bucket)
     end
     local status = bucket.reject_code or 429
     local message = bucket.reject_message
-        or ("The limit of " .. bucket.maximum .. " " .. bucket.kind .. " per minute of this client is used up.")
-    return refusal(status, status == 429 and "429" or "rate_limited", message, bucket.name:match("^[^|]+"), seconds)
+        or (
+            "The limit of "
+            .. bucket.maximum
+            .. " "
+            .. bucket.kind
+            .. " per minute of this client is used up."
+        )
+    return refusal(
+        status,
+        status == 429 and "429" or "rate_limited",
+        message,
+        bucket.name:match("^[^|]+"),
+        seconds
+    )
 end
 
 --- The lane of a request: the client's own, else what it asks for, else "high".
@@ -110,8 +130,13 @@ local function check_reserve(pool, request, lane)
     if lane ~= "low" or reserve == 0 or remaining_share(pool, request) * 100 >= reserve then
         return nil
     end
-    return refusal(429, "429", "The remaining quota is reserved for high-priority requests.", "low-lane-reserve",
-        pool.failover.cooldown_default_seconds)
+    return refusal(
+        429,
+        "429",
+        "The remaining quota is reserved for high-priority requests.",
+        "low-lane-reserve",
+        pool.failover.cooldown_default_seconds
+    )
 end
 
 local function is_allowed(client, deployment)
@@ -135,9 +160,19 @@ end
 -- @return table|nil refusal { status, code, message, reason, retry_after_seconds }
 -- @return table buckets to `charge` afterwards
 function _M.check(client, pool, request, lane)
-    if client and client.deployments and is_naming(request) and not is_allowed(client, request.deployment) then
-        return refusal(403, "model_not_allowed",
-            "This client may not use the deployment '" .. request.deployment .. "'.", "model_not_allowed"), {}
+    if
+        client
+        and client.deployments
+        and is_naming(request)
+        and not is_allowed(client, request.deployment)
+    then
+        return refusal(
+            403,
+            "model_not_allowed",
+            "This client may not use the deployment '" .. request.deployment .. "'.",
+            "model_not_allowed"
+        ),
+            {}
     end
 
     local refused = check_reserve(pool, request, lane)

@@ -16,18 +16,36 @@ local REMEMBER_SECONDS = 30 * 86400
 
 -- First path segments below which ids name stored resources.
 local COLLECTIONS = {
-    responses = true, conversations = true, files = true, uploads = true, batches = true, vector_stores = true,
-    assistants = true, threads = true, fine_tuning = true, evals = true, containers = true, videos = true,
+    responses = true,
+    conversations = true,
+    files = true,
+    uploads = true,
+    batches = true,
+    vector_stores = true,
+    assistants = true,
+    threads = true,
+    fine_tuning = true,
+    evals = true,
+    containers = true,
+    videos = true,
 }
 
 -- What is created in these refers to files, so it is kept together in one home.
 local HOME_COLLECTIONS = {
-    files = true, uploads = true, batches = true, vector_stores = true, assistants = true, threads = true,
-    fine_tuning = true, evals = true, containers = true,
+    files = true,
+    uploads = true,
+    batches = true,
+    vector_stores = true,
+    assistants = true,
+    threads = true,
+    fine_tuning = true,
+    evals = true,
+    containers = true,
 }
 
 -- Members of a request body that hold the id of a stored resource.
-local BODY_REFERENCES = { "previous_response_id", "conversation", "input_file_id", "file_id", "training_file" }
+local BODY_REFERENCES =
+    { "previous_response_id", "conversation", "input_file_id", "file_id", "training_file" }
 
 local _M = {}
 

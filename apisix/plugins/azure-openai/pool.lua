@@ -145,7 +145,8 @@ function _M.candidates(pool, request)
         while index < #pool.backends do
             index = index + 1
             local backend = pool.backends[index]
-            local deployment = (backend.weight > 0 or with_drained) and deployment_on(backend, request.deployment)
+            local deployment = (backend.weight > 0 or with_drained)
+                and deployment_on(backend, request.deployment)
             if deployment then
                 return backend, deployment
             end

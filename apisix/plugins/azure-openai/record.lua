@@ -26,14 +26,15 @@ local function attempts(trail)
 end
 
 local function tokens(usage)
-    return usage and {
-        prompt = usage.prompt,
-        completion = usage.completion,
-        cached = usage.cached,
-        reasoning = usage.reasoning,
-        total = usage.total,
-        estimated = usage.estimated,
-    }
+    return usage
+        and {
+            prompt = usage.prompt,
+            completion = usage.completion,
+            cached = usage.cached,
+            reasoning = usage.reasoning,
+            total = usage.total,
+            estimated = usage.estimated,
+        }
 end
 
 local function describe(ctx, state)

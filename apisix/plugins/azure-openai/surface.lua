@@ -24,9 +24,11 @@ end
 -- @return string
 function _M.rename(target, deployment)
     local escaped = ngx.escape_uri(deployment)
-    return (target:gsub("^(/openai/deployments/)[^/?]+", function(prefix)
-        return prefix .. escaped
-    end, 1))
+    return (
+        target:gsub("^(/openai/deployments/)[^/?]+", function(prefix)
+            return prefix .. escaped
+        end, 1)
+    )
 end
 
 return _M

@@ -63,8 +63,10 @@ end
 local function parse_resets(headers)
     local longest
     for _, name in ipairs({
-        "x-ratelimit-reset-requests", "x-ratelimit-reset-tokens",
-        "x-rate-limit-reset-requests", "x-rate-limit-reset-tokens",
+        "x-ratelimit-reset-requests",
+        "x-ratelimit-reset-tokens",
+        "x-rate-limit-reset-requests",
+        "x-rate-limit-reset-tokens",
     }) do
         local value = first_value(headers, name)
         local seconds = value and parse_duration(value)

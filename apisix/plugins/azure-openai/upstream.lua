@@ -9,7 +9,10 @@ local _M = {}
 local STALE = { closed = true, ["connection reset by peer"] = true, ["broken pipe"] = true }
 
 local function connect_reason(err)
-    if err:find("resolve", 1, true) or err:find("host not found", 1, true) or err:find("no records", 1, true)
+    if
+        err:find("resolve", 1, true)
+        or err:find("host not found", 1, true)
+        or err:find("no records", 1, true)
         or err:find("name error", 1, true)
     then
         return "dns"

@@ -88,9 +88,11 @@ end
 -- @return boolean whether the usage chunk has to be kept from the client
 function _M.request(ctx, kind, operation, decoded, text)
     local options = decoded.stream_options
-    local is_undecided = options == nil or options == ngx.null
+    local is_undecided = options == nil
+        or options == ngx.null
         or (type(options) == "table" and options.include_usage == nil)
-    if decoded.stream ~= true
+    if
+        decoded.stream ~= true
         or (operation ~= "chat/completions" and operation ~= "completions")
         or not is_undecided
         or not accepts_stream_options(kind, ctx)

@@ -34,13 +34,15 @@ function _M.construct_forward_headers(extra, client_headers)
 end
 
 local function failure(stage, err, params, started)
-    return nil, stage .. ": " .. (err or "unknown"), {
-        upstream_addr = (params.host or "") .. ":" .. (params.port or ""),
-        upstream_host = params.host or "",
-        upstream_scheme = params.scheme or "http",
-        upstream_uri = params.path,
-        t0 = started,
-    }
+    return nil,
+        stage .. ": " .. (err or "unknown"),
+        {
+            upstream_addr = (params.host or "") .. ":" .. (params.port or ""),
+            upstream_host = params.host or "",
+            upstream_scheme = params.scheme or "http",
+            upstream_uri = params.path,
+            t0 = started,
+        }
 end
 
 --- Connects, sends and waits for the response's headers.

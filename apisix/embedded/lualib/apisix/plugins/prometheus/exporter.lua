@@ -10,7 +10,22 @@ local type = type
 
 local MILLISECONDS = { 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000, 60000 }
 local TOKENS = {
-    1, 10, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000,
+    1,
+    10,
+    50,
+    100,
+    200,
+    500,
+    1000,
+    2000,
+    5000,
+    10000,
+    20000,
+    50000,
+    100000,
+    200000,
+    500000,
+    1000000,
 }
 local MAX_MODEL_LENGTH = 128
 
@@ -132,7 +147,17 @@ local function record_traffic(ctx, route, consumer, node)
     local request_type, request_model, model = ai_values(var)
     local source = core.response.get_response_source(ctx)
     metrics.status:inc(1, {
-        var.status, route, matched_uri, "", "", consumer, node, request_type, request_model, model, source,
+        var.status,
+        route,
+        matched_uri,
+        "",
+        "",
+        consumer,
+        node,
+        request_type,
+        request_model,
+        model,
+        source,
     })
     local function values(kind)
         return { kind, route, "", consumer, node, request_type, request_model, model }
@@ -182,8 +207,17 @@ local function count_connection(ctx, value)
     local matched_uri = ctx.curr_req_matched and ctx.curr_req_matched._path or ""
     local request_type, request_model, model = ai_values(ctx.var)
     metrics.llm_active_connections:inc(value, {
-        route.name or "", route.id or "", matched_uri, "", "", "",
-        ctx.consumer_name or "", ctx.balancer_ip or "", request_type, request_model, model,
+        route.name or "",
+        route.id or "",
+        matched_uri,
+        "",
+        "",
+        "",
+        ctx.consumer_name or "",
+        ctx.balancer_ip or "",
+        request_type,
+        request_model,
+        model,
     })
 end
 
