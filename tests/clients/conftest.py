@@ -26,15 +26,19 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def trust(certificate: Certificate) -> Iterator[None]:
-    """Makes this process and those that it starts trust the ingress."""
-    environment = {**certificate.trusting_environment, "NODE_EXTRA_CA_CERTS": str(certificate.pem)}
+def outer_environment(certificate: Certificate) -> Iterator[dict[str, str]]:
+    """Makes this process and those that it starts trust the ingress; gives the environment without that.
+
+    The latter is for installing packages: their registry has a certificate of another kind.
+    """
+    outer = dict(os.environ)
+    inner = {**certificate.trusting_environment, "NODE_EXTRA_CA_CERTS": str(certificate.pem)}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
+        for name, value in inner.items():
             patch.setenv(name, value)
-        for name in [name for name in os.environ if name.startswith(("OPENAI_", "AZURE_OPENAI_"))]:
+        for name in [name for name in outer if name.startswith(("OPENAI_", "AZURE_OPENAI_"))]:
             patch.delenv(name)
-        yield
+        yield outer
 
 
 @pytest.fixture(scope="session")

@@ -21,13 +21,13 @@ from tests.behaviour.conftest import CLIENT_KEY
 from tests.clients.conftest import OpenGateway
 
 SCRIPTS = Path(__file__).parent / "js"
-SECONDS = 60
+INSTALL_SECONDS, RUN_SECONDS = 300, 60
 CLIENTS = ["OpenAI", "AzureOpenAI"]
 
 RunScript = Callable[..., Any]
 
 
-def install(npm: str) -> None:
+def install(npm: str, environment: dict[str, str]) -> None:
     """Installs the pinned packages, unless they are installed already."""
     lock = SCRIPTS / "package-lock.json"
     with lock.open() as held:
@@ -37,16 +37,18 @@ def install(npm: str) -> None:
         if done.exists() and done.stat().st_mtime >= lock.stat().st_mtime:
             return
         command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(command, cwd=SCRIPTS, check=True, capture_output=True, timeout=300)
+        subprocess.run(
+            command, cwd=SCRIPTS, env=environment, check=True, capture_output=True, timeout=INSTALL_SECONDS
+        )
 
 
 @pytest.fixture(scope="session")
-def node() -> str:
+def node(outer_environment: dict[str, str]) -> str:
     """The command that runs Node, with the packages in place."""
     command, npm = shutil.which("node"), shutil.which("npm")
     if command is None or npm is None:
         pytest.skip("Node.js and npm are not installed")
-    install(npm)
+    install(npm, outer_environment)
     return command
 
 
@@ -62,7 +64,7 @@ def run_script(node: str, recording: Path) -> RunScript:
             input=key,
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=RUN_SECONDS,
             check=False,
         )
         assert done.returncode == 0, done.stderr

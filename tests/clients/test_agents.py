@@ -1,0 +1,57 @@
+"""The OpenAI Agents SDK: agents that stream and call a tool, with base URL and key alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.behaviour.conftest import CLIENT_KEY
+
+SCRIPT = Path(__file__).parent / "agents" / "agent.py"
+INSTALL_SECONDS, RUN_SECONDS = 300, 60
+
+
+@pytest.fixture(scope="session")
+def command(outer_environment: dict[str, str]) -> list[str]:
+    """Runs the script, once its pinned packages are installed."""
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("uv is not installed")
+    install = [uv, "sync", "--quiet", "--locked", "--script", str(SCRIPT)]
+    subprocess.run(install, env=outer_environment, check=True, capture_output=True, timeout=INSTALL_SECONDS)
+    return [uv, "run", "--quiet", "--locked", "--offline", "--script", str(SCRIPT)]
+
+
+@pytest.fixture(scope="session")
+def seen(command: list[str], shared_gateway: str) -> Any:
+    """What the agents did."""
+    done = subprocess.run(
+        command,
+        env={**os.environ, "OPENAI_BASE_URL": f"{shared_gateway}/openai/v1"},
+        input=CLIENT_KEY,
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_agent_calls_its_tool_once(seen: Any) -> None:
+    assert len(seen["calls"]) == 1
+
+
+def test_the_tools_result_leads_to_an_answer(seen: Any) -> None:
+    assert seen["with_tool"]["items"] == ["tool_call_item", "tool_call_output_item", "message_output_item"]
+
+
+@pytest.mark.parametrize("agent", ["with_tool", "talking"])
+def test_the_agents_answer_streams(seen: Any, agent: str) -> None:
+    assert (seen[agent]["pieces"] > 3, len(seen[agent]["output"]) > 0) == (True, True)
