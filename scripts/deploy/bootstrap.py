@@ -81,6 +81,7 @@ def _apply_on_disk(session: Session, mode: Mode, settings: Mapping[str, Any]) ->
 
 def _move_to_store(session: Session, terraform: Terraform) -> None:
     session.init(terraform, session.store.backend_config(BOOTSTRAP), migrate_state=True)
+    session.forget(BOOTSTRAP)
     if not session.outputs(BOOTSTRAP):
         raise DeployError(
             "The state did not arrive in its storage.",

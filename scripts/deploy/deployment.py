@@ -91,6 +91,7 @@ def deploy(
     terraform = session.terraform(stack)
     with explained(session, stack), session.screen.step(f"{stack.name} ({session.layout.environment})"):
         session.init(terraform, session.store.backend_config(stack))
+        session.forget(stack)
         return plan_and_apply(session, terraform, mode, {**given, **found})
 
 

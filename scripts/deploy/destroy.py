@@ -92,6 +92,7 @@ def _carry_out(session: Session, stack: Stack, terraform: Terraform, plan: Plan,
     if not _confirmed(session, stack, mode):
         session.screen.warn("nothing was destroyed")
         return "kept"
+    session.forget(stack)
     terraform.apply(plan)
     return "destroyed"
 

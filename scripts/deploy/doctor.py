@@ -78,7 +78,7 @@ def _attempt(check: str, look: Callable[[], Finding]) -> Finding:
 def _tools(session: Session) -> Iterator[Finding]:
     yield Finding("Python", Verdict.OK, platform.python_version())
     try:
-        version = Terraform(session.layout.naming.parent, binary=session.binary).version()
+        version = Terraform(session.layout.stacks, binary=session.binary).version()
     except TerraformMissingError:
         yield Finding(
             session.binary,

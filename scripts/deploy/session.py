@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -49,6 +50,7 @@ class Session:
     az: AzureCli
     waiter: Waiter
     binary: str = field(default_factory=terraform_binary)
+    _outputs: dict[str, dict[str, Output]] = field(default_factory=dict, init=False, repr=False)
 
     def settings(self, stack: Stack) -> dict[str, Any]:
         """The user's tfvars of a stack. Raises `InvalidSettingsError` when missing or for elsewhere."""
@@ -144,30 +146,37 @@ class Session:
 
     def outputs(self, stack: Stack) -> dict[str, Output]:
         """Outputs of a stack, read from its state alone: quick, since no provider is needed for it."""
+        if stack.name not in self._outputs:
+            found = self._read_outputs(stack)
+            secrets = (output.value for output in found.values() if output.sensitive)
+            self.screen.hide(value for value in secrets if isinstance(value, str))
+            self._outputs[stack.name] = found
+        return self._outputs[stack.name]
+
+    def forget(self, stack: Stack) -> None:
+        """Read a stack's outputs again next time: it has changed."""
+        self._outputs.pop(stack.name, None)
+
+    def _read_outputs(self, stack: Stack) -> dict[str, Output]:
         directory = self.layout.data(stack) / "reader"
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (directory / "backend.tf").write_text(
-            f'terraform {{\n  backend "{self.store.kind}" {{}}\n}}\n', encoding="utf-8"
-        )
+        backend = f'terraform {{\n  backend "{self.store.kind}" {{}}\n}}\n'
+        (directory / "backend.tf").write_text(backend, encoding="utf-8")
         reader = Terraform(directory, data_dir=directory / "data", binary=self.binary)
         self.init(reader, self.store.backend_config(stack))
-        outputs = reader.outputs()
-        self.screen.hide(
-            output.value for output in outputs.values() if output.sensitive and isinstance(output.value, str)
-        )
-        return outputs
+        return reader.outputs()
 
     def upstream(self, stack: Stack) -> dict[str, Output]:
         """Outputs of the stacks before this one. Raises `NotReadyError` when a needed one is not deployed."""
         if stack.needs and not self.store.exists():
             raise _run_first(stack, STACKS["bootstrap"])
-        merged: dict[str, Output] = {}
-        for name in (*stack.needs, *stack.uses):
-            found = self.outputs(STACKS[name])
-            if not found and name in stack.needs:
+        names = (*stack.needs, *stack.uses)
+        with ThreadPoolExecutor(max_workers=len(names) or 1) as pool:
+            read = dict(zip(names, pool.map(lambda name: self.outputs(STACKS[name]), names), strict=True))
+        for name in stack.needs:
+            if not read[name]:
                 raise _run_first(stack, STACKS[name])
-            merged |= found
-        return merged
+        return {key: output for found in read.values() for key, output in found.items()}
 
 
 def _run_first(stack: Stack, missing: Stack) -> NotReadyError:

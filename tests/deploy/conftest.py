@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from scripts.deploy.layout import Layout
+from scripts.deploy.bootstrap import deploy_bootstrap
+from scripts.deploy.deployment import Mode, deploy
+from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session
 from tests.deploy.support import FakeAz, FakeTime, make_session, make_stacks
 from tests.support.key_vault import lowkey_vault
@@ -29,8 +32,30 @@ def layout(tmp_path: Path, terraform_binary: str, monkeypatch: pytest.MonkeyPatc
     """Stacks of built-in resources, with their states beside them."""
     monkeypatch.setenv("TERRAFORM_BINARY", terraform_binary)
     monkeypatch.setenv("GATEWAY_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setenv("TF_CLI_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", os.devnull)
     return make_stacks(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def deployed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stacks before the workload, deployed: the state that most tests start from."""
+    root = tmp_path_factory.mktemp("deployed")
+    layout = make_stacks(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GATEWAY_STATE_DIR", str(root / "state"))
+        patch.setenv("TF_CLI_CONFIG_FILE", os.devnull)
+        session = make_session(layout)
+        deploy_bootstrap(session, Mode.YES)
+        for name in ("observability", "platform"):
+            deploy(session, STACKS[name], Mode.YES)
+    return root
+
+
+@pytest.fixture
+def deployed(layout: Layout, deployed_once: Path, tmp_path: Path) -> Layout:
+    """As `layout`, with bootstrap, observability and platform deployed."""
+    shutil.copytree(deployed_once / "state", tmp_path / "state")
+    return layout
 
 
 @pytest.fixture

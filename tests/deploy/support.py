@@ -91,7 +91,9 @@ resource "terraform_data" "app" {
 output "gateway_url" { value = var.url }
 output "gateway_app_name" { value = "ca-test" }
 output "workload_resource_group_name" { value = "rg-test" }
-output "latest_revision_name" { value = "ca-test--${substr(sha256(jsonencode(terraform_data.app.input)), 0, 7)}" }
+output "latest_revision_name" {
+  value = "ca-test--${substr(sha256(jsonencode(terraform_data.app.input)), 0, 7)}"
+}
 """,
 }
 
@@ -162,7 +164,7 @@ sys.exit(1)
 
 @dataclass
 class FakeAz:
-    """Stands for the Azure CLI, which needs an Azure: it gives scripted answers and records what it was asked."""
+    """Stands for the Azure CLI, which needs an Azure: gives scripted answers, records what it was asked."""
 
     directory: Path
     answers: list[dict[str, Any]] = field(default_factory=list)

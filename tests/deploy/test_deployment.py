@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -143,22 +145,19 @@ def test_a_held_lock_is_explained_and_not_broken(session: Session, layout: Layou
         "Version": "1.11.4",
         "Info": "",
     }
-    with holding(state_of(layout, "observability"), lock, holder), pytest.raises(LockedError) as caught:
+    with Holding(state_of(layout, "observability"), lock, holder), pytest.raises(LockedError) as caught:
         deploy(session, STACKS["observability"], Mode.YES)
     assert "held by: alice@laptop" in caught.value.details
     assert "force-unlock 5b6f2a60-0000-0000-0000-000000000000" in caught.value.remedy
 
 
-class holding:
+class Holding:
     """Holds the lock of a local state as another Terraform would: with a lock of the operating system."""
 
     def __init__(self, state: Path, info: Path, holder: dict[str, str]) -> None:
         self.state, self.info, self.holder = state, info, holder
 
     def __enter__(self) -> None:
-        import subprocess
-        import sys
-
         self.info.write_text(json.dumps(self.holder))
         program = (
             "import fcntl, sys\n"
@@ -207,7 +206,7 @@ def test_files_that_terraform_loads_by_itself_are_refused(session: Session, layo
 
 def test_missing_settings_point_to_the_example(session: Session, layout: Layout) -> None:
     layout.tfvars(STACKS["foundry"]).unlink()
-    with pytest.raises(InvalidSettingsError, match="cp .*example"):
+    with pytest.raises(InvalidSettingsError, match=r"cp .*example"):
         session.settings(STACKS["foundry"])
 
 

@@ -72,7 +72,7 @@ def complaints(body: dict[str, Any], schema: dict[str, Any], where: str = "") ->
         elif attributes.get(name) == "computed":
             yield f"{where}{name} cannot be set"
     nested: list[tuple[str, Any]] = [(name, given[name]) for name in given if name in blocks]
-    nested += list(dynamic.items())
+    nested += dynamic.items()
     for name, value in nested:
         if name not in blocks:
             yield f"{where}{name} is no block"

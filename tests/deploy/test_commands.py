@@ -1,0 +1,196 @@
+"""The commands as processes: exit codes, standard output, no terminal, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time as clock
+from pathlib import Path
+
+import pytest
+
+from scripts.deploy.layout import STACKS, Layout
+from tests.deploy.support import FakeAz, write_tfvars
+
+
+class Commands:
+    """Runs a command of the package on the small stacks."""
+
+    def __init__(self, layout: Layout, az: FakeAz) -> None:
+        self.environment = {
+            **os.environ,
+            "GATEWAY_STACKS_DIR": str(layout.stacks),
+            "PATH": az.path,
+            "COLUMNS": "140",
+        }
+
+    def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
+        program = f"from scripts.deploy.cli import main_{name}; main_{name}()"
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *arguments, "--environment", "dev"],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(name, *arguments)
+        out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.fixture
+def commands(layout: Layout, az: FakeAz) -> Commands:
+    return Commands(layout, az)
+
+
+def test_plan_ends_with_10_when_there_is_something_to_do(commands: Commands) -> None:
+    assert commands.run("bootstrap", "--plan").returncode == 10
+
+
+def test_a_deployment_ends_with_0(commands: Commands) -> None:
+    assert commands.run("bootstrap", "--yes").returncode == 0
+
+
+def test_plan_ends_with_0_when_there_is_nothing_to_do(commands: Commands) -> None:
+    commands.run("bootstrap", "--yes")
+    again = commands.run("bootstrap", "--plan")
+    assert (again.returncode, "no changes" in again.stderr) == (0, True)
+
+
+def test_json_is_all_there_is_on_standard_output(commands: Commands) -> None:
+    result = commands.run("bootstrap", "--yes", "--output", "json")
+    assert json.loads(result.stdout) == {"result": "applied", "state_storage_account_name": "aigw-state"}
+
+
+def test_dotenv_can_be_read_by_a_shell(commands: Commands) -> None:
+    result = commands.run("bootstrap", "--yes", "--output", "dotenv")
+    assert "STATE_STORAGE_ACCOUNT_NAME=aigw-state" in result.stdout.splitlines()
+
+
+def test_sensitive_outputs_are_not_printed(commands: Commands) -> None:
+    commands.run("bootstrap", "--yes")
+    result = commands.run("observability", "--yes", "--output", "json")
+    assert "connection_string" not in result.stdout
+    assert "InstrumentationKey" not in result.stdout + result.stderr
+
+
+def test_without_a_terminal_nothing_is_assumed(commands: Commands) -> None:
+    result = commands.run("bootstrap")
+    assert (result.returncode, "Add --yes" in result.stderr) == (2, True)
+
+
+def test_a_missing_stack_ends_with_4(commands: Commands) -> None:
+    result = commands.run("platform", "--yes")
+    assert (result.returncode, "Run deploy-bootstrap first" in result.stderr) == (4, True)
+
+
+def test_invalid_settings_end_with_2(commands: Commands, layout: Layout) -> None:
+    write_tfvars(layout, "bootstrap", nmae="x")
+    result = commands.run("bootstrap", "--yes")
+    assert (result.returncode, "Did you mean name?" in result.stderr) == (2, True)
+
+
+def test_no_failure_is_a_traceback(commands: Commands, layout: Layout) -> None:
+    commands.run("bootstrap", "--yes")
+    state = layout.stacks.parent / "state" / "dev" / "00-bootstrap.tfstate"
+    state.write_text("not a state")
+    result = commands.run("observability", "--yes")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_doctor_finds_what_is_missing(commands: Commands, az: FakeAz) -> None:
+    az.answer("account show", error="ERROR: Please run 'az login' to setup account.")
+    result = commands.run("doctor", "--output", "json")
+    checks = {item["check"]: item for item in json.loads(result.stdout)["checks"]}
+    assert result.returncode == 4
+    assert checks["Azure login"]["remedy"] == "Run `az login`."
+
+
+def test_doctor_is_content_when_all_is_there(commands: Commands, az: FakeAz, layout: Layout) -> None:
+    account = {"user": {"name": "alice"}, "id": "s", "name": "n", "tenantId": "t"}
+    az.answer("account show", account)
+    az.answer("provider show", "Registered")
+    write_tfvars(layout, "observability")
+    write_tfvars(
+        layout,
+        "workload",
+        app_settings={"GATEWAY_CLIENT_NAME_0": "team-a"},
+        secrets={"GATEWAY_CLIENT_KEY_0": "canary-client-3b1f0c77a94e4d21"},
+    )
+    result = commands.run("doctor", "--output", "json")
+    bad = [item for item in json.loads(result.stdout)["checks"] if item["verdict"] == "bad"]
+    assert (bad, result.returncode) == ([], 0)
+
+
+def test_doctor_compares_capacity_with_quota(commands: Commands, az: FakeAz, layout: Layout) -> None:
+    az.answer("account show", {"user": {"name": "alice"}, "id": "s", "name": "n", "tenantId": "t"})
+    az.answer("provider show", "Registered")
+    quota = [{"name": {"value": "OpenAI.GlobalStandard.gpt-4o"}, "currentValue": 0, "limit": 5}]
+    az.answer("cognitiveservices usage list", quota)
+    (layout.directory(STACKS["foundry"]) / "more.tf").write_text('variable "accounts" { type = any }\n')
+    deployment = {"model": "gpt-4o", "version": "1", "capacity": 10}
+    accounts = {"sweden": {"location": "swedencentral", "deployments": {"a": deployment}}}
+    write_tfvars(layout, "foundry", accounts=accounts)
+    result = commands.run("doctor", "--output", "json")
+    found = {item["check"]: item["found"] for item in json.loads(result.stdout)["checks"]}
+    assert found["quota in swedencentral"] == "OpenAI.GlobalStandard.gpt-4o asks for 10 of 5"
+
+
+def test_status_says_what_comes_next(commands: Commands) -> None:
+    commands.run("bootstrap", "--yes")
+    rows = json.loads(commands.run("status", "--output", "json").stdout)["stacks"]
+    assert [row["state"] for row in rows[:2]] == ["deployed", "not deployed"]
+
+
+def test_destroy_all_takes_everything_away(commands: Commands) -> None:
+    commands.run("bootstrap", "--yes")
+    commands.run("observability", "--yes")
+    program = commands.run("destroy", "all", "--yes", "--output", "json")
+    rows = {row["stack"]: row["result"] for row in json.loads(program.stdout)["stacks"]}
+    assert (program.returncode, rows["observability"], rows["bootstrap"]) == (0, "destroyed", "destroyed")
+
+
+SLOW = """
+resource "terraform_data" "slow" {
+  depends_on = [terraform_data.logs]
+  provisioner "local-exec" { command = "touch STARTED; exec sleep 60" }
+}
+"""
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_saves_the_state_and_leaves_no_lock_and_no_file(
+    commands: Commands, layout: Layout, tmp_path: Path, kind: signal.Signals
+) -> None:
+    commands.run("bootstrap", "--yes")
+    main = layout.directory(STACKS["observability"]) / "main.tf"
+    working = main.read_text()
+    started = tmp_path / "started"
+    main.write_text(working + SLOW.replace("STARTED", str(started)))
+    process = commands.start("observability", "--yes")
+    wait_for(started, process)
+    process.send_signal(kind)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "saved the state and released its lock" in err
+    assert not list(layout.working.glob("run-*"))
+    main.write_text(working)
+    again = commands.run("observability", "--yes")
+    assert again.returncode == 0, again.stderr
+    assert "create   terraform_data.logs" not in again.stderr  # what had been made was in the state
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until the slow resource has begun; a file is all that its command can leave."""
+    deadline = clock.monotonic() + 60
+    while not path.exists():
+        assert process.poll() is None
+        assert clock.monotonic() < deadline
+        clock.sleep(0.05)

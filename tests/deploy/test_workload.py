@@ -1,0 +1,347 @@
+"""The gateway's deployment from tfvars to the first request, on small stacks and loopback servers."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from scripts.deploy.deployment import Ended, Mode, deploy
+from scripts.deploy.errors import DeployError, InvalidSettingsError
+from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR
+from scripts.deploy.key_vault import Action
+from scripts.deploy.layout import REPOSITORY, STACKS, Layout
+from scripts.deploy.session import Session
+from scripts.deploy.workload import Deployed, Options, Outside, deploy_workload, describe
+from tests.deploy.gateway_server import GatewayStandIn, running_gateway
+from tests.deploy.support import FakeAz, FakeTime, files_with, write_tfvars
+from tests.deploy.vault_server import FaultyVault, running
+from tests.support.certificates import make_certificate
+
+CLIENT_KEY = "canary-client-3b1f0c77a94e4d21"
+BACKEND_KEY = "canary-backend-91e2d47b60f35a8c"
+INSIGHTS = "InstrumentationKey=11111111-1111-1111-1111-111111111111"
+
+RUNNING = {
+    "name": "revision",
+    "properties": {"active": True, "runningState": "Running", "healthState": "Healthy", "replicas": 1},
+}
+
+
+@dataclass
+class World:
+    """Everything that a deployment meets."""
+
+    session: Session
+    az: FakeAz
+    vault: FaultyVault
+    gateway: GatewayStandIn
+    outside: Outside
+    root: Path
+
+    def deploy(self, mode: Mode = Mode.YES, **options: bool) -> Deployed:
+        return deploy_workload(self.session, mode, Options(**options), self.outside)
+
+    def settings(self, **changes: Any) -> None:
+        """Write the workload's tfvars."""
+        values: dict[str, Any] = {
+            "url": self.gateway.url,
+            "app_settings": {
+                "GATEWAY_CLIENT_NAME_0": "team-a",
+                "AZURE_OPENAI_ENDPOINT_0": "https://mine.openai.azure.com",
+            },
+            "secrets": {"GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY},
+        }
+        write_tfvars(self.session.layout, "workload", **{**values, **changes})
+
+
+def make_sources(root: Path) -> None:
+    """Sources of the images, small enough to digest at once."""
+    for image in (GATEWAY, RENDERER, SIMULATOR):
+        for source in (image.dockerfile, *image.sources):
+            path = root / source
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if "." in path.name or path.name == "Dockerfile":
+                path.write_text(source)
+            elif not path.exists():
+                path.mkdir()
+
+
+@pytest.fixture
+def world(deployed: Layout, session: Session, az: FakeAz, tmp_path: Path) -> Iterator[World]:
+    make_sources(tmp_path / "repository")
+    az.answer("containerapp revision show", RUNNING)
+    az.answer("acr repository show", error="ERROR: the specified tag does not exist.")
+    az.answer("acr build")
+    certificate = make_certificate(tmp_path)
+    with running(certificate) as (vault, client), running_gateway(CLIENT_KEY) as gateway:
+        outside = Outside(lambda _: client, httpx.Client, tmp_path / "repository")
+        made = World(session, az, vault, gateway, outside, tmp_path)
+        made.settings()
+        yield made
+
+
+def settings_in_state(world: World) -> dict[str, Any]:
+    state = json.loads((world.root / "state" / "dev" / "20-workload.tfstate").read_text())
+    value: dict[str, Any] = state["resources"][0]["instances"][0]["attributes"]["input"]["value"]
+    return value
+
+
+def test_a_deployment_ends_with_a_request_through_the_gateway(world: World) -> None:
+    deployed = world.deploy()
+    assert deployed.outcome.ended is Ended.APPLIED
+    assert deployed.smoke is not None
+    assert (deployed.smoke.status, deployed.smoke.backend) == (200, "sweden")
+    assert world.gateway.requests == [("/openai/v1/models", None), ("/openai/v1/models", CLIENT_KEY)]
+
+
+def test_a_typo_is_found_before_anything_is_touched(world: World) -> None:
+    world.settings(app_settings={"GATEWAY_CLIENT_NAME_0": "team-a", "AZURE_OPENAI_WIEGHT_0": "2"})
+    before = len(world.az.calls)
+    with pytest.raises(InvalidSettingsError, match="AZURE_OPENAI_WEIGHT_0"):
+        world.deploy()
+    assert (len(world.az.calls), world.vault.requests) == (before, [])
+
+
+def test_a_gap_is_found_before_anything_is_touched(world: World) -> None:
+    gap = {"GATEWAY_CLIENT_NAME_0": "team-a", "AZURE_OPENAI_ENDPOINT_1": "https://mine.openai.azure.com"}
+    world.settings(app_settings=gap)
+    with pytest.raises(InvalidSettingsError, match=r"AZURE_OPENAI_ENDPOINT_[01]"):
+        world.deploy()
+    assert world.vault.requests == []
+
+
+def test_a_key_among_the_settings_is_refused(world: World) -> None:
+    world.settings(app_settings={"GATEWAY_CLIENT_KEY_0": CLIENT_KEY}, secrets={})
+    with pytest.raises(InvalidSettingsError, match="Move it into `secrets`"):
+        world.deploy()
+
+
+def test_a_second_run_changes_nothing(world: World) -> None:
+    world.deploy()
+    world.az.answer("acr repository show", {"name": "there"})
+    builds, writes = len(world.az.called("acr", "build")), len(written(world))
+    deployed = world.deploy()
+    assert deployed.outcome.ended is Ended.UNCHANGED
+    assert (len(world.az.called("acr", "build")), len(written(world))) == (builds, writes)
+
+
+def written(world: World) -> list[str]:
+    return [request for request in world.vault.requests if request.startswith("PUT")]
+
+
+def test_rotating_a_key_rolls_the_revision(world: World) -> None:
+    first = world.deploy()
+    rotated = {"GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY + "-rotated"}
+    world.settings(secrets=rotated)
+    second = world.deploy()
+    assert {item.variable: item.action for item in second.seeded} == {
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": Action.UNCHANGED,
+        "AZURE_OPENAI_KEY_0": Action.CHANGED,
+        "GATEWAY_CLIENT_KEY_0": Action.UNCHANGED,
+    }
+    revisions = [item.outcome.outputs["latest_revision_name"].value for item in (first, second)]
+    assert revisions[0] != revisions[1]
+
+
+def test_the_connection_string_for_traces_comes_from_its_stack(world: World) -> None:
+    world.deploy()
+    assert world.vault.secrets["applicationinsights-connection-string"][0].startswith(INSIGHTS)
+
+
+def test_plan_writes_no_secret_and_builds_no_image(world: World) -> None:
+    deployed = world.deploy(Mode.PLAN)
+    assert deployed.outcome.ended is Ended.PLANNED
+    assert (written(world), world.az.called("acr")) == ([], [])
+
+
+def test_a_placeholder_stands_for_what_is_in_key_vault(world: World) -> None:
+    world.deploy()
+    world.settings(secrets={"GATEWAY_CLIENT_KEY_0": "<team-a's key>", "AZURE_OPENAI_KEY_0": "<key>"})
+    deployed = world.deploy()
+    assert deployed.outcome.ended is Ended.UNCHANGED
+    assert world.gateway.requests[-1] == ("/openai/v1/models", CLIENT_KEY)
+
+
+def test_accounts_of_the_foundry_stack_become_backends(world: World) -> None:
+    deploy(world.session, STACKS["foundry"], Mode.YES)
+    deployed = world.deploy()
+    assert [backend.name for backend in deployed.settings.backends] == ["mine", "sweden"]
+    settings = settings_in_state(world)["settings"]
+    assert settings["AZURE_OPENAI_AUTH_1"] == "managed-identity"
+    assert settings["AZURE_OPENAI_CLIENT_ID_1"] == "client-id"
+
+
+def test_no_azure_openai_leaves_those_accounts_out(world: World) -> None:
+    deploy(world.session, STACKS["foundry"], Mode.YES)
+    deployed = world.deploy(azure_openai=False)
+    assert [backend.name for backend in deployed.settings.backends] == ["mine"]
+
+
+def test_an_account_with_keys_has_its_key_fetched_into_key_vault(world: World) -> None:
+    main = world.session.layout.directory(STACKS["foundry"]) / "main.tf"
+    main.write_text(main.read_text().replace('auth = "managed-identity"', 'auth = "key"'))
+    deploy(world.session, STACKS["foundry"], Mode.YES)
+    world.az.answer("cognitiveservices account keys list", {"key1": "canary-account-key-5d0c"})
+    world.deploy()
+    assert world.vault.secrets["azure-openai-key-1"] == ["canary-account-key-5d0c"]
+
+
+def test_end_to_end_mode_talks_to_simulators_only(world: World) -> None:
+    deployed = world.deploy(deploy_e2e=True)
+    assert [backend.name for backend in deployed.settings.backends] == ["sim-eastus", "sim-westus"]
+    assert set(world.vault.secrets) == {
+        "applicationinsights-connection-string",
+        "gateway-client-key-0",
+        "simulator-key-eastus",
+        "simulator-key-westus",
+    }
+
+
+def test_a_simulators_key_is_made_up_once(world: World) -> None:
+    world.deploy(deploy_e2e=True)
+    first = dict(world.vault.secrets)
+    assert world.deploy(deploy_e2e=True).outcome.ended is Ended.UNCHANGED
+    assert world.vault.secrets == first
+
+
+def test_images_are_built_in_the_registry_with_their_digest(world: World) -> None:
+    world.deploy()
+    builds = world.az.called("acr", "build")
+    assert [build[build.index("--image") + 1].split(":")[0] for build in builds] == [
+        "azure-openai-gateway/gateway",
+        "azure-openai-gateway/config-renderer",
+    ]
+
+
+def test_images_that_are_there_are_not_built_again(world: World) -> None:
+    world.az.answer("acr repository show", {"name": "there"})
+    world.deploy()
+    assert world.az.called("acr", "build") == []
+
+
+def test_no_image_build_asks_nothing_of_the_registry(world: World) -> None:
+    world.deploy(image_build=False)
+    assert world.az.called("acr") == []
+
+
+def test_a_changed_source_is_a_new_image(world: World) -> None:
+    world.deploy()
+    before = settings_in_state(world)["image"]
+    (world.outside.root / "apisix" / "plugins" / "new.lua").write_text("return {}")
+    world.deploy()
+    assert settings_in_state(world)["image"] != before
+
+
+def test_a_revision_that_starts_slowly_is_waited_for(world: World, time: FakeTime) -> None:
+    starting = {"name": "r", "properties": {"active": True, "runningState": "Activating", "replicas": 0}}
+    world.az.answer("containerapp revision show", starting)
+    original = time.sleep
+
+    def sleep(seconds: float) -> None:
+        world.az.answer("containerapp revision show", RUNNING)
+        original(seconds)
+
+    world.session.waiter.sleep = sleep
+    assert world.deploy().smoke is not None
+    assert time.pauses == [5]
+
+
+def test_a_revision_that_fails_tells_why_and_where_its_log_is(world: World) -> None:
+    failed = {"name": "r", "properties": {"runningState": "Failed", "provisioningError": "ImagePullBackOff"}}
+    world.az.answer("containerapp revision show", failed)
+    with pytest.raises(DeployError) as caught:
+        world.deploy()
+    assert "ImagePullBackOff" in caught.value.details
+    assert "az containerapp logs show" in caught.value.remedy
+
+
+def test_a_gateway_that_lets_everybody_in_is_a_failure(world: World) -> None:
+    world.gateway.open_to_all = True
+    with pytest.raises(DeployError, match="without a key; 401 was expected"):
+        world.deploy()
+
+
+def test_the_ingress_may_need_a_moment(world: World, time: FakeTime) -> None:
+    world.gateway.statuses = [503, 404]
+    assert world.deploy().smoke is not None
+    assert time.pauses == [5, 5]
+
+
+def test_the_result_names_backends_and_clients_and_no_keys(world: World) -> None:
+    values, tables = describe(world.deploy())
+    assert values["url"] == world.gateway.url
+    assert [row["name"] for row in tables["clients"]] == ["team-a"]
+    assert [row["name"] for row in tables["backends"]] == ["mine"]
+    assert "canary" not in repr((values, tables))
+
+
+def test_secrets_are_in_no_argument_log_output_plan_state_or_file(
+    world: World,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Everything is looked at: also while a plan exists, and every file that is left."""
+    caplog.set_level(logging.DEBUG)
+    deploy(world.session, STACKS["foundry"], Mode.YES)
+    during: list[Path] = []
+
+    def look(question: str) -> bool:
+        during.extend(files_with("canary", world.session.layout.working, world.root / "state"))
+        return True
+
+    monkeypatch.setattr(world.session.screen, "confirm", look)
+    world.deploy(Mode.ASK)
+    world.settings(secrets={"GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY + "-2"})
+    world.deploy(Mode.ASK)
+    tfvars = world.session.layout.tfvars(STACKS["workload"])
+    left = set(files_with("canary", world.root)) - {tfvars}
+    shown = capfd.readouterr()
+    assert "canary" in tfvars.read_text()
+    assert (during, left) == ([], set())
+    assert "canary" not in repr(world.az.calls)
+    assert "canary" not in shown.out + shown.err
+    assert "canary" not in caplog.text
+
+
+def test_the_canary_would_be_found_in_a_plan(world: World) -> None:
+    """The search itself works: a value that does reach Terraform is found in its saved plan."""
+    found: list[Path] = []
+
+    def look(question: str) -> bool:
+        found.extend(files_with("canary-name", world.session.layout.working))
+        return False
+
+    world.session.screen.confirm = look  # type: ignore[method-assign]
+    world.settings(
+        app_settings={
+            "GATEWAY_CLIENT_NAME_0": "canary-name",
+            "AZURE_OPENAI_ENDPOINT_0": "https://a.openai.azure.com",
+            "AZURE_OPENAI_AUTH_0": "managed-identity",
+        },
+        secrets={"GATEWAY_CLIENT_KEY_0": "<key>"},
+    )
+    world.vault.secrets["gateway-client-key-0"] = [CLIENT_KEY]
+    insights = (
+        "InstrumentationKey=11111111-1111-1111-1111-111111111111;IngestionEndpoint=https://in.example.com/"
+    )
+    world.vault.secrets["applicationinsights-connection-string"] = [insights]
+    world.deploy(Mode.ASK)
+    assert found
+
+
+def test_the_images_sources_are_in_the_repository() -> None:
+    missing = [
+        source
+        for image in (RENDERER, SIMULATOR)
+        for source in (image.dockerfile, *image.sources)
+        if not (REPOSITORY / source).exists()
+    ]
+    assert missing == []

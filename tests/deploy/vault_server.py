@@ -1,0 +1,164 @@
+"""A small HTTPS server that answers writes as Key Vault does, and fails as it does when told to.
+
+The emulator next door knows no throttling, no roles and no recovery that takes its time; this server does.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from azure.keyvault.secrets import SecretClient
+
+from tests.support.certificates import Certificate
+from tests.support.key_vault import API_VERSION, FixedToken
+
+Reply = tuple[int, dict[str, Any], dict[str, str]]
+
+
+@dataclass
+class Fault:
+    """An answer that comes instead of the right one."""
+
+    method: str
+    status: int
+    code: str
+    inner: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        error: dict[str, Any] = {"code": self.code, "message": "refused"}
+        if self.inner:
+            error["innererror"] = {"code": self.inner}
+        return {"error": error}
+
+
+@dataclass
+class FaultyVault:
+    """State of the server: secrets by name, what was asked, and the faults that come first."""
+
+    secrets: dict[str, list[str]] = field(default_factory=dict)
+    deleted: dict[str, list[str]] = field(default_factory=dict)
+    recovering: dict[str, int] = field(default_factory=dict)
+    """Writes that still find a recovered name busy."""
+    faults: list[Fault] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    url: str = ""
+
+    def answer(self, method: str, path: str, body: dict[str, Any]) -> Reply:
+        self.requests.append(f"{method} {path}")
+        for fault in self.faults:
+            if fault.method == method:
+                self.faults.remove(fault)
+                return fault.status, fault.body, fault.headers
+        kind, name, *rest = (path.strip("/") + "/").split("/")
+        if kind == "deletedsecrets":
+            return self._recover(name) if method == "POST" else self._deleted(name)
+        if method == "PUT":
+            return self._write(name, str(body["value"]))
+        if method == "DELETE":
+            self.deleted[name] = self.secrets.pop(name)
+            return self._deleted(name)
+        if not name:
+            return 200, {"value": [self._properties(each, 1) for each in self.secrets]}, {}
+        if name not in self.secrets:
+            return 404, {"error": {"code": "SecretNotFound", "message": "not found"}}, {}
+        if rest[:1] == ["versions"]:
+            versions = range(1, len(self.secrets[name]) + 1)
+            return 200, {"value": [self._properties(name, version) for version in versions]}, {}
+        return 200, self._show(name), {}
+
+    def _deleted(self, name: str) -> Reply:
+        if name not in self.deleted:
+            return 404, {"error": {"code": "SecretNotFound", "message": "not found"}}, {}
+        recovery = f"{self.url}/deletedsecrets/{name}"
+        return (
+            200,
+            {**self._properties(name, 1), "recoveryId": recovery, "deletedDate": 1, "scheduledPurgeDate": 2},
+            {},
+        )
+
+    def _properties(self, name: str, version: int) -> dict[str, Any]:
+        return {"id": f"{self.url}/secrets/{name}/v{version}", "attributes": {"enabled": True}}
+
+    def _recover(self, name: str) -> Reply:
+        self.secrets[name] = self.deleted.pop(name)
+        return 200, {"id": f"{self.url}/secrets/{name}/1", "attributes": {"enabled": True}}, {}
+
+    def _write(self, name: str, value: str) -> Reply:
+        if name in self.deleted:
+            return 409, Fault("PUT", 409, "Conflict", "ObjectIsDeletedButRecoverable").body, {}
+        if self.recovering.get(name, 0) > 0:
+            self.recovering[name] -= 1
+            return 409, Fault("PUT", 409, "Conflict", "ObjectIsBeingRecovered").body, {}
+        self.secrets.setdefault(name, []).append(value)
+        return 200, self._show(name), {}
+
+    def _show(self, name: str) -> dict[str, Any]:
+        values = self.secrets[name]
+        return {"value": values[-1], **self._properties(name, len(values))}
+
+
+@contextmanager
+def running(certificate: Certificate) -> Iterator[tuple[FaultyVault, SecretClient]]:
+    """Run a vault on a free loopback port, with a client for it that does not retry by itself."""
+    vault = FaultyVault()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(vault))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.chain_and_key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    vault.url = f"https://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with SecretClient(
+            vault.url,
+            FixedToken(),
+            api_version=API_VERSION,
+            connection_verify=str(certificate.pem),
+            verify_challenge_resource=False,
+            retry_total=0,
+        ) as client:
+            yield vault, client
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _handler(vault: FaultyVault) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+        def _serve(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length) or b"{}")
+            if "Authorization" not in self.headers:
+                challenge = (
+                    'Bearer authorization="https://login.microsoftonline.com/00000000-0000-0000-0000-'
+                    '000000000000", resource="https://vault.azure.net"'
+                )
+                self._send(401, {}, {"WWW-Authenticate": challenge})
+            else:
+                self._send(*vault.answer(self.command, self.path.split("?")[0], body))
+
+        do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - the names are the base class's
+
+        def _send(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            for name, value in {"Content-Type": "application/json", **headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    return Handler
