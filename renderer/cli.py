@@ -6,7 +6,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
@@ -22,7 +23,9 @@ from renderer.loader import load_settings
 from renderer.masking import masked_diff
 from renderer.output import read_text, write_changed
 from renderer.render import DEFAULT_BUNDLE_ROOT, render_files
+from renderer.settings import Settings
 from renderer.sources import read_env_file
+from renderer.watch import watch as keep_current
 
 EXIT_INVALID = ConfigurationError.exit_code
 _EPILOG = """
@@ -72,6 +75,14 @@ def render(
     diff: Annotated[
         bool, typer.Option("--diff", help="Show what would change, secrets masked, and write nothing.")
     ] = False,
+    watch: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=1,
+            help="Stay and render again every SECONDS; a changed apisix.yaml applies without a restart.",
+        ),
+    ] = None,
     reference: Annotated[
         bool, typer.Option("--reference", help="Print the reference page of all settings.")
     ] = False,
@@ -82,8 +93,11 @@ def render(
 
         print(reference_page(), end="")
         return
-    values = read_env_file(env_file) if env_file else None
-    settings = load_settings(os.environ, env_file=values)
+
+    def load() -> Settings:
+        return load_settings(os.environ, env_file=read_env_file(env_file) if env_file else None)
+
+    settings = load()
     files = render_files(settings, bundle_root)
     if diff:
         _show_diff(output_dir, files)
@@ -91,6 +105,36 @@ def render(
         _write(output_dir, files)
     verdict = "Valid" if check or diff else "Rendered"
     _say(f"{verdict}: {_summary(len(settings.backends), len(settings.clients))}.")
+    if watch and not (check or diff):
+        _watch(lambda: render_files(load(), bundle_root), output_dir, watch)
+
+
+def _watch(render_now: Callable[[], dict[str, str]], directory: Path, seconds: float) -> None:
+    gc.enable()  # this process stays
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    keep_current(render_now, directory, seconds, stop, _WatchReporter())
+
+
+class _WatchReporter:
+    """Says on the terminal what the watcher did."""
+
+    def changed(self, file: Path) -> None:
+        """A file was put in place."""
+        _say(f"{file} changed; the gateway applies it now.")
+
+    def needs_restart(self, name: str) -> None:
+        """A file differs that is read at the start only."""
+        _say(f"{name} would change; that takes effect when the gateway is restarted with it.")
+
+    def refused(self, problems: Sequence[Problem]) -> None:
+        """The settings are wrong."""
+        _complain(problems)
+
+    def unavailable(self, error: KeyVaultError) -> None:
+        """Key Vault could not be read."""
+        _report(f"Key Vault {error.vault_url}: {error.message}", error.remedy)
 
 
 def _summary(backends: int, clients: int) -> str:

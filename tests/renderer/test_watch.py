@@ -1,0 +1,133 @@
+"""C2: the watcher puts a changed configuration in place, and a wrong one never."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from queue import Queue
+
+import pytest
+
+from renderer import load_settings, render_files
+from renderer.errors import ConfigurationError, KeyVaultError, Problem
+from renderer.output import write_changed
+from renderer.watch import watch
+
+ENVIRONMENT = {
+    "AZURE_OPENAI_ENDPOINT_0": "https://contoso-eastus.openai.azure.com",
+    "AZURE_OPENAI_KEY_0": "key-of-the-backend",
+    "GATEWAY_CLIENT_NAME_0": "team-a",
+    "GATEWAY_CLIENT_KEY_0": "client-key-0123456789",
+}
+
+
+class Notes:
+    """A reporter that puts what it hears into a queue."""
+
+    def __init__(self) -> None:
+        self.heard: Queue[str] = Queue()
+
+    def changed(self, file: Path) -> None:
+        self.heard.put(f"changed {file.name}")
+
+    def needs_restart(self, name: str) -> None:
+        self.heard.put(f"restart {name}")
+
+    def refused(self, problems: object) -> None:
+        self.heard.put("refused")
+
+    def unavailable(self, error: KeyVaultError) -> None:
+        self.heard.put("unavailable")
+
+
+class Stage:
+    """A directory of rendered files with a watcher over them; what it renders next can be replaced."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.notes = Notes()
+        self.environment = dict(ENVIRONMENT)
+        self.fault: Exception | None = None
+        self._stop = threading.Event()
+        for name, text in self.render().items():
+            write_changed(directory, name, text)
+        self._thread = threading.Thread(
+            target=watch, args=(self.render, directory, 0.02, self._stop, self.notes), daemon=True
+        )
+        self._thread.start()
+
+    def render(self) -> Mapping[str, str]:
+        if self.fault:
+            raise self.fault
+        return render_files(load_settings(self.environment), "/bundle")
+
+    def next_note(self) -> str:
+        return self.notes.heard.get(timeout=10)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(tmp_path)
+    yield stage
+    stage.close()
+
+
+def test_c2_a_rotated_key_is_put_in_place(stage: Stage) -> None:
+    stage.environment |= {"AZURE_OPENAI_KEY_0": "another-key"}
+    assert (stage.next_note(), "another-key" in (stage.directory / "apisix.yaml").read_text()) == (
+        "changed apisix.yaml",
+        True,
+    )
+
+
+def test_c2_a_new_backend_is_put_in_place(stage: Stage) -> None:
+    stage.environment |= {
+        "AZURE_OPENAI_ENDPOINT_1": "https://contoso-westus.openai.azure.com",
+        "AZURE_OPENAI_KEY_1": "second-key",
+    }
+    stage.next_note()
+    assert "contoso-westus" in (stage.directory / "apisix.yaml").read_text()
+
+
+def test_c2_a_setting_that_is_read_at_the_start_only_is_reported_once(stage: Stage) -> None:
+    stage.environment |= {"APISIX_LOG_LEVEL": "error"}
+    first = stage.next_note()
+    stage.environment |= {"AZURE_OPENAI_KEY_0": "another-key"}
+    assert (first, stage.next_note()) == ("restart config.yaml", "changed apisix.yaml")
+
+
+def test_c1_wrong_settings_change_nothing(stage: Stage) -> None:
+    before = (stage.directory / "apisix.yaml").read_text()
+    stage.environment |= {"AZURE_OPENAI_ENDPOINT_2": "https://orphan.openai.azure.com"}
+    assert (stage.next_note(), (stage.directory / "apisix.yaml").read_text()) == ("refused", before)
+
+
+def test_c1_the_watcher_survives_wrong_settings(stage: Stage) -> None:
+    stage.fault = ConfigurationError([Problem("X", "is wrong", "Write Y")])
+    stage.next_note()
+    stage.environment |= {"AZURE_OPENAI_KEY_0": "another-key"}
+    stage.fault = None
+    while (note := stage.next_note()) == "refused":
+        pass
+    assert note == "changed apisix.yaml"
+
+
+def test_c2_sigterm_ends_the_command_cleanly(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "renderer", "--output-dir", str(tmp_path), "--watch", "1"]
+    with subprocess.Popen(
+        command, env=os.environ | ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        while "Rendered" not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) in (0, 143)
