@@ -10,6 +10,7 @@ local request_module = require("apisix.plugins.azure-openai.request")
 local record = require("apisix.plugins.azure-openai.record")
 local schemas = require("apisix.plugins.azure-openai.schemas")
 local stock_metrics = require("apisix.plugins.azure-openai.stock_metrics")
+local tracing = require("apisix.plugins.azure-openai.tracing")
 
 local ngx = ngx
 local tostring = tostring
@@ -48,6 +49,7 @@ function _M.rewrite(_, ctx)
         trail = {},
         buckets = {},
     }
+    tracing.watch(ctx)
 end
 
 local function refuse(ctx, refused)
@@ -69,8 +71,11 @@ function _M.access(conf, ctx)
     if not request then
         return errors.respond(ctx, status, STATUS_CODES[status], message)
     end
-    if conf.kind == "inference" and not request.decoded then
-        return errors.respond(ctx, 400, "invalid_request", "The request body is not a JSON object.")
+    if conf.kind == "inference" then
+        local fault = request_module.inference_fault(request)
+        if fault then
+            return errors.respond(ctx, 400, "invalid_request", fault)
+        end
     end
     request.is_inference = conf.kind == "inference"
     state.pool, state.request = pool, request
@@ -127,26 +132,12 @@ function _M.body_filter(_, ctx)
         message_of(body) or "The gateway refused the request.")
 end
 
--- The attempt from which the client went away.
-local function note_left_attempt(state)
-    local left = state.under_way
-    if left then
-        state.trail[#state.trail + 1] = {
-            backend = left.backend.name,
-            region = left.backend.region,
-            status = state.error,
-            seconds = ngx.now() - left.started,
-        }
-    end
-end
-
 function _M.log(_, ctx)
     local state = ctx.azure_openai
     if state then
         if state.pending then
             availability.release(state.pending.backend, state.pending.deployment)
         end
-        note_left_attempt(state)
         accounting.finish(state)
     end
     record.write(ctx)

@@ -94,6 +94,18 @@ def test_s1_a_body_that_is_no_json_object_is_400_in_openai_shape(stage: Stage, b
     assert (response.status_code, "JSON" in response.json()["error"]["message"]) == (400, True)
 
 
+@pytest.mark.parametrize("model", [{"name": "gpt-4o"}, 4, True, ["gpt-4o"]])
+def test_s1_a_model_that_is_no_string_is_400_in_openai_shape(stage: Stage, model: object) -> None:
+    response = chat(stage.http(stage.gateway(["eastus"])), model=model)
+    assert (response.status_code, "'model'" in response.json()["error"]["message"]) == (400, True)
+
+
+def test_s1_a_null_model_is_nothing_to_worry_about_on_the_deployments_surface(stage: Stage) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    response = client.post(DEPLOYMENT_CHAT, json={"model": None, "messages": CHAT_MESSAGES})
+    assert response.status_code == 200
+
+
 def test_s1_the_official_client_works_with_base_url_and_key_alone(stage: Stage) -> None:
     client = stage.openai(stage.gateway(["eastus"]))
     answer = client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Hello"}])

@@ -103,6 +103,23 @@ function _M.read(ctx, max_bytes)
     }
 end
 
+--- What keeps a request from being an inference request.
+-- @return string|nil message
+function _M.inference_fault(request)
+    local decoded = request.decoded
+    if not decoded then
+        return "The request body is not a JSON object."
+    end
+    if decoded.model == ngx.null then
+        -- ai-proxy-multi takes whatever stands there for a name; the bytes that are sent keep their null.
+        decoded.model = nil
+    end
+    if decoded.model ~= nil and type(decoded.model) ~= "string" then
+        return "The member 'model' is not a string."
+    end
+    return nil
+end
+
 --- Replaces the body by what a plugin made of it.
 -- @param decoded table
 function _M.replace_body(request, decoded)
