@@ -128,7 +128,10 @@ def test_l2_a_refused_answer_of_the_backend_costs_no_tokens(stage: Stage, sim: S
 
 
 def test_l2_code_and_message_are_as_configured(stage: Stage) -> None:
-    settings = HIGH_LIMIT_1 | {"AI_RATE_LIMIT_REJECT_CODE": 418, "AI_RATE_LIMIT_REJECT_MESSAGE": "too much tea"}
+    settings = HIGH_LIMIT_1 | {
+        "AI_RATE_LIMIT_REJECT_CODE": 418,
+        "AI_RATE_LIMIT_REJECT_MESSAGE": "too much tea",
+    }
     answer = refused(stage.http(stage.gateway(**settings)))
     assert (answer.status_code, answer.json()["error"]["message"]) == (418, "too much tea")
 

@@ -24,9 +24,25 @@ function _M.publish(ctx, state)
     ctx.var.apisix_upstream_response_time = math_floor((ngx.now() - state.started_at) * 1000)
 end
 
---- Charges and counts a request, in the log phase.
+-- The attempt from which the client went away.
+local function note_left_attempt(state)
+    local left = state.under_way
+    if left then
+        state.under_way = nil
+        state.trail[#state.trail + 1] = {
+            backend = left.backend.name,
+            region = left.backend.region,
+            status = state.error or "interrupted",
+            started = left.started,
+            seconds = ngx.now() - left.started,
+        }
+    end
+end
+
+--- Completes what is known of a request that is over. Settling twice is fine.
 -- @param state table the request's state
-function _M.finish(state)
+function _M.settle(state)
+    note_left_attempt(state)
     if state.winner and not state.usage and state.sent_bytes then
         -- Streams that report no usage are charged by their size.
         local body = state.request.body
@@ -34,6 +50,14 @@ function _M.finish(state)
     end
     if state.usage then
         state.cost_usd = metrics.cost(state.pool.pricing, state.model, state.deployment, state.usage)
+    end
+end
+
+--- Charges and counts a request, in the log phase.
+-- @param state table the request's state
+function _M.finish(state)
+    _M.settle(state)
+    if state.usage then
         limits.charge(state.buckets, state.usage.total)
     end
     metrics.count(state, ngx.status)

@@ -163,6 +163,7 @@ local function timed_attempt(state, pool, backend, deployment, is_trial, request
         region = backend.region,
         status = outcome.status or outcome.reason,
         reason = outcome.reason,
+        started = started,
         seconds = outcome.seconds,
     }
     return outcome
@@ -223,7 +224,10 @@ function _M.run(ctx, pool, request)
 
     if not answer then
         state.exhausted = true
-        return final_answer.compose(pool, request, failures)
+        answer = final_answer.compose(pool, request, failures)
+        local last = failures[#failures]
+        state.failure = answer.status == 429 and "throttled" or last and last.reason or "unavailable"
+        return answer
     end
     state.winner = answer.backend
     -- What APISIX's own metrics and logs call the node.

@@ -76,6 +76,10 @@ local deployment_label, model_label = bounded_labels(), bounded_labels()
 -- @return string
 _M.deployment_label = deployment_label
 
+--- How a request ended, in one word.
+-- @param state table the request's state
+-- @param status number what the client got
+-- @return string
 local function outcome(state, status)
     if state.error == "client_gone" or status == 499 then
         return "client_gone"
@@ -94,6 +98,7 @@ local function outcome(state, status)
     end
     return status >= 400 and "client_error" or "success"
 end
+_M.outcome = outcome
 
 --- Notes that a backend's deployment rests.
 -- @param backend table

@@ -1,11 +1,19 @@
 --- The one structured record that each request leaves in the access log.
 local core = require("apisix.core")
+local metrics = require("apisix.plugins.azure-openai.metrics")
 
 local ngx = ngx
 local ipairs = ipairs
 local math_floor = math.floor
 
 local _M = {}
+
+-- Paths and bodies can hold any bytes; a record has to be text.
+local function ascii(text)
+    return text and text:gsub("[\128-\255]", function(byte)
+        return ("%%%02X"):format(byte:byte())
+    end) or nil
+end
 
 local function milliseconds(seconds)
     return seconds and math_floor(seconds * 1000 + 0.5)
@@ -48,10 +56,10 @@ local function describe(ctx, state)
         lane = state.lane,
         route = ctx.route_id,
         method = ngx.req.get_method(),
-        path = ngx.var.uri,
+        path = ascii(ngx.var.uri),
         status = ngx.status,
-        deployment = request and request.deployment ~= "" and request.deployment or nil,
-        operation = request and request.operation,
+        deployment = request and request.deployment ~= "" and ascii(request.deployment) or nil,
+        operation = request and ascii(request.operation),
         model = state.model,
         backend = state.winner and state.winner.name,
         region = state.winner and state.winner.region,
@@ -63,7 +71,8 @@ local function describe(ctx, state)
         total_ms = milliseconds(ngx.now() - ngx.req.start_time()),
         bytes_in = tonumber(ngx.var.request_length),
         bytes_out = tonumber(ngx.var.bytes_sent),
-        error = state.error,
+        outcome = metrics.outcome(state, ngx.status),
+        error = state.error or state.failure,
     }
 end
 

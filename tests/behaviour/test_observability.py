@@ -1,0 +1,656 @@
+"""Section 9 of the gateway's behaviour: metrics, the record of each request, and traces."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from e2e.simulator import Simulator
+from scripts.engines import Gateway
+from tests.behaviour.conftest import CHAT, CLIENT_KEY, Stage
+from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, V1_RESPONSES, attempts, chat
+from tests.support.otlp import CLIENT, SERVER, OtlpReceiver, Span
+from tests.support.prometheus import Sample, parse
+from tests.support.waiting import eventually
+
+EASTUS_FIRST: dict[str, Any] = {"AZURE_OPENAI_PRIORITY_0": 10}
+AT_ONCE: dict[str, Any] = {"GATEWAY_LOG_MODE": "test"}
+STREAM: dict[str, Any] = CHAT | {"stream": True}
+NAMES = 300
+PREFIX = "apisix_azure_openai_"
+# APISIX exports what it refreshes every 5 s.
+EXPORT_SECONDS = 20
+
+
+def samples(gateway: Gateway, name: str, **labels: str) -> list[Sample]:
+    """The samples of one of the gateway's own metrics that are exported now."""
+    export = parse(httpx.get(gateway.metrics_url).text)
+    return [sample for sample in export if sample.name == PREFIX + name and sample.has(**labels)]
+
+
+def value(gateway: Gateway, name: str, **labels: str) -> float:
+    """The sum of the samples with some labels, as soon as there is one."""
+    found = eventually(lambda: samples(gateway, name, **labels), seconds=EXPORT_SECONDS)
+    return sum(sample.value for sample in found)
+
+
+def exported(gateway: Gateway, name: str, **labels: str) -> bool:
+    return bool(eventually(lambda: samples(gateway, name, **labels), seconds=EXPORT_SECONDS))
+
+
+def counted(gateway: Gateway) -> float:
+    """How many requests the metrics know of now."""
+    return sum(sample.value for sample in samples(gateway, "requests_total"))
+
+
+def leave(client: httpx.Client, body: dict[str, Any]) -> None:
+    """Starts a request and goes away in the middle of its answer."""
+    with client.stream("POST", V1_CHAT, json=body) as stream:
+        next(stream.iter_text())
+
+
+def read_broken(client: httpx.Client) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.post(V1_CHAT, json=STREAM)
+
+
+def test_o1_requests_by_backend_region_deployment_and_outcome(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], AZURE_OPENAI_REGION_0="eastus-2")
+    chat(stage.http(gateway))
+    labels = {"backend": "eastus", "region": "eastus-2", "deployment": "gpt-4o", "outcome": "success"}
+    assert value(gateway, "requests_total", **labels) == 1
+
+
+def test_o1_a_region_that_is_not_configured_is_learned(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    chat(stage.http(gateway))
+    assert value(gateway, "requests_total", region="East US") == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "backend", "outcome"),
+    [
+        ({"status": 400}, "eastus", "client_error"),
+        ({"status": 429, "retry_after": 60}, "", "throttled"),
+        ({"status": 500}, "", "server_error"),
+        ({"reset": True}, "", "server_error"),
+    ],
+)
+def test_o1_outcomes_are_told_apart(
+    stage: Stage, sim: Simulator, fault: dict[str, Any], backend: str, outcome: str
+) -> None:
+    sim.fail("eastus", **fault)
+    gateway = stage.gateway(["eastus"])
+    chat(stage.http(gateway))
+    assert value(gateway, "requests_total", backend=backend, outcome=outcome) == 1
+
+
+def test_o1_a_broken_stream_is_an_interruption(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", cut=8)
+    gateway = stage.gateway(["eastus"])
+    read_broken(stage.http(gateway))
+    assert value(gateway, "requests_total", backend="eastus", outcome="interrupted") == 1
+
+
+def test_o1_a_client_that_leaves_is_nobodys_failure(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stall=60, after=2)
+    gateway = stage.gateway(["eastus"])
+    leave(stage.http(gateway), STREAM)
+    assert value(gateway, "requests_total", backend="eastus", outcome="client_gone") == 1
+
+
+def test_o1_a_request_over_a_limit_is_a_refusal(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], GATEWAY_CLIENT_REQUESTS_PER_MINUTE_0=1)
+    client = stage.http(gateway)
+    chat(client)
+    chat(client)
+    assert value(gateway, "requests_total", backend="", outcome="refused") == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"status": 429, "retry_after": 60}, "throttled"),
+        ({"status": 503}, "server_error"),
+        ({"status": 401}, "credential"),
+        ({"reset": True}, "reset"),
+        ({"status": 404, "code": "DeploymentNotFound"}, "not_deployed"),
+    ],
+)
+def test_o1_failovers_by_source_and_reason(
+    stage: Stage, sim: Simulator, fault: dict[str, Any], reason: str
+) -> None:
+    sim.fail("eastus", **fault)
+    gateway = stage.gateway(**EASTUS_FIRST)
+    chat(stage.http(gateway))
+    assert value(gateway, "failovers_total", backend="eastus", deployment="gpt-4o", reason=reason) == 1
+
+
+def test_o1_an_attempt_that_serves_is_no_failover(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    chat(stage.http(gateway))
+    exported(gateway, "requests_total")
+    assert samples(gateway, "failovers_total") == []
+
+
+def test_o1_the_state_of_a_cooldown(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, retry_after=60)
+    gateway = stage.gateway(**EASTUS_FIRST)
+    chat(stage.http(gateway))
+    labels = {"backend": "eastus", "deployment": "gpt-4o", "reason": "throttled"}
+    until = value(gateway, "unavailable_until_seconds", **labels)
+    assert 30 < until - time.time() <= 60
+
+
+def test_o1_the_state_of_a_breaker(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=401)
+    gateway = stage.gateway(**EASTUS_FIRST, BREAKER_OPEN_SECONDS=60)
+    chat(stage.http(gateway))
+    until = value(gateway, "unavailable_until_seconds", backend="eastus", deployment="*", reason="open")
+    assert 30 < until - time.time() <= 60
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_o1_the_time_to_the_first_token(stage: Stage, sim: Simulator, stream: bool) -> None:
+    sim.fail("eastus", slow_first_byte=0.3)
+    gateway = stage.gateway(["eastus"])
+    chat(stage.http(gateway), stream=stream)
+    seconds = value(gateway, "time_to_first_token_seconds_sum", backend="eastus", deployment="gpt-4o")
+    assert 0.3 <= seconds < 2
+
+
+def test_o1_preamble_is_no_token(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stall=0.5, after=0)
+    gateway = stage.gateway(["eastus"], AI_PROXY_STREAM_PROBE_MS=50)
+    chat(stage.http(gateway), stream=True)
+    assert value(gateway, "time_to_first_token_seconds_sum", backend="eastus") >= 0.5
+
+
+USAGE = {
+    "prompt_tokens": 1000,
+    "completion_tokens": 200,
+    "total_tokens": 1200,
+    "prompt_tokens_details": {"cached_tokens": 400},
+    "completion_tokens_details": {"reasoning_tokens": 50},
+}
+COMPLETION = {"id": "chatcmpl-1", "object": "chat.completion", "choices": [], "usage": USAGE}
+
+
+def answer_with(sim: Simulator, model: str) -> None:
+    """Lets eastus answer with a known usage."""
+    sim.fail(
+        "eastus", status=200, body=COMPLETION | {"model": model}, headers={"content-type": "application/json"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens"), [("prompt", 1000), ("completion", 200), ("cached", 400), ("reasoning", 50)]
+)
+def test_o1_tokens_by_client_backend_model_and_kind(
+    stage: Stage, sim: Simulator, kind: str, tokens: int
+) -> None:
+    answer_with(sim, "gpt-4o-2024-08-06")
+    gateway = stage.gateway(["eastus"])
+    chat(stage.http(gateway), model="our-assistant")
+    labels = {"client": "team-a", "backend": "eastus", "model": "gpt-4o-2024-08-06", "estimated": "false"}
+    assert value(gateway, "tokens_total", kind=kind, **labels) == tokens
+
+
+def test_o1_tokens_of_a_responses_stream(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    text = (
+        stage.http(gateway)
+        .post(V1_RESPONSES, json={"model": "gpt-4o", "input": "Hello", "stream": True})
+        .text
+    )
+    completed = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")][-1]
+    expected = completed["response"]["usage"]["output_tokens"]
+    assert value(gateway, "tokens_total", kind="completion", model="gpt-4o", estimated="false") == expected
+
+
+def test_o1_estimated_tokens_are_marked(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    target = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-06-01"
+    stage.http(gateway).post(target, json=STREAM)
+    assert value(gateway, "tokens_total", kind="completion", estimated="true") > 0
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4o-2024-08-06"])
+def test_o1_estimated_cost_is_by_the_model_that_answered(stage: Stage, sim: Simulator, model: str) -> None:
+    answer_with(sim, model)
+    gateway = stage.gateway(["eastus"])
+    chat(stage.http(gateway), model="our-assistant")
+    # 600 fresh prompt tokens, 400 cached ones and 200 of completion at 2.50, 1.25 and 10 USD per million.
+    assert value(gateway, "cost_usd_total", client="team-a", backend="eastus") == pytest.approx(0.004)
+
+
+def test_o1_prices_can_be_replaced(stage: Stage, sim: Simulator) -> None:
+    answer_with(sim, "our-own")
+    prices = json.dumps({"our-own": {"prompt": 1, "cached": 0, "completion": 2}})
+    gateway = stage.gateway(["eastus"], MODEL_PRICING=prices)
+    chat(stage.http(gateway))
+    assert value(gateway, "cost_usd_total", client="team-a", backend="eastus") == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"), [({"status": 429, "retry_after": 60}, "429"), ({"status": 500}, "500")]
+)
+def test_o1_exhausted_requests(stage: Stage, sim: Simulator, fault: dict[str, Any], status: str) -> None:
+    sim.fail("eastus", **fault)
+    gateway = stage.gateway(["eastus"])
+    chat(stage.http(gateway))
+    labels = {"deployment": "other" if status == "500" else "gpt-4o", "status": status}
+    assert value(gateway, "exhausted_total", **labels) == 1
+
+
+def test_o1_workers_add_to_the_same_numbers(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], workers=2)
+    for _ in range(6):
+        chat(stage.http(gateway))
+    assert eventually(lambda: counted(gateway) == 6, seconds=EXPORT_SECONDS)
+
+
+def test_o1_apisixs_own_metrics_name_the_backend(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    chat(stage.http(gateway))
+
+    def nodes() -> set[str]:
+        export = parse(httpx.get(gateway.metrics_url).text)
+        return {sample.labels["node"] for sample in export if sample.name == "apisix_http_status"}
+
+    assert eventually(lambda: "eastus" in nodes(), seconds=EXPORT_SECONDS)
+
+
+def test_o1_the_gauge_of_active_connections_returns_to_zero(stage: Stage) -> None:
+    gateway = stage.gateway()
+    client = stage.http(gateway)
+    for stream in (False, True, False):
+        chat(client, stream=stream)
+    eventually(lambda: counted(gateway) == 3, seconds=EXPORT_SECONDS)
+    export = parse(httpx.get(gateway.metrics_url).text)
+    active = [sample.value for sample in export if sample.name == "apisix_llm_active_connections"]
+    assert set(active) == {0}
+
+
+def series(gateway: Gateway) -> Counter[str]:
+    """How many series each metric has; the buckets of a histogram count as one."""
+    export = parse(httpx.get(gateway.metrics_url).text)
+    return Counter(sample.name for sample in export if "le" not in sample.labels)
+
+
+def ask_for_invented_names(client: httpx.Client, target: str = V1_CHAT) -> None:
+    for number in range(NAMES):
+        client.post(
+            target.replace("gpt-4o", f"invented-{number}"), json=CHAT | {"model": f"invented-{number}"}
+        )
+
+
+@pytest.mark.parametrize("target", [V1_CHAT, DEPLOYMENT_CHAT])
+def test_o1_names_that_a_client_invents_make_no_series(stage: Stage, sim: Simulator, target: str) -> None:
+    sim.fail("eastus", status=404, code="DeploymentNotFound")
+    gateway = stage.gateway(["eastus"])
+    ask_for_invented_names(stage.http(gateway), target)
+    eventually(lambda: counted(gateway) >= NAMES, seconds=EXPORT_SECONDS)
+    assert {name: count for name, count in series(gateway).items() if count > 20} == {}
+
+
+def test_o1_invented_names_do_not_displace_real_ones(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=404, code="DeploymentNotFound", count=NAMES)
+    gateway = stage.gateway(["eastus"])
+    client = stage.http(gateway)
+    ask_for_invented_names(client)
+    chat(client)
+    assert value(gateway, "requests_total", deployment="gpt-4o", outcome="success") == 1
+
+
+def test_o1_even_names_that_are_served_are_bounded(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    ask_for_invented_names(stage.http(gateway))
+    eventually(lambda: counted(gateway) >= NAMES, seconds=EXPORT_SECONDS)
+    assert max(series(gateway).values()) < NAMES * 2
+
+
+def records(gateway: Gateway, count: int = 1) -> list[dict[str, Any]]:
+    """The records of the first so many requests, as soon as they are written."""
+
+    def read() -> list[dict[str, Any]] | None:
+        lines = gateway.access_log.read_text().splitlines()
+        return [json.loads(line) for line in lines] if len(lines) >= count else None
+
+    found = eventually(read, seconds=10)
+    assert found is not None
+    return found
+
+
+def record_of(gateway: Gateway) -> dict[str, Any]:
+    [record] = records(gateway)
+    return record
+
+
+def test_o2_there_is_one_record_per_request(stage: Stage) -> None:
+    gateway = stage.gateway(**AT_ONCE)
+    client = stage.http(gateway)
+    chat(client)
+    chat(client, stream=True)
+    client.get("/openai/v1/models")
+    client.get("/elsewhere")
+    assert len(records(gateway, 4)) == 4
+
+
+def test_o2_what_a_record_says_of_the_request(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    chat(stage.http(gateway))
+    expected = {
+        "client": "team-a",
+        "lane": "high",
+        "route": "inference",
+        "method": "POST",
+        "path": V1_CHAT,
+        "status": 200,
+        "deployment": "gpt-4o",
+        "operation": "chat/completions",
+        "model": "gpt-4o",
+        "backend": "eastus",
+        "region": "East US",
+        "streamed": False,
+        "outcome": "success",
+    }
+    record = record_of(gateway)
+    assert {name: record.get(name) for name in expected} == expected
+
+
+def test_o2_what_a_record_says_of_a_stream(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    chat(stage.http(gateway), stream=True)
+    record = record_of(gateway)
+    assert (record["streamed"], record["model"], record["tokens"]["estimated"]) == (True, "gpt-4o", False)
+
+
+def test_o2_the_model_of_a_responses_stream(stage: Stage, sim: Simulator) -> None:
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    stage.http(gateway).post(V1_RESPONSES, json={"model": "gpt-4o", "input": "Hello", "stream": True})
+    assert record_of(gateway)["model"] == "gpt-4o"
+
+
+def test_o2_ids_of_request_and_backend(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    client = stage.http(gateway)
+    client.headers["x-request-id"] = "an-id-of-the-client"
+    chat(client)
+    record = record_of(gateway)
+    assert (record["request_id"], bool(record["backend_request_id"])) == ("an-id-of-the-client", True)
+
+
+def test_o2_the_attempts_with_status_and_time(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", slow_first_byte=0.2, status=503)
+    gateway = stage.gateway(**EASTUS_FIRST, **AT_ONCE)
+    chat(stage.http(gateway))
+    first, second = record_of(gateway)["attempts"]
+    assert (first["backend"], first["status"], first["reason"], second["backend"], second["status"]) == (
+        "eastus",
+        503,
+        "server_error",
+        "westus",
+        200,
+    )
+    assert first["ms"] >= 200
+
+
+def test_o2_tokens_and_cost(stage: Stage, sim: Simulator) -> None:
+    answer_with(sim, "gpt-4o")
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    chat(stage.http(gateway))
+    record = record_of(gateway)
+    expected = {
+        "prompt": 1000,
+        "completion": 200,
+        "cached": 400,
+        "reasoning": 50,
+        "total": 1200,
+        "estimated": False,
+    }
+    assert (record["tokens"], record["cost_usd"]) == (expected, pytest.approx(0.004))
+
+
+def test_o2_times(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", slow_first_byte=0.2, stall=0.2, after=3)
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    chat(stage.http(gateway), stream=True)
+    record = record_of(gateway)
+    assert 200 <= record["first_token_ms"] <= record["total_ms"] - 150
+
+
+def test_o2_a_client_that_leaves_a_stream(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stall=60, after=2)
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    leave(stage.http(gateway), STREAM)
+    record = record_of(gateway)
+    assert (record["error"], record["outcome"], record["tokens"]["estimated"]) == (
+        "client_gone",
+        "client_gone",
+        True,
+    )
+
+
+def test_o2_a_client_that_leaves_before_the_answer(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", hang=True)
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    with pytest.raises(httpx.ReadTimeout):
+        stage.http(gateway).post(V1_CHAT, json=CHAT, timeout=0.3)
+    record = record_of(gateway)
+    assert (record["error"], [one["backend"] for one in record["attempts"]]) == ("client_gone", ["eastus"])
+
+
+def test_o2_an_interrupted_stream(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", cut=8)
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    read_broken(stage.http(gateway))
+    record = record_of(gateway)
+    assert (record["error"], record["outcome"]) == ("stream_interrupted", "interrupted")
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"status": 429, "retry_after": 60}, "throttled"),
+        ({"status": 500}, "server_error"),
+        ({"reset": True}, "reset"),
+        ({"status": 401}, "credential"),
+    ],
+)
+def test_o2_why_no_backend_could_serve(
+    stage: Stage, sim: Simulator, fault: dict[str, Any], error: str
+) -> None:
+    sim.fail("eastus", **fault)
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    chat(stage.http(gateway))
+    assert record_of(gateway)["error"] == error
+
+
+def test_o2_a_request_that_is_refused_says_by_which_limit(stage: Stage) -> None:
+    gateway = stage.gateway(**AT_ONCE, GATEWAY_CLIENT_DEPLOYMENTS_0="gpt-4o-mini")
+    chat(stage.http(gateway))
+    record = record_of(gateway)
+    assert (record["status"], record["error"], record["attempts"]) == (403, "model_not_allowed", [])
+
+
+def test_o2_a_request_without_a_key_names_no_client(stage: Stage) -> None:
+    gateway = stage.gateway(**AT_ONCE)
+    chat(stage.http(gateway, "not-a-key-of-anybody"))
+    record = record_of(gateway)
+    assert (record["status"], "client" in record) == (401, False)
+
+
+def test_o2_no_log_holds_a_key(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=401, count=1)
+    gateway = stage.gateway(["eastus"], **AT_ONCE, APISIX_LOG_LEVEL="info")
+    client = stage.http(gateway)
+    chat(client)
+    chat(client, stream=True)
+    chat(stage.http(gateway, "a-wrong-key-of-somebody"))
+    records(gateway, 3)
+    logs = gateway.access_log.read_text() + gateway.error_log.read_text()
+    secrets = (CLIENT_KEY, "key-of-eastus", "a-wrong-key-of-somebody")
+    assert [secret for secret in secrets if secret in logs] == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_o2_no_record_holds_a_body(stage: Stage, stream: bool) -> None:
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    question = [{"role": "user", "content": "a very private question"}]
+    answer = chat(stage.http(gateway), messages=question, stream=stream).text
+    record_of(gateway)
+    log = gateway.access_log.read_text()
+    assert [
+        text for text in ("private", "question", '"choices"') if text in log and text in answer + "private"
+    ] == []
+
+
+@pytest.mark.parametrize("path", ["/openai/v1/%ff%fe", "/openai/v1/a%22b%5Cc%0Ad", "/openai/v1/%E2%82%AC"])
+def test_o2_whatever_the_path_a_record_is_one_line_of_json(stage: Stage, path: str) -> None:
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    stage.http(gateway).get(path)
+    assert record_of(gateway)["path"].startswith("/openai/v1/")
+
+
+def test_o2_the_query_is_not_recorded(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    stage.http(gateway).post(f"{DEPLOYMENT_CHAT}&subscription-key=a-key-in-the-query", json=CHAT)
+    assert "a-key-in-the-query" not in json.dumps(record_of(gateway))
+
+
+def test_o2_production_writes_records_in_batches(stage: Stage) -> None:
+    gateway = stage.gateway(GATEWAY_LOG_MODE="prod")
+    chat(stage.http(gateway))
+    assert record_of(gateway)["client"] == "team-a"
+
+
+def test_o2_development_writes_plain_lines(stage: Stage) -> None:
+    gateway = stage.gateway(GATEWAY_LOG_MODE="dev")
+    chat(stage.http(gateway))
+    line = eventually(gateway.access_log.read_text)
+    assert f"POST {V1_CHAT} 200" in line
+
+
+@pytest.fixture
+def receiver(stage: Stage) -> Iterator[OtlpReceiver]:
+    if stage.engine == "embedded":
+        pytest.skip("the embedded engine does not offer the opentelemetry plugin")
+    with OtlpReceiver() as receiver:
+        yield receiver
+
+
+def traced(stage: Stage, receiver: OtlpReceiver, **settings: Any) -> Gateway:
+    telemetry: dict[str, Any] = {"OTEL_COLLECTOR_ENDPOINT": receiver.endpoint, "OTEL_SAMPLE_RATE": 1}
+    return stage.gateway(**(telemetry | EASTUS_FIRST | settings))
+
+
+def server_span(receiver: OtlpReceiver) -> Span:
+    """The span of the only request."""
+
+    def look() -> list[Span]:
+        return [span for span in receiver.spans if span.kind == SERVER]
+
+    [span] = eventually(look, seconds=20)
+    return span
+
+
+def attempt_spans(receiver: OtlpReceiver) -> list[Span]:
+    server = server_span(receiver)
+    spans = [span for span in receiver.spans if span.parent_id == server.span_id and span.kind == CLIENT]
+    return sorted(spans, key=lambda span: span.start)
+
+
+def test_o3_a_request_is_one_server_span(stage: Stage, receiver: OtlpReceiver) -> None:
+    chat(stage.http(traced(stage, receiver)))
+    assert server_span(receiver).name.startswith("POST")
+
+
+def test_o3_the_server_span_says_what_was_generated(
+    stage: Stage, sim: Simulator, receiver: OtlpReceiver
+) -> None:
+    answer_with(sim, "gpt-4o-2024-08-06")
+    chat(stage.http(traced(stage, receiver)))
+    expected = {
+        "gen_ai.provider.name": "azure.ai.openai",
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "gpt-4o",
+        "gen_ai.response.model": "gpt-4o-2024-08-06",
+        "gen_ai.usage.input_tokens": 1000,
+        "gen_ai.usage.output_tokens": 200,
+        "azure_openai.backend": "eastus",
+        "azure_openai.client": "team-a",
+    }
+    attributes = server_span(receiver).attributes
+    assert {name: attributes.get(name) for name in expected} == expected
+
+
+def test_o3_each_attempt_is_a_child(stage: Stage, sim: Simulator, receiver: OtlpReceiver) -> None:
+    sim.fail("eastus", status=429, retry_after=60)
+    chat(stage.http(traced(stage, receiver)))
+    children = [
+        (span.name, span.attributes["http.response.status_code"], span.status)
+        for span in attempt_spans(receiver)
+    ]
+    assert children == [("attempt eastus", 429, 2), ("attempt westus", 200, 0)]
+
+
+def test_o3_an_attempt_lies_within_its_request(stage: Stage, sim: Simulator, receiver: OtlpReceiver) -> None:
+    sim.fail("eastus", slow_first_byte=0.2)
+    chat(stage.http(traced(stage, receiver)))
+    server, [attempt] = server_span(receiver), attempt_spans(receiver)
+    millisecond = 1_000_000
+    assert server.start - 5 * millisecond <= attempt.start < attempt.end <= server.end + 5 * millisecond
+    assert attempt.end - attempt.start >= 200 * millisecond
+
+
+def test_o3_so_it_is_for_streams_and_other_requests(stage: Stage, receiver: OtlpReceiver) -> None:
+    client = stage.http(traced(stage, receiver))
+    chat(client, stream=True)
+    client.get("/openai/v1/models")
+
+    def names() -> list[str]:
+        return [span.name for span in receiver.spans if span.kind == CLIENT]
+
+    assert eventually(lambda: names() == ["attempt eastus"] * 2, seconds=20)
+
+
+def test_o3_a_client_that_leaves_is_an_error_of_its_span(
+    stage: Stage, sim: Simulator, receiver: OtlpReceiver
+) -> None:
+    sim.fail("eastus", stall=60, after=2)
+    leave(stage.http(traced(stage, receiver)), STREAM)
+    assert server_span(receiver).attributes["error.type"] == "client_gone"
+
+
+def test_o3_the_backend_learns_the_trace(stage: Stage, sim: Simulator, receiver: OtlpReceiver) -> None:
+    chat(stage.http(traced(stage, receiver)))
+    traceparent = sim.requests("eastus")[0].header("traceparent") or ""
+    assert traceparent.split("-")[1] == server_span(receiver).trace_id
+
+
+def test_o3_the_clients_trace_is_continued(stage: Stage, receiver: OtlpReceiver) -> None:
+    client = stage.http(traced(stage, receiver))
+    client.headers["traceparent"] = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    chat(client)
+    span = server_span(receiver)
+    assert (span.trace_id, span.parent_id) == ("ab" * 16, "cd" * 8)
+
+
+def test_o3_no_span_holds_a_key_or_a_body(stage: Stage, receiver: OtlpReceiver) -> None:
+    client = stage.http(traced(stage, receiver))
+    chat(client, messages=[{"role": "user", "content": "a very private question"}])
+    server_span(receiver)
+    spans = repr(receiver.spans)
+    assert [text for text in (CLIENT_KEY, "key-of-eastus", "private") if text in spans] == []
+
+
+def test_o3_a_collector_that_is_down_fails_no_request(stage: Stage, receiver: OtlpReceiver) -> None:
+    client = stage.http(traced(stage, receiver, OTEL_COLLECTOR_ENDPOINT="http://127.0.0.1:9"))
+    assert attempts(chat(client)) == ["eastus:200"]
