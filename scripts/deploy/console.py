@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
@@ -159,6 +159,11 @@ class Screen:
             table.add_row(*(escape(self.mask(cell)) for cell in row))
         if table.row_count:
             self._results.print(table)
+
+
+def counted(items: Sized, noun: str) -> str:
+    """A number with its noun: `1 backend`, `2 backends`."""
+    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
 
 
 def elapsed(seconds: float) -> str:

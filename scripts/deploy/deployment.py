@@ -12,7 +12,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-from scripts.deploy.console import Screen
+from scripts.deploy.console import Screen, counted
 from scripts.deploy.errors import ExitCode, InvalidSettingsError
 from scripts.deploy.layout import Stack
 from scripts.deploy.session import Session, explain
@@ -117,8 +117,7 @@ def plan_and_apply(
 
 def agreed(screen: Screen, mode: Mode, plan: Plan) -> bool:
     """Whether a plan may be applied."""
-    count = len(plan.changes)
-    return mode is Mode.YES or screen.confirm(f"Apply {count} change{'' if count == 1 else 's'}?")
+    return mode is Mode.YES or screen.confirm(f"Apply {counted(plan.changes, 'change')}?")
 
 
 def require_an_answer(screen: Screen, mode: Mode) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from uuid import UUID
 from renderer import ConfigurationError, load_settings
 from renderer import Settings as GatewaySettings
 from renderer.names import env_of, is_secret, numbered, scalar_groups
+from renderer.settings import Backend
 from scripts.deploy.errors import InvalidSettingsError
 from scripts.deploy.key_vault import check_secrets
 from scripts.deploy.tfvars import is_placeholder, text_map
@@ -105,10 +105,9 @@ class WorkloadSettings:
     @property
     def next_backend(self) -> int:
         """Index after the user's own backends."""
-        names = {**self.app_settings, **self.secrets}
-        found = (re.fullmatch(r"AZURE_OPENAI_[A-Z_]+_(\d+)", name) for name in names)
-        indexes = [int(match[1]) for match in found if match]
-        return max(indexes, default=-1) + 1
+        members = (numbered(name) for name in (*self.app_settings, *self.secrets))
+        own = [member.index for member in members if member is not None and member.group is Backend]
+        return max(own, default=-1) + 1
 
     def check(self, added: Mapping[str, str], added_secrets: Sequence[str] = ()) -> GatewaySettings:
         """Load everything with the renderer's model. Raises `InvalidSettingsError` with every problem.

@@ -12,6 +12,7 @@ from azure.identity import DefaultAzureCredential
 from azure.keyvault.secrets import SecretClient
 
 from renderer import Settings as GatewaySettings
+from scripts.deploy.console import counted
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy
 from scripts.deploy.errors import DeployError
 from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image, ImageBuilder
@@ -86,14 +87,13 @@ def deploy_workload(
         else wire_azure(upstream, user, with_foundry=options.azure_openai)
     )
     settings = _check(user, values, wiring, upstream)
-    session.screen.done(
-        f"settings are valid: {len(settings.backends)} backends, {len(settings.clients)} clients"
-    )
+    counts = f"{counted(settings.backends, 'backend')}, {counted(settings.clients, 'client')}"
+    session.screen.done(f"settings are valid: {counts}")
     seeder = Seeder(outside.vault(text(upstream, "key_vault_uri")), session.waiter)
     seeded = _seed(session, seeder, {**user.secrets, **wiring.secrets(session.az, seeder)}, mode)
     variables = wiring.variables(seeded, user) | _images(session, upstream, mode, options, outside.root)
     outcome = deploy(session, WORKLOAD, mode, variables, hidden=("secrets", "app_settings"))
-    if outcome.ended in {Ended.PLANNED, Ended.DECLINED}:
+    if mode is Mode.PLAN or outcome.ended is Ended.DECLINED:
         return Deployed(outcome, settings, seeded)
     key = _client_key(user, seeder) if settings.gateway.require_auth else None
     return Deployed(outcome, settings, seeded, _wait_and_try(session, outcome.outputs, key, outside))
@@ -131,14 +131,14 @@ def _seed(session: Session, seeder: Seeder, wanted: Mapping[str, str], mode: Mod
     planned = seeder.compare(wanted)
     to_write = [item for item in planned if item.version is None]
     if not to_write:
-        session.screen.done(f"{len(planned)} secrets are up to date in Key Vault")
+        session.screen.done(f"Key Vault is up to date: {counted(planned, 'secret')}")
         return planned
     for item in to_write:
         verb = "create" if item.action is Action.CREATED else "change"
         session.screen.say(f"  {verb:8} {item.variable} in Key Vault")
     if mode is Mode.PLAN:
         return planned
-    if mode is Mode.ASK and not session.screen.confirm(f"Write {len(to_write)} secrets to Key Vault?"):
+    if mode is Mode.ASK and not session.screen.confirm(f"Write {counted(to_write, 'secret')} to Key Vault?"):
         raise DeployError("Nothing was changed.")
     with session.screen.step("seeding Key Vault"):
         return seeder.seed(wanted)

@@ -161,6 +161,13 @@ def test_plan_writes_no_secret_and_builds_no_image(world: World) -> None:
     assert (written(world), world.az.called("acr")) == ([], [])
 
 
+def test_plan_without_changes_sends_no_request(world: World) -> None:
+    world.deploy()
+    sent = len(world.gateway.requests)
+    assert world.deploy(Mode.PLAN).outcome.ended is Ended.UNCHANGED
+    assert len(world.gateway.requests) == sent
+
+
 def test_a_placeholder_stands_for_what_is_in_key_vault(world: World) -> None:
     world.deploy()
     world.settings(secrets={"GATEWAY_CLIENT_KEY_0": "<team-a's key>", "AZURE_OPENAI_KEY_0": "<key>"})
