@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from renderer.render import PORTS
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.tfvars import read_declarations
 from tests.infra.schema import TERRAFORM, configurations, parse, uses
@@ -128,10 +129,8 @@ def test_alerts_read_only_what_the_access_log_has() -> None:
 def test_probes_and_rules_use_the_ports_that_are_rendered() -> None:
     app = (TERRAFORM / "modules" / "gateway_app" / "main.tf").read_text()
     templates = "".join(path.read_text() for path in (REPOSITORY / "apisix" / "templates").glob("*.j2"))
-    from renderer.render import Ports
-
-    assert f"target_port                = {Ports().traffic}" in app
-    assert app.count(f"port                    = {Ports().status}") == 3
+    assert f"target_port                = {PORTS['traffic']}" in app
+    assert app.count(f"port                    = {PORTS['status']}") == 3
     assert app.count("port                    = 13133") == 3
     assert "0.0.0.0:13133" in templates
 
