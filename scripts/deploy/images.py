@@ -26,7 +26,11 @@ class Image:
     sources: tuple[str, ...]
 
 
-GATEWAY = Image("azure-openai-gateway/gateway", "apisix/image/Dockerfile", ("apisix/image", "apisix/plugins"))
+GATEWAY = Image(
+    "azure-openai-gateway/gateway",
+    "infra/images/gateway/Dockerfile",
+    ("infra/images/gateway", "apisix/plugins"),
+)
 RENDERER = Image(
     "azure-openai-gateway/config-renderer",
     "infra/images/config-renderer/Dockerfile",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,9 +178,3 @@ def _text(path: Path, name: str, value: Any) -> str:
     if isinstance(value, str | int | float):
         return str(value)
     raise InvalidSettingsError(f"{path}: {name} must be a text, a number or a boolean.")
-
-
-def sequence(values: Sequence[str]) -> str:
-    """Names in a sentence: `a`, `a and b`, `a, b and c`."""
-    *head, last = values
-    return f"{', '.join(head)} and {last}" if head else last

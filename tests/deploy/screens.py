@@ -1,4 +1,4 @@
-"""Prints what each deploy command shows, from real runs on the small stacks: `python -m tests.deploy.screens`.
+"""Prints what each deploy command shows, from real runs on small stacks: `python -m tests.deploy.screens`.
 
 The documentation has these screens. Terraform is real; Azure's answers are the ones of the tests' stand-ins.
 """

@@ -347,7 +347,7 @@ def test_the_canary_would_be_found_in_a_plan(world: World) -> None:
 def test_the_images_sources_are_in_the_repository() -> None:
     missing = [
         source
-        for image in (RENDERER, SIMULATOR)
+        for image in (GATEWAY, RENDERER, SIMULATOR)
         for source in (image.dockerfile, *image.sources)
         if not (REPOSITORY / source).exists()
     ]
