@@ -26,11 +26,7 @@ class Image:
     sources: tuple[str, ...]
 
 
-GATEWAY = Image(
-    "azure-openai-gateway/gateway",
-    "infra/images/gateway/Dockerfile",
-    ("infra/images/gateway", "apisix/plugins"),
-)
+GATEWAY = Image("azure-openai-gateway/gateway", "apisix/image/Dockerfile", ("apisix/image", "apisix/plugins"))
 RENDERER = Image(
     "azure-openai-gateway/config-renderer",
     "infra/images/config-renderer/Dockerfile",
