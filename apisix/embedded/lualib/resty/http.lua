@@ -5,6 +5,7 @@ local ipairs = ipairs
 local min = math.min
 local ngx = ngx
 local pairs = pairs
+local pcall = pcall
 local rawget = rawget
 local rawset = rawset
 local setmetatable = setmetatable
@@ -64,6 +65,16 @@ local function pool_of(options, server_name)
     return concat({ "https", options.host, options.port, server_name, verified }, ":")
 end
 
+-- When a certificate is refused without the handshake having had to wait, lua-resty-core 0.1.25 fails an
+-- assertion where it should return the reason.
+local function handshake(sock, server_name, verify)
+    local returned, session, err = pcall(sock.sslhandshake, sock, nil, server_name, verify)
+    if returned then
+        return session, err
+    end
+    return nil, "certificate verify error, or a failed handshake: " .. tostring(session)
+end
+
 --- Connects, with TLS when `scheme` is https.
 -- @param options host, port, scheme, ssl_verify (default true), ssl_server_name, pool, pool_size, backlog;
 --   or a host followed by a port
@@ -87,7 +98,7 @@ function _M:connect(options, port)
         return nil, err
     end
     if scheme == "https" and self.sock:getreusedtimes() == 0 then
-        ok, err = self.sock:sslhandshake(nil, server_name, options.ssl_verify ~= false)
+        ok, err = handshake(self.sock, server_name, options.ssl_verify ~= false)
         if not ok then
             self:close()
             return nil, err
