@@ -107,11 +107,7 @@ class Exchange:
 
 
 def warm_up(endpoint: str, key: str, model: str) -> None:
-    """Makes each kind of call once, straight to a region.
-
-    The client builds its types when it first needs them, which takes it up to half a second: time that is not
-    the gateway's.
-    """
+    """Makes each kind of call once, straight to a region; what comes of it does not matter."""
     with Caller(endpoint, key) as caller:
         for call in CALLS:
             caller.send(Request("openai", "warm-up", call, model))

@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 from e2e.simulator import Latency, Region, Simulator
 from renderer import read_env_file
 from scripts.demo.calls import warm_up
-from scripts.engines import Gateway, start_gateway
+from scripts.engines import EngineError, Gateway, start_gateway
 from scripts.engines.base import REPOSITORY
-from scripts.engines.ports import port_or_free
 
 SETTINGS = REPOSITORY / "examples" / "demo.env"
 GATEWAY_PORT = 9080
@@ -43,10 +42,40 @@ def _regions(env: Mapping[str, str], *, usual_ports: bool) -> dict[str, Region]:
         regions[index] = Region(
             env[f"AZURE_OPENAI_NAME_{index}"],
             key=env[f"AZURE_OPENAI_KEY_{index}"],
-            port=port_or_free(port) if usual_ports else 0,
+            port=port if usual_ports else 0,
             latency=_LATENCY,
         )
     return regions
+
+
+def _start_simulator(env: Mapping[str, str], *, usual_ports: bool) -> tuple[Simulator, dict[str, str]]:
+    """A started simulator, and the settings with the addresses of its regions."""
+    regions = _regions(env, usual_ports=usual_ports)
+    simulator = Simulator(list(regions.values()))
+    try:
+        simulator.start()
+    except OSError:
+        if not usual_ports:
+            raise
+        return _start_simulator(env, usual_ports=False)
+    # The client builds its types at the first use of a call, which takes time that is not the gateway's.
+    first = next(iter(regions.values()))
+    warm_up(simulator.endpoint(first.name), first.key, "warm-up")
+    simulator.reset()
+    addresses = {
+        f"AZURE_OPENAI_ENDPOINT_{index}": simulator.endpoint(region.name) for index, region in regions.items()
+    }
+    return simulator, {**env, **addresses}
+
+
+def _start_gateway(env: Mapping[str, str], engine: str, *, usual_ports: bool) -> Gateway:
+    if usual_ports:
+        try:
+            return start_gateway(env, engine, port=GATEWAY_PORT)
+        except EngineError:
+            # Most likely the port is taken; whatever else it is comes up again.
+            pass
+    return start_gateway(env, engine)
 
 
 @contextmanager
@@ -60,19 +89,12 @@ def set_up(engine: str, *, usual_ports: bool) -> Iterator[Stage]:
     Raises:
         EngineError: the gateway cannot be started; says why.
     """
-    env = dict(read_env_file(SETTINGS))
-    regions = _regions(env, usual_ports=usual_ports)
-    with Simulator(list(regions.values())) as simulator:
-        env |= {
-            f"AZURE_OPENAI_ENDPOINT_{index}": simulator.endpoint(region.name)
-            for index, region in regions.items()
-        }
-        port = port_or_free(GATEWAY_PORT) if usual_ports else 0
-        gateway = start_gateway(env, engine, port=port)
-        first = next(iter(regions.values()))
+    simulator, env = _start_simulator(read_env_file(SETTINGS), usual_ports=usual_ports)
+    try:
+        gateway = _start_gateway(env, engine, usual_ports=usual_ports)
         try:
-            warm_up(simulator.endpoint(first.name), first.key, "warm-up")
-            simulator.reset()
             yield Stage(simulator, gateway, env["GATEWAY_CLIENT_KEY_0"])
         finally:
             gateway.stop(_STOP_GRACE_SECONDS)
+    finally:
+        simulator.stop()

@@ -58,12 +58,3 @@ def choose_ports(traffic: int = 0) -> Ports:
         metrics, status = free_ports(2)
         return Ports(traffic, metrics, status)
     return Ports(*free_ports(3))
-
-
-def port_or_free(port: int) -> int:
-    """`port` when nothing listens on it, else 0, which stands for any free one."""
-    listener = _bind(port)
-    if listener is None:
-        return 0
-    listener.close()
-    return port

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
+from scripts.demo.stage import GATEWAY_PORT
 from tests.demo.conftest import Demo, demo_process
 
 # One process plays the demo once for all of its tests.
@@ -113,6 +116,19 @@ def test_kept_up_it_serves_whoever_has_the_printed_key(kept: tuple[Demo, httpx.R
 
 def test_kept_up_it_says_how_to_inject_a_fault(kept: tuple[Demo, httpx.Response]) -> None:
     assert "azure-openai-simulator fault eastus status=429" in kept[0].output
+
+
+def test_kept_up_it_moves_where_the_usual_ports_are_taken(engine: str, tmp_path: Path) -> None:
+    with ExitStack() as taken:
+        for port in (GATEWAY_PORT, 8001):
+            # Taken already by something else is as good.
+            with suppress(OSError):
+                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+        with demo_process(tmp_path, engine, "--keep") as running:
+            running.read_until("first token")
+            running.process.send_signal(signal.SIGINT)
+            running.finish()
+    assert f":{GATEWAY_PORT} " not in running.output
 
 
 def test_ctrl_c_ends_a_kept_demo_in_order(kept: tuple[Demo, httpx.Response]) -> None:
