@@ -29,7 +29,10 @@ local _M = {
 }
 
 local STATUS_CODES = {
-    [400] = "invalid_request", [403] = "forbidden", [413] = "request_too_large", [429] = "429",
+    [400] = "invalid_request",
+    [403] = "forbidden",
+    [413] = "request_too_large",
+    [429] = "429",
     [503] = "service_unavailable",
 }
 
@@ -128,8 +131,11 @@ function _M.body_filter(_, ctx)
     end
 
     local status = ngx.status
-    ngx.arg[1] = errors.body(status, STATUS_CODES[status] or tostring(status),
-        message_of(body) or "The gateway refused the request.")
+    ngx.arg[1] = errors.body(
+        status,
+        STATUS_CODES[status] or tostring(status),
+        message_of(body) or "The gateway refused the request."
+    )
 end
 
 function _M.log(_, ctx)

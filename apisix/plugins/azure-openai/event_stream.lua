@@ -20,8 +20,11 @@ local _M = {}
 -- The last event of a complete stream, per operation. Others end when they end.
 local TERMINAL_EVENTS = {
     ["responses"] = {
-        "event: response.completed", "event: response.incomplete", "event: response.failed",
-        "event: response.cancelled", "event: error",
+        "event: response.completed",
+        "event: response.incomplete",
+        "event: response.failed",
+        "event: response.cancelled",
+        "event: error",
     },
     ["chat/completions"] = { "data: [DONE]", 'data: {"error"' },
     ["completions"] = { "data: [DONE]", 'data: {"error"' },
@@ -86,9 +89,13 @@ end
 local function interruption(operation)
     local message = "The backend broke off its answer."
     if operation == "responses" then
-        return "event: error\ndata: " .. core.json.encode({
-            type = "error", code = "server_error", message = message,
-        }) .. "\n\n"
+        return "event: error\ndata: "
+            .. core.json.encode({
+                type = "error",
+                code = "server_error",
+                message = message,
+            })
+            .. "\n\n"
     end
     return "data: " .. errors.body(502, "stream_interrupted", message) .. "\n\n"
 end

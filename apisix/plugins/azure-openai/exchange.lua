@@ -104,8 +104,13 @@ end
 
 local function log_credential_fault(backend, outcome)
     core.log.error(
-        "azure-openai: backend '", backend.name, "' refuses the gateway's credential (HTTP ", outcome.status,
-        "): correct ", backend.variable, " or the identity's role assignment"
+        "azure-openai: backend '",
+        backend.name,
+        "' refuses the gateway's credential (HTTP ",
+        outcome.status,
+        "): correct ",
+        backend.variable,
+        " or the identity's role assignment"
     )
 end
 
@@ -120,12 +125,19 @@ local function learn(pool, backend, deployment, outcome)
             availability.note_remaining(backend, deployment, share)
         end
         if throttle.is_exhausted(outcome.headers) then
-            availability.cool_down(backend, deployment, throttle.cooldown_seconds(outcome.headers, nil, failover))
+            availability.cool_down(
+                backend,
+                deployment,
+                throttle.cooldown_seconds(outcome.headers, nil, failover)
+            )
         end
     elseif reason == "throttled" then
         availability.answered(backend, deployment)
         availability.cool_down(
-            backend, deployment, throttle.cooldown_seconds(outcome.headers, outcome.body, failover))
+            backend,
+            deployment,
+            throttle.cooldown_seconds(outcome.headers, outcome.body, failover)
+        )
     elseif reason == "not_deployed" then
         availability.answered(backend, deployment)
         availability.deployment_missing(backend, deployment)
@@ -139,8 +151,16 @@ local function learn(pool, backend, deployment, outcome)
         local scope = BACKEND_WIDE[reason] and availability.EVERY or deployment
         local opened = availability.failed(backend, scope, failover)
         if opened then
-            core.log.warn("azure-openai: backend '", backend.name, "' rests for ", opened, " s: ",
-                outcome.status or reason, " ", outcome.err or "")
+            core.log.warn(
+                "azure-openai: backend '",
+                backend.name,
+                "' rests for ",
+                opened,
+                " s: ",
+                outcome.status or reason,
+                " ",
+                outcome.err or ""
+            )
         end
     end
 end

@@ -26,23 +26,42 @@ local function register()
         return nil
     end
     return {
-        requests = registry:counter("azure_openai_requests_total",
+        requests = registry:counter(
+            "azure_openai_requests_total",
             "Requests by the backend that answered and how they ended",
-            { "backend", "region", "deployment", "outcome" }),
-        failovers = registry:counter("azure_openai_failovers_total",
-            "Attempts that failed, by backend and reason", { "backend", "region", "deployment", "reason" }),
-        exhausted = registry:counter("azure_openai_exhausted_total",
-            "Requests that no backend could serve, by the status that the client got", { "deployment", "status" }),
-        unavailable_until = registry:gauge("azure_openai_unavailable_until_seconds",
+            { "backend", "region", "deployment", "outcome" }
+        ),
+        failovers = registry:counter(
+            "azure_openai_failovers_total",
+            "Attempts that failed, by backend and reason",
+            { "backend", "region", "deployment", "reason" }
+        ),
+        exhausted = registry:counter(
+            "azure_openai_exhausted_total",
+            "Requests that no backend could serve, by the status that the client got",
+            { "deployment", "status" }
+        ),
+        unavailable_until = registry:gauge(
+            "azure_openai_unavailable_until_seconds",
             "Unix time until which a backend's deployment rests (* for all of them)",
-            { "backend", "deployment", "reason" }),
-        first_token = registry:histogram("azure_openai_time_to_first_token_seconds",
-            "Seconds from the request to the first byte of its answer", { "backend", "region", "deployment" },
-            SECONDS_TO_FIRST_TOKEN),
-        tokens = registry:counter("azure_openai_tokens_total",
-            "Tokens used", { "client", "backend", "model", "kind", "estimated" }),
-        cost = registry:counter("azure_openai_cost_usd_total",
-            "Estimated cost in USD", { "client", "backend", "model" }),
+            { "backend", "deployment", "reason" }
+        ),
+        first_token = registry:histogram(
+            "azure_openai_time_to_first_token_seconds",
+            "Seconds from the request to the first byte of its answer",
+            { "backend", "region", "deployment" },
+            SECONDS_TO_FIRST_TOKEN
+        ),
+        tokens = registry:counter(
+            "azure_openai_tokens_total",
+            "Tokens used",
+            { "client", "backend", "model", "kind", "estimated" }
+        ),
+        cost = registry:counter(
+            "azure_openai_cost_usd_total",
+            "Estimated cost in USD",
+            { "client", "backend", "model" }
+        ),
     }
 end
 
@@ -159,7 +178,10 @@ function _M.count(state, status)
     local region = winner.region or ""
     registry.requests:inc(1, { winner.name, region, deployment, outcome(state, status) })
     if state.first_output_at then
-        registry.first_token:observe(state.first_output_at - state.started_at, { winner.name, region, deployment })
+        registry.first_token:observe(
+            state.first_output_at - state.started_at,
+            { winner.name, region, deployment }
+        )
     end
     if state.usage then
         local model = state.model and model_label(state.model, was_served) or deployment
@@ -186,7 +208,8 @@ function _M.cost(pricing, model, deployment, usage)
         return nil
     end
     local fresh = usage.prompt - usage.cached
-    return (fresh * price.prompt + usage.cached * price.cached + usage.completion * price.completion) * PER_MILLION
+    return (fresh * price.prompt + usage.cached * price.cached + usage.completion * price.completion)
+        * PER_MILLION
 end
 
 return _M

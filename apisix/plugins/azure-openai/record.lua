@@ -10,9 +10,11 @@ local _M = {}
 
 -- Paths and bodies can hold any bytes; a record has to be text.
 local function ascii(text)
-    return text and text:gsub("[\128-\255]", function(byte)
-        return ("%%%02X"):format(byte:byte())
-    end) or nil
+    return text
+            and text:gsub("[\128-\255]", function(byte)
+                return ("%%%02X"):format(byte:byte())
+            end)
+        or nil
 end
 
 local function milliseconds(seconds)

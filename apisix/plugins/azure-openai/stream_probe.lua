@@ -9,21 +9,34 @@ local ipairs = ipairs
 local math_max = math.max
 
 local PREAMBLE = {
-    ["response.created"] = true, ["response.queued"] = true, ["response.in_progress"] = true,
+    ["response.created"] = true,
+    ["response.queued"] = true,
+    ["response.in_progress"] = true,
 }
 
 local THROTTLE_CODES = {
-    rate_limit_exceeded = true, too_many_requests = true, rate_limit_error = true, ratelimitreached = true,
-    insufficient_quota = true, ["429"] = true,
+    rate_limit_exceeded = true,
+    too_many_requests = true,
+    rate_limit_error = true,
+    ratelimitreached = true,
+    insufficient_quota = true,
+    ["429"] = true,
 }
-local SERVER_CODES = { server_error = true, internal_error = true, internal_server_error = true, ["500"] = true }
+local SERVER_CODES =
+    { server_error = true, internal_error = true, internal_server_error = true, ["500"] = true }
 -- What errors without a telling code say when they mean throttling.
 local THROTTLE_PHRASES = { "rate limit", "too many requests", "high demand", "retry after" }
 
 -- Errors that every backend would repeat: the request itself is at fault.
 local CLIENT_CODES = {
-    invalid_request_error = true, invalid_prompt = true, content_filter = true, context_length_exceeded = true,
-    invalid_image = true, invalid_api_parameter = true, unsupported_parameter = true, ["400"] = true,
+    invalid_request_error = true,
+    invalid_prompt = true,
+    content_filter = true,
+    context_length_exceeded = true,
+    invalid_image = true,
+    invalid_api_parameter = true,
+    unsupported_parameter = true,
+    ["400"] = true,
 }
 
 local _M = {}
@@ -142,8 +155,10 @@ function _M.run(pump, splitter, limit_ms)
             return { held = held }
         end
         if not chunk then
-            return { reason = err == "timeout" and "timeout" or "reset",
-                     error = { message = err or "the stream ended before any output" } }
+            return {
+                reason = err == "timeout" and "timeout" or "reset",
+                error = { message = err or "the stream ended before any output" },
+            }
         end
 
         deadline = deadline or ngx_now() + limit_ms / 1000

@@ -58,8 +58,12 @@ end
 local function add_attempt(context, tracer, attempt)
     local span_kind = require("opentelemetry.trace.span_kind")
     local span_status = require("opentelemetry.trace.span_status")
-    local _, span = tracer:start(context, "attempt " .. attempt.backend, { kind = span_kind.client },
-        attempt.started * NANOSECONDS)
+    local _, span = tracer:start(
+        context,
+        "attempt " .. attempt.backend,
+        { kind = span_kind.client },
+        attempt.started * NANOSECONDS
+    )
     add(span, {
         { "azure_openai.backend", attempt.backend },
         { "azure_openai.region", attempt.region },
