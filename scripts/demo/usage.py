@@ -15,7 +15,8 @@ The gateway and its regions stay up until Ctrl-C.
 With curl:
 
   curl -i {url}/openai/v1/chat/completions \\
-    -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\
+    -H 'Authorization: Bearer {key}' \\
+    -H 'Content-Type: application/json' \\
     -d '{{"model": "gpt-4o", "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
 With the official client (.venv/bin/python has it):
@@ -23,7 +24,9 @@ With the official client (.venv/bin/python has it):
   from openai import AzureOpenAI, OpenAI
   client = OpenAI(base_url="{url}/openai/v1/", api_key="{key}")
   azure = AzureOpenAI(
-      azure_endpoint="{url}", api_key="{key}", api_version="2024-10-21"
+      azure_endpoint="{url}",
+      api_key="{key}",
+      api_version="2024-10-21",
   )
   print(client.responses.create(model="gpt-4o", input="Hello").output_text)
 
