@@ -39,8 +39,8 @@ def watch(
 ) -> None:
     """Render every `seconds` and put a changed apisix.yaml in place, until `stop` is set.
 
-    `render` gives the text of each file. When it raises `ConfigurationError` or `KeyVaultError`, nothing changes.
-    Raises `OSError` when the file cannot be written.
+    `render` gives the text of each file. When it raises `ConfigurationError` or `KeyVaultError`, nothing
+    changes. Raises `OSError` when the file cannot be written.
     """
     told: set[tuple[str, str]] = set()
     while not stop.wait(seconds):
