@@ -9,10 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
+from tests.support.protobuf import as_bytes, as_integer, fields_of, members
+
 SERVER, CLIENT = 2, 3
 """Kinds of spans."""
-
-Value = int | bytes
 
 
 @dataclass(frozen=True)
@@ -76,70 +76,31 @@ class OtlpReceiver:
 
 def spans_in(export: bytes) -> Iterator[Span]:
     """The spans of an ``ExportTraceServiceRequest`` (opentelemetry-proto, trace/v1)."""
-    for resource_spans in _members(export, 1):
-        for scope_spans in _members(resource_spans, 2):
-            for span in _members(scope_spans, 2):
+    for resource_spans in members(export, 1):
+        for scope_spans in members(resource_spans, 2):
+            for span in members(scope_spans, 2):
                 yield _span(span)
 
 
 def _span(message: bytes) -> Span:
-    fields = dict(_fields(message))
-    status = dict(_fields(_bytes(fields.get(15))))
+    fields = dict(fields_of(message))
+    status = dict(fields_of(as_bytes(fields.get(15))))
     return Span(
-        trace_id=_bytes(fields.get(1)).hex(),
-        span_id=_bytes(fields.get(2)).hex(),
-        parent_id=_bytes(fields.get(4)).hex(),
-        name=_bytes(fields.get(5)).decode(),
-        kind=_integer(fields.get(6)),
-        start=_integer(fields.get(7)),
-        end=_integer(fields.get(8)),
-        attributes=dict(_attribute(pair) for pair in _members(message, 9)),
-        status=_integer(status.get(3)),
+        trace_id=as_bytes(fields.get(1)).hex(),
+        span_id=as_bytes(fields.get(2)).hex(),
+        parent_id=as_bytes(fields.get(4)).hex(),
+        name=as_bytes(fields.get(5)).decode(),
+        kind=as_integer(fields.get(6)),
+        start=as_integer(fields.get(7)),
+        end=as_integer(fields.get(8)),
+        attributes=dict(_attribute(pair) for pair in members(message, 9)),
+        status=as_integer(status.get(3)),
     )
 
 
 def _attribute(message: bytes) -> tuple[str, str | int]:
-    fields = dict(_fields(message))
-    value = dict(_fields(_bytes(fields.get(2))))
+    fields = dict(fields_of(message))
+    value = dict(fields_of(as_bytes(fields.get(2))))
     if 3 in value:
-        return _bytes(fields[1]).decode(), _integer(value[3])
-    return _bytes(fields[1]).decode(), _bytes(value.get(1)).decode()
-
-
-def _bytes(value: Value | None) -> bytes:
-    return value if isinstance(value, bytes) else b""
-
-
-def _integer(value: Value | None) -> int:
-    return int.from_bytes(value, "little") if isinstance(value, bytes) else value or 0
-
-
-def _members(message: bytes, number: int) -> Iterator[bytes]:
-    return (_bytes(value) for field, value in _fields(message) if field == number)
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, Value]]:
-    """The fields of a protobuf message by number: varints as numbers, everything else as bytes."""
-    position = 0
-    while position < len(message):
-        key, position = _varint(message, position)
-        wire_type = key & 7
-        if wire_type == 0:
-            value, position = _varint(message, position)
-            yield key >> 3, value
-            continue
-        length = {1: 8, 5: 4}.get(wire_type)
-        if length is None:
-            length, position = _varint(message, position)
-        yield key >> 3, message[position : position + length]
-        position += length
-
-
-def _varint(message: bytes, position: int) -> tuple[int, int]:
-    result = shift = 0
-    while True:
-        byte = message[position]
-        result |= (byte & 0x7F) << shift
-        position, shift = position + 1, shift + 7
-        if byte < 0x80:
-            return result, position
+        return as_bytes(fields[1]).decode(), as_integer(value[3])
+    return as_bytes(fields[1]).decode(), as_bytes(value.get(1)).decode()
