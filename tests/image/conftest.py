@@ -1,0 +1,140 @@
+"""The gateway image's entrypoint, run on the APISIX that is installed here as it runs in the image."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from renderer import load_settings, render_files
+from scripts.engines.apisix import ApisixEngine
+from scripts.engines.base import REPOSITORY
+from scripts.engines.config import as_root, dump_config, parse_config, with_listeners
+from scripts.engines.ports import Ports, choose_ports
+
+IMAGE = REPOSITORY / "apisix" / "image"
+CLIENT_KEY = "client-key-of-team-a-0001"
+BACKEND_KEY = "key-of-eastus"
+SECONDS = 60
+
+
+def settings(endpoint: str = "http://127.0.0.1:9", **more: str) -> dict[str, str]:
+    """The settings of a gateway with one backend and one client."""
+    return {
+        "AZURE_OPENAI_NAME_0": "eastus",
+        "AZURE_OPENAI_ENDPOINT_0": endpoint,
+        "AZURE_OPENAI_KEY_0": BACKEND_KEY,
+        "GATEWAY_CLIENT_NAME_0": "team-a",
+        "GATEWAY_CLIENT_KEY_0": CLIENT_KEY,
+        **more,
+    }
+
+
+class Container:
+    """What the image holds: a home of APISIX, and the directory into which the renderer writes."""
+
+    def __init__(self, directory: Path) -> None:
+        self.prefix = directory / "apisix"
+        self.config = directory / "config"
+        self.scripts = directory / "scripts"
+        self.ports: Ports = choose_ports(0)
+        self.url = f"http://127.0.0.1:{self.ports.traffic}"
+
+    def install(self, home: Path) -> None:
+        """Makes the home: the installed code by links, conf and logs of its own; and copies the scripts."""
+        shutil.copytree(IMAGE, self.scripts)
+        for directory in (self.config, self.prefix / "conf", self.prefix / "logs"):
+            directory.mkdir(parents=True)
+        for part in home.iterdir():
+            if part.name not in ("conf", "logs") and not part.name.endswith("_temp"):
+                (self.prefix / part.name).symlink_to(part)
+        (self.prefix / "conf" / "mime.types").symlink_to(home / "conf" / "mime.types")
+
+    def render(self, env: Mapping[str, str]) -> dict[str, str]:
+        """The rendered files, on ports of this test."""
+        files = render_files(load_settings(env), str(REPOSITORY))
+        config = with_listeners(parse_config(files["config.yaml"]), self.ports, workers=1)
+        config["apisix"]["enable_reuseport"] = False
+        if os.getuid() == 0:
+            config = as_root(config)
+        return {**files, "config.yaml": dump_config(config)}
+
+    def put(self, files: Mapping[str, str]) -> None:
+        """Writes files as the renderer does."""
+        for name, text in files.items():
+            (self.config / name).write_text(text)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "APISIX_PREFIX": str(self.prefix),
+            "GATEWAY_CONFIG_DIR": str(self.config),
+            "GATEWAY_STATUS_PORT": str(self.ports.status),
+        }
+
+    def refusal(self, user: int | None = None) -> str:
+        """What the entrypoint says when it does not start the gateway."""
+        done = subprocess.run(
+            ["bash", str(self.scripts / "entrypoint.sh")],
+            env=self.environment,
+            user=user,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert done.returncode == 2, done.stderr
+        return done.stderr
+
+    def is_healthy(self) -> bool:
+        """What the image's health check says."""
+        command = ["bash", str(self.scripts / "healthcheck.sh")]
+        return subprocess.run(command, env=self.environment, capture_output=True, check=False).returncode == 0
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+        """The started container, once it is healthy."""
+        log = self.prefix / "logs" / "entrypoint.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["bash", str(self.scripts / "entrypoint.sh")],
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+            )
+        try:
+            wait_until(lambda: self.is_healthy() or process.poll() is not None)
+            assert process.poll() is None, log.read_text()
+            yield process
+        finally:
+            process.terminate()
+            process.wait(SECONDS)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
+    """For what nothing announces: that a process is ready, that a file has been noticed."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s"
+        time.sleep(0.1)
+
+
+def make_container(directory: Path) -> Container:
+    missing = ApisixEngine().missing()
+    if missing:
+        pytest.skip(missing)
+    made = Container(directory)
+    made.install(Path(os.environ.get("APISIX_HOME", "/usr/local/apisix")))
+    return made
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Container:
+    return make_container(tmp_path)

@@ -1,0 +1,153 @@
+"""The image's entrypoint: it starts the gateway, or says everything that keeps it from starting."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import tempfile
+from pathlib import Path
+
+import httpx
+import pytest
+
+from e2e.simulator import Latency, Region, Simulator
+from renderer.output import write_changed
+from tests.image.conftest import BACKEND_KEY, CLIENT_KEY, Container, make_container, settings, wait_until
+
+CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
+CHAT_PATH = "/openai/v1/chat/completions"
+
+
+def test_it_serves_rendered_files(container: Container) -> None:
+    container.put(container.render(settings()))
+    with container.running():
+        assert httpx.get(f"{container.url}/health/ready").status_code == 200
+
+
+def test_it_starts_again_after_having_been_killed(container: Container) -> None:
+    container.put(container.render(settings()))
+    (container.prefix / "logs" / "worker_events.sock").touch()
+    with container.running():
+        assert httpx.get(f"{container.url}/health/ready").status_code == 200
+
+
+def test_it_is_unhealthy_before_it_serves(container: Container) -> None:
+    assert not container.is_healthy()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT], ids=["SIGTERM", "SIGQUIT"])
+def test_c3_a_stopping_gateway_finishes_its_streams(container: Container, number: signal.Signals) -> None:
+    with Simulator([Region("eastus", key=BACKEND_KEY)]) as sim:
+        sim.latency("eastus", Latency(per_token_ms=50))
+        container.put(container.render(settings(sim.endpoint("eastus"))))
+        with (
+            container.running() as process,
+            httpx.Client(base_url=container.url, headers={"api-key": CLIENT_KEY}, timeout=30) as client,
+            client.stream("POST", CHAT_PATH, json={**CHAT, "stream": True}) as response,
+        ):
+            lines = response.iter_lines()
+            next(lines)
+            process.send_signal(number)
+            assert [line for line in lines if line][-1] == "data: [DONE]"
+            assert process.wait(30) == 0
+
+
+def test_c3_a_stopping_gateway_takes_no_new_requests(container: Container) -> None:
+    container.put(container.render(settings()))
+    with container.running() as process:
+        process.terminate()
+        process.wait(30)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{container.url}/health/live")
+
+
+def test_c2_a_new_client_is_known_without_a_restart(container: Container) -> None:
+    files = container.render(settings())
+    container.put(files)
+    with Simulator([Region("eastus", key=BACKEND_KEY)]) as sim:
+        more = settings(
+            sim.endpoint("eastus"),
+            GATEWAY_CLIENT_NAME_1="team-b",
+            GATEWAY_CLIENT_KEY_1="client-key-of-team-b-0001",
+        )
+        with container.running():
+            write_changed(container.config, "apisix.yaml", container.render(more)["apisix.yaml"])
+
+            def is_known() -> bool:
+                headers = {"api-key": "client-key-of-team-b-0001"}
+                return httpx.get(f"{container.url}/openai/v1/models", headers=headers).status_code == 200
+
+            wait_until(is_known, seconds=10)
+
+
+def test_every_missing_file_is_named(container: Container) -> None:
+    said = container.refusal()
+    assert [name in said for name in ("config.yaml is missing", "apisix.yaml is missing")] == [True, True]
+
+
+def test_an_empty_file_is_named(container: Container) -> None:
+    container.put({**container.render(settings()), "apisix.yaml": ""})
+    assert "apisix.yaml is empty" in container.refusal()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_an_unreadable_file_is_named_with_the_user() -> None:
+    # Not below pytest's own directory, which lets nobody else in.
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        container = make_container(Path(directory))
+        container.put(container.render(settings()))
+        (container.config / "apisix.yaml").chmod(0o600)
+        assert "apisix.yaml is not readable for uid 65534" in container.refusal(user=65534)
+
+
+def test_a_file_that_was_cut_short_is_refused(container: Container) -> None:
+    files = container.render(settings())
+    container.put({**files, "apisix.yaml": files["apisix.yaml"].removesuffix("#END\n")})
+    assert "does not end with #END" in container.refusal()
+
+
+def test_broken_yaml_is_refused_with_its_place_and_without_its_text(container: Container) -> None:
+    files = container.render(settings())
+    container.put({**files, "apisix.yaml": f'routes: ["{BACKEND_KEY}\n#END\n'})
+    said = container.refusal()
+    assert (bool(re.search(r"not valid YAML at \d+:\d+", said)), BACKEND_KEY in said) == (True, False)
+
+
+def test_a_configuration_without_backends_is_refused(container: Container) -> None:
+    files = container.render(settings())
+    routes = files["apisix.yaml"][files["apisix.yaml"].index("routes:") :]
+    container.put({**files, "apisix.yaml": routes})
+    assert "names no backend" in container.refusal()
+
+
+def test_files_that_do_not_belong_together_are_refused(container: Container) -> None:
+    files = container.render(settings())
+    container.put({**files, "config.yaml": files["config.yaml"].replace("- ai-proxy-multi\n", "")})
+    assert "uses the plugin ai-proxy-multi, which config.yaml does not load" in container.refusal()
+
+
+def test_a_bundle_that_is_not_there_is_named(container: Container) -> None:
+    files = container.render(settings())
+    config = re.sub(r"extra_lua_path: .*", "extra_lua_path: /nowhere/?.lua", files["config.yaml"])
+    container.put({**files, "config.yaml": config})
+    assert "apisix.extra_lua_path" in container.refusal()
+
+
+def test_settings_that_apisix_refuses_are_reported_in_its_words(container: Container) -> None:
+    files = container.render(settings())
+    config = files["config.yaml"].replace(
+        "enable_admin: false", "enable_admin: false\n  proxy_mode: sideways"
+    )
+    container.put({**files, "config.yaml": config})
+    assert "proxy_mode" in container.refusal()
+
+
+def test_all_problems_are_said_at_once(container: Container) -> None:
+    files = container.render(settings())
+    config = re.sub(r"extra_lua_path: .*", "extra_lua_path: /nowhere/?.lua", files["config.yaml"])
+    container.put({"config.yaml": config, "apisix.yaml": "plugin_metadata: []\n"})
+    said = container.refusal()
+    expected = ["#END", "has no routes", "names no backend", "extra_lua_path"]
+    assert [text for text in expected if text not in said] == []
