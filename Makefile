@@ -6,6 +6,8 @@ ENGINE ?= embedded
 JOBS ?= auto
 
 export ENGINE
+# Where the set-up puts uv when the machine has none.
+export PATH := $(PATH):$(CURDIR)/.cache/bin
 PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest -n $(JOBS) --dist loadgroup --engine $(ENGINE)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every static check, whether or not one before it failed, and fails if any did.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 failed=()
 
@@ -39,6 +39,7 @@ terraform_format() {
 check "ruff check" .venv/bin/ruff check --quiet .
 check "ruff format" .venv/bin/ruff format --check --diff --quiet .
 check "mypy" .venv/bin/mypy --no-error-summary
+check "shellcheck" shellcheck .ci/run scripts/*.sh
 check "luacheck" luacheck --quiet apisix
 check "stylua" lua_format
 check "terraform fmt" terraform_format

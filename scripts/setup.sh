@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what this project needs and this machine lacks: system packages through apt, uv from PyPI into
-# .cache/ when it is not on PATH, and the Python environment in .venv. Says nothing when nothing is missing.
+# .cache/bin when it is not on PATH, and the Python environment in .venv. Says nothing when nothing is missing.
 #
 # Usage: [ENGINE=embedded|apisix|docker|auto] scripts/setup.sh [run|test]
 #   run   what the gateway, the simulator and the demo need
@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly purpose=${1:-test} engine=${ENGINE:-embedded}
-readonly log=.cache/setup.log local_uv=.cache/uv
+readonly log=.cache/setup.log local_uv=.cache/bin/uv
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -24,7 +24,7 @@ can_bootstrap_uv() { works python3 -c 'import ensurepip, venv'; }
 
 find_uv() {
     local candidate
-    for candidate in uv "$local_uv/bin/uv"; do
+    for candidate in uv "$local_uv"; do
         if works "$candidate" --version; then
             echo "$candidate"
             return
@@ -41,7 +41,7 @@ wanted_packages() {
     embedded | auto) cat scripts/engines/embedded-packages.txt ;;
     esac
     if [ "$purpose" = test ]; then
-        echo lua-check redis-server
+        echo lua-check redis-server shellcheck
     fi
 }
 
@@ -96,10 +96,12 @@ ensure_packages() {
 ensure_uv() {
     [ -z "$uv" ] || return 0
     can_bootstrap_uv || fail "uv is not installed, and python3 has no venv module to install it with: install uv"
-    say "installing uv from PyPI into $local_uv"
-    logged python3 -m venv --clear "$local_uv"
-    logged "$local_uv/bin/pip" install --disable-pip-version-check 'uv>=0.8'
-    uv=$local_uv/bin/uv
+    say "installing uv from PyPI into .cache"
+    logged python3 -m venv --clear .cache/uv
+    logged .cache/uv/bin/pip install --disable-pip-version-check 'uv>=0.8'
+    mkdir -p .cache/bin
+    ln -sf ../uv/bin/uv "$local_uv"
+    uv=$local_uv
 }
 
 ensure_environment() {

@@ -16,6 +16,7 @@ from scripts.engines.embedded import PACKAGES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOOLS = ("bash", "sh", "cat", "dirname", "mkdir", "tail")
+TEST_PACKAGES = ("lua-check", "redis-server", "shellcheck")
 
 pytestmark = pytest.mark.skipif(
     shutil.which("dpkg-query") is None, reason="the set-up uses apt: Debian or Ubuntu"
@@ -42,7 +43,7 @@ class Machine:
         self.command("python3")
         self.command("uv")
         self.command("apt-get")
-        self.installed(*PACKAGES.split(), "make", "lua-check", "redis-server")
+        self.installed(*PACKAGES.split(), "make", *TEST_PACKAGES)
 
     def command(self, name: str, then: str = "true") -> None:
         """Puts a stand-in on PATH that notes its arguments."""
@@ -113,7 +114,7 @@ def test_without_root_or_sudo_it_fails(machine: Machine) -> None:
 
 
 def test_with_sudo_it_installs_only_what_is_missing(machine: Machine) -> None:
-    machine.installed(*PACKAGES.split(), "make", "redis-server")
+    machine.installed(*PACKAGES.split(), "make", *TEST_PACKAGES[1:])
     machine.user(1000)
     machine.command("sudo")
     machine.set_up()
