@@ -36,10 +36,8 @@ end
 local function clients()
     local metadata = plugin.plugin_metadata(PLUGIN)
     local conf = metadata and metadata.value
-    if not conf then
-        return nil
-    end
-    if conf ~= indexed_from then
+    -- APISIX skips an item that it finds invalid; the last good one stays in force.
+    if conf and conf ~= indexed_from then
         local index = {}
         for _, client in ipairs(conf.clients) do
             for _, digest in ipairs(client.key_sha256) do

@@ -27,6 +27,10 @@ local QUOTA_MEMORY_SECONDS = 60
 local _M = { EVERY = EVERY }
 
 local function key(kind, backend, deployment)
+    if deployment == EVERY then
+        -- A backend that cannot be reached or refuses the credential starts afresh with another address or key.
+        return kind .. "|" .. backend.name .. "|" .. EVERY .. backend.fingerprint
+    end
     return kind .. "|" .. backend.name .. "|" .. deployment
 end
 

@@ -38,6 +38,7 @@ local function build_backend(index, conf)
         key = conf.key,
         client_id = conf.client_id,
         token_scope = conf.token_scope,
+        fingerprint = ngx.crc32_long(conf.endpoint .. "|" .. (conf.key or conf.client_id or "")),
         -- The setting an operator has to look at when the backend refuses the credential.
         variable = "AZURE_OPENAI_" .. (conf.auth == "managed-identity" and "AUTH_" or "KEY_") .. (index - 1),
     }
@@ -97,7 +98,8 @@ function _M.current()
     local metadata = plugin.plugin_metadata(PLUGIN)
     local conf = metadata and metadata.value
     if not conf then
-        return nil, "no backends are configured"
+        -- APISIX skips an item that it finds invalid; the last good one stays in force.
+        return current, not current and "no backends are configured" or nil
     end
 
     -- A reload replaces the whole table, so its identity is the version.
