@@ -15,14 +15,12 @@ from scripts.deploy.bootstrap import deploy_bootstrap
 from scripts.deploy.console import OutputFormat, Screen
 from scripts.deploy.deployment import Mode, Outcome, deploy, require_an_answer
 from scripts.deploy.destroy import destroy as destroy_stacks
-from scripts.deploy.doctor import Verdict, examine
 from scripts.deploy.errors import DeployError, ExitCode, InvalidSettingsError
 from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session, explain, stopping_cleanly
 from scripts.deploy.status import overview
 from scripts.deploy.tfvars import read_tfvars
 from scripts.deploy.waiting import Waiter
-from scripts.deploy.workload import Options, deploy_workload, describe
 from scripts.terraform import TerraformError, TerraformMissingError
 
 Environment = Annotated[
@@ -147,6 +145,9 @@ def workload(
     ] = False,
 ) -> None:
     """Deploy the gateway: check settings, seed Key Vault, build images, apply, wait, try it."""
+    # The libraries that this needs take a second to load; the other commands go without.
+    from scripts.deploy.workload import Options, deploy_workload, describe
+
     options = Options(
         deploy_e2e, local_docker, azure_openai=not no_azure_openai, image_build=not no_image_build
     )
@@ -191,6 +192,8 @@ def destroy(
 
 def doctor(environment: Environment, output: Output = OutputFormat.TABLE) -> None:
     """Look at tools, login, settings, registrations and quota before a deployment."""
+    from scripts.deploy.doctor import Verdict, examine
+
     with _session(environment, output) as session:
         findings = examine(session)
         rows = [

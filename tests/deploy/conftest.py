@@ -18,10 +18,10 @@ from tests.support.key_vault import lowkey_vault
 __all__ = ["lowkey_vault"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def terraform_binary() -> str:
-    """Terraform, or OpenTofu where only that is there."""
-    for name in ("terraform", "tofu"):
+    """What `TERRAFORM_BINARY` names; else Terraform, or OpenTofu where only that is there."""
+    for name in filter(None, (os.environ.get("TERRAFORM_BINARY"), "terraform", "tofu")):
         if shutil.which(name):
             return name
     pytest.skip("neither terraform nor tofu is installed")
@@ -37,11 +37,12 @@ def layout(tmp_path: Path, terraform_binary: str, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture(scope="session")
-def deployed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def deployed_once(tmp_path_factory: pytest.TempPathFactory, terraform_binary: str) -> Path:
     """The stacks before the workload, deployed: the state that most tests start from."""
     root = tmp_path_factory.mktemp("deployed")
     layout = make_stacks(root)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERRAFORM_BINARY", terraform_binary)
         patch.setenv("GATEWAY_STATE_DIR", str(root / "state"))
         patch.setenv("TF_CLI_CONFIG_FILE", os.devnull)
         session = make_session(layout)

@@ -18,9 +18,8 @@ from pathlib import Path
 import httpx
 import typer
 
-from scripts.deploy import cli
+from scripts.deploy import cli, workload
 from scripts.deploy.console import OutputFormat
-from scripts.deploy.workload import Outside, deploy_workload
 from tests.deploy.gateway_server import running_gateway
 from tests.deploy.support import FakeAz, make_stacks, write_tfvars
 from tests.deploy.test_workload import CLIENT_KEY, RUNNING, make_sources
@@ -75,10 +74,9 @@ def main() -> None:
                 "secrets": {"GATEWAY_CLIENT_KEY_0": CLIENT_KEY},
             }
             write_tfvars(layout, "workload", **settings)
-            outside = Outside(lambda _: client, httpx.Client, root / "repository")
-            cli.deploy_workload = lambda session, mode, options: deploy_workload(
-                session, mode, options, outside
-            )  # type: ignore[assignment]
+            outside = workload.Outside(lambda _: client, httpx.Client, root / "repository")
+            real = workload.deploy_workload
+            workload.deploy_workload = lambda session, mode, options: real(session, mode, options, outside)  # type: ignore[assignment]
             e = "dev"
             show("doctor -e dev", lambda: cli.doctor(e, _TABLE), root)
             show("deploy-platform -e dev --yes", lambda: cli.platform(e, False, True, _TABLE), root)

@@ -28,7 +28,9 @@ class Commands:
         }
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
-        program = f"from scripts.deploy.cli import main_{name}; main_{name}()"
+        # A suite that runs in the background ignores SIGINT and would pass that on.
+        signals = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        program = f"{signals}; from scripts.deploy.cli import main_{name}; main_{name}()"
         return subprocess.Popen(
             [sys.executable, "-c", program, *arguments, "--environment", "dev"],
             env=self.environment,
