@@ -1,0 +1,151 @@
+"""What the collector does with the gateway's telemetry, from the gateway's own ports to where it is kept."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from scripts.engines import Gateway
+from tests.collector.conftest import (
+    Stage,
+    chat,
+    exported_names,
+    metrics_target,
+    rendered,
+    without_sign_in,
+)
+from tests.collector.ingestion import Ingestion
+from tests.collector.remote_write import PATH, RemoteWriteReceiver
+from tests.collector.running import Collector
+from tests.support.certificates import Certificate
+from tests.support.scripted_vault import running_vault
+from tests.support.waiting import eventually
+
+# One gateway serves all of these tests, so they share a process.
+pytestmark = pytest.mark.xdist_group("collector")
+
+REQUESTS = "apisix_azure_openai_requests_total"
+ARRIVAL_SECONDS = 20
+EVERY_SECOND = {"PROMETHEUS_SCRAPE_INTERVAL_SECONDS": "1"}
+
+
+def to_workspace(workspace: RemoteWriteReceiver, **settings: str) -> str:
+    """The rendered file that sends metrics to a workspace."""
+    return rendered(AZURE_MONITOR_METRICS_ENDPOINT=workspace.url, **(EVERY_SECOND | settings))
+
+
+def arrived(workspace: RemoteWriteReceiver, **labels: str) -> float:
+    """The number of requests in the first sample with some labels, as soon as there is one."""
+    found = eventually(lambda: workspace.samples(REQUESTS, **labels), ARRIVAL_SECONDS)
+    return found[0].value
+
+
+class Writing:
+    """Starts collectors that read the gateway's metrics and write them to the workspace, without a token."""
+
+    def __init__(self, stage: Stage, gateway: Gateway, workspace: RemoteWriteReceiver) -> None:
+        self._stage = stage
+        self._gateway = gateway
+        self._workspace = workspace
+
+    def start(self, environment: dict[str, str] | None = None, **settings: str) -> Collector:
+        """A running one; ``environment`` is the collector's own, ``settings`` the renderer's."""
+        return self._stage.collector(
+            without_sign_in(to_workspace(self._workspace, **settings)),
+            metrics_target=metrics_target(self._gateway),
+            environment=self._workspace.trusting_environment | (environment or {}),
+        )
+
+
+@pytest.fixture
+def writing(stage: Stage, used_gateway: Gateway, workspace: RemoteWriteReceiver) -> Writing:
+    return Writing(stage, used_gateway, workspace)
+
+
+def test_the_probes_get_an_answer(stage: Stage) -> None:
+    assert httpx.get(stage.collector(rendered()).health_url).status_code == 200
+
+
+def test_nothing_in_the_file_is_deprecated(stage: Stage) -> None:
+    assert "deprecat" not in stage.collector(rendered()).log.lower()
+
+
+def test_nothing_that_sends_metrics_to_a_workspace_is_deprecated(writing: Writing) -> None:
+    assert "deprecat" not in writing.start().log.lower()
+
+
+def test_a_trace_of_the_gateway_arrives_with_its_attributes(stage: Stage) -> None:
+    collector = stage.collector(rendered(), changes={"exporters": {"debug": {"verbosity": "detailed"}}})
+    chat(stage.gateway(OTEL_COLLECTOR_ENDPOINT=collector.otlp_endpoint, GATEWAY_LOG_MODE="dev"))
+    eventually(lambda: "gen_ai.request.model: Str(gpt-4o)" in collector.log, ARRIVAL_SECONDS)
+
+
+def test_requests_arrive_with_their_labels(writing: Writing, workspace: RemoteWriteReceiver) -> None:
+    writing.start()
+    assert arrived(workspace, backend="eastus", deployment="gpt-4o", outcome="success") == 1
+
+
+def test_every_series_arrives_under_the_name_that_the_gateway_gives_it(
+    writing: Writing, workspace: RemoteWriteReceiver, used_gateway: Gateway
+) -> None:
+    writing.start()
+    arrived(workspace)
+    assert exported_names(used_gateway) - workspace.names == set()
+
+
+def test_metrics_go_to_the_address_of_the_workspace_with_its_query(
+    writing: Writing, workspace: RemoteWriteReceiver
+) -> None:
+    writing.start()
+    arrived(workspace)
+    assert set(workspace.targets) == {PATH}
+
+
+def test_series_bear_the_name_of_the_service_and_of_the_replica(
+    writing: Writing, workspace: RemoteWriteReceiver
+) -> None:
+    writing.start({"CONTAINER_APP_REPLICA_NAME": "gateway--abc-1"}, OTEL_SERVICE_NAME="my-gateway")
+    assert arrived(workspace, job="my-gateway", instance="gateway--abc-1") == 1
+
+
+def test_without_a_replica_name_the_instance_is_the_gateways_address(
+    writing: Writing, workspace: RemoteWriteReceiver
+) -> None:
+    writing.start()
+    assert arrived(workspace, instance="127.0.0.1:9091") == 1
+
+
+def test_metrics_that_the_workspace_turns_away_are_sent_again(
+    writing: Writing, workspace: RemoteWriteReceiver
+) -> None:
+    workspace.failures = 2
+    writing.start()
+    assert (arrived(workspace), workspace.turned_away) == (1, 2)
+
+
+def test_a_collector_that_is_stopped_reads_the_metrics_once_more(
+    writing: Writing, workspace: RemoteWriteReceiver
+) -> None:
+    writing.start(PROMETHEUS_SCRAPE_INTERVAL_SECONDS="3600").stop()
+    assert [sample.value for sample in workspace.samples(REQUESTS)] == [1]
+
+
+def test_metrics_are_written_with_a_token_of_the_managed_identity(
+    stage: Stage, workspace: RemoteWriteReceiver, certificate: Certificate, used_gateway: Gateway
+) -> None:
+    # The vault's own port is not used: beside it listens the token endpoint of an identity.
+    with running_vault(certificate) as identity:
+        stage.collector(
+            to_workspace(workspace, AZURE_CLIENT_ID="00000000-0000-0000-0000-000000000002"),
+            metrics_target=metrics_target(used_gateway),
+            environment=workspace.trusting_environment | identity.identity_environment,
+        )
+        arrived(workspace)
+    assert set(workspace.authorizations) == {"Bearer test-token"}
+
+
+def test_a_trace_of_the_gateway_reaches_application_insights(stage: Stage, ingestion: Ingestion) -> None:
+    settings = {"APPLICATIONINSIGHTS_CONNECTION_STRING": ingestion.connection_string}
+    collector = stage.collector(rendered(**settings), environment=settings)
+    chat(stage.gateway(OTEL_COLLECTOR_ENDPOINT=collector.otlp_endpoint, GATEWAY_LOG_MODE="dev"))
+    eventually(lambda: ingestion.of_type("RequestData"), ARRIVAL_SECONDS)
