@@ -27,6 +27,11 @@ from tests.behaviour.conftest import CLIENT_KEY, Stage
 V1 = "/openai/v1/realtime?model=gpt-realtime"
 PREVIEW = "/openai/realtime?api-version=2024-10-01-preview&deployment=gpt-realtime"
 LARGE = "x" * 3_000_000
+LENGTH_OF_A_101 = 1000
+HANDSHAKE = (
+    f"GET {V1} HTTP/1.1\r\nHost: gateway\r\napi-key: {CLIENT_KEY}\r\nConnection: keep-alive, Upgrade\r\n"
+    "Upgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+).encode()
 USER_ITEM: Any = {
     "type": "message",
     "role": "user",
@@ -68,11 +73,7 @@ def die_in_session(gateway: Gateway) -> None:
     address = gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((address[0], int(address[1]))) as wire:
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        wire.sendall(
-            f"GET {V1} HTTP/1.1\r\nHost: gateway\r\napi-key: {CLIENT_KEY}\r\nConnection: Upgrade\r\n"
-            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
-        )
+        wire.sendall(HANDSHAKE)
         head = b""
         while b"session.created" not in head:
             head += wire.recv(65536)
@@ -267,6 +268,19 @@ def test_s3_binary_messages_pass_unchanged(stage: Stage) -> None:
             assert session.recv() == data
 
 
+def test_s3_a_message_sent_with_the_handshake_is_not_lost(stage: Stage) -> None:
+    frame = b"\x81\x85\x00\x00\x00\x00" + b"eager"
+    with web_socket_server(echo) as endpoint:
+        gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=endpoint)
+        address = gateway.url.removeprefix("http://").split(":")
+        with socket.create_connection((address[0], int(address[1])), timeout=5) as wire:
+            wire.sendall(HANDSHAKE + frame)
+            received = b""
+            while b"eager" not in received:
+                received += wire.recv(65536)
+    assert received.endswith(b"eager")
+
+
 def test_s3_many_messages_keep_their_order(stage: Stage) -> None:
     with web_socket_server(echo) as endpoint:
         gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=endpoint)
@@ -348,18 +362,22 @@ def test_s3_a_client_that_dies_ends_the_backends_session(stage: Stage, sim: Simu
 def test_s3_nothing_is_left_behind_when_sessions_end(stage: Stage) -> None:
     gateway = stage.gateway(["eastus"])
     before = open_files(gateway)
-    for _ in range(3):
+    sessions = 10
+    for _ in range(sessions):
         visit(gateway)
         die_in_session(gateway)
-    wait_until(lambda: open_files(gateway) <= before)
+    # The engine may open a file or two of its own meanwhile.
+    wait_until(lambda: open_files(gateway) < before + sessions)
 
 
 def test_s3_o2_a_session_leaves_one_record(stage: Stage) -> None:
     gateway = stage.gateway(["eastus"], GATEWAY_LOG_MODE="test")
     with dial(gateway, PREVIEW) as session:
         session.recv()
+        update(session, "x" * LENGTH_OF_A_101)
     record = wait_for_record(gateway, "/openai/realtime")
     assert (record["status"], record["deployment"], record["backend"]) == (101, "gpt-realtime", "eastus")
+    assert (record["streamed"], record["bytes_out"] > LENGTH_OF_A_101) == (True, True)
 
 
 def test_s3_o1_a_session_is_counted(stage: Stage) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from e2e.simulator import Latency, Region, Simulator
 from renderer.output import write_changed
@@ -51,6 +52,21 @@ def test_c3_a_stopping_gateway_finishes_its_streams(container: Container, number
             process.send_signal(number)
             assert [line for line in lines if line][-1] == "data: [DONE]"
             assert process.wait(30) == 0
+
+
+def test_c3_a_stopping_gateway_lets_sessions_go_on(container: Container) -> None:
+    with Simulator([Region("eastus", key=BACKEND_KEY)]) as sim:
+        container.put(container.render(settings(sim.endpoint("eastus"))))
+        url = container.url.replace("http:", "ws:") + "/openai/v1/realtime?model=gpt-realtime"
+        with (
+            container.running() as process,
+            connect(url, additional_headers={"api-key": CLIENT_KEY}, proxy=None) as session,
+        ):
+            session.recv()
+            process.terminate()
+            wait_until(lambda: not container.is_healthy())
+            session.send('{"type": "session.update", "session": {}}')
+            assert "session.updated" in str(session.recv())
 
 
 def test_c3_a_stopping_gateway_takes_no_new_requests(container: Container) -> None:

@@ -49,6 +49,7 @@ end
 -- @param answer table from `exchange.run` whose `tunnel` is the upgraded connection
 function _M.run(ctx, pool, answer)
     local state = ctx.azure_openai
+    state.is_stream = true
     ngx.header["Upgrade"] = "websocket"
     ngx.send_headers()
     ngx.flush(true)
