@@ -1,6 +1,6 @@
 """Many requests through mixed faults: is an answer lost or doubled, and does a worker keep memory?
 
-Run it with ``python -m e2e.soak --requests 100000``. It ends by itself, prints the worker's memory along the way
+Run it with ``python -m e2e.soak --requests 100000``. It ends by itself, prints the worker's memory on the way
 and exits with 1 when an answer was lost or doubled or when memory kept growing.
 """
 
