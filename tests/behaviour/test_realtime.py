@@ -219,6 +219,11 @@ def test_s3_a7_a_client_without_the_deployment_is_403(stage: Stage) -> None:
     assert refusal(stage.gateway(["eastus"], GATEWAY_CLIENT_DEPLOYMENTS_0="gpt-4o")).status_code == 403
 
 
+def test_s3_a7_a_session_without_a_deployment_is_403_where_only_some_are_allowed(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], GATEWAY_CLIENT_DEPLOYMENTS_0="gpt-realtime")
+    assert refusal(gateway, "/openai/v1/realtime?intent=transcription").status_code == 403
+
+
 def test_s3_a_browsers_key_is_taken_from_the_subprotocol(stage: Stage) -> None:
     protocols = ["realtime", f"openai-insecure-api-key.{CLIENT_KEY}"]
     with dial(stage.gateway(["eastus"]), key=None, subprotocols=protocols) as session:

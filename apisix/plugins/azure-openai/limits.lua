@@ -148,9 +148,9 @@ local function is_allowed(client, deployment)
     return false
 end
 
--- Requests for stored resources name no deployment; a request that runs a model must.
+-- Requests for stored resources name no deployment; a request that runs a model, or a session with one, must.
 local function is_naming(request)
-    return request.deployment ~= "" or request.is_inference
+    return request.deployment ~= "" or request.is_inference or request.is_upgrade
 end
 
 --- Decides whether a request may run.
