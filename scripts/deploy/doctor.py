@@ -12,7 +12,7 @@ from typing import Any
 from scripts.deploy.errors import DeployError, InvalidSettingsError
 from scripts.deploy.layout import STACKS
 from scripts.deploy.session import Session
-from scripts.deploy.settings import FoundryBackend, WorkloadSettings
+from scripts.deploy.settings import WorkloadSettings
 from scripts.deploy.tfvars import check_names, read_declarations
 from scripts.terraform import MINIMUM_VERSION, Terraform, TerraformMissingError
 
@@ -117,11 +117,7 @@ def _stack_settings(session: Session, name: str, label: str) -> Finding:
     # Which of the missing ones come from other stacks is known when those are deployed.
     check_names(session.layout.tfvars(stack), values, declared, declared.required, extra=("secrets",))
     if name == "workload":
-        user = WorkloadSettings.read(session.layout.tfvars(stack), values)
-        own = user.next_backend > 0
-        user.check(
-            {} if own else FoundryBackend.example().variables(0, "00000000-0000-0000-0000-000000000000")
-        )
+        WorkloadSettings.read(session.layout.tfvars(stack), values).check_early()
     return Finding(label, Verdict.OK, "valid")
 
 

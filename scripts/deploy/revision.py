@@ -8,7 +8,7 @@ from scripts.deploy.waiting import Waiter
 
 _PATIENCE_SECONDS = 600.0
 _READY = {"Running", "RunningAtMaxScale", "ScaledToZero"}
-_FAILED = {"Failed", "Degraded", "ActivationFailed"}
+_FAILED = {"Failed", "ActivationFailed"}  # "Degraded" may pass: some replica is not ready yet
 
 
 def wait_for_revision(az: AzureCli, group: str, app: str, name: str, waiter: Waiter) -> Revision:

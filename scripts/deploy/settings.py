@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from renderer import ConfigurationError, load_settings
+from renderer import ConfigurationError, Problem, load_settings
 from renderer import Settings as GatewaySettings
 from renderer.names import env_of, is_secret, numbered, scalar_groups
 from renderer.settings import Backend
@@ -76,6 +76,7 @@ class WorkloadSettings:
     path: Path
     app_settings: Mapping[str, str]
     secrets: Mapping[str, str]
+    redis_enabled: bool = False
 
     @classmethod
     def read(cls, path: Path, values: Mapping[str, Any]) -> WorkloadSettings:
@@ -92,15 +93,16 @@ class WorkloadSettings:
         if problems:
             raise InvalidSettingsError(f"{path} cannot be used:", details=problems)
         check_secrets(path, secrets)
-        return cls(path, app_settings, secrets)
+        return cls(path, app_settings, secrets, values.get("redis_enabled") is True)
 
     def without_backends(self) -> WorkloadSettings:
         """The same without the user's own backends."""
 
         def others(values: Mapping[str, str]) -> dict[str, str]:
-            return {name: value for name, value in values.items() if not name.startswith("AZURE_OPENAI_")}
+            ours = ("AZURE_OPENAI_", "GATEWAY_HOME_BACKEND")
+            return {name: value for name, value in values.items() if not name.startswith(ours)}
 
-        return WorkloadSettings(self.path, others(self.app_settings), others(self.secrets))
+        return replace(self, app_settings=others(self.app_settings), secrets=others(self.secrets))
 
     @property
     def next_backend(self) -> int:
@@ -114,15 +116,34 @@ class WorkloadSettings:
 
         `added` are settings that the command adds, `added_secrets` names of secrets without a value yet.
         """
+        try:
+            return self._load(added, added_secrets)
+        except ConfigurationError as error:
+            raise self._invalid(error.problems) from None
+
+    def check_early(self, *, azure_openai: bool = True) -> None:
+        """Check what can be checked before any other stack is asked what it adds."""
+        added: dict[str, str] = {}
+        if azure_openai and self.next_backend == 0:
+            added = FoundryBackend.example().variables(0, str(UUID(int=0)))
+        try:
+            self._load(added, ())
+        except ConfigurationError as error:
+            # It may be the name of an account that is not known yet.
+            problems = [item for item in error.problems if item.setting != "GATEWAY_HOME_BACKEND"]
+            if problems:
+                raise self._invalid(problems) from None
+
+    def _load(self, added: Mapping[str, str], added_secrets: Sequence[str]) -> GatewaySettings:
         unknown = dict.fromkeys(added_secrets, "")
         secrets = {name: _stand_in(name, value) for name, value in {**unknown, **self.secrets}.items()}
-        try:
-            return load_settings({**added, **self.app_settings, **secrets})
-        except ConfigurationError as error:
-            raise InvalidSettingsError(
-                f"{self.path} would not start a gateway:",
-                details=[str(problem) for problem in error.problems],
-            ) from None
+        redis = {"REDIS_HOST": "redis"} if self.redis_enabled else {}
+        return load_settings({**redis, **added, **self.app_settings, **secrets})
+
+    def _invalid(self, problems: Sequence[Problem]) -> InvalidSettingsError:
+        return InvalidSettingsError(
+            f"{self.path} would not start a gateway:", details=list(map(str, problems))
+        )
 
 
 def is_secret_name(name: str) -> bool:

@@ -20,7 +20,7 @@ from scripts.deploy.key_vault import Action, Seeded, Seeder
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.revision import wait_for_revision
 from scripts.deploy.session import Session
-from scripts.deploy.settings import FoundryBackend, WorkloadSettings
+from scripts.deploy.settings import WorkloadSettings
 from scripts.deploy.smoke import SmokeResult, check_gateway
 from scripts.deploy.tfvars import is_placeholder
 from scripts.deploy.wiring import Wiring, e2e_regions, simulated, text, wire_azure, wire_simulators
@@ -104,10 +104,8 @@ def _check_early(user: WorkloadSettings, values: Mapping[str, Any], options: Opt
     if options.deploy_e2e:
         wiring = Wiring(simulators=e2e_regions(values))
         user.check(simulated(wiring.simulators, _stem(values), "example.com"), wiring.secret_names)
-    elif user.next_backend == 0 and options.azure_openai:
-        user.check(FoundryBackend.example().variables(0, "00000000-0000-0000-0000-000000000000"))
     else:
-        user.check({})
+        user.check_early(azure_openai=options.azure_openai)
 
 
 def _check(

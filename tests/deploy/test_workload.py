@@ -117,6 +117,25 @@ def test_a_gap_is_found_before_anything_is_touched(world: World) -> None:
     assert world.vault.requests == []
 
 
+def test_redis_of_the_stack_needs_no_host(world: World) -> None:
+    main = world.session.layout.directory(STACKS["workload"]) / "main.tf"
+    main.write_text(main.read_text() + 'variable "redis_enabled" { type = bool }\n')
+    secrets = {
+        "GATEWAY_CLIENT_KEY_0": CLIENT_KEY,
+        "AZURE_OPENAI_KEY_0": BACKEND_KEY,
+        "REDIS_PASSWORD": "a" * 20,
+    }
+    world.settings(secrets={**keys, "REDIS_PASSWORD": "a" * 20}, redis_enabled=True)
+    assert world.deploy().settings.redis.host == "redis"
+
+
+def test_an_account_of_the_foundry_stack_may_be_the_home_backend(world: World) -> None:
+    deploy(world.session, STACKS["foundry"], Mode.YES)
+    home = {"GATEWAY_CLIENT_NAME_0": "team-a", "GATEWAY_HOME_BACKEND": "sweden"}
+    world.settings(app_settings=home, secrets={"GATEWAY_CLIENT_KEY_0": CLIENT_KEY})
+    assert world.deploy().settings.gateway.home_backend == "sweden"
+
+
 def test_a_key_among_the_settings_is_refused(world: World) -> None:
     world.settings(app_settings={"GATEWAY_CLIENT_KEY_0": CLIENT_KEY}, secrets={})
     with pytest.raises(InvalidSettingsError, match="Move it into `secrets`"):

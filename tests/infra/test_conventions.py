@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from renderer.names import is_known
 from renderer.render import PORTS
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.tfvars import read_declarations
@@ -126,6 +128,13 @@ def test_alerts_read_only_what_the_access_log_has() -> None:
     assert fields - set(re.findall(r"^ +(\w+) = ", record, flags=re.MULTILINE)) == set()
 
 
+def test_the_gateway_knows_every_setting_that_the_stack_adds() -> None:
+    stack = (TERRAFORM / "stacks" / "20-workload" / "main.tf").read_text()
+    added = set(re.findall(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s+= ", stack)) | {"AZURE_OPENAI_ENDPOINT_0"}
+    assert {"AZURE_CLIENT_ID", "OTEL_COLLECTOR_ENDPOINT", "GATEWAY_E2E_TEST_MODE"} <= added
+    assert {name for name in added if not is_known(name)} == set()
+
+
 def test_probes_and_rules_use_the_ports_that_are_rendered() -> None:
     app = (TERRAFORM / "modules" / "gateway_app" / "main.tf").read_text()
     templates = "".join(path.read_text() for path in (REPOSITORY / "apisix" / "templates").glob("*.j2"))
@@ -138,3 +147,21 @@ def test_probes_and_rules_use_the_ports_that_are_rendered() -> None:
 def test_no_lock_file_with_unverified_checksums_is_committed() -> None:
     for path in TERRAFORM.rglob(".terraform.lock.hcl"):
         assert "zh:" in path.read_text(), f"{path} was not made from the registry"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "stacks/20-workload/terraform.tfvars.dev",
+        "stacks/20-workload/terraform.tfvars",
+        "stacks/20-workload/x.auto.tfvars",
+        "stacks/00-bootstrap/backend_override.tf",
+        ".deploy/dev/bootstrap.tfstate",
+        ".deploy/dev/run-x/plan",
+    ],
+)
+def test_git_ignores_what_may_hold_secrets(path: str) -> None:
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--quiet", str(TERRAFORM / path)], cwd=REPOSITORY, check=False
+    )
+    assert ignored.returncode == 0

@@ -15,7 +15,7 @@ resource "azurerm_key_vault" "this" {
   public_network_access_enabled = !var.private
 
   network_acls {
-    # Container Apps reads referenced secrets as a trusted service when the apps have no subnet of their own.
+    # For the services that Microsoft trusts; Container Apps is none of them.
     bypass         = "AzureServices"
     default_action = var.private || length(var.allowed_ip_ranges) > 0 ? "Deny" : "Allow"
     ip_rules       = var.allowed_ip_ranges

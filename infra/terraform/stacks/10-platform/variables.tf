@@ -42,7 +42,7 @@ variable "key_vault_retention_days" {
 }
 
 variable "key_vault_allowed_ip_ranges" {
-  description = "Public addresses or CIDR ranges that may reach the vault. Empty: any address, with a valid token and role."
+  description = "Public addresses or CIDR ranges that may reach the vault. Empty: any address, with a valid token and role. The environment's outbound addresses have to be in a list as well, or the apps cannot read their secrets."
   type        = list(string)
   default     = []
   nullable    = false
