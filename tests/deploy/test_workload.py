@@ -120,11 +120,7 @@ def test_a_gap_is_found_before_anything_is_touched(world: World) -> None:
 def test_redis_of_the_stack_needs_no_host(world: World) -> None:
     main = world.session.layout.directory(STACKS["workload"]) / "main.tf"
     main.write_text(main.read_text() + 'variable "redis_enabled" { type = bool }\n')
-    secrets = {
-        "GATEWAY_CLIENT_KEY_0": CLIENT_KEY,
-        "AZURE_OPENAI_KEY_0": BACKEND_KEY,
-        "REDIS_PASSWORD": "a" * 20,
-    }
+    keys = {"GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY}
     world.settings(secrets={**keys, "REDIS_PASSWORD": "a" * 20}, redis_enabled=True)
     assert world.deploy().settings.redis.host == "redis"
 
