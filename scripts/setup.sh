@@ -72,17 +72,16 @@ may_sudo() {
 }
 
 install_packages() {
-    local packages=$1
-    say "installing with apt-get: $packages"
-    # shellcheck disable=SC2086 # one word is one package
-    if [ "$(id -u)" = 0 ]; then
-        logged sh scripts/apt-install.sh $packages
-    elif may_sudo; then
-        logged sudo sh scripts/apt-install.sh $packages
-    else
-        say "that takes root, and there is neither root nor a usable sudo here. Run this as root, then try again:"
-        fail "  apt-get update && apt-get install -y --no-install-recommends ${packages% }"
+    local packages=$1 sudo=
+    if [ "$(id -u)" != 0 ]; then
+        sudo=sudo
+        may_sudo || fail "system packages are missing, and there is neither root nor a usable sudo to install them
+  with. Run this as root, then try again:
+  apt-get update && apt-get install -y --no-install-recommends ${packages% }"
     fi
+    say "installing with apt-get: ${packages% }"
+    # shellcheck disable=SC2086 # one word is one package, and without sudo there is no word
+    logged $sudo sh scripts/apt-install.sh $packages
 }
 
 ensure_packages() {
