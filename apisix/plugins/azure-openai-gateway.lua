@@ -9,6 +9,7 @@ local pool_module = require("apisix.plugins.azure-openai.pool")
 local request_module = require("apisix.plugins.azure-openai.request")
 local record = require("apisix.plugins.azure-openai.record")
 local schemas = require("apisix.plugins.azure-openai.schemas")
+local shared_cooldowns = require("apisix.plugins.azure-openai.shared_cooldowns")
 local stock_metrics = require("apisix.plugins.azure-openai.stock_metrics")
 local tracing = require("apisix.plugins.azure-openai.tracing")
 
@@ -43,6 +44,11 @@ local function request_id(ctx)
         return given
     end
     return ctx.var.request_id
+end
+
+--- Called by APISIX in every worker.
+function _M.init()
+    shared_cooldowns.watch()
 end
 
 function _M.rewrite(_, ctx)

@@ -12,6 +12,7 @@ local headers = require("apisix.plugins.azure-openai.headers")
 local ownership = require("apisix.plugins.azure-openai.ownership")
 local request_body = require("apisix.plugins.azure-openai.request_body")
 local request_module = require("apisix.plugins.azure-openai.request")
+local shared_cooldowns = require("apisix.plugins.azure-openai.shared_cooldowns")
 local throttle = require("apisix.plugins.azure-openai.throttle")
 local upstream = require("apisix.plugins.azure-openai.upstream")
 local verdict = require("apisix.plugins.azure-openai.verdict")
@@ -125,7 +126,7 @@ local function learn(pool, backend, deployment, outcome)
             availability.note_remaining(backend, deployment, share)
         end
         if throttle.is_exhausted(outcome.headers) then
-            availability.cool_down(
+            shared_cooldowns.start(
                 backend,
                 deployment,
                 throttle.cooldown_seconds(outcome.headers, nil, failover)
@@ -133,7 +134,7 @@ local function learn(pool, backend, deployment, outcome)
         end
     elseif reason == "throttled" then
         availability.answered(backend, deployment)
-        availability.cool_down(
+        shared_cooldowns.start(
             backend,
             deployment,
             throttle.cooldown_seconds(outcome.headers, outcome.body, failover)

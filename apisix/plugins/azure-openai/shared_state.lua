@@ -6,12 +6,15 @@ local pool_module = require("apisix.plugins.azure-openai.pool")
 
 local ngx = ngx
 local ngx_now = ngx.now
+local tonumber = tonumber
 
 local TIMEOUT_MS = 100
 -- After a failure Redis is left alone for a while, so that its outage costs no request more than one time-out.
 local RETRY_AFTER_SECONDS = 2
 local KEEPALIVE_MS = 60000
 local CONNECTIONS = 64
+-- A list on which nothing is put any more ends by itself.
+local LIST_SECONDS = 3600
 local PREFIX = "azure-openai-gateway:"
 
 local _M = {}
@@ -91,6 +94,36 @@ function _M.set_later(key, value, seconds)
     if _M.is_configured() then
         ngx.timer.at(0, set, key, value, seconds)
     end
+end
+
+local function announce(premature, list, member, deadline)
+    if not premature then
+        run("zremrangebyscore", PREFIX .. list, "-inf", ngx_now())
+        run("zadd", PREFIX .. list, ("%.3f"):format(deadline), member)
+        run("expire", PREFIX .. list, LIST_SECONDS)
+    end
+end
+
+--- Puts something that ends at a known time on a list of such, in the background.
+-- @param list string
+-- @param member string
+-- @param deadline number seconds since the epoch
+function _M.announce_later(list, member, deadline)
+    if _M.is_configured() then
+        ngx.timer.at(0, announce, list, member, deadline)
+    end
+end
+
+--- What is on a list and has not ended.
+-- @param list string
+-- @return table member -> deadline in seconds since the epoch
+function _M.announced(list)
+    local flat = run("zrangebyscore", PREFIX .. list, ngx_now(), "+inf", "withscores") or {}
+    local deadlines = {}
+    for index = 1, #flat, 2 do
+        deadlines[flat[index]] = tonumber(flat[index + 1])
+    end
+    return deadlines
 end
 
 -- Adds to a counter and starts its window with the first addition, in one step.
