@@ -331,6 +331,13 @@ def test_a7_a_key_that_stands_twice_in_the_body_does_not_help(stage: Stage) -> N
     assert answer.status_code == 403
 
 
+@pytest.mark.parametrize(("spillover", "status"), [("o1", 403), ("whisper-1", 200)])
+def test_a7_the_list_holds_for_spillover_too(stage: Stage, spillover: str, status: int) -> None:
+    client = stage.http(stage.gateway(**ALLOWED))
+    client.headers["x-ms-spillover-deployment"] = spillover
+    assert chat(client).status_code == status
+
+
 def test_a7_a_refused_deployment_reaches_no_backend(stage: Stage, sim: Simulator) -> None:
     chat(stage.http(stage.gateway(["eastus"], **ALLOWED)), model="o1")
     assert sim.requests("eastus") == []

@@ -16,6 +16,8 @@ local math_max = math.max
 local dict = ngx.shared["azure-openai-limits"]
 
 local MINUTE_SECONDS = 60
+-- Names the deployment that answers when a provisioned one is full.
+local SPILLOVER_HEADER = "x-ms-spillover-deployment"
 
 local _M = {}
 
@@ -153,6 +155,20 @@ local function is_naming(request)
     return request.deployment ~= "" or request.is_inference or request.is_upgrade
 end
 
+-- Of the deployments that a request names, one that the client may not use.
+local function forbidden_deployment(client, request)
+    if is_naming(request) and not is_allowed(client, request.deployment) then
+        return request.deployment
+    end
+    local spillover = request.headers[SPILLOVER_HEADER]
+    for _, deployment in ipairs(type(spillover) == "table" and spillover or { spillover }) do
+        if not is_allowed(client, deployment) then
+            return deployment
+        end
+    end
+    return nil
+end
+
 --- Decides whether a request may run.
 -- @param client table|nil
 -- @param request table with `deployment`
@@ -160,19 +176,10 @@ end
 -- @return table|nil refusal { status, code, message, reason, retry_after_seconds }
 -- @return table buckets to `charge` afterwards
 function _M.check(client, pool, request, lane)
-    if
-        client
-        and client.deployments
-        and is_naming(request)
-        and not is_allowed(client, request.deployment)
-    then
-        return refusal(
-            403,
-            "model_not_allowed",
-            "This client may not use the deployment '" .. request.deployment .. "'.",
-            "model_not_allowed"
-        ),
-            {}
+    local forbidden = client and client.deployments and forbidden_deployment(client, request)
+    if forbidden then
+        local message = "This client may not use the deployment '" .. forbidden .. "'."
+        return refusal(403, "model_not_allowed", message, "model_not_allowed"), {}
     end
 
     local refused = check_reserve(pool, request, lane)
