@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import yaml
+
 from renderer.errors import ConfigurationError, KeyVaultError, Problem
 from renderer.output import read_text, write_changed
 
@@ -52,10 +54,19 @@ def watch(
         except KeyVaultError as error:
             reporter.unavailable(error)
             continue
-        if write_changed(directory, LIVE_FILE, files[LIVE_FILE]):
+        if _is_loadable(directory, files) and write_changed(directory, LIVE_FILE, files[LIVE_FILE]):
             reporter.changed(directory / LIVE_FILE)
         for name, text in files.items():
-            stale = name != LIVE_FILE and read_text(directory / name) != text
-            if stale and (name, text) not in told:
+            if read_text(directory / name) != text and (name, text) not in told:
                 told.add((name, text))
                 reporter.needs_restart(name)
+
+
+def _is_loadable(directory: Path, files: Mapping[str, str]) -> bool:
+    """Whether the running gateway has loaded every plugin of the new files; it would skip routes with others."""
+    running = read_text(directory / "config.yaml")
+    return running is not None and _plugins(files["config.yaml"]) <= _plugins(running)
+
+
+def _plugins(config: str) -> set[str]:
+    return set(yaml.safe_load(config)["plugins"])

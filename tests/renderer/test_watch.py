@@ -105,6 +105,16 @@ def test_c2_a_setting_that_is_read_at_the_start_only_is_reported_once(stage: Sta
     assert (first, stage.next_note()) == ("restart config.yaml", "changed apisix.yaml")
 
 
+def test_c2_a_route_with_a_plugin_that_is_not_loaded_waits_for_the_restart(stage: Stage) -> None:
+    before = (stage.directory / "apisix.yaml").read_text()
+    stage.environment |= {"ENABLE_RESPONSE_HEADERS": "true"}
+    notes = {stage.next_note(), stage.next_note()}
+    assert (notes, (stage.directory / "apisix.yaml").read_text()) == (
+        {"restart apisix.yaml", "restart config.yaml"},
+        before,
+    )
+
+
 def test_c1_wrong_settings_change_nothing(stage: Stage) -> None:
     before = (stage.directory / "apisix.yaml").read_text()
     stage.environment |= {"AZURE_OPENAI_ENDPOINT_2": "https://orphan.openai.azure.com"}
