@@ -63,7 +63,7 @@ def watch(
 
 
 def _is_loadable(directory: Path, files: Mapping[str, str]) -> bool:
-    """Whether the running gateway has loaded every plugin of the new files; it would skip routes with others."""
+    """Whether the running gateway has every plugin of the new files; it would skip routes with others."""
     running = read_text(directory / "config.yaml")
     return running is not None and _plugins(files["config.yaml"]) <= _plugins(running)
 
