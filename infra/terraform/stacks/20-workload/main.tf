@@ -14,6 +14,8 @@ locals {
     {
       AZURE_CLIENT_ID                = var.gateway_identity_client_id
       AZURE_MONITOR_METRICS_ENDPOINT = var.metrics_remote_write_url
+      # The renderer's own container is smaller than the gateway's, so it cannot count the CPUs itself.
+      GATEWAY_WORKER_PROCESSES = tostring(ceil(var.gateway_cpu))
     },
     var.collector_enabled ? { OTEL_COLLECTOR_ENDPOINT = "http://127.0.0.1:4318" } : {},
     var.redis_enabled ? { REDIS_HOST = local.redis_name, REDIS_PORT = "6379" } : {},

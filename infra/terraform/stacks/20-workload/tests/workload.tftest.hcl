@@ -29,6 +29,19 @@ run "without_e2e_there_is_no_simulator" {
   }
 }
 
+run "the_gateway_has_a_worker_for_each_of_its_cpus" {
+  command = plan
+
+  variables {
+    gateway_cpu = 1.5
+  }
+
+  assert {
+    condition     = local.app_settings["GATEWAY_WORKER_PROCESSES"] == "2"
+    error_message = "Workers follow the gateway's container, not the renderer's."
+  }
+}
+
 run "e2e_gives_each_region_a_simulator" {
   variables {
     deploy_e2e             = true
