@@ -155,7 +155,7 @@ def test_metrics_go_to_the_workspace_as_the_managed_identity() -> None:
     document = collector(
         AZURE_MONITOR_METRICS_ENDPOINT="https://dce.example.com/w?x=1", AZURE_CLIENT_ID="id-1"
     )
-    assert document["exporters"]["prometheusremotewrite"] == {
+    assert document["exporters"]["prometheus_remote_write"]["http"] == {
         "endpoint": "https://dce.example.com/w?x=1",
         "auth": {"authenticator": "azureauth"},
     }
