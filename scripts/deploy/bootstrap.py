@@ -23,7 +23,7 @@ BOOTSTRAP = STACKS["bootstrap"]
 
 def deploy_bootstrap(session: Session, mode: Mode) -> Outcome:
     """Make or update the state storage."""
-    if not _on_disk(session).exists() and session.store.exists():
+    if not _on_disk(session).exists() and session.has_storage():
         return deploy(session, BOOTSTRAP, mode)
     settings = session.settings(BOOTSTRAP)
     check_names(

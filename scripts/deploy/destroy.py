@@ -39,7 +39,7 @@ def destroy(session: Session, names: Sequence[str], mode: Mode) -> list[Destroye
 def _refuse_orphans(session: Session, wanted: Sequence[Stack]) -> None:
     """A stack that others stand on stays while they do."""
     going = {stack.name for stack in wanted}
-    if not session.store.exists():
+    if not session.has_storage():
         return
     for other in STACKS.values():
         needed = going & {*other.needs, *other.uses}

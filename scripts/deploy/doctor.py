@@ -156,7 +156,7 @@ def _provider(session: Session, namespace: str) -> Finding:
 
 
 def _storage(session: Session) -> Finding:
-    if session.store.exists():
+    if session.has_storage():
         return Finding("state storage", Verdict.OK, "exists")
     return Finding("state storage", Verdict.NOTE, "does not exist", "Run deploy-bootstrap.")
 

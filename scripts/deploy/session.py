@@ -51,6 +51,7 @@ class Session:
     waiter: Waiter
     binary: str = field(default_factory=terraform_binary)
     _outputs: dict[str, dict[str, Output]] = field(default_factory=dict, init=False, repr=False)
+    _has_storage: bool = field(default=False, init=False, repr=False)
 
     def settings(self, stack: Stack) -> dict[str, Any]:
         """The user's tfvars of a stack. Raises `InvalidSettingsError` when missing or for elsewhere."""
@@ -117,6 +118,11 @@ class Session:
             remedy=f"Start with {self.layout.tfvars(STACKS['bootstrap'])}; the example is beside it.",
         )
 
+    def has_storage(self) -> bool:
+        """Whether there is a place for states; asked until there is one."""
+        self._has_storage = self._has_storage or self.store.exists()
+        return self._has_storage
+
     def terraform(self, stack: Stack) -> Terraform:
         """Terraform in a stack's directory."""
         data = self.layout.data(stack)
@@ -168,7 +174,7 @@ class Session:
 
     def upstream(self, stack: Stack) -> dict[str, Output]:
         """Outputs of the stacks before this one. Raises `NotReadyError` when a needed one is not deployed."""
-        if stack.needs and not self.store.exists():
+        if stack.needs and not self.has_storage():
             raise _run_first(stack, STACKS["bootstrap"])
         names = (*stack.needs, *stack.uses)
         with ThreadPoolExecutor(max_workers=len(names) or 1) as pool:
@@ -202,10 +208,12 @@ def explain(
             "Stopped. Terraform finished what it had begun, saved the state and released its lock.",
             remedy="Run the command again to go on from here.",
         )
+    applied = error.command == "apply"
+    done = "What was done until then is in the state" if applied else "Nothing was changed"
     return DeployError(
         f"Terraform could not {error.command.split()[0]} the {what}.",
         details=error.diagnostics,
-        remedy="What was done until then is in the state: correct the cause and run the command again.",
+        remedy=f"{done}: correct the cause and run the command again.",
     )
 
 

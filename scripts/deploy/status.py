@@ -12,14 +12,15 @@ from scripts.terraform import TerraformError
 
 def overview(session: Session) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Facts about the gateway, and a row for each stack."""
-    rows = [_row(session, stack) for stack in STACKS.values()]
-    return _gateway(session), rows
+    has_storage = session.has_storage()
+    rows = [_row(session, stack, has_storage=has_storage) for stack in STACKS.values()]
+    return (_gateway(session) if has_storage else {}), rows
 
 
-def _row(session: Session, stack: Stack) -> dict[str, Any]:
+def _row(session: Session, stack: Stack, *, has_storage: bool) -> dict[str, Any]:
     row: dict[str, Any] = {"stack": stack.name, "settings": session.layout.tfvars(stack).exists()}
     try:
-        outputs = session.outputs(stack) if session.store.exists() else {}
+        outputs = session.outputs(stack) if has_storage else {}
     except (DeployError, TerraformError) as error:
         reason = error.diagnostics[0] if isinstance(error, TerraformError) else error.message
         return row | {"state": f"unreadable: {reason.splitlines()[0]}", "next": stack.command}
@@ -31,8 +32,6 @@ def _row(session: Session, stack: Stack) -> dict[str, Any]:
 
 def _gateway(session: Session) -> dict[str, Any]:
     """Address and revision; empty while there is no gateway."""
-    if not session.store.exists():
-        return {}
     try:
         outputs = session.outputs(STACKS["workload"])
     except TerraformError:

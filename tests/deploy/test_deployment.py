@@ -47,6 +47,7 @@ def test_bootstrap_that_was_stopped_before_the_move_goes_on(session: Session, la
     deploy_bootstrap(session, Mode.YES)
     left_behind = layout.working / "bootstrap.tfstate"
     state_of(layout, "bootstrap").rename(left_behind)
+    session._has_storage = False
     session.__dict__.pop("store", None)
     deploy_bootstrap(session, Mode.YES)
     assert json.loads(state_of(layout, "bootstrap").read_text())["resources"]
@@ -258,3 +259,11 @@ def test_status_tells_what_is_deployed_and_what_comes_next(session: Session) -> 
         ("observability", "deployed", ""),
         ("platform", "not deployed", "deploy-platform"),
     ]
+
+
+def test_a_plan_that_fails_says_that_nothing_was_changed(session: Session, layout: Layout) -> None:
+    deploy_bootstrap(session, Mode.YES)
+    path = layout.directory(STACKS["observability"]) / "main.tf"
+    path.write_text(path.read_text() + 'output "broken" { value = file("missing") }\n')
+    with pytest.raises(DeployError, match="Nothing was changed"):
+        deploy(session, STACKS["observability"], Mode.YES)

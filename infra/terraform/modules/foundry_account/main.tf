@@ -47,9 +47,8 @@ resource "azurerm_cognitive_deployment" "this" {
     capacity = each.value.capacity
   }
 
-  rai_policy_name            = each.value.content_filter
-  version_upgrade_option     = each.value.upgrade
-  dynamic_throttling_enabled = null
+  rai_policy_name        = each.value.content_filter
+  version_upgrade_option = each.value.upgrade
 }
 
 # Calls models; cannot read keys, change deployments or upload training data.
