@@ -43,7 +43,11 @@ end
 
 -- One worker at a time asks for all.
 local function poll(premature)
-    if not premature and shared_state.is_configured() and dict:add("cooldowns-read", true, POLL_SECONDS / 2) then
+    if
+        not premature
+        and shared_state.is_configured()
+        and dict:add("cooldowns-read", true, POLL_SECONDS / 2)
+    then
         learn()
     end
 end
