@@ -29,6 +29,8 @@ from scripts.deploy.waiting import Deadline, Waiter
 MAXIMUM_BYTES = 25 * 1024
 """What a secret's value may have at most (Key Vault service limits)."""
 
+CONFLICT = 409
+
 T = TypeVar("T")
 
 
@@ -166,11 +168,19 @@ class Seeder:
             except AzureError as error:
                 # `from None`: the SDK's exceptions hold the request and so, for a write, the value.
                 failure = _Failure.of(error)
-            if failure.code == "ObjectIsDeletedButRecoverable":
+            if failure.status == CONFLICT and failure.passing is None and self._is_deleted(variable):
                 raise _DeletedError
             if not self._wait(failure, variable, attempt, deadline):
                 raise failure.explain(self._client.vault_url, variable) from None
             attempt += 1
+
+    def _is_deleted(self, variable: str) -> bool:
+        """Whether the name is taken by a deleted secret: asked, since conflicts come with various codes."""
+        try:
+            self._client.get_deleted_secret(secret_name(variable))
+        except AzureError:
+            return False
+        return True
 
     @staticmethod
     def _wait(failure: _Failure, variable: str, attempt: int, deadline: Deadline) -> bool:
