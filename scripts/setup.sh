@@ -32,6 +32,14 @@ find_uv() {
     done
 }
 
+# A laptop may do without the tests that need these; continuous integration leaves out nothing that it can have.
+wanted_by_ci() {
+    [ -n "${CI:-}" ] || return 0
+    works java -version || echo openjdk-17-jre-headless
+    works mvn -version || echo maven
+    works npm --version || echo npm
+}
+
 wanted_packages() {
     echo make
     if ! works python3 --version || { [ -z "$uv" ] && ! can_bootstrap_uv; }; then
@@ -42,6 +50,7 @@ wanted_packages() {
     esac
     if [ "$purpose" = test ]; then
         echo lua-check redis-server shellcheck
+        wanted_by_ci
     fi
 }
 
