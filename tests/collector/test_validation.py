@@ -59,11 +59,11 @@ def test_the_collector_is_of_the_pinned_version(executable: str) -> None:
     assert version(executable) == BUILDER["dist"]["version"]
 
 
-def test_the_manifest_builds_the_version_that_is_deployed() -> None:
-    variables = (ROOT / "infra/terraform/stacks/20-workload/variables.tf").read_text()
-    deployed = re.search(r"opentelemetry-collector-contrib:([\d.]+)", variables)
-    assert deployed is not None
-    assert deployed[1] == BUILDER["dist"]["version"]
+@pytest.mark.parametrize("path", ["infra/terraform/stacks/20-workload/variables.tf", "compose.yaml"])
+def test_the_manifest_builds_the_version_that_runs_beside_the_gateway(path: str) -> None:
+    image = re.search(r"opentelemetry-collector-contrib:([\d.]+)", (ROOT / path).read_text())
+    assert image is not None
+    assert image[1] == BUILDER["dist"]["version"]
 
 
 def test_the_manifest_has_every_component_that_a_rendered_file_uses() -> None:
