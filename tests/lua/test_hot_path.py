@@ -1,0 +1,57 @@
+"""T7: what relaying a stream costs does not grow with its events."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engines.support import Lua
+
+# Relays a stream of so many events and counts how often JSON is decoded on the way.
+RELAY = """
+local core = require("apisix.core")
+local event_stream = require("apisix.plugins.azure-openai.event_stream")
+local sse = require("apisix.plugins.azure-openai.sse")
+
+local decode, decoded = core.json.decode, 0
+core.json.decode = function(...)
+    decoded = decoded + 1
+    return decode(...)
+end
+
+local sent, position, returned = 0, 0, false
+local answer = {
+    backend = { name = "eastus" },
+    event_stream = {
+        held = {},
+        splitter = sse.splitter(),
+        connection = { client = { set_keepalive = function() returned = true end } },
+        pump = {
+            next = function()
+                position = position + 1
+                if position <= events then
+                    return 'data: {"choices":[{"index":0,"delta":{"content":"word"}}],"usage":null}\\n\\n'
+                end
+                return position == events + 1 and "data: [DONE]\\n\\n" or nil
+            end,
+        },
+    },
+}
+local pool = { failover = { stream_heartbeat_seconds = 0 } }
+event_stream.send({ operation = "chat/completions" }, pool, answer, function()
+    sent = sent + 1
+    return true
+end)
+core.json.decode = decode
+return { sent, decoded, returned }
+"""
+
+
+def decoded(lua: Lua, events: int) -> int:
+    sent, count, returned = lua(RELAY, events=events)[0]
+    assert (sent, returned) == (events + 1, True)
+    return int(count)
+
+
+@pytest.mark.parametrize("events", [100, 2000])
+def test_t7_a_longer_stream_is_not_decoded_more_often(lua: Lua, events: int) -> None:
+    assert decoded(lua, events) == decoded(lua, 1)
