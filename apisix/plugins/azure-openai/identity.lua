@@ -18,7 +18,7 @@ local API_VERSION = "2019-08-01"
 local REQUEST_TIMEOUT_MS = 5000
 -- Refresh this long before the end; Azure itself hands out a new token only in a token's last minutes.
 local REFRESH_AHEAD_SECONDS = 300
--- A token this close to its end may expire on the way.
+-- A token this close to its end, or in the last tenth of a short life, may expire on the way.
 local UNUSABLE_SECONDS = 10
 local POLL_SECONDS = 0.02
 
@@ -93,12 +93,15 @@ end
 
 local function refresh(backend, entry)
     local token, err, expires_on = request_token(backend)
-    if token then
-        local seconds = expires_on - ngx_now()
-        if seconds > 0 then
-            dict:set("token|" .. entry, token, seconds)
-            dict:set("refresh|" .. entry, expires_on - math_min(REFRESH_AHEAD_SECONDS, seconds / 2), seconds)
-        end
+    local seconds = token and expires_on - ngx_now() or 0
+    if seconds > 0 then
+        local usable_seconds = seconds - math_min(UNUSABLE_SECONDS, seconds / 10)
+        dict:set("token|" .. entry, token, usable_seconds)
+        dict:set(
+            "refresh|" .. entry,
+            expires_on - math_min(REFRESH_AHEAD_SECONDS, seconds / 2),
+            usable_seconds
+        )
     end
     return token, err
 end
@@ -129,21 +132,13 @@ local function refresh_in_background(premature, backend, entry)
     end
 end
 
-local function usable(entry)
-    local token = dict:get("token|" .. entry)
-    if not token or (dict:ttl("token|" .. entry) or 0) < UNUSABLE_SECONDS then
-        return nil
-    end
-    return token
-end
-
 --- A valid bearer token for a backend.
 -- @param backend table with token_scope and, for a user-assigned identity, client_id
 -- @return string|nil token
 -- @return string|nil error
 function _M.token(backend)
     local entry = (backend.client_id or "") .. "|" .. backend.token_scope
-    local token = usable(entry)
+    local token = dict:get("token|" .. entry)
     if token then
         if ngx_now() >= (dict:get("refresh|" .. entry) or 0) and not dict:get("refreshing|" .. entry) then
             ngx.timer.at(0, refresh_in_background, backend, entry)
@@ -159,7 +154,7 @@ function _M.token(backend)
             return token, err
         end
         ngx.sleep(POLL_SECONDS)
-        token = usable(entry)
+        token = dict:get("token|" .. entry)
     until token or ngx_now() >= deadline
     return token, not token and "the identity endpoint is slow" or nil
 end
