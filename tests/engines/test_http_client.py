@@ -63,6 +63,12 @@ class TestBodies:
         assert fetch(lua, [answer], RawServer.HOLD)[3] == 1
 
 
+@pytest.mark.parametrize("path", ["/x?a=1", "/a b", "/x#y", "/<x>"])
+def test_a_path_with_a_query_or_characters_that_http_forbids_is_an_error(lua: Lua, path: str) -> None:
+    result = fetch(lua, [HEAD + b"Content-Length: 0\r\n\r\n"], request={"path": path})
+    assert result[:2] == [False, "invalid characters found in path"]
+
+
 @pytest.mark.parametrize("size", range(1, 8))
 def test_a_body_is_the_same_at_any_read_size(lua: Lua, size: int) -> None:
     chunk = """

@@ -1,4 +1,4 @@
-"""A managed-identity endpoint as Container Apps has it, on loopback: scripted tokens, and who asked for them."""
+"""A managed-identity endpoint as Container Apps has it, on loopback: scripted tokens, and who asked."""
 
 from __future__ import annotations
 

@@ -149,6 +149,14 @@ local function learn(pool, backend, deployment, outcome)
             log_credential_fault(backend, outcome)
         end
     else
+        if reason == "identity" then
+            core.log.error(
+                "azure-openai: no managed-identity token for backend '",
+                backend.name,
+                "': ",
+                outcome.err
+            )
+        end
         local scope = BACKEND_WIDE[reason] and availability.EVERY or deployment
         local opened = availability.failed(backend, scope, failover)
         if opened then

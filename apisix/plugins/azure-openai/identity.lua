@@ -53,7 +53,8 @@ local function get(url, query)
     local res, body
     res, err = client:request({
         method = "GET",
-        path = (path == "" and "/" or path) .. "?" .. ngx.encode_args(query),
+        path = path == "" and "/" or path,
+        query = query,
         headers = { ["X-IDENTITY-HEADER"] = SECRET },
     })
     if res then

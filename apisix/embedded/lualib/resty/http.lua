@@ -150,6 +150,9 @@ local function host_header(self)
     return self.host .. ":" .. self.port
 end
 
+-- As strict as the library: a query, for one, has to come apart from its path.
+local NOT_IN_PATH = "[%z\1-\32#<>?`]"
+
 local function body_length(body)
     if type(body) ~= "table" then
         return #tostring(body)
@@ -447,6 +450,9 @@ function _M:request(params)
         return nil, "not connected"
     end
     local method = params.method or "GET"
+    if (params.path or "/"):find(NOT_IN_PATH) then
+        return nil, "invalid characters found in path"
+    end
     local headers, err = request_headers(self, method, params)
     if not headers then
         return nil, err
