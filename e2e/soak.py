@@ -12,6 +12,7 @@ import random
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,12 @@ async def ask(client: httpx.AsyncClient, tally: Tally, dice: random.Random) -> N
     tally.answers[names[0]] += 1
 
 
+async def work(client: httpx.AsyncClient, tally: Tally, dice: random.Random, left: Iterator[int]) -> None:
+    """One of the clients that share the requests that are left."""
+    for _ in left:
+        await ask(client, tally, dice)
+
+
 async def drive(gateway: Gateway, requests: int, seed: int) -> tuple[Tally, list[int]]:
     """Sends the requests; samples the worker's memory along the way."""
     tally, samples = Tally(), []
@@ -112,12 +119,7 @@ async def drive(gateway: Gateway, requests: int, seed: int) -> tuple[Tally, list
         share = max(requests // SAMPLES, 1)
         for _ in range(SAMPLES):
             left = iter(range(share))
-
-            async def work(left: object = left) -> None:
-                for _ in left:  # type: ignore[attr-defined]
-                    await ask(client, tally, dice)
-
-            await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
+            await asyncio.gather(*(work(client, tally, dice, left) for _ in range(CONCURRENCY)))
             samples.append(worker_rss_kib(gateway))
             print(f"{sum(tally.outcomes.values()):>8} requests, worker {samples[-1]} KiB", flush=True)
     return tally, samples
