@@ -130,6 +130,11 @@ def test_b2_chash_moves_a_session_while_its_backend_is_away(stage: Stage, sim: S
     assert winner(chat(client)) != first
 
 
+def test_b2_a_backend_may_have_any_name(stage: Stage) -> None:
+    client = stage.http(stage.gateway(AZURE_OPENAI_NAME_0="pool", AZURE_OPENAI_NAME_1="credits"))
+    assert winners(client, 4) == {"pool": 2, "credits": 2}
+
+
 def test_b3_one_throttled_deployment_leaves_its_siblings_alone(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", status=429, retry_after=30, deployment="gpt-4o")
     client = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))

@@ -7,6 +7,7 @@ import pytest
 from e2e.simulator import Simulator
 from tests.behaviour.conftest import API_VERSION, Stage
 from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, chat
+from tests.engines.raw_server import RawServer
 
 CHAT_MESSAGES = [{"role": "user", "content": "Hello"}]
 INFERENCE = [
@@ -156,6 +157,17 @@ def test_s2_an_upload_fails_over_with_its_whole_body(stage: Stage, sim: Simulato
     client = stage.openai(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))
     client.audio.transcriptions.create(model="whisper-1", file=("speech.wav", audio))
     assert audio in sim.requests("westus")[0].body
+
+
+def test_s2_an_upload_on_a_connection_that_has_died_is_sent_again_from_its_start(stage: Stage) -> None:
+    created = (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}",)
+    audio = bytes(range(256)) * 20_000
+    with RawServer([created, RawServer.CUT], [created]) as backend:
+        client = stage.http(
+            stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=f"http://127.0.0.1:{backend.port}")
+        )
+        answers = [client.post("/openai/v1/files", files={"file": audio}) for _ in range(2)]
+    assert ([answer.status_code for answer in answers], audio in backend.requests[-1]) == ([200, 200], True)
 
 
 def test_s2_the_deployment_of_an_upload_is_read_from_its_form(stage: Stage, sim: Simulator) -> None:

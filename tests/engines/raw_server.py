@@ -19,9 +19,10 @@ class RawServer:
 
     A script is a list of answers: each is sent when a request has been read. After its last answer the
     connection is closed, unless the script ends with `HOLD`, which keeps it open until the client leaves,
-    or with `WAIT`, which keeps it open until `release` is set.
+    or with `WAIT`, which keeps it open until `release` is set. `CUT` closes it as soon as the next request begins.
     """
 
+    CUT: Answer = (b"cut",)
     HOLD: Answer = (b"hold",)
     WAIT: Answer = (b"wait",)
 
@@ -81,6 +82,9 @@ class RawServer:
                 if answer is self.HOLD:
                     while stream.recv(65536):
                         pass
+                    break
+                if answer is self.CUT:
+                    stream.recv(1)
                     break
                 if answer is self.WAIT:
                     self.release.wait(10)

@@ -15,29 +15,29 @@ local rotations = lrucache.new(1000)
 
 local _M = {}
 
-local function rotation_for(pool, group, deployment)
+local function credits_for(pool, group, deployment)
     local id = group.priority .. "|" .. deployment
     local rotation = rotations:get(id)
     if not rotation or rotation.pool ~= pool then
-        rotation = { pool = pool }
+        rotation = { pool = pool, credits = {} }
         rotations:set(id, rotation)
     end
-    return rotation
+    return rotation.credits
 end
 
 -- Smooth weighted round robin over the backends that are available now: each gains its weight, the richest
 -- serves and pays the total.
-local function rotate(rotation, available)
+local function rotate(credits, available)
     local total, chosen = 0, nil
     for _, backend in ipairs(available) do
-        local credit = (rotation[backend.name] or 0) + backend.weight
-        rotation[backend.name] = credit
+        local credit = (credits[backend.name] or 0) + backend.weight
+        credits[backend.name] = credit
         total = total + backend.weight
-        if not chosen or credit > rotation[chosen.name] then
+        if not chosen or credit > credits[chosen.name] then
             chosen = backend
         end
     end
-    rotation[chosen.name] = rotation[chosen.name] - total
+    credits[chosen.name] = credits[chosen.name] - total
     return chosen
 end
 
@@ -98,7 +98,7 @@ local function choose(ctx, pool, group, request, tried)
     end
 
     local key = hash_key(ctx, pool.balancer)
-    return key and hash(key, available) or rotate(rotation_for(pool, group, request.deployment), available)
+    return key and hash(key, available) or rotate(credits_for(pool, group, request.deployment), available)
 end
 
 local function claim(pool, backend, deployment, tried)

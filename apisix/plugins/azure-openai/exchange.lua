@@ -10,7 +10,6 @@ local event_stream = require("apisix.plugins.azure-openai.event_stream")
 local final_answer = require("apisix.plugins.azure-openai.final_answer")
 local headers = require("apisix.plugins.azure-openai.headers")
 local ownership = require("apisix.plugins.azure-openai.ownership")
-local request_body = require("apisix.plugins.azure-openai.request_body")
 local request_module = require("apisix.plugins.azure-openai.request")
 local shared_cooldowns = require("apisix.plugins.azure-openai.shared_cooldowns")
 local throttle = require("apisix.plugins.azure-openai.throttle")
@@ -86,7 +85,7 @@ local function attempt(pool, backend, deployment, request)
         method = request.method,
         target = target,
         headers = message_headers,
-        body = request_body.sendable(body),
+        body = body,
     })
     if not answer then
         return failure(reason, err)

@@ -131,7 +131,8 @@ local function read_pieces(body)
     end
 end
 
---- The body in the form that the HTTP client sends: text, or a reader that starts anew at each call.
+--- The body in the form that the HTTP client sends: text, or a reader that hands it out once.
+-- @param body table|nil
 -- @return string|function|nil
 function _M.sendable(body)
     if not body then

@@ -1,5 +1,6 @@
 --- One HTTP request to one backend: connect, send, read the head of the answer.
 local http = require("resty.http")
+local request_body = require("apisix.plugins.azure-openai.request_body")
 
 local CHUNK_BYTES = 65536
 
@@ -49,7 +50,7 @@ end
 --- Sends a request and waits for the head of the answer.
 -- @param pool table for its timeouts
 -- @param backend table
--- @param message table { method, target (path and query), headers, body (string, reader or nil) }
+-- @param message table { method, target (path and query), headers, body (as `request_body` makes it, or nil) }
 -- @return table|nil answer with status, headers, body_reader and `client`, the connection to release or close
 -- @return string|nil reason: "dns", "connect", "tls", "timeout" (no answer in time) or "reset"
 -- @return string|nil error for the log
@@ -67,7 +68,8 @@ function _M.send(pool, backend, message)
             path = path,
             query = query,
             headers = message.headers,
-            body = message.body,
+            -- Made anew for each try: a reader that a dead connection has begun would go on in the middle.
+            body = request_body.sendable(message.body),
         })
         if answer then
             answer.client = client
