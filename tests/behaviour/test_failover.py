@@ -201,6 +201,12 @@ def test_f4_a_slow_failure_is_not_repeated_elsewhere(stage: Stage, sim: Simulato
     assert attempts(response) == ["eastus:500"]
 
 
+def test_f4_a_slow_failure_is_not_repeated_after_a_wait_either(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", slow_first_byte=0.3, status=429, headers={"retry-after-ms": "10"}, count=1)
+    gateway = stage.gateway(["eastus"], AI_PROXY_RETRY_WITHIN_MS=100, AI_PROXY_MAX_WAIT_MS=2000)
+    assert attempts(chat(stage.http(gateway))) == ["eastus:429"]
+
+
 def throttle(sim: Simulator, **seconds: float) -> None:
     for region, retry_after in seconds.items():
         sim.fail(region, status=429, retry_after=retry_after)

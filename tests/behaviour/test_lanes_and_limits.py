@@ -323,6 +323,34 @@ def test_a7_so_it_is_in_an_upload(stage: Stage) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
 
 
+TRANSCRIPTIONS = "/openai/v1/audio/transcriptions"
+
+
+@pytest.mark.parametrize("megabytes", [0, 3])
+def test_a7_so_it_is_between_large_files(stage: Stage, megabytes: int) -> None:
+    file = ("a.wav", b"RIFF" * 262_144 * megabytes)
+    form = [("file", file), ("model", (None, "whisper-2")), ("file", file)]
+    assert stage.http(stage.gateway(**ALLOWED)).post(TRANSCRIPTIONS, files=form).status_code == 403
+
+
+def test_a7_an_upload_that_names_no_deployment_is_403(stage: Stage) -> None:
+    answer = stage.http(stage.gateway(**ALLOWED)).post(TRANSCRIPTIONS, files={"file": ("a.wav", b"RIFF")})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
+
+
+def test_a7_an_upload_that_names_two_deployments_is_400(stage: Stage, sim: Simulator) -> None:
+    form = [("model", (None, "whisper-1")), ("model", (None, "whisper-2")), ("file", ("a.wav", b"RIFF"))]
+    answer = stage.http(stage.gateway(["eastus"], **ALLOWED)).post(TRANSCRIPTIONS, files=form)
+    assert (answer.status_code, "more than once" in answer.text, sim.requests("eastus")) == (400, True, [])
+
+
+def test_a7_a_client_with_a_list_may_store_files(stage: Stage) -> None:
+    answer = stage.http(stage.gateway(**ALLOWED)).post(
+        "/openai/v1/files", data={"purpose": "batch"}, files={"file": ("in.jsonl", b"{}")}
+    )
+    assert answer.status_code < 300
+
+
 def test_a7_a_key_that_stands_twice_in_the_body_does_not_help(stage: Stage) -> None:
     body = '{"model": "gpt-4o", "messages": [], "model": "o1"}'
     answer = stage.http(stage.gateway(**ALLOWED)).post(

@@ -14,7 +14,7 @@ import pytest
 from e2e.simulator import Simulator
 from scripts.engines import Gateway
 from tests.behaviour.conftest import API_VERSION, REGIONS, Stage
-from tests.behaviour.support import V1_RESPONSES, attempts, winner
+from tests.behaviour.support import V1_RESPONSES, attempts, chat, winner
 from tests.support.redis import RedisServer, is_installed
 
 needs_redis = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
@@ -136,6 +136,36 @@ def test_r1_a_background_response_is_cancelled_where_it_runs(stage: Stage) -> No
     first = respond(client, background=True)
     cancelled = client.post(f"{V1_RESPONSES}/{first.json()['id']}/cancel")
     assert (attempts(cancelled), cancelled.json()["status"]) == ([f"{winner(first)}:200"], "cancelled")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        lambda file: {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": file}]}]},
+        lambda file: {
+            "tools": [{"type": "code_interpreter", "container": {"type": "auto", "file_ids": [file]}}]
+        },
+    ],
+    ids=["input part", "container"],
+)
+def test_r1_a_file_that_a_request_mentions_leads_to_its_owner(stage: Stage, members: Any) -> None:
+    client = stage.http(stage.gateway(REGIONS, GATEWAY_HOME_BACKEND="westus"))
+    file = upload(client).json()["id"]
+    answers = [respond(client, **members(file)) for _ in range(3)]
+    assert {",".join(attempts(answer)) for answer in answers} == {"westus:200"}
+
+
+def test_r1_a_file_in_a_chat_message_leads_to_its_owner(stage: Stage) -> None:
+    client = stage.http(stage.gateway(REGIONS, GATEWAY_HOME_BACKEND="westus"))
+    part = {"type": "file", "file": {"file_id": upload(client).json()["id"]}}
+    answers = [chat(client, messages=[{"role": "user", "content": [part]}]) for _ in range(3)]
+    assert {winner(answer) for answer in answers} == {"westus"}
+
+
+def test_r1_any_number_of_references_is_served(stage: Stage) -> None:
+    files = [{"type": "input_file", "file_id": f"file-{number}"} for number in range(5000)]
+    client = stage.http(stage.gateway(["eastus"]))
+    assert respond(client, input=[{"role": "user", "content": files}]).status_code < 500
 
 
 @needs_redis
@@ -263,6 +293,19 @@ def throttled_owner(stage: Stage, sim: Simulator) -> tuple[httpx.Client, str]:
     created = respond(client).json()["id"]
     sim.fail("westus", status=429, retry_after=9)
     return client, created
+
+
+def test_r2_an_item_that_is_unknown_here_is_looked_for_elsewhere(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=404, code="not_found", message="Item with id 'msg_1' not found.")
+    reference = {"type": "item_reference", "id": "msg_1"}
+    answer = respond(on_eastus(stage), input=[reference, {"role": "user", "content": "Hello"}])
+    assert attempts(answer) == ["eastus:404", "westus:200"]
+
+
+def test_r2_a_stored_completion_is_looked_for_everywhere(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=404, code="not_found")
+    answer = on_eastus(stage).get("/openai/v1/chat/completions/chatcmpl-1")
+    assert (attempts(answer)[0], len(attempts(answer))) == ("eastus:404", 2)
 
 
 def test_r3_a_throttled_owner_is_429_with_its_cooldown(stage: Stage, sim: Simulator) -> None:

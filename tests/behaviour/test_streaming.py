@@ -13,6 +13,7 @@ import pytest
 from e2e.simulator import Simulator
 from tests.behaviour.conftest import API_VERSION, Stage
 from tests.behaviour.support import V1_CHAT, V1_RESPONSES, attempts, chat
+from tests.engines.raw_server import RawServer
 
 EASTUS_FIRST = {"AZURE_OPENAI_PRIORITY_0": 10}
 CHAT_STREAM: dict[str, Any] = {
@@ -170,6 +171,15 @@ def test_t3_no_second_answer_is_appended(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", cut=8)
     read_until_broken(stage.http(stage.gateway(**EASTUS_FIRST)), V1_CHAT, CHAT_STREAM)
     assert sim.requests("westus") == []
+
+
+@pytest.mark.parametrize("end", ["data: [DONE]", "data: [DONE]\n"])
+def test_t3_a_last_event_without_its_blank_line_ends_the_stream(stage: Stage, end: str) -> None:
+    body = 'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n' + end
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(body)}\r\n\r\n"
+    with RawServer([(head.encode(), body.encode())]) as backend:
+        client = stage.http(stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url))
+        assert client.post(V1_CHAT, json=CHAT_STREAM).text == body
 
 
 def test_t3_an_error_event_of_the_backend_passes_as_it_is(stage: Stage, sim: Simulator) -> None:

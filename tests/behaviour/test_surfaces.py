@@ -163,9 +163,7 @@ def test_s2_an_upload_on_a_connection_that_has_died_is_sent_again_from_its_start
     created = (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}",)
     audio = bytes(range(256)) * 20_000
     with RawServer([created, RawServer.CUT], [created]) as backend:
-        client = stage.http(
-            stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=f"http://127.0.0.1:{backend.port}")
-        )
+        client = stage.http(stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url))
         answers = [client.post("/openai/v1/files", files={"file": audio}) for _ in range(2)]
     assert ([answer.status_code for answer in answers], audio in backend.requests[-1]) == ([200, 200], True)
 

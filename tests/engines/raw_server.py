@@ -19,7 +19,7 @@ class RawServer:
 
     A script is a list of answers: each is sent when a request has been read. After its last answer the
     connection is closed, unless the script ends with `HOLD`, which keeps it open until the client leaves,
-    or with `WAIT`, which keeps it open until `release` is set. `CUT` closes it as soon as the next request begins.
+    or with `WAIT`, which keeps it open until `release` is set. `CUT` closes it when the next request begins.
     """
 
     CUT: Answer = (b"cut",)
@@ -34,6 +34,7 @@ class RawServer:
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
         self.port: int = self._listener.getsockname()[1]
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self.requests: list[bytes] = []
         self.connections = 0
         self.release = threading.Event()

@@ -130,6 +130,15 @@ local function break_off(state, answer, err, emit)
     return ngx.exit(ngx.ERROR)
 end
 
+-- Whether a stream that its backend has ended is whole. Its last event may lack the blank line behind it.
+local function ends_whole(state, stream, emit)
+    local rest = stream.splitter:rest()
+    if rest ~= "" and (stream.is_complete or is_terminal(rest, state.operation)) then
+        pass_on(state, stream, rest, emit)
+    end
+    return stream.is_complete
+end
+
 --- Relays the stream to its end.
 -- @param state table the request's state: operation, hide_usage; gets usage, sent_bytes and error
 -- @param pool table
@@ -163,13 +172,13 @@ function _M.send(state, pool, answer, emit)
             end
         elseif err == "idle" then
             alive = emit(HEARTBEAT)
-        elseif err or not stream.is_complete then
+        elseif not err and ends_whole(state, stream, emit) then
+            upstream.release(stream.connection)
+            return nil
+        else
             stream.pump:stop()
             upstream.close(stream.connection)
             return break_off(state, answer, err or "it ended too early", emit)
-        else
-            upstream.release(stream.connection)
-            return nil
         end
 
         if not alive then

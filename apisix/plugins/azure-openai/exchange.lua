@@ -197,7 +197,7 @@ local function timed_attempt(state, pool, backend, deployment, is_trial, request
     return outcome
 end
 
--- One pass over the candidates. Returns the answer for the client, or the failures.
+-- One pass over the candidates. Returns the answer for the client, or nil and whether trying again makes no sense.
 local function try_candidates(ctx, state, pool, request, failures)
     local tried = {}
     local limit = pool.failover.max_attempts or math_huge
@@ -218,10 +218,10 @@ local function try_candidates(ctx, state, pool, request, failures)
             request.owner = nil
         end
         if outcome.seconds * 1000 > pool.failover.retry_within_ms then
-            return nil
+            return nil, true
         end
     end
-    return nil
+    return nil, false
 end
 
 local function abort()
@@ -239,12 +239,12 @@ function _M.run(ctx, pool, request)
     local failures = {}
     request.references = ownership.references(request)
     request.owner = ownership.owner(pool, request.references)
-    request.home = ownership.is_homed(request) and pool.home or nil
+    request.home = ownership.is_homed(request.operation) and pool.home or nil
     -- A client that leaves ends its request at once, upstream connection included.
     ngx.on_abort(abort)
 
-    local answer = try_candidates(ctx, state, pool, request, failures)
-    local wait_seconds = not answer and final_answer.worthwhile_wait(pool, request)
+    local answer, is_final = try_candidates(ctx, state, pool, request, failures)
+    local wait_seconds = not answer and not is_final and final_answer.worthwhile_wait(pool, request)
     if wait_seconds then
         ngx.sleep(wait_seconds)
         answer = try_candidates(ctx, state, pool, request, failures)

@@ -5,6 +5,7 @@
 -- workers, and by the replicas where Redis is configured.
 local core = require("apisix.core")
 local availability = require("apisix.plugins.azure-openai.availability")
+local ownership = require("apisix.plugins.azure-openai.ownership")
 local pool_module = require("apisix.plugins.azure-openai.pool")
 local shared_state = require("apisix.plugins.azure-openai.shared_state")
 
@@ -152,7 +153,10 @@ end
 
 -- Requests for stored resources name no deployment; a request that runs a model, or a session with one, must.
 local function is_naming(request)
-    return request.deployment ~= "" or request.is_inference or request.is_upgrade
+    return request.deployment ~= ""
+        or request.is_upgrade
+        or (request.method == "POST" and not ownership.is_stored(request.operation))
+        or request.is_inference
 end
 
 -- Of the deployments that a request names, one that the client may not use.

@@ -2,6 +2,8 @@
 -- Azure resource only; their ids lead back to it.
 local core = require("apisix.core")
 local json_edit = require("apisix.plugins.azure-openai.json_edit")
+local references = require("apisix.plugins.azure-openai.references")
+local request_body = require("apisix.plugins.azure-openai.request_body")
 local shared_state = require("apisix.plugins.azure-openai.shared_state")
 
 local ngx = ngx
@@ -13,6 +15,7 @@ local dict = ngx.shared["azure-openai-ownership"]
 
 -- Azure keeps responses for 30 days.
 local REMEMBER_SECONDS = 30 * 86400
+local SHARED_PREFIX = "owner:"
 
 -- First path segments below which ids name stored resources.
 local COLLECTIONS = {
@@ -28,6 +31,7 @@ local COLLECTIONS = {
     evals = true,
     containers = true,
     videos = true,
+    ["chat/completions/"] = true,
 }
 
 -- What is created in these refers to files, so it is kept together in one home.
@@ -43,72 +47,55 @@ local HOME_COLLECTIONS = {
     containers = true,
 }
 
--- Members of a request body that hold the id of a stored resource.
-local BODY_REFERENCES =
-    { "previous_response_id", "conversation", "input_file_id", "file_id", "training_file" }
-
 local _M = {}
 
 local function collection_of(operation)
-    return operation:match("^[^/]+")
+    -- Completions that were made with `store` can be looked up; making one is no matter of stored resources.
+    return operation:match("^chat/completions/") or operation:match("^[^/]+") or ""
 end
 
--- Ids are a prefix and a random part: `resp_…`, `file-…`. Words below a collection that look alike are not ids.
-local NOT_IDS = { input_tokens = true }
-
-local function is_id(segment)
-    return segment ~= nil and segment:find("[_-]") ~= nil and not NOT_IDS[segment]
-end
-
--- `responses/{id}/input_items`, but also `fine_tuning/jobs/{id}`.
-local function path_id(operation)
-    local first, second = operation:match("^[^/]+/([^/]+)/?([^/]*)")
-    if is_id(first) then
-        return first
-    end
-    return is_id(second) and second or nil
-end
-
-local function add_id(ids, value)
-    if type(value) == "table" then
-        value = value.id
-    end
-    if type(value) == "string" and value ~= "" then
-        ids[#ids + 1] = value
-    end
-end
-
-local function add_all(ids, values)
-    if type(values) == "table" then
-        for _, value in ipairs(values) do
-            add_id(ids, value)
-        end
-    end
+--- Whether an operation is on stored resources rather than a model's work.
+-- @param operation string
+-- @return boolean
+function _M.is_stored(operation)
+    return COLLECTIONS[collection_of(operation)] == true
 end
 
 --- The ids of stored resources that a request refers to, the most telling first.
 -- @return table list of strings
 function _M.references(request)
     local ids = {}
-    if COLLECTIONS[collection_of(request.operation)] then
-        add_id(ids, path_id(request.operation))
+    if _M.is_stored(request.operation) then
+        ids[1] = references.in_path(request.operation)
     end
-    local decoded = request.decoded
-    if decoded then
-        for _, name in ipairs(BODY_REFERENCES) do
-            add_id(ids, decoded[name])
-        end
-        add_all(ids, decoded.file_ids)
-        for _, tool in ipairs(type(decoded.tools) == "table" and decoded.tools or {}) do
-            add_all(ids, type(tool) == "table" and tool.vector_store_ids)
-        end
+    if request.decoded then
+        references.add_from_body(ids, request.decoded, request_body.text(request.body))
     end
     return ids
 end
 
 --- Whether a request belongs to the home backend when no id says otherwise: creating and listing.
-function _M.is_homed(request)
-    return HOME_COLLECTIONS[collection_of(request.operation) or ""] == true
+-- @param operation string
+-- @return boolean
+function _M.is_homed(operation)
+    return HOME_COLLECTIONS[collection_of(operation)] == true
+end
+
+-- What other replicas know of some resources, remembered here.
+local function owner_known_elsewhere(pool, ids)
+    local keys = {}
+    for index, id in ipairs(ids) do
+        keys[index] = SHARED_PREFIX .. id
+    end
+    local names = shared_state.get_all(keys)
+    for index, id in ipairs(ids) do
+        local backend = pool.by_name[names[index]]
+        if backend then
+            dict:set(id, backend.name, REMEMBER_SECONDS)
+            return backend
+        end
+    end
+    return nil
 end
 
 --- The backend that owns one of some resources.
@@ -117,25 +104,19 @@ end
 -- @return table|nil backend, nil when unknown or no longer configured
 function _M.owner(pool, ids)
     for _, id in ipairs(ids) do
-        local name = dict:get(id)
-        if not name then
-            name = shared_state.get("owner:" .. id)
-            if name then
-                dict:set(id, name, REMEMBER_SECONDS)
-            end
-        end
-        if name and pool.by_name[name] then
-            return pool.by_name[name]
+        local backend = pool.by_name[dict:get(id)]
+        if backend then
+            return backend
         end
     end
-    return nil
+    return #ids > 0 and owner_known_elsewhere(pool, ids) or nil
 end
 
 --- Remembers an owner.
 function _M.remember(id, backend)
     if dict:get(id) ~= backend.name then
         dict:set(id, backend.name, REMEMBER_SECONDS)
-        shared_state.set_later("owner:" .. id, backend.name, REMEMBER_SECONDS)
+        shared_state.set_later(SHARED_PREFIX .. id, backend.name, REMEMBER_SECONDS)
     end
 end
 
@@ -158,7 +139,7 @@ end
 -- @param request table
 -- @param answer table from the exchange, before it is relayed
 function _M.learn(request, answer)
-    if not COLLECTIONS[collection_of(request.operation) or ""] or answer.status >= 300 then
+    if not _M.is_stored(request.operation) or answer.status >= 300 then
         return
     end
     for _, id in ipairs(request.references) do

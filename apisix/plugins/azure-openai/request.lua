@@ -2,6 +2,7 @@
 local core = require("apisix.core")
 local json_edit = require("apisix.plugins.azure-openai.json_edit")
 local multipart = require("apisix.plugins.azure-openai.multipart")
+local ownership = require("apisix.plugins.azure-openai.ownership")
 local request_body = require("apisix.plugins.azure-openai.request_body")
 local surface = require("apisix.plugins.azure-openai.surface")
 local usage = require("apisix.plugins.azure-openai.usage")
@@ -13,6 +14,9 @@ local next = next
 local pairs = pairs
 local type = type
 local has_prefix = core.string.has_prefix
+
+-- Azure's names are shorter.
+local LONGEST_NAME_BYTES = 256
 
 local _M = {}
 
@@ -32,13 +36,28 @@ local function decode(ctx, max_bytes)
     return type(decoded) == "table" and #decoded == 0 and next(decoded) and decoded or nil
 end
 
-local function named_deployment(ctx, body, decoded)
-    local name
-    if decoded then
-        name = decoded.model
-    elseif has_prefix(content_type(ctx), "multipart/form-data") then
-        name = multipart.field(body, "model")
+-- The deployment that a form names, and where. Files to be stored name none and can be large.
+local function named_in_form(ctx, body, operation)
+    if not body or ownership.is_homed(operation) then
+        return ""
     end
+    local places = multipart.locate(body, core.request.header(ctx, "content-type"), "model")
+    if #places > 1 then
+        return nil, "The form has the field 'model' more than once."
+    end
+    local place = places[1]
+    if not place or place.length > LONGEST_NAME_BYTES then
+        return ""
+    end
+    return request_body.slice(body, place.offset, place.length), nil, place
+end
+
+-- Returns the deployment or nil and what is wrong with its place, and for a form that place.
+local function named_deployment(ctx, body, decoded, operation)
+    if not decoded and has_prefix(content_type(ctx), "multipart/form-data") then
+        return named_in_form(ctx, body, operation)
+    end
+    local name = decoded and decoded.model
     return type(name) == "string" and name or ""
 end
 
@@ -90,13 +109,21 @@ function _M.read(ctx, max_bytes)
         deployment = deployment or websocket.deployment(target)
     end
     local decoded = body and decode(ctx, max_bytes)
+    local named, naming_fault, place
+    if not deployment then
+        named, naming_fault, place = named_deployment(ctx, body, decoded, operation)
+        if naming_fault then
+            return nil, 400, naming_fault
+        end
+    end
     return {
         method = ngx.req.get_method(),
         target = target,
         headers = headers,
         kind = kind,
         operation = operation,
-        deployment = deployment or named_deployment(ctx, body, decoded),
+        deployment = deployment or named,
+        deployment_place = place,
         body = body,
         decoded = decoded,
         is_upgrade = websocket.is_requested(ctx),
@@ -142,7 +169,8 @@ local function renamed_body(request, name)
     if request.decoded then
         return request_body.of_text(json_edit.set(request_body.text(request.body), "model", name))
     end
-    return multipart.with_field(request.body, "model", name)
+    local place = request.deployment_place
+    return request_body.with_replacement(request.body, place.offset, place.length, name)
 end
 
 --- The request as a backend that calls the deployment `name` has to get it.

@@ -6,6 +6,8 @@ local pool_module = require("apisix.plugins.azure-openai.pool")
 
 local ngx = ngx
 local ngx_now = ngx.now
+local ipairs = ipairs
+local unpack = unpack
 local tonumber = tonumber
 
 local TIMEOUT_MS = 100
@@ -76,10 +78,15 @@ function _M.is_configured()
     return pool ~= nil and pool.redis ~= nil
 end
 
---- Reads a value.
--- @return string|nil
-function _M.get(key)
-    return run("get", PREFIX .. key)
+--- Reads values at once.
+-- @param keys table list of strings, not empty
+-- @return table their values under the same indices; none where Redis has no such key or cannot say
+function _M.get_all(keys)
+    local names = {}
+    for index, key in ipairs(keys) do
+        names[index] = PREFIX .. key
+    end
+    return run("mget", unpack(names)) or {}
 end
 
 local function set(premature, key, value, seconds)

@@ -1,0 +1,102 @@
+--- The stored resources that a request refers to: responses, conversations, files, vector stores, containers.
+local ipairs = ipairs
+local pairs = pairs
+local type = type
+
+-- Members at the top of a body, the most telling first.
+local TOP_MEMBERS = {
+    "previous_response_id",
+    "conversation",
+    "input_file_id",
+    "file_id",
+    "training_file",
+    "validation_file",
+    "file_ids",
+}
+-- Members anywhere below: input parts, attachments, tools and their resources.
+local NESTED_MEMBERS = { file_id = true, file_ids = true, vector_store_ids = true, container = true }
+-- A body without any of these words has no nested reference and is not walked.
+local NESTED_WORDS = { '"file_id', '"vector_store_ids"', '"container"', '"item_reference"' }
+
+-- One owner is all that is looked for; a request with more references tells nothing new.
+local MOST_IDS = 16
+local MOST_VISITS = 10000
+
+-- Ids are a prefix and a random part: `resp_…`, `file-…`. Words below a collection that look alike are not ids.
+local NOT_IDS = { input_tokens = true }
+
+local _M = {}
+
+local function is_id(segment)
+    return segment ~= nil and segment:find("[_-]") ~= nil and not NOT_IDS[segment]
+end
+
+--- The id in a path: `responses/{id}/input_items`, but also `fine_tuning/jobs/{id}` and `chat/completions/{id}`.
+-- @param operation string
+-- @return string|nil
+function _M.in_path(operation)
+    local first, second = operation:match("^[^/]+/([^/]+)/?([^/]*)")
+    if is_id(first) then
+        return first
+    end
+    return is_id(second) and second or nil
+end
+
+-- A member's value is an id, an object with one, or a list of these.
+local function add(ids, value)
+    if type(value) == "table" then
+        if value.id == nil then
+            for _, entry in ipairs(value) do
+                add(ids, entry)
+            end
+            return
+        end
+        value = value.id
+    end
+    if type(value) == "string" and value ~= "" and #ids < MOST_IDS then
+        ids[#ids + 1] = value
+    end
+end
+
+local function walk(ids, value, visits)
+    if value.type == "item_reference" then
+        add(ids, value.id)
+    end
+    for name, member in pairs(value) do
+        visits = visits - 1
+        if visits < 0 or #ids == MOST_IDS then
+            return visits
+        end
+        if NESTED_MEMBERS[name] then
+            add(ids, member)
+        end
+        if type(member) == "table" then
+            visits = walk(ids, member, visits)
+        end
+    end
+    return visits
+end
+
+local function has_nested(text)
+    for _, word in ipairs(NESTED_WORDS) do
+        if text:find(word, 1, true) then
+            return true
+        end
+    end
+    return false
+end
+
+--- Adds the ids that a request body refers to.
+-- @param ids table list of strings, at most 16 in all
+-- @param decoded table the body
+-- @param text string the same body as it was sent
+function _M.add_from_body(ids, decoded, text)
+    for _, name in ipairs(TOP_MEMBERS) do
+        add(ids, decoded[name])
+    end
+    if has_nested(text) then
+        walk(ids, decoded, MOST_VISITS)
+    end
+end
+
+return _M
