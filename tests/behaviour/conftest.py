@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +15,8 @@ import openai
 import pytest
 
 from e2e.simulator import Region, Simulator
-from scripts.engines import Gateway, start_gateway
+from scripts.engines import Gateway, choose_engine, start_files
+from scripts.engines.rendering import render
 
 REGIONS = ("eastus", "westus", "swedencentral")
 CLIENT_KEY = "client-key-of-team-a-0001"
@@ -45,11 +47,25 @@ class Stage:
         return {name: value for name, value in env.items() if value != ""}
 
     def gateway(
-        self, backends: Sequence[str] = REGIONS[:2], *, workers: int = 1, **settings: object
+        self,
+        backends: Sequence[str] = REGIONS[:2],
+        *,
+        workers: int = 1,
+        trust: Path | None = None,
+        **settings: object,
     ) -> Gateway:
-        """A running gateway; it stops with the test. A setting of "" leaves that setting out."""
+        """A running gateway; it stops with the test. A setting of "" leaves that setting out.
+
+        `trust` is a file of certificates to trust instead of the system's.
+        """
         env = self.environment(backends, **settings)
-        return self._stack.enter_context(start_gateway(env, engine=self.engine, workers=workers))
+        engine, _ = choose_engine(self.engine)
+        files = render(env, engine.bundle_root)
+        if trust:
+            files["config.yaml"] = files["config.yaml"].replace(
+                "ssl_trusted_certificate: system", f"ssl_trusted_certificate: {trust}"
+            )
+        return self._stack.enter_context(start_files(files, engine=engine, env=env, workers=workers))
 
     def http(self, gateway: Gateway, key: str | None = CLIENT_KEY) -> httpx.Client:
         """A plain HTTP client with the key as `api-key`."""

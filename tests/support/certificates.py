@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Certificate:
-    """A self-signed certificate of 127.0.0.1 and localhost, in the formats that servers want."""
+    """A self-signed certificate, in the formats that servers want."""
 
     pem: Path
     """The certificate alone: what a client has to trust."""
@@ -27,16 +29,28 @@ class Certificate:
     keystore_password: str
 
     @property
+    def server_context(self) -> ssl.SSLContext:
+        """A server's TLS context with the certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.chain_and_key)
+        return context
+
+    @property
     def trusting_environment(self) -> dict[str, str]:
         """The standard variables that make HTTP clients of a process trust the certificate."""
         return {"REQUESTS_CA_BUNDLE": str(self.pem), "SSL_CERT_FILE": str(self.pem)}
 
 
-def make_certificate(directory: Path) -> Certificate:
-    """Write a fresh certificate to `directory`."""
+LOOPBACK: Sequence[x509.GeneralName] = (
+    x509.DNSName("localhost"),
+    x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+)
+
+
+def make_certificate(directory: Path, names: Sequence[x509.GeneralName] = LOOPBACK) -> Certificate:
+    """Write a fresh certificate, by default of 127.0.0.1 and localhost, to `directory`."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()

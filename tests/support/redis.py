@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from socket import SocketIO
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.certificates import Certificate
 from tests.support.waiting import eventually
 
 EXECUTABLE = "redis-server"
@@ -28,18 +30,24 @@ def _unused_port() -> int:
 
 
 class RedisServer:
-    """A Redis server on loopback; a context manager that stops it."""
+    """A Redis server on loopback, with TLS if it gets a certificate; a context manager that stops it."""
 
-    def __init__(self, password: str | None = None) -> None:
+    def __init__(self, password: str | None = None, certificate: Certificate | None = None) -> None:
         self.port = _unused_port()
         self.password = password
+        self._certificate = certificate
         self._directory = Path(tempfile.mkdtemp(prefix="redis-"))
         self._process = self._start()
 
     @property
     def settings(self) -> dict[str, Any]:
         """The gateway's settings for this server."""
-        return {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": self.port, "REDIS_PASSWORD": self.password or ""}
+        return {
+            "REDIS_HOST": "127.0.0.1",
+            "REDIS_PORT": self.port,
+            "REDIS_PASSWORD": self.password or "",
+            "REDIS_TLS": self._certificate is not None,
+        }
 
     def __enter__(self) -> Self:
         eventually(self._answers, seconds=10)
@@ -58,7 +66,7 @@ class RedisServer:
 
     def command(self, *words: str) -> object:
         """The answer to one command: text, number, list or None. Raises ``RuntimeError`` for an error."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+        with self._connect() as connection:
             stream = connection.makefile("rwb", buffering=0)
             if self.password:
                 _send(stream, ("AUTH", self.password))
@@ -66,8 +74,22 @@ class RedisServer:
             _send(stream, words)
             return _receive(stream)
 
+    def _connect(self) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=2)
+        if not self._certificate:
+            return connection
+        trusting = ssl.create_default_context(cafile=self._certificate.pem)
+        trusting.check_hostname = False
+        return trusting.wrap_socket(connection)
+
     def _start(self) -> subprocess.Popen[bytes]:
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        if self._certificate:
+            pem = str(self._certificate.chain_and_key)
+            options += ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+            options += ["--tls-cert-file", pem, "--tls-key-file", pem, "--tls-ca-cert-file", pem]
+        else:
+            options += ["--port", str(self.port)]
         if self.password:
             options += ["--requirepass", self.password]
         return subprocess.Popen(
