@@ -2,8 +2,8 @@
 --- other plugins make the shape that clients understand.
 local core = require("apisix.core")
 local accounting = require("apisix.plugins.azure-openai.accounting")
-local availability = require("apisix.plugins.azure-openai.availability")
 local errors = require("apisix.plugins.azure-openai.errors")
+local lessons = require("apisix.plugins.azure-openai.lessons")
 local limits = require("apisix.plugins.azure-openai.limits")
 local pool_module = require("apisix.plugins.azure-openai.pool")
 local request_module = require("apisix.plugins.azure-openai.request")
@@ -148,7 +148,7 @@ function _M.log(_, ctx)
     local state = ctx.azure_openai
     if state then
         if state.pending then
-            availability.release(state.pending.backend, state.pending.deployment)
+            lessons.forget(state.pending.backend, state.pending.deployment)
         end
         accounting.finish(state)
     end

@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 from email.utils import formatdate
 from time import time
+from typing import Any
 
 import httpx
 import pytest
 
 from e2e.simulator import Simulator
 from tests.behaviour.conftest import CHAT, REGIONS, Stage
-from tests.behaviour.support import attempts, chat, winner
+from tests.behaviour.support import V1_RESPONSES, attempts, chat, winner
+from tests.support.waiting import eventually
 
 HEAVY_EASTUS = {"AZURE_OPENAI_PRIORITY_0": 10}
 """Makes eastus the first choice of every request."""
@@ -181,6 +183,45 @@ def test_f3_a_refused_credential_is_not_logged_itself(stage: Stage) -> None:
     assert "not-the-key-of-eastus" not in gateway.error_log.read_text()
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"status": 403},
+        {"status": 401, "code": "PermissionDenied", "message": "lacks the required data action"},
+    ],
+)
+def test_f3_a_right_that_is_missing_for_one_thing_rests_that_alone(
+    stage: Stage, sim: Simulator, refusal: dict[str, Any]
+) -> None:
+    sim.fail("eastus", **refusal, deployment="gated")
+    client = stage.http(stage.gateway(**HEAVY_EASTUS))
+    trails = [attempts(chat(client, model=model)) for model in ("gated", "gated", "gpt-4o")]
+    assert trails == [[f"eastus:{refusal['status']}", "westus:200"], ["westus:200"], ["eastus:200"]]
+
+
+@pytest.mark.parametrize("opened_by", [{"status": 500}, {"status": 401}, {"refuse": True}], ids=str)
+@pytest.mark.parametrize(
+    "trial", [{"status": 500}, {"status": 401}, {"status": 429, "retry_after": 1}], ids=str
+)
+def test_f3_a_trial_is_settled_whatever_it_shows(
+    stage: Stage, sim: Simulator, opened_by: dict[str, Any], trial: dict[str, Any]
+) -> None:
+    client = stage.http(stage.gateway(**HEAVY_EASTUS, BREAKER_FAILURES=1, BREAKER_OPEN_SECONDS=1))
+    sim.fail("eastus", **opened_by)
+    chat(client)
+    sim.reset()
+    sim.fail("eastus", **trial, count=1)
+    # A trial that is not settled would keep everybody away for as long as an answer may take.
+    assert eventually(lambda: winner(chat(client)) == "eastus", seconds=10)
+
+
+def test_b3_a_deployment_with_the_name_of_a_pattern_is_one_deployment(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=404, code="DeploymentNotFound", deployment="*")
+    client = stage.http(stage.gateway(**HEAVY_EASTUS))
+    chat(client, model="*")
+    assert winner(chat(client)) == "eastus"
+
+
 def test_f4_each_backend_is_tried_at_most_once(stage: Stage, sim: Simulator) -> None:
     for region in REGIONS:
         sim.fail(region, status=500)
@@ -286,6 +327,29 @@ def test_f5_a_recovery_beyond_the_wait_limit_is_answered_at_once(stage: Stage, s
     throttle(sim, eastus=60)
     response = chat(stage.http(stage.gateway(["eastus"], AI_PROXY_MAX_WAIT_MS=2000)))
     assert (response.status_code, response.headers["retry-after"]) == (429, "60")
+
+
+@pytest.mark.parametrize(
+    "negative", [{"status": 404, "code": "DeploymentNotFound"}, {"status": 404, "code": "not_found"}], ids=str
+)
+def test_f5_a_404_is_no_final_answer_while_somebody_rests(
+    stage: Stage, sim: Simulator, negative: dict[str, Any]
+) -> None:
+    client = stage.http(stage.gateway(**HEAVY_EASTUS, BREAKER_FAILURES=1))
+    sim.fail("eastus", status=500, count=1)
+    chat(client)
+    sim.fail("westus", **negative)
+    answer = client.post(
+        V1_RESPONSES, json={"model": "gpt-4o", "input": "Hi", "previous_response_id": "resp_1"}
+    )
+    assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True)
+
+
+def test_f5_a_cooldown_that_ended_meanwhile_is_still_a_429(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, headers={"retry-after-ms": "1"})
+    sim.fail("westus", status=404, code="DeploymentNotFound", slow_first_byte=0.1)
+    answer = chat(stage.http(stage.gateway(**HEAVY_EASTUS)))
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
 
 
 def test_f6_a_failed_attempt_leaves_no_header(stage: Stage, sim: Simulator) -> None:

@@ -2,7 +2,7 @@
 --
 -- The state lives in a shared dictionary, so that what one worker learns every worker knows. One key holds why and
 -- until when a pair is unavailable; reading it is all that a healthy request pays. Faults that concern the whole
--- backend (it cannot be reached, it refuses the credential) are kept under the pseudo-deployment EVERY.
+-- backend (it cannot be reached, it refuses the credential) are kept for EVERY deployment at once.
 local metrics = require("apisix.plugins.azure-openai.metrics")
 
 local ngx = ngx
@@ -12,7 +12,8 @@ local math_max = math.max
 
 local dict = ngx.shared["azure-openai-availability"]
 
-local EVERY = "*"
+-- No text, so that no deployment is called so.
+local EVERY = {}
 local MISSING_SECONDS = 300
 -- An open breaker is remembered past its deadline: what follows is a trial, not business as usual.
 local HALF_OPEN_MEMORY_SECONDS = 3600
@@ -29,7 +30,7 @@ local _M = { EVERY = EVERY }
 local function key(kind, backend, deployment)
     if deployment == EVERY then
         -- A backend that cannot be reached or refuses the credential starts afresh with another address or key.
-        return kind .. "|" .. backend.name .. "|" .. EVERY .. backend.fingerprint
+        return kind .. "-all|" .. backend.name .. "|" .. backend.fingerprint
     end
     return kind .. "|" .. backend.name .. "|" .. deployment
 end
@@ -80,10 +81,13 @@ local function claim_trial(backend, deployment, seconds)
 end
 
 --- Claims the right to send a request to a pair. Only half-open pairs can refuse: one trial at a time.
--- @param trial_seconds number longest time that a trial may take
+-- @param failover table the pool's failover settings
 -- @return boolean
--- @return boolean whether it is a trial, to be settled by `answered` or `failed`, or given back by `release`
-function _M.acquire(backend, deployment, trial_seconds)
+-- @return boolean whether it is a trial of the pair or of the whole backend, or both: to be settled by `answered` and
+--   `failed`, or given back by `release`
+function _M.acquire(backend, deployment, failover)
+    -- A model may think for minutes; others need not wait for its answer before they try as well.
+    local trial_seconds = math_min(failover.read_timeout_ms / 1000, failover.breaker_max_open_seconds)
     local acquired, is_trial = claim_trial(backend, deployment, trial_seconds)
     if not acquired then
         return false, false
@@ -98,10 +102,10 @@ function _M.acquire(backend, deployment, trial_seconds)
     return true, is_trial or is_wide_trial
 end
 
---- Gives a claimed trial back undecided, for a request that ended without learning anything about the backend.
+--- Gives a claimed trial back undecided, for an attempt that ended without learning anything.
+-- @param deployment string|table one deployment, or EVERY
 function _M.release(backend, deployment)
     dict:delete(key("trial", backend, deployment))
-    dict:delete(key("trial", backend, EVERY))
 end
 
 -- Of two reasons the one that lasts longer counts.
@@ -111,7 +115,7 @@ local function set_unavailable(backend, deployment, kind, seconds, memory_second
     local known_deadline = dict:get(entry)
     if not known_deadline or known_deadline < deadline then
         dict:set(entry, deadline, memory_seconds, kind)
-        metrics.unavailable(backend, deployment, REASONS[kind], seconds)
+        metrics.unavailable(backend, deployment ~= EVERY and deployment or nil, REASONS[kind], seconds)
     end
 end
 
@@ -133,7 +137,7 @@ local function open(backend, deployment, failover)
         return nil
     end
 
-    local openings = dict:incr(key("openings", backend, deployment), 1, 0, HALF_OPEN_MEMORY_SECONDS)
+    local openings = dict:incr(key("openings", backend, deployment), 1, 0, HALF_OPEN_MEMORY_SECONDS) or 1
     local seconds =
         math_min(failover.breaker_open_seconds * 2 ^ (openings - 1), failover.breaker_max_open_seconds)
     set_unavailable(backend, deployment, OPEN, seconds, seconds + HALF_OPEN_MEMORY_SECONDS)
@@ -146,7 +150,7 @@ end
 -- @param failover table the pool's failover settings
 -- @return number|nil seconds for which the breaker opened
 function _M.failed(backend, deployment, failover)
-    local failures = dict:incr(key("failures", backend, deployment), 1, 0, HALF_OPEN_MEMORY_SECONDS)
+    local failures = dict:incr(key("failures", backend, deployment), 1, 0, HALF_OPEN_MEMORY_SECONDS) or 0
     if failures >= failover.breaker_failures or dict:get(key("trial", backend, deployment)) then
         return open(backend, deployment, failover)
     end
@@ -172,9 +176,8 @@ local function close(backend, deployment)
     end
 end
 
---- Notes that the backend answered: its breakers close and its failure counts end. A cool-down stays.
+--- Notes that a pair, or EVERY deployment, works: the breaker closes and the failure count ends. A cool-down stays.
 function _M.answered(backend, deployment)
-    close(backend, EVERY)
     close(backend, deployment)
 end
 

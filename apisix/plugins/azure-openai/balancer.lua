@@ -103,7 +103,7 @@ end
 
 local function claim(pool, backend, deployment, tried)
     tried[backend.name] = true
-    return availability.acquire(backend, deployment, pool.failover.read_timeout_ms / 1000)
+    return availability.acquire(backend, deployment, pool.failover)
 end
 
 local function next_in_group(ctx, pool, group, request, tried)

@@ -3,16 +3,14 @@
 -- Nothing reaches the client before the loop ends, so an attempt that fails leaves no trace. An answer is
 -- { status, headers, body | event_stream | connection | tunnel, backend }; whoever called hands it to `relay`.
 local core = require("apisix.core")
-local availability = require("apisix.plugins.azure-openai.availability")
 local balancer = require("apisix.plugins.azure-openai.balancer")
 local credentials = require("apisix.plugins.azure-openai.credentials")
 local event_stream = require("apisix.plugins.azure-openai.event_stream")
 local final_answer = require("apisix.plugins.azure-openai.final_answer")
 local headers = require("apisix.plugins.azure-openai.headers")
+local lessons = require("apisix.plugins.azure-openai.lessons")
 local ownership = require("apisix.plugins.azure-openai.ownership")
 local request_module = require("apisix.plugins.azure-openai.request")
-local shared_cooldowns = require("apisix.plugins.azure-openai.shared_cooldowns")
-local throttle = require("apisix.plugins.azure-openai.throttle")
 local upstream = require("apisix.plugins.azure-openai.upstream")
 local verdict = require("apisix.plugins.azure-openai.verdict")
 local websocket = require("apisix.plugins.azure-openai.websocket")
@@ -23,9 +21,6 @@ local type = type
 local math_huge = math.huge
 
 local _M = {}
-
--- Failures of the backend as a whole; the others concern one deployment.
-local BACKEND_WIDE = { connect = true, dns = true, tls = true, identity = true }
 
 local function is_event_stream(answer)
     local content_type = answer.headers["content-type"]
@@ -102,77 +97,6 @@ local function attempt(pool, backend, deployment, request)
     return { status = answer.status, headers = answer.headers, connection = answer }
 end
 
-local function log_credential_fault(backend, outcome)
-    core.log.error(
-        "azure-openai: backend '",
-        backend.name,
-        "' refuses the gateway's credential (HTTP ",
-        outcome.status,
-        "): correct ",
-        backend.variable,
-        " or the identity's role assignment"
-    )
-end
-
--- Tells `availability` what the attempt showed.
-local function learn(pool, backend, deployment, outcome)
-    local failover = pool.failover
-    local reason = outcome.reason
-    if not reason then
-        availability.answered(backend, deployment)
-        local share = throttle.remaining_share(outcome.headers)
-        if share then
-            availability.note_remaining(backend, deployment, share)
-        end
-        if throttle.is_exhausted(outcome.headers) then
-            shared_cooldowns.start(
-                backend,
-                deployment,
-                throttle.cooldown_seconds(outcome.headers, nil, failover)
-            )
-        end
-    elseif reason == "throttled" then
-        availability.answered(backend, deployment)
-        shared_cooldowns.start(
-            backend,
-            deployment,
-            throttle.cooldown_seconds(outcome.headers, outcome.body, failover)
-        )
-    elseif reason == "not_deployed" then
-        availability.answered(backend, deployment)
-        availability.deployment_missing(backend, deployment)
-    elseif reason == "not_found" then
-        availability.answered(backend, deployment)
-    elseif reason == "credential" then
-        if availability.open(backend, availability.EVERY, failover) then
-            log_credential_fault(backend, outcome)
-        end
-    else
-        if reason == "identity" then
-            core.log.error(
-                "azure-openai: no managed-identity token for backend '",
-                backend.name,
-                "': ",
-                outcome.err
-            )
-        end
-        local scope = BACKEND_WIDE[reason] and availability.EVERY or deployment
-        local opened = availability.failed(backend, scope, failover)
-        if opened then
-            core.log.warn(
-                "azure-openai: backend '",
-                backend.name,
-                "' rests for ",
-                opened,
-                " s: ",
-                outcome.status or reason,
-                " ",
-                outcome.err or ""
-            )
-        end
-    end
-end
-
 local function timed_attempt(state, pool, backend, deployment, is_trial, request)
     local started = ngx_now()
     state.under_way = { backend = backend, started = started }
@@ -183,9 +107,10 @@ local function timed_attempt(state, pool, backend, deployment, is_trial, request
 
     outcome.backend = backend
     -- A region that is not configured is learned.
-    backend.region = backend.region or (outcome.headers and outcome.headers["x-ms-region"])
+    local region = outcome.headers and outcome.headers["x-ms-region"]
+    backend.region = backend.region or (type(region) == "string" and region or nil)
     outcome.seconds = ngx_now() - started
-    learn(pool, backend, deployment, outcome)
+    lessons.learn(pool, backend, deployment, outcome)
     state.trail[#state.trail + 1] = {
         backend = backend.name,
         region = backend.region,

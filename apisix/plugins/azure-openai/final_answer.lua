@@ -18,6 +18,7 @@ local WAKE_UP_SECONDS = 0.005
 -- How much a failed attempt tells the client; the backend's own words beat ours. A refusal of the gateway's
 -- credential is never passed on: the client would think that its own key is bad.
 local USEFULNESS = {
+    throttled = 7,
     server_error = 6,
     timeout = 5,
     reset = 4,
@@ -26,12 +27,15 @@ local USEFULNESS = {
     tls = 4,
     identity = 4,
     credential = 3,
+    forbidden = 3,
     not_found = 2,
     not_deployed = 1,
 }
 
 -- Failures whose own answer is passed on as it is.
 local OWN_ANSWER = { server_error = true, not_found = true, not_deployed = true }
+-- Failures that only tell where something is not.
+local IS_NEGATIVE = { not_found = true, not_deployed = true }
 
 local _M = {}
 
@@ -76,13 +80,17 @@ local function most_useful(failures)
 end
 
 local function throttled_answer(seconds)
-    local shown = math_ceil(math_min(seconds, LONGEST_RETRY_AFTER_SECONDS))
+    local shown = math_max(math_ceil(math_min(seconds, LONGEST_RETRY_AFTER_SECONDS)), 1)
     return own_answer(
         429,
         "429",
         "The deployment is throttled on the gateway's backends. Please retry after " .. shown .. " seconds.",
         seconds
     )
+end
+
+local function unavailable_answer(message, recovery_seconds)
+    return own_answer(503, "service_unavailable", message, recovery_seconds)
 end
 
 local function missing_answer(deployment)
@@ -120,7 +128,15 @@ function _M.compose(pool, request, failures)
         if not found.recovery then
             return missing_answer(request.deployment)
         end
-        return own_answer(503, "service_unavailable", "No backend is available right now.", found.recovery)
+        return unavailable_answer("No backend is available right now.", found.recovery)
+    end
+    if best.reason == "throttled" then
+        -- Its cool-down was so short that it is over by now.
+        return throttled_answer(0)
+    end
+    if IS_NEGATIVE[best.reason] and found.recovery then
+        -- Those who were asked do not have it; one that rests may.
+        return unavailable_answer("No backend that may hold this is available right now.", found.recovery)
     end
     if OWN_ANSWER[best.reason] then
         return best
@@ -129,7 +145,7 @@ function _M.compose(pool, request, failures)
         return own_answer(504, "gateway_timeout", "The backend did not answer in time.")
     end
     core.log.info("azure-openai: no backend could be used: ", best.reason, " ", best.err or "")
-    return own_answer(503, "service_unavailable", "No backend could be reached.", found.recovery)
+    return unavailable_answer("No backend could be reached.", found.recovery)
 end
 
 return _M

@@ -121,14 +121,14 @@ _M.outcome = outcome
 
 --- Notes that a backend's deployment rests.
 -- @param backend table
--- @param deployment string as the backend calls it, or availability.EVERY
+-- @param deployment string|nil as the backend calls it; nil for all of them
 -- @param reason string "throttled", "open" or "missing"
 -- @param seconds number
 function _M.unavailable(backend, deployment, reason, seconds)
     local registry = registered()
     if registry then
         -- A throttled or failing deployment exists; a missing one may be a client's invention.
-        local label = deployment == EVERY and EVERY or deployment_label(deployment, reason ~= "missing")
+        local label = deployment and deployment_label(deployment, reason ~= "missing") or EVERY
         registry.unavailable_until:set(ngx_now() + seconds, { backend.name, label, reason })
     end
 end

@@ -20,14 +20,17 @@ end
 -- @param status number 400 or more
 -- @param body string|nil
 -- @param refers_to_stored boolean whether the request refers to something that another backend may hold
--- @return string|nil reason of a failed attempt: "throttled", "credential", "not_deployed", "not_found" or
---   "server_error"; nil when the answer is for the client
+-- @return string|nil reason of a failed attempt: "throttled", "credential" (not valid for anything), "forbidden" (not
+--   valid for this), "not_deployed", "not_found" or "server_error"; nil when the answer is for the client
 function _M.reason(status, body, refers_to_stored)
     if status == 429 then
         return "throttled"
     end
-    if status == 401 or status == 403 then
-        return "credential"
+    if status == 401 then
+        return error_code(body) == "PermissionDenied" and "forbidden" or "credential"
+    end
+    if status == 403 then
+        return "forbidden"
     end
     if status == 408 or status >= 500 then
         return "server_error"
