@@ -32,6 +32,7 @@ local _M = {
 local STATUS_CODES = {
     [400] = "invalid_request",
     [403] = "forbidden",
+    [404] = "DeploymentNotFound",
     [413] = "request_too_large",
     [429] = "429",
     [503] = "service_unavailable",

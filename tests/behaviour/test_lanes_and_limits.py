@@ -306,7 +306,13 @@ ALLOWED: dict[str, Any] = {"GATEWAY_CLIENT_DEPLOYMENTS_0": "gpt-4o,whisper-1"}
         (V1_RESPONSES, {"model": "o1", "input": "Hello"}),
         (f"/openai/deployments/o1/chat/completions?api-version={API_VERSION}", {"messages": []}),
         (f"/openai/deployments/o1/chat/completions?api-version={API_VERSION}", {"model": "gpt-4o"}),
-        (f"/openai/deployments/gpt-4o/../o1/chat/completions?api-version={API_VERSION}", {"messages": []}),
+        (
+            V1_RESPONSES,
+            {"model": "gpt-4o", "input": "Hi", "tools": [{"type": "image_generation", "model": "o1"}]},
+        ),
+        ("/openai/v1/realtime/client_secrets", {"session": {"type": "realtime", "model": "o1"}}),
+        ("/openai/v1/responses/compact", {"model": "o1", "input": "Hello"}),
+        ("/openai/v1/assistants", {"model": "o1"}),
     ],
 )
 def test_a7_a_deployment_that_is_not_on_the_clients_list_is_403(
@@ -359,11 +365,28 @@ def test_a7_a_key_that_stands_twice_in_the_body_does_not_help(stage: Stage) -> N
     assert answer.status_code == 403
 
 
-@pytest.mark.parametrize(("spillover", "status"), [("o1", 403), ("whisper-1", 200)])
-def test_a7_the_list_holds_for_spillover_too(stage: Stage, spillover: str, status: int) -> None:
+@pytest.mark.parametrize("header", ["x-ms-spillover-deployment", "x-ms-oai-image-generation-deployment"])
+@pytest.mark.parametrize(("named", "status"), [("o1", 403), ("whisper-1", 200)])
+def test_a7_the_list_holds_for_headers_too(stage: Stage, header: str, named: str, status: int) -> None:
     client = stage.http(stage.gateway(**ALLOWED))
-    client.headers["x-ms-spillover-deployment"] = spillover
+    client.headers[header] = named
     assert chat(client).status_code == status
+
+
+@pytest.mark.parametrize("content_type", ["text/json", "text/plain"])
+def test_a7_a_body_that_the_gateway_does_not_read_names_nothing(stage: Stage, content_type: str) -> None:
+    answer = stage.http(stage.gateway(**ALLOWED)).post(
+        "/openai/v1/responses/compact",
+        content='{"model": "o1", "input": "Hello"}',
+        headers={"content-type": content_type},
+    )
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("collection", ["batches", "evals", "fine_tuning/jobs"])
+def test_a7_what_names_its_deployments_elsewhere_is_403(stage: Stage, collection: str) -> None:
+    answer = stage.http(stage.gateway(**ALLOWED)).post(f"/openai/v1/{collection}", json={"model": "gpt-4o"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
 
 
 def test_a7_a_refused_deployment_reaches_no_backend(stage: Stage, sim: Simulator) -> None:

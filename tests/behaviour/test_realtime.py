@@ -224,6 +224,12 @@ def test_s3_a7_a_session_without_a_deployment_is_403_where_only_some_are_allowed
     assert refusal(gateway, "/openai/v1/realtime?intent=transcription").status_code == 403
 
 
+@pytest.mark.parametrize("query", ["deployment=gpt-realtime&model=o1", "model=gpt-realtime&model=o1"])
+def test_s3_a_session_that_names_two_deployments_is_400(stage: Stage, sim: Simulator, query: str) -> None:
+    assert refusal(stage.gateway(["eastus"]), f"/openai/v1/realtime?{query}").status_code == 400
+    assert sim.requests("eastus") == []
+
+
 def test_s3_a_browsers_key_is_taken_from_the_subprotocol(stage: Stage) -> None:
     protocols = ["realtime", f"openai-insecure-api-key.{CLIENT_KEY}"]
     with dial(stage.gateway(["eastus"]), key=None, subprotocols=protocols) as session:

@@ -16,6 +16,7 @@ from scripts.engines import Gateway
 from tests.behaviour.conftest import API_VERSION, REGIONS, Stage
 from tests.behaviour.support import V1_RESPONSES, attempts, chat, winner
 from tests.support.redis import RedisServer, is_installed
+from tests.support.waiting import eventually
 
 needs_redis = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 
@@ -162,6 +163,12 @@ def test_r1_a_file_in_a_chat_message_leads_to_its_owner(stage: Stage) -> None:
     assert {winner(answer) for answer in answers} == {"westus"}
 
 
+def test_r1_an_owner_serves_deployments_that_it_does_not_list(stage: Stage, sim: Simulator) -> None:
+    client = stage.http(stage.gateway(AZURE_OPENAI_DEPLOYMENTS_0="gpt-4o-mini", AZURE_OPENAI_PRIORITY_0=10))
+    created = respond(client, model="gpt-4o-mini").json()["id"]
+    assert attempts(respond(client, previous_response_id=created)) == ["eastus:200"]
+
+
 def test_r1_any_number_of_references_is_served(stage: Stage) -> None:
     files = [{"type": "input_file", "file_id": f"file-{number}"} for number in range(5000)]
     client = stage.http(stage.gateway(["eastus"]))
@@ -293,6 +300,14 @@ def throttled_owner(stage: Stage, sim: Simulator) -> tuple[httpx.Client, str]:
     created = respond(client).json()["id"]
     sim.fail("westus", status=429, retry_after=9)
     return client, created
+
+
+@needs_redis
+def test_r1_a_response_that_is_not_stored_is_not_remembered(stage: Stage, redis: RedisServer) -> None:
+    client = stage.http(stage.gateway(["eastus"], **redis.settings))
+    respond(client, store=False)
+    kept = respond(client).json()["id"]
+    assert eventually(lambda: redis.command("KEYS", "*owner:*")) == [f"azure-openai-gateway:owner:{kept}"]
 
 
 def test_r2_an_item_that_is_unknown_here_is_looked_for_elsewhere(stage: Stage, sim: Simulator) -> None:
@@ -501,3 +516,8 @@ def test_r4_the_api_version_of_a_probe_is_kept(stage: Stage, sim: Simulator) -> 
     target = f"/openai/files/{file_id}?api-version={API_VERSION}"
     stage.http(stage.gateway(GATEWAY_HOME_BACKEND="eastus")).get(target)
     assert [sim.requests(region)[-1].path for region in REGIONS[:2]] == [target, target]
+
+
+def test_r4_a_drained_backend_is_nobodys_home(stage: Stage) -> None:
+    client = stage.http(stage.gateway(AZURE_OPENAI_WEIGHT_0=0))
+    assert winner(upload(client)) == "westus"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from e2e.simulator import Simulator
@@ -185,6 +187,54 @@ def test_s2_errors_fail_over_like_inference(stage: Stage, sim: Simulator) -> Non
     sim.fail("eastus", status=503)
     response = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10)).get("/openai/v1/models")
     assert response.headers["x-gateway-attempts"] == "eastus:503,westus:200"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/openai//deployments/gpt-4o/chat/completions",
+        "/openai/./deployments/gpt-4o/chat/completions",
+        "/openai/deployments/o1/../gpt-4o/chat/completions",
+        "/openai/deployments/gpt-4o/chat/completions/",
+        "/openai/deployments/gpt-4o%2Fchat/completions",
+        "/openai/deployments/gpt-4o/..%5c..%5cdeployments%5co1/chat/completions",
+        "/openai/deployments/%2e%2e/chat/completions",
+        "/openai/%64eployments/gpt-4o/chat/completions",
+        "/openai/Deployments/gpt-4o/chat/completions",
+        "/openai/V1/chat/completions",
+        "/%6fpenai/v1/chat/completions",
+    ],
+)
+def test_s1_a_path_that_could_mean_something_else_to_a_backend_is_400(
+    stage: Stage, sim: Simulator, path: str
+) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    answer = client.post("/", json={"messages": CHAT_MESSAGES}, extensions={"target": path.encode()})
+    assert (answer.status_code, answer.json()["error"]["code"], sim.requests("eastus")) == (
+        400,
+        "invalid_request",
+        [],
+    )
+
+
+@pytest.mark.parametrize("name", ["gpt 4o", "größer", "a:b", "50%"])
+def test_s1_a_deployment_may_have_a_name_that_needs_encoding(stage: Stage, sim: Simulator, name: str) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    answer = client.post(
+        f"/openai/deployments/{quote(name)}/chat/completions?api-version={API_VERSION}",
+        json={"messages": CHAT_MESSAGES},
+    )
+    assert (answer.status_code, sim.requests("eastus") != []) == (200, True)
+
+
+@pytest.mark.parametrize("model", ["m" * 129, "m" * 2_000_000, "a\nb", "a\x00b", "/files"])
+def test_s1_a_name_that_no_deployment_can_have_is_404(stage: Stage, sim: Simulator, model: str) -> None:
+    answer = chat(stage.http(stage.gateway(["eastus"])), model=model)
+    assert (answer.status_code, answer.json()["error"]["code"], sim.requests("eastus")) == (
+        404,
+        "DeploymentNotFound",
+        [],
+    )
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/chat/completions", "/openai", "/apisix/admin/routes", "/metrics"])

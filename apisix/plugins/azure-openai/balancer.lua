@@ -75,7 +75,7 @@ local function usable_deployment(backend, request, tried)
     if tried[backend.name] then
         return nil
     end
-    local deployment = pool_module.deployment_on(backend, request.deployment)
+    local deployment = pool_module.deployment_on(backend, request)
     if not deployment then
         return nil
     end
@@ -109,7 +109,7 @@ end
 local function next_in_group(ctx, pool, group, request, tried)
     local backend = choose(ctx, pool, group, request, tried)
     while backend do
-        local deployment = pool_module.deployment_on(backend, request.deployment)
+        local deployment = pool_module.deployment_on(backend, request)
         local acquired, is_trial = claim(pool, backend, deployment, tried)
         if acquired then
             return backend, deployment, is_trial

@@ -4,8 +4,8 @@
 -- Windows are fixed: they start with the first use and end together with their count. Counts are shared by the
 -- workers, and by the replicas where Redis is configured.
 local core = require("apisix.core")
+local allow_list = require("apisix.plugins.azure-openai.allow_list")
 local availability = require("apisix.plugins.azure-openai.availability")
-local ownership = require("apisix.plugins.azure-openai.ownership")
 local pool_module = require("apisix.plugins.azure-openai.pool")
 local shared_state = require("apisix.plugins.azure-openai.shared_state")
 
@@ -17,8 +17,6 @@ local math_max = math.max
 local dict = ngx.shared["azure-openai-limits"]
 
 local MINUTE_SECONDS = 60
--- Names the deployment that answers when a provisioned one is full.
-local SPILLOVER_HEADER = "x-ms-spillover-deployment"
 
 local _M = {}
 
@@ -142,37 +140,6 @@ local function check_reserve(pool, request, lane)
     )
 end
 
-local function is_allowed(client, deployment)
-    for _, allowed in ipairs(client.deployments) do
-        if allowed == deployment then
-            return true
-        end
-    end
-    return false
-end
-
--- Requests for stored resources name no deployment; a request that runs a model, or a session with one, must.
-local function is_naming(request)
-    return request.deployment ~= ""
-        or request.is_upgrade
-        or (request.method == "POST" and not ownership.is_stored(request.operation))
-        or request.is_inference
-end
-
--- Of the deployments that a request names, one that the client may not use.
-local function forbidden_deployment(client, request)
-    if is_naming(request) and not is_allowed(client, request.deployment) then
-        return request.deployment
-    end
-    local spillover = request.headers[SPILLOVER_HEADER]
-    for _, deployment in ipairs(type(spillover) == "table" and spillover or { spillover }) do
-        if not is_allowed(client, deployment) then
-            return deployment
-        end
-    end
-    return nil
-end
-
 --- Decides whether a request may run.
 -- @param client table|nil
 -- @param request table with `deployment`
@@ -180,10 +147,9 @@ end
 -- @return table|nil refusal { status, code, message, reason, retry_after_seconds }
 -- @return table buckets to `charge` afterwards
 function _M.check(client, pool, request, lane)
-    local forbidden = client and client.deployments and forbidden_deployment(client, request)
-    if forbidden then
-        local message = "This client may not use the deployment '" .. forbidden .. "'."
-        return refusal(403, "model_not_allowed", message, "model_not_allowed"), {}
+    local fault = client and client.deployments and allow_list.fault(client, request)
+    if fault then
+        return refusal(403, "model_not_allowed", fault, "model_not_allowed"), {}
     end
 
     local refused = check_reserve(pool, request, lane)

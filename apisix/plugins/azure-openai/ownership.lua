@@ -30,6 +30,8 @@ local COLLECTIONS = {
     fine_tuning = true,
     evals = true,
     containers = true,
+    operations = true,
+    video = true,
     videos = true,
     ["chat/completions/"] = true,
 }
@@ -59,6 +61,13 @@ end
 -- @return boolean
 function _M.is_stored(operation)
     return COLLECTIONS[collection_of(operation)] == true
+end
+
+--- A name for the kind of resources that an operation is on, one of a few: "/files", or "/" for what is not stored.
+-- @param operation string
+-- @return string
+function _M.kind(operation)
+    return _M.is_stored(operation) and "/" .. collection_of(operation) or "/"
 end
 
 --- The ids of stored resources that a request refers to, the most telling first.
@@ -140,6 +149,10 @@ end
 -- @param answer table from the exchange, before it is relayed
 function _M.learn(request, answer)
     if not _M.is_stored(request.operation) or answer.status >= 300 then
+        return
+    end
+    if request.decoded and request.decoded.store == false then
+        -- Nothing of it is kept, so nobody can refer to it.
         return
     end
     for _, id in ipairs(request.references) do

@@ -67,6 +67,20 @@ local function build_groups(backends)
     return groups, drained
 end
 
+-- Where files and what refers to them are created: the backend that is configured, else the first one, but none that
+-- is drained, unless all are.
+local function home_of(backends, configured)
+    if configured and configured.weight > 0 then
+        return configured
+    end
+    for _, backend in ipairs(backends) do
+        if backend.weight > 0 then
+            return backend
+        end
+    end
+    return configured or backends[1]
+end
+
 local function build(conf)
     local backends, by_name = {}, {}
     for index, backend_conf in ipairs(conf.backends) do
@@ -81,7 +95,7 @@ local function build(conf)
         by_name = by_name,
         groups = groups,
         drained = drained,
-        home = by_name[conf.home_backend] or backends[1],
+        home = home_of(backends, by_name[conf.home_backend]),
         balancer = schemas.with_defaults(metadata_schema.properties.balancer, conf.balancer),
         failover = schemas.with_defaults(metadata_schema.properties.failover, conf.failover),
         expose_backend_headers = conf.expose_backend_headers ~= false,
@@ -111,15 +125,21 @@ function _M.current()
     return current
 end
 
---- The backend's own name for a deployment.
+--- The backend's own name for what a request wants: its deployment, or the kind of resource when it names none.
+-- Availability is kept for these, so that trouble with one kind of resource concerns that kind alone.
 -- @param backend table
--- @param deployment string the client's name; "" when the request names none
+-- @param request table with `deployment`, `resource` and, for a stored resource, its `owner`
 -- @return string|nil nil when the backend does not serve the deployment
-local function deployment_on(backend, deployment)
-    if deployment == "" or not backend.deployments then
+local function deployment_on(backend, request)
+    local deployment = request.deployment
+    if deployment == "" then
+        return request.resource
+    end
+    if not backend.deployments then
         return deployment
     end
-    return backend.deployments[deployment]
+    -- What is stored on a backend can only be served there, listed deployment or not.
+    return backend.deployments[deployment] or (backend == request.owner and deployment or nil)
 end
 _M.deployment_on = deployment_on
 
@@ -137,8 +157,7 @@ function _M.candidates(pool, request)
         return function()
             local backend = owner
             owner = nil
-            -- Whatever is stored there can only be served there, listed deployment or not.
-            return backend, backend and (deployment_on(backend, request.deployment) or request.deployment)
+            return backend, backend and deployment_on(backend, request)
         end
     end
 
@@ -147,8 +166,7 @@ function _M.candidates(pool, request)
         while index < #pool.backends do
             index = index + 1
             local backend = pool.backends[index]
-            local deployment = (backend.weight > 0 or with_drained)
-                and deployment_on(backend, request.deployment)
+            local deployment = (backend.weight > 0 or with_drained) and deployment_on(backend, request)
             if deployment then
                 return backend, deployment
             end

@@ -27,18 +27,19 @@ local function edit(target, change)
     return #kept > 0 and path .. "?" .. table_concat(kept, "&") or path
 end
 
---- The first value of an argument.
+--- The values of an argument.
 -- @param target string path and query
 -- @param name string in lower case; the target's spelling does not matter
--- @return string|nil decoded
-function _M.get(target, name)
+-- @return table list of decoded strings
+function _M.values(target, name)
+    local values = {}
     for argument in arguments(target) do
         local found, value = split(argument)
         if found == name then
-            return ngx.unescape_uri(value)
+            values[#values + 1] = ngx.unescape_uri(value)
         end
     end
-    return nil
+    return values
 end
 
 --- The target with another value of an argument that it has.

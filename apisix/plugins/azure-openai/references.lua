@@ -7,6 +7,7 @@ local type = type
 local TOP_MEMBERS = {
     "previous_response_id",
     "conversation",
+    "assistant_id",
     "input_file_id",
     "file_id",
     "training_file",
@@ -31,15 +32,17 @@ local function is_id(segment)
     return segment ~= nil and segment:find("[_-]") ~= nil and not NOT_IDS[segment]
 end
 
---- The id in a path: `responses/{id}/input_items`, but also `fine_tuning/jobs/{id}` and `chat/completions/{id}`.
+--- The first id in a path: `responses/{id}/input_items`, `fine_tuning/jobs/{id}`, `video/generations/jobs/{id}`.
 -- @param operation string
 -- @return string|nil
 function _M.in_path(operation)
-    local first, second = operation:match("^[^/]+/([^/]+)/?([^/]*)")
-    if is_id(first) then
-        return first
+    local below = operation:match("^[^/]+(/.*)$")
+    for segment in (below or ""):gmatch("/([^/]+)") do
+        if is_id(segment) then
+            return segment
+        end
     end
-    return is_id(second) and second or nil
+    return nil
 end
 
 -- A member's value is an id, an object with one, or a list of these.
@@ -59,7 +62,7 @@ local function add(ids, value)
 end
 
 local function walk(ids, value, visits)
-    if value.type == "item_reference" then
+    if value.type == "item_reference" or value.type == "file_id" then
         add(ids, value.id)
     end
     for name, member in pairs(value) do

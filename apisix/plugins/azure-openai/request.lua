@@ -13,10 +13,14 @@ local ipairs = ipairs
 local next = next
 local pairs = pairs
 local type = type
+local math_min = math.min
 local has_prefix = core.string.has_prefix
 
--- Azure's names are shorter.
-local LONGEST_NAME_BYTES = 256
+-- Azure's names are shorter. Longer ones would only fill the memory of what is known of deployments.
+local LONGEST_NAME_BYTES = 128
+
+local NOT_PLAIN = "The request path is not in its plain form: it must begin with /openai/ and have no empty, '.' or "
+    .. "'..' segments, no '/' at its end, no backslash and no encoded '/', '.' or backslash."
 
 local _M = {}
 
@@ -46,14 +50,19 @@ local function named_in_form(ctx, body, operation)
         return nil, "The form has the field 'model' more than once."
     end
     local place = places[1]
-    if not place or place.length > LONGEST_NAME_BYTES then
+    if not place then
         return ""
     end
-    return request_body.slice(body, place.offset, place.length), nil, place
+    -- One byte more than a name can have is enough to see that it is none.
+    return request_body.slice(body, place.offset, math_min(place.length, LONGEST_NAME_BYTES + 1)), nil, place
 end
 
--- Returns the deployment or nil and what is wrong with its place, and for a form that place.
-local function named_deployment(ctx, body, decoded, operation)
+-- Returns the deployment ("" for none) or nil and what is wrong, and for a form the place of the name.
+local function named_deployment(ctx, target, operation, body, decoded)
+    if websocket.is_realtime(operation) then
+        local name, fault = websocket.deployment(target)
+        return name or (not fault and "" or nil), fault
+    end
     if not decoded and has_prefix(content_type(ctx), "multipart/form-data") then
         return named_in_form(ctx, body, operation)
     end
@@ -87,9 +96,15 @@ local function is_malformed(target, headers)
     return false
 end
 
+-- Names that no deployment can have, before they reach any state or label. A leading slash marks kinds of resources.
+local function is_deployment_name(name)
+    return #name <= LONGEST_NAME_BYTES and not name:find("[%c]") and name:byte(1) ~= 47
+end
+
 --- Reads the request of any kind.
 -- @param max_bytes number largest body
--- @return table request { method, target, headers, kind, operation, deployment, body, decoded, is_upgrade } | nil
+-- @return table|nil request { method, target (path and query), headers, kind (surface), operation, deployment ("" for
+--   none), deployment_place (in a form), resource (kind of stored resource), body, decoded, is_upgrade }
 -- @return number|nil status of the refusal
 -- @return string|nil message
 function _M.read(ctx, max_bytes)
@@ -97,6 +112,9 @@ function _M.read(ctx, max_bytes)
     local target, headers = ngx.var.request_uri, core.request.headers(ctx)
     if is_malformed(target, headers) then
         return nil, 400, "The request has characters in its path or headers that HTTP does not allow."
+    end
+    if not surface.is_plain(target) then
+        return nil, 400, NOT_PLAIN
     end
     local body, err = request_body.read(max_bytes)
     if err then
@@ -106,15 +124,17 @@ function _M.read(ctx, max_bytes)
     local kind, operation, deployment = surface.parse(ctx.var.uri)
     if websocket.is_realtime(operation) then
         target = websocket.without_credentials(target)
-        deployment = deployment or websocket.deployment(target)
     end
     local decoded = body and decode(ctx, max_bytes)
-    local named, naming_fault, place
+    local fault, place
     if not deployment then
-        named, naming_fault, place = named_deployment(ctx, body, decoded, operation)
-        if naming_fault then
-            return nil, 400, naming_fault
+        deployment, fault, place = named_deployment(ctx, target, operation, body, decoded)
+        if fault then
+            return nil, 400, fault
         end
+    end
+    if not is_deployment_name(deployment) then
+        return nil, 404, "No deployment has such a name."
     end
     return {
         method = ngx.req.get_method(),
@@ -122,8 +142,9 @@ function _M.read(ctx, max_bytes)
         headers = headers,
         kind = kind,
         operation = operation,
-        deployment = deployment or named,
+        deployment = deployment,
         deployment_place = place,
+        resource = ownership.kind(operation),
         body = body,
         decoded = decoded,
         is_upgrade = websocket.is_requested(ctx),
@@ -178,7 +199,7 @@ end
 -- @return string path with query
 -- @return table|nil body
 function _M.for_deployment(request, name)
-    if name == request.deployment then
+    if request.deployment == "" or name == request.deployment then
         return request.target, request.body
     end
     if request.kind == "deployments" then

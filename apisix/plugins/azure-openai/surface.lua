@@ -1,5 +1,44 @@
 --- Reads a request path: which Azure OpenAI surface it is on and which deployment it names.
+local string_char = string.char
+local tonumber = tonumber
+
+-- Encoded, these could end a segment or not.
+local SEPARATORS = "[./\\]"
+
 local _M = {}
+
+local function has_encoded_separator(path)
+    for hex in path:gmatch("%%(%x%x)") do
+        if string_char(tonumber(hex, 16)):find(SEPARATORS) then
+            return true
+        end
+    end
+    return false
+end
+
+-- The segment that tells the surface: encoded, or in another case than the gateway knows it.
+local function has_odd_surface(path)
+    local first = path:match("^/openai/([^/]*)")
+    local lower = first:lower()
+    return first:find("%", 1, true) ~= nil or (first ~= lower and (lower == "deployments" or lower == "v1"))
+end
+
+--- Whether a raw request target has one spelling only. Other spellings could mean one thing to the gateway, which
+-- decides by the path, and another to a backend, which gets it as it was sent.
+-- @param target string path and query as the client sent them, below /openai/ once it is normalised
+-- @return boolean
+function _M.is_plain(target)
+    local path = target:match("^[^?]*")
+    return path:find("^/openai/") ~= nil
+        and not (
+            path:find("//", 1, true)
+            or path:find("\\", 1, true)
+            or path:find("/%.%.?/")
+            or path:find("/%.?%.?$")
+            or has_encoded_separator(path)
+            or has_odd_surface(path)
+        )
+end
 
 --- Splits a normalised path.
 -- @param uri string decoded path without query

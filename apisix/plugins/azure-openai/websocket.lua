@@ -72,14 +72,18 @@ end
 
 --- The deployment that the target of a realtime session names.
 -- @return string|nil
+-- @return string|nil fault when it names several
 function _M.deployment(target)
+    local found
     for _, name in ipairs(DEPLOYMENT_ARGUMENTS) do
-        local value = query.get(target, name)
-        if value then
-            return value
+        for _, value in ipairs(query.values(target, name)) do
+            if found and value ~= found then
+                return nil, "The query names more than one deployment."
+            end
+            found = value
         end
     end
-    return nil
+    return found
 end
 
 --- The target with another deployment.
