@@ -7,6 +7,7 @@ import pytest
 from e2e.simulator import Simulator
 from tests.behaviour.conftest import Stage
 from tests.behaviour.support import attempts, chat, winner
+from tests.engines.raw_server import RawServer
 
 PASSED_ON = ("x-ratelimit-remaining-tokens", "x-ms-region", "apim-request-id", "x-request-id")
 
@@ -30,6 +31,13 @@ def test_h1_hop_by_hop_headers_stay_behind(stage: Stage, sim: Simulator) -> None
     sim.fail("eastus", status=400, headers=hop)
     headers = chat(stage.http(stage.gateway(["eastus"]))).headers
     assert [name for name in ("x-of-this-hop", "proxy-authenticate") if name in headers] == []
+
+
+def test_h1_a_content_type_that_stands_twice_is_no_obstacle(stage: Stage) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nContent-Type: text/plain\r\n"
+    with RawServer([(head + b"content-length: 2\r\n\r\n{}",)]) as backend:
+        response = chat(stage.http(stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url)))
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
 
 
 def test_h1_the_content_length_is_truthful(stage: Stage) -> None:

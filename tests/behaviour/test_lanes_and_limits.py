@@ -256,6 +256,13 @@ def test_l3_low_requests_pass_before_a_backend_has_said_anything(stage: Stage, s
     assert low(stage.http(stage.gateway(["eastus"], **RESERVE))).status_code == 200
 
 
+def test_l3_a_quota_that_is_not_known_sheds_nothing(stage: Stage, sim: Simulator) -> None:
+    unknown = {"x-ratelimit-remaining-tokens": "-1", "x-ratelimit-limit-tokens": "1000"}
+    sim.fail("eastus", status=200, headers=unknown, body={"choices": []})
+    client = stage.http(stage.gateway(["eastus"], **RESERVE))
+    assert [chat(client).status_code, low(client).status_code] == [200, 200]
+
+
 def test_l3_what_other_candidates_have_left_counts(stage: Stage, sim: Simulator) -> None:
     sim.quota("eastus", "gpt-4o", SCARCE)
     client = stage.http(stage.gateway(**RESERVE))

@@ -105,6 +105,21 @@ def test_h3_an_ageing_token_is_refreshed_in_the_background(
     identity.released.set()
 
 
+def test_h3_an_endpoint_that_fails_is_not_asked_again_by_every_request(
+    stage: Stage, identity: IdentityEndpoint
+) -> None:
+    identity.lifetime_seconds = 6
+    client = stage.http(start(stage, identity))
+    chat(client)
+    identity.arrived.acquire(timeout=5)
+    identity.status = 500
+    while not identity.arrived.acquire(timeout=0.1):
+        chat(client)
+    for _ in range(10):
+        chat(client)
+    assert len(identity.requests) == 2
+
+
 def test_h3_no_token_is_a_failed_attempt(stage: Stage, identity: IdentityEndpoint) -> None:
     identity.status = 500
     assert attempts(chat(stage.http(start(stage, identity)))) == ["eastus:identity", "westus:200"]

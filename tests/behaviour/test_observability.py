@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -219,6 +220,39 @@ def test_o1_estimated_tokens_are_marked(stage: Stage) -> None:
     target = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-06-01"
     stage.http(gateway).post(target, json=STREAM)
     assert value(gateway, "tokens_total", kind="completion", estimated="true") > 0
+
+
+def test_t6_an_estimate_counts_what_the_client_got(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    target = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-06-01"
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+    body = STREAM | {"messages": [{"role": "user", "content": [image]}]}
+    text = stage.http(gateway).post(target, json=body).text
+    completion = value(gateway, "tokens_total", kind="completion", estimated="true")
+    prompt = value(gateway, "tokens_total", kind="prompt", estimated="true")
+    assert (completion, prompt < 200) == (text.count("data: "), True)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_t6_reading_a_stored_response_does_not_use_its_tokens_again(stage: Stage, stream: bool) -> None:
+    gateway = stage.gateway(["eastus"])
+    client = stage.http(gateway)
+    answer = client.post(V1_RESPONSES, json={"model": "gpt-4o", "input": "Hello", "stream": stream})
+    used = value(gateway, "tokens_total", kind="completion", estimated="false")
+    id = re.findall(r'"id": ?"(resp_[^"]+)"', answer.text)[0]
+    for _ in range(2):
+        client.get(f"{V1_RESPONSES}/{id}")
+    assert value(gateway, "tokens_total", kind="completion") == used
+
+
+def test_t6_a_background_response_uses_its_tokens_once(stage: Stage, sim: Simulator) -> None:
+    gateway = stage.gateway(["eastus"])
+    client = stage.http(gateway)
+    usage = {"input_tokens": 5, "output_tokens": 7, "total_tokens": 12}
+    sim.fail("eastus", status=200, body={"id": "resp_1", "status": "completed", "usage": usage})
+    for _ in range(3):
+        client.get(f"{V1_RESPONSES}/resp_1")
+    assert value(gateway, "tokens_total", kind="completion") == 7
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4o-2024-08-06"])

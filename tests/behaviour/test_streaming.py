@@ -140,6 +140,23 @@ def test_t2_an_error_of_the_request_itself_is_not_tried_elsewhere(stage: Stage, 
     assert (attempts(response), "filtered" in response.text) == (["eastus:200"], True)
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        "event: error\ndata: Too Many Requests\n\n",
+        'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
+        'data: {"error":{"code":"too_many_requests","message":"slow down"}}\n\n',
+    ],
+    ids=["plain text", "behind a role"],
+)
+def test_t2_an_error_before_any_words_is_a_failed_attempt(stage: Stage, start: str) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    with RawServer([(head, start.encode())]) as backend:
+        gateway = stage.gateway(AZURE_OPENAI_ENDPOINT_0=backend.url, **EASTUS_FIRST)
+        response = stage.http(gateway).post(V1_CHAT, json=CHAT_STREAM)
+    assert attempts(response) == ["eastus:429", "westus:200"]
+
+
 @pytest.mark.parametrize(("target", "body"), SURFACES)
 @pytest.mark.parametrize("rst", [False, True])
 def test_t3_a_break_after_output_closes_the_connection(
@@ -182,6 +199,29 @@ def test_t3_a_last_event_without_its_blank_line_ends_the_stream(stage: Stage, en
         assert client.post(V1_CHAT, json=CHAT_STREAM).text == body
 
 
+OUTPUT = 'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
+COMPLETED = '{"type":"response.completed","response":{"id":"resp_1","status":"completed"}}'
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "end"),
+    [
+        (V1_CHAT, CHAT_STREAM, "data:[DONE]\n\n"),
+        (V1_CHAT, CHAT_STREAM, "data: [DONE]\n\n: bye\n\n"),
+        (V1_RESPONSES, RESPONSES_STREAM, f"data: {COMPLETED}\n\n"),
+        (V1_RESPONSES, RESPONSES_STREAM, f"event:response.completed\ndata:{COMPLETED}\n\n"),
+        (V1_RESPONSES, RESPONSES_STREAM, f"data: {COMPLETED}\n\ndata: [DONE]\n\n"),
+    ],
+)
+def test_t3_a_complete_stream_is_known_by_any_spelling_of_its_end(
+    stage: Stage, target: str, body: dict[str, Any], end: str
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    with RawServer([(head, OUTPUT.encode(), end.encode())]) as backend:
+        client = stage.http(stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url))
+        assert client.post(target, json=body).text == OUTPUT + end
+
+
 def test_t3_an_error_event_of_the_backend_passes_as_it_is(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", stream_error="auto", after=3, message="the model crashed")
     text, broken = read_until_broken(stage.http(stage.gateway(["eastus"])), V1_CHAT, CHAT_STREAM)
@@ -214,6 +254,16 @@ def test_t5_heartbeats_stand_between_events(stage: Stage, sim: Simulator) -> Non
     sim.fail("eastus", stall=1.5, after=2, split=11)
     client = stage.openai(stage.gateway(["eastus"], AI_PROXY_STREAM_HEARTBEAT_SECONDS=1))
     assert len(list(client.chat.completions.create(**CHAT_STREAM))) > 5
+
+
+def test_t5_heartbeats_come_before_the_first_event_too(stage: Stage) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    with RawServer([(head,), RawServer.WAIT]) as backend:
+        gateway = stage.gateway(
+            ["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url, AI_PROXY_STREAM_HEARTBEAT_SECONDS=1
+        )
+        with stage.http(gateway).stream("POST", V1_CHAT, json=CHAT_STREAM) as response:
+            assert next(response.iter_text()) == ": keep-alive\n\n"
 
 
 def test_t5_heartbeats_can_be_turned_off(stage: Stage, sim: Simulator) -> None:

@@ -183,6 +183,15 @@ def test_s2_binary_answers_arrive_byte_for_byte(stage: Stage, sim: Simulator) ->
     assert (len(through) > 0, through[:4]) == (True, through[:4])
 
 
+def test_s2_a_large_file_is_passed_on_as_it_is_read(stage: Stage) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 20000000\r\n\r\n"
+    with RawServer([(head, b"[" + b" " * 100_000), RawServer.WAIT]) as backend:
+        client = stage.http(stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url))
+        with client.stream("GET", "/openai/v1/files/file-1/content") as response:
+            # The rest is not there yet.
+            assert next(response.iter_raw())[:1] == b"["
+
+
 def test_s2_errors_fail_over_like_inference(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", status=503)
     response = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10)).get("/openai/v1/models")

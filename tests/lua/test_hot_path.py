@@ -55,3 +55,12 @@ def decoded(lua: Lua, events: int) -> int:
 @pytest.mark.parametrize("events", [100, 2000])
 def test_t7_a_longer_stream_is_not_decoded_more_often(lua: Lua, events: int) -> None:
     assert decoded(lua, events) == decoded(lua, 1)
+
+
+def test_t7_a_line_without_a_colon_costs_no_more_than_reading_it(lua: Lua) -> None:
+    chunk = """
+    local sse = require("apisix.plugins.azure-openai.sse")
+    return (sse.parse(("x"):rep(2 * 1024 * 1024) .. "\\ndata: {}\\n\\n"))
+    """
+    # With work that grows with the square of the line this would take hours; the client waits for 10 s.
+    assert lua(chunk) == ["{}"]

@@ -130,3 +130,18 @@ def test_a_sound_hint_is_followed_whatever_stands_beside_it(
 def test_the_number_in_the_message_is_read(lua: Lua, seconds: int) -> None:
     body = f'{{"error":{{"message":"You have exceeded the limit. Please retry after {seconds} seconds."}}}}'
     assert cooldown(lua, {}, body) == seconds
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("2 minutes", 120),
+        ("1 minute.", 60),
+        ("90 seconds.", 90),
+        ("500ms", 0.5),
+        ("250 milliseconds", 0.25),
+        ("7", 7),
+    ],
+)
+def test_the_unit_in_the_message_is_read(lua: Lua, said: str, seconds: float) -> None:
+    assert cooldown(lua, {}, f"Rate limit exceeded. Please retry after {said}") == seconds

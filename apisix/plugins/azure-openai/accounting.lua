@@ -1,6 +1,7 @@
 --- Settles a finished request: tokens, their price, limits and metrics.
 local limits = require("apisix.plugins.azure-openai.limits")
 local metrics = require("apisix.plugins.azure-openai.metrics")
+local ownership = require("apisix.plugins.azure-openai.ownership")
 local usage_module = require("apisix.plugins.azure-openai.usage")
 
 local ngx = ngx
@@ -8,10 +9,19 @@ local math_floor = math.floor
 
 local _M = {}
 
+-- A stored answer reports its usage whenever it is read; it was used once.
+local function drop_repeated_usage(state)
+    local id = state.request.answered_id
+    if state.usage and state.usage.total > 0 and id and not ownership.is_first_report(id) then
+        state.usage, state.is_charged = nil, true
+    end
+end
+
 --- Hands the usage to APISIX's own AI metrics and loggers. Before the log phase, since theirs may run first.
 -- @param ctx table
 -- @param state table the request's state
 function _M.publish(ctx, state)
+    drop_repeated_usage(state)
     local usage = state.usage
     if usage then
         ctx.var.llm_prompt_tokens = usage.prompt
@@ -43,10 +53,8 @@ end
 -- @param state table the request's state
 function _M.settle(state)
     note_left_attempt(state)
-    if state.winner and not state.usage and state.sent_bytes then
-        -- Streams that report no usage are charged by their size.
-        local body = state.request.body
-        state.usage = usage_module.estimate(body and body.size or 0, state.sent_bytes)
+    if state.winner and not state.usage and state.sent_events and not state.is_charged then
+        state.usage = usage_module.estimate(state.request.body, state.sent_events)
     end
     if state.usage then
         state.cost_usd = metrics.cost(state.pool.pricing, state.model, state.deployment, state.usage)

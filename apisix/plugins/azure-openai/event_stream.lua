@@ -17,26 +17,37 @@ local HEARTBEAT = ": keep-alive\n\n"
 
 local _M = {}
 
--- The last event of a complete stream, per operation. Others end when they end.
-local TERMINAL_EVENTS = {
-    ["responses"] = {
-        "event: response.completed",
-        "event: response.incomplete",
-        "event: response.failed",
-        "event: response.cancelled",
-        "event: error",
-    },
-    ["chat/completions"] = { "data: [DONE]", 'data: {"error"' },
-    ["completions"] = { "data: [DONE]", 'data: {"error"' },
+local LAST_OF_RESPONSES = {
+    ["response.completed"] = true,
+    ["response.incomplete"] = true,
+    ["response.failed"] = true,
+    ["response.cancelled"] = true,
+    ["error"] = true,
 }
 
-local function has_line(block, line)
-    return block:sub(1, #line) == line or block:find("\n" .. line, 1, true) ~= nil
+local function ends_chat(_, decoded)
+    return decoded.error ~= nil
 end
 
-local function is_terminal(block, operation)
-    for _, line in ipairs(TERMINAL_EVENTS[operation] or {}) do
-        if has_line(block, line) then
+local function ends_response(event_type, decoded)
+    return LAST_OF_RESPONSES[decoded.type or event_type] == true
+end
+
+-- What the last event of a complete stream looks like, besides [DONE]. Streams of other operations end when they end.
+local LAST_EVENT = {
+    ["responses"] = ends_response,
+    ["chat/completions"] = ends_chat,
+    ["completions"] = ends_chat,
+}
+
+-- Whether the last event of a complete stream is in a block.
+local function has_last_event(block, operation)
+    for event in sse.events(block) do
+        local data, event_type = sse.parse(event)
+        local decoded = data and core.json.decode(data)
+        if
+            data == "[DONE]" or LAST_EVENT[operation](event_type, type(decoded) == "table" and decoded or {})
+        then
             return true
         end
     end
@@ -75,7 +86,9 @@ function _M.open(pool, answer)
         pump = pump_module.new(upstream.reader(answer)),
         splitter = sse.splitter(),
     }
-    local probe = stream_probe.run(stream.pump, stream.splitter, pool.failover.stream_probe_ms)
+    local failover = pool.failover
+    local silence_seconds = failover.stream_heartbeat_seconds > 0 and failover.stream_heartbeat_seconds or nil
+    local probe = stream_probe.run(stream.pump, stream.splitter, failover.stream_probe_ms, silence_seconds)
     if probe.reason then
         stream.pump:stop()
         upstream.close(answer)
@@ -104,7 +117,6 @@ end
 local function send_block(state, block, emit)
     local shown, usage = usage_module.of_block(block, state.hide_usage)
     state.usage = usage or state.usage
-    state.sent_bytes = (state.sent_bytes or 0) + #shown
     return shown == "" or emit(shown)
 end
 
@@ -114,7 +126,12 @@ local function pass_on(state, stream, block, emit)
         stream.on_first_block(block)
         stream.on_first_block = nil
     end
-    stream.is_complete = stream.is_complete or is_terminal(block, state.operation)
+    local events = sse.count(block)
+    if events > 0 then
+        state.sent_events = (state.sent_events or 0) + events
+        -- Looked at when the stream ends, not with each block.
+        stream.last_block = block
+    end
     state.model = state.model or served_model.of_events(block)
     if not state.first_output_at and stream_probe.has_output(block) then
         state.first_output_at = ngx.now()
@@ -130,25 +147,26 @@ local function break_off(state, answer, err, emit)
     return ngx.exit(ngx.ERROR)
 end
 
--- Whether a stream that its backend has ended is whole. Its last event may lack the blank line behind it.
-local function ends_whole(state, stream, emit)
+-- Whether a stream that has ended, or broken off, is whole. Its last event may lack the blank line behind it.
+local function ends_whole(state, stream, err, emit)
     local rest = stream.splitter:rest()
-    if rest ~= "" and (stream.is_complete or is_terminal(rest, state.operation)) then
-        pass_on(state, stream, rest, emit)
+    if not LAST_EVENT[state.operation] then
+        return not err and (rest == "" or pass_on(state, stream, rest, emit))
     end
-    return stream.is_complete
+    if rest ~= "" and has_last_event(rest, state.operation) then
+        return pass_on(state, stream, rest, emit)
+    end
+    return stream.last_block ~= nil and has_last_event(stream.last_block, state.operation)
 end
 
 --- Relays the stream to its end.
--- @param state table the request's state: operation, hide_usage; gets usage, sent_bytes and error
+-- @param state table the request's state: operation, hide_usage; gets usage, sent_events and error
 -- @param pool table
 -- @param answer table with `event_stream` and `backend`
 -- @param emit function(text) -> false when the client is gone
 function _M.send(state, pool, answer, emit)
     local stream = answer.event_stream
     local heartbeat_seconds = pool.failover.stream_heartbeat_seconds
-    -- Operations without a known last event are complete whenever the backend ends them properly.
-    stream.is_complete = TERMINAL_EVENTS[state.operation] == nil
 
     local function client_gone()
         state.error = "client_gone"
@@ -172,8 +190,12 @@ function _M.send(state, pool, answer, emit)
             end
         elseif err == "idle" then
             alive = emit(HEARTBEAT)
-        elseif not err and ends_whole(state, stream, emit) then
-            upstream.release(stream.connection)
+        elseif ends_whole(state, stream, err, emit) then
+            if err then
+                upstream.close(stream.connection)
+            else
+                upstream.release(stream.connection)
+            end
             return nil
         else
             stream.pump:stop()

@@ -2,7 +2,6 @@
 --
 -- Nothing reaches the client before the loop ends, so an attempt that fails leaves no trace. An answer is
 -- { status, headers, body | event_stream | connection | tunnel, backend }; whoever called hands it to `relay`.
-local core = require("apisix.core")
 local balancer = require("apisix.plugins.azure-openai.balancer")
 local credentials = require("apisix.plugins.azure-openai.credentials")
 local event_stream = require("apisix.plugins.azure-openai.event_stream")
@@ -17,22 +16,30 @@ local websocket = require("apisix.plugins.azure-openai.websocket")
 
 local ngx = ngx
 local ngx_now = ngx.now
+local tonumber = tonumber
 local type = type
 local math_huge = math.huge
 
+-- Stored files can be JSON, of hundreds of megabytes; answers of models are never so large when they are fetched.
+local LARGEST_BUFFERED_DOWNLOAD_BYTES = 8 * 1024 * 1024
+
 local _M = {}
 
-local function is_event_stream(answer)
+local function media_type(answer)
     local content_type = answer.headers["content-type"]
-    return type(content_type) == "string" and core.string.has_prefix(content_type, "text/event-stream")
+    return type(content_type) == "string" and content_type:lower():match("^%s*([^;%s]+)") or nil
+end
+
+local function is_download(request, answer)
+    local size = tonumber(answer.headers["content-length"])
+    return request.method == "GET" and size ~= nil and size > LARGEST_BUFFERED_DOWNLOAD_BYTES
 end
 
 -- Errors and JSON documents are read whole before anything is sent; anything else may be of any size.
-local function is_buffered(answer)
-    local content_type = answer.headers["content-type"]
+local function is_buffered(request, answer)
     return answer.status >= 400
         or not answer.has_body
-        or (type(content_type) == "string" and core.string.has_prefix(content_type, "application/json"))
+        or (media_type(answer) == "application/json" and not is_download(request, answer))
 end
 
 local function failure(reason, err)
@@ -88,10 +95,10 @@ local function attempt(pool, backend, deployment, request)
     if request.is_upgrade and answer.status == 101 then
         return { status = answer.status, headers = answer.headers, tunnel = answer }
     end
-    if is_buffered(answer) then
+    if is_buffered(request, answer) then
         return read_whole(answer, request)
     end
-    if is_event_stream(answer) then
+    if media_type(answer) == "text/event-stream" then
         return event_stream.open(pool, answer)
     end
     return { status = answer.status, headers = answer.headers, connection = answer }

@@ -20,6 +20,7 @@ local REQUEST_TIMEOUT_MS = 5000
 local REFRESH_AHEAD_SECONDS = 300
 -- A token this close to its end, or in the last tenth of a short life, may expire on the way.
 local UNUSABLE_SECONDS = 10
+local RETRY_REFRESH_SECONDS = 15
 local POLL_SECONDS = 0.02
 
 -- Read when the module loads: nginx hands the environment to the master process only.
@@ -124,6 +125,8 @@ local function refresh_in_background(premature, backend, entry)
     end
     local token, err = refresh_once(backend, entry)
     if not token and err ~= "busy" then
+        -- The token at hand is still good; the endpoint is not asked again for each request.
+        dict:set("refresh|" .. entry, ngx_now() + RETRY_REFRESH_SECONDS, RETRY_REFRESH_SECONDS)
         core.log.warn(
             "azure-openai: cannot refresh the managed-identity token of backend '",
             backend.name,

@@ -129,23 +129,33 @@ function _M.remember(id, backend)
     end
 end
 
-local function id_in_json(body)
-    local ok, text = pcall(json_edit.get, body, "id")
-    return ok and text and core.json.decode(text) or nil
+--- Whether a resource reports its usage for the first time.
+-- @param id string
+-- @return boolean
+function _M.is_first_report(id)
+    if not dict:add("reported|" .. id, true, REMEMBER_SECONDS) then
+        return false
+    end
+    local reports = shared_state.count("reported:" .. id, 1, REMEMBER_SECONDS * 1000)
+    return reports == nil or reports == 1
 end
 
--- The first event of a Responses stream holds the whole response object, whose id comes first.
-local function learn_from_stream(stream, backend)
-    stream.on_first_block = function(block)
-        local id = block:match('"id"%s*:%s*"(resp_[^"]+)"')
-        if id then
-            _M.remember(id, backend)
-        end
+local function id_in_json(body)
+    local ok, text = pcall(json_edit.get, body, "id")
+    local id = ok and text and core.json.decode(text)
+    return type(id) == "string" and id or nil
+end
+
+-- Notes which resource the answer is, or is about to be.
+local function note(request, backend, id)
+    request.answered_id = id
+    if id and request.method == "POST" then
+        _M.remember(id, backend)
     end
 end
 
 --- Learns from a successful answer which resource the backend has created or holds.
--- @param request table
+-- @param request table gets `answered_id`, the id of the answer where it is a stored resource
 -- @param answer table from the exchange, before it is relayed
 function _M.learn(request, answer)
     if not _M.is_stored(request.operation) or answer.status >= 300 then
@@ -158,17 +168,14 @@ function _M.learn(request, answer)
     for _, id in ipairs(request.references) do
         _M.remember(id, answer.backend)
     end
-    if request.method ~= "POST" then
-        return
-    end
 
     if answer.event_stream then
-        learn_from_stream(answer.event_stream, answer.backend)
-    elseif answer.body and answer.body:byte(1) == 123 then
-        local id = id_in_json(answer.body)
-        if type(id) == "string" then
-            _M.remember(id, answer.backend)
+        -- The first event of a Responses stream holds the whole response object, whose id comes first.
+        answer.event_stream.on_first_block = function(block)
+            note(request, answer.backend, block:match('"id"%s*:%s*"(resp_[^"]+)"'))
         end
+    elseif answer.body and answer.body:byte(1) == 123 then
+        note(request, answer.backend, id_in_json(answer.body))
     end
 end
 

@@ -1,5 +1,8 @@
 --- Server-sent events: framing that does not depend on how reads split them.
+local core = require("apisix.core")
+
 local setmetatable = setmetatable
+local has_prefix = core.string.has_prefix
 local table_concat = table.concat
 
 -- The longest start of an event boundary ("\r\n\r\n" less its last byte) that a chunk can end with.
@@ -66,12 +69,25 @@ function _M.events(block)
     end
 end
 
+--- How many events with data a block of complete events holds.
+-- @return number
+function _M.count(block)
+    local count = has_prefix(block, "data:") and 1 or 0
+    local position = block:find("\ndata:", 1, true)
+    while position do
+        count = count + 1
+        position = block:find("\ndata:", position + 1, true)
+    end
+    return count
+end
+
 --- Reads one event.
 -- @return string|nil data, nil for comments; several data lines are joined as the standard says
 -- @return string|nil type from the event line
 function _M.parse(event)
     local data, event_type = {}, nil
-    for field, value in event:gmatch("([^\r\n:]*): ?([^\r\n]*)") do
+    for line in event:gmatch("[^\r\n]+") do
+        local field, value = line:match("^([^:]*): ?(.*)$")
         if field == "data" then
             data[#data + 1] = value
         elseif field == "event" then

@@ -2,10 +2,12 @@
 local core = require("apisix.core")
 local sse = require("apisix.plugins.azure-openai.sse")
 
+local ngx = ngx
 local ngx_now = ngx.now
 local type = type
 local tostring = tostring
 local ipairs = ipairs
+local pairs = pairs
 local math_max = math.max
 
 local PREAMBLE = {
@@ -86,13 +88,42 @@ local function error_reason(err)
     return "server_error"
 end
 
+-- Members of a delta that are no output yet.
+local SILENT_MEMBERS = { role = true, content = true, refusal = true }
+
+local function is_nothing(value)
+    return value == nil or value == ngx.null or value == ""
+end
+
+-- Whether no choice says anything: `{"delta":{"role":"assistant","content":""},"finish_reason":null}`.
+local function is_silent(choices)
+    for _, choice in ipairs(choices) do
+        local delta = type(choice) == "table" and choice.delta
+        if type(delta) ~= "table" or not is_nothing(choice.finish_reason) then
+            return false
+        end
+        for name, value in pairs(delta) do
+            if not SILENT_MEMBERS[name] or (name ~= "role" and not is_nothing(value)) then
+                return false
+            end
+        end
+    end
+    return true
+end
+
 local function is_preamble(event_type, decoded)
     if PREAMBLE[decoded.type or event_type] then
         return true
     end
-    -- The chunk that only carries prompt_filter_results.
     local choices = decoded.choices
-    return type(choices) == "table" and #choices == 0 and type(decoded.usage) ~= "table"
+    if type(choices) ~= "table" then
+        return false
+    end
+    -- The chunk that only carries prompt_filter_results, and those that only say who speaks.
+    if #choices == 0 then
+        return type(decoded.usage) ~= "table"
+    end
+    return is_silent(choices)
 end
 
 --- Classifies one event.
@@ -106,7 +137,10 @@ function _M.classify(event)
     end
     local decoded = core.json.decode(data)
     if type(decoded) ~= "table" then
-        return "output"
+        if event_type ~= "error" then
+            return "output"
+        end
+        decoded = { error = data }
     end
 
     local err = error_of(event_type, decoded)
@@ -140,9 +174,10 @@ end
 -- @param pump table
 -- @param splitter table
 -- @param limit_ms number how long after the first byte the client may be kept waiting; 0 probes nothing
+-- @param silence_seconds number|nil how long to wait for the first byte: then the client needs its heartbeats
 -- @return table { held = list of blocks to send first, reason = nil } when the stream is for the client, else
 --   { reason, error } with reason "throttled", "server_error", "timeout" or "reset"
-function _M.run(pump, splitter, limit_ms)
+function _M.run(pump, splitter, limit_ms, silence_seconds)
     local held = {}
     if limit_ms == 0 then
         return { held = held }
@@ -150,7 +185,7 @@ function _M.run(pump, splitter, limit_ms)
 
     local deadline
     while true do
-        local chunk, err = pump:next(deadline and math_max(deadline - ngx_now(), 0))
+        local chunk, err = pump:next(deadline and math_max(deadline - ngx_now(), 0) or silence_seconds)
         if err == "idle" then
             return { held = held }
         end

@@ -2,12 +2,17 @@
 --
 -- Azure states it in several places and sometimes wrongly: -1, 0, a day, prose. The first hint that makes sense
 -- counts. Source: Azure OpenAI quota documentation and the headers seen in SDK issue threads.
+local core = require("apisix.core")
+
 local ngx = ngx
+local pairs = pairs
+local has_prefix = core.string.has_prefix
 local tonumber = tonumber
 local math_min = math.min
 local math_max = math.max
 
 local DURATION_UNITS = { ms = 0.001, s = 1, m = 60, h = 3600, d = 86400 }
+local UNIT_PREFIXES = { millisecond = 0.001, minute = 60, hour = 3600, day = 86400 }
 local SHORTEST_SECONDS = 0.001
 
 local _M = {}
@@ -77,16 +82,23 @@ local function parse_resets(headers)
     return longest
 end
 
+-- "26 seconds", "2 minutes", "120ms"; a number that stands alone counts seconds.
+local function unit_seconds(unit)
+    for prefix, seconds in pairs(UNIT_PREFIXES) do
+        if has_prefix(unit, prefix) then
+            return seconds
+        end
+    end
+    return DURATION_UNITS[unit] or 1
+end
+
 local function parse_message(body)
     local number, unit = body:match("[Rr]etry after (%d+%.?%d*)%s*(%a*)")
     if not number then
         number, unit = body:match("[Tt]ry again in (%d+%.?%d*)%s*(%a*)")
     end
     local seconds = tonumber(number)
-    if seconds and (unit == "ms" or unit:find("^millisecond")) then
-        seconds = seconds / 1000
-    end
-    return positive(seconds)
+    return seconds and positive(seconds * unit_seconds(unit))
 end
 
 local function hinted_seconds(headers, body)
@@ -115,10 +127,11 @@ end
 local function share(headers, kind)
     local remaining = tonumber(first_value(headers, "x-ratelimit-remaining-" .. kind))
     local limit = tonumber(first_value(headers, "x-ratelimit-limit-" .. kind))
-    if not remaining or not limit or limit <= 0 then
+    -- -1 means that it is not known.
+    if not remaining or remaining < 0 or not limit or limit <= 0 then
         return nil
     end
-    return math_max(math_min(remaining / limit, 1), 0)
+    return math_min(remaining / limit, 1)
 end
 
 --- The share of its quota that a deployment has left, by the scarcer of requests and tokens.

@@ -47,6 +47,14 @@ local function split_target(target)
     return path or target, query
 end
 
+-- Of a header that may stand there once only, the first counts.
+local function keep_one(headers, name)
+    local value = headers[name]
+    if type(value) == "table" then
+        headers[name] = value[1]
+    end
+end
+
 --- Sends a request and waits for the head of the answer.
 -- @param pool table for its timeouts
 -- @param backend table
@@ -73,6 +81,7 @@ function _M.send(pool, backend, message)
         })
         if answer then
             answer.client = client
+            keep_one(answer.headers, "content-type")
             return answer
         end
 

@@ -14,6 +14,8 @@ local FIRST_VERSION_WITH_STREAM_OPTIONS = "2024-09-01"
 local USAGE_OBJECT = '"usage"%s*:%s*{'
 -- English prose has about four bytes a token.
 local BYTES_PER_TOKEN = 4
+-- What stands before the bytes of a data URL.
+local BASE64 = ";base64,"
 
 local _M = {}
 
@@ -55,16 +57,27 @@ function _M.of_body(body)
     return type(usage) == "table" and normalise(usage) or nil
 end
 
---- A guess from the sizes of request and answer.
--- @param prompt_bytes number
--- @param completion_bytes number
-function _M.estimate(prompt_bytes, completion_bytes)
-    local prompt = math_ceil(prompt_bytes / BYTES_PER_TOKEN)
-    local completion = math_ceil(completion_bytes / BYTES_PER_TOKEN)
+-- Bytes of a request body that are read by the model as text: images and files are inside as base64.
+local function text_bytes(body)
+    local bytes, text = body.size, body.text
+    local position = text and text:find(BASE64, 1, true)
+    while position do
+        local stop = text:find('"', position, true) or #text
+        bytes = bytes - (stop - position)
+        position = text:find(BASE64, stop, true)
+    end
+    return bytes
+end
+
+--- A guess, for streams that do not report their usage.
+-- @param body table|nil the request body, as `request_body` makes it
+-- @param events number how many events the client got; models send about a token in each
+function _M.estimate(body, events)
+    local prompt = body and math_ceil(text_bytes(body) / BYTES_PER_TOKEN) or 0
     return {
         prompt = prompt,
-        completion = completion,
-        total = prompt + completion,
+        completion = events,
+        total = prompt + events,
         cached = 0,
         reasoning = 0,
         estimated = true,
