@@ -15,19 +15,19 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from renderer.errors import ConfigurationError, KeyVaultError, Problem
 from renderer.loader import load_settings
 from renderer.masking import masked_diff
-from renderer.output import read_text, write_changed
+from renderer.output import read_text, write_all_changed
 from renderer.render import DEFAULT_BUNDLE_ROOT, render_files
 from renderer.settings import Settings
 from renderer.sources import read_env_file
 from renderer.watch import watch as keep_current
 
 EXIT_INVALID = ConfigurationError.exit_code
+_LONGEST_PAUSE_SECONDS = 86_400
 _EPILOG = """
 Settings come from the environment, then from Key Vault when KEY_VAULT_URL is set, then from --env-file.
 Exit codes: 0 fine, 2 invalid configuration or unusable output directory, 3 Key Vault.
@@ -52,10 +52,13 @@ def main() -> NoReturn:
         _report(f"Key Vault {error.vault_url}: {error.message}", error.remedy)
         sys.exit(error.exit_code)
     except OSError as error:
-        what = f"{error.filename or 'The output'}: {(error.strerror or 'cannot be written').lower()}"
-        _report(what, "Check the path, its permissions and the free space")
+        _report(_what_failed(error), "Check the path, its permissions and the free space")
         sys.exit(EXIT_INVALID)
     sys.exit(0)
+
+
+def _what_failed(error: OSError) -> str:
+    return f"{error.filename or 'The output'}: {(error.strerror or 'cannot be written').lower()}"
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
@@ -69,7 +72,12 @@ def render(
     ] = None,
     output_dir: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("build"),
     bundle_root: Annotated[
-        str, typer.Option(metavar="DIR", help="Directory that holds apisix/plugins/, as the gateway sees it.")
+        str,
+        typer.Option(
+            metavar="DIR",
+            help="Directory that holds apisix/plugins/, as the gateway sees it.",
+            callback=lambda path: _utf8(path),
+        ),
     ] = DEFAULT_BUNDLE_ROOT,
     check: Annotated[bool, typer.Option("--check", help="Validate only, write nothing.")] = False,
     diff: Annotated[
@@ -80,6 +88,7 @@ def render(
         typer.Option(
             metavar="SECONDS",
             min=1,
+            max=_LONGEST_PAUSE_SECONDS,
             help="Stay and render again every SECONDS; a changed apisix.yaml applies without a restart.",
         ),
     ] = None,
@@ -109,6 +118,14 @@ def render(
         _watch(lambda: render_files(load(), bundle_root), output_dir, watch)
 
 
+def _utf8(path: str) -> str:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("the path is not UTF-8, which the files are written in") from None
+    return path
+
+
 def _watch(render_now: Callable[[], dict[str, str]], directory: Path, seconds: float) -> None:
     gc.enable()  # this process stays
     stop = threading.Event()
@@ -136,6 +153,10 @@ class _WatchReporter:
         """Key Vault could not be read."""
         _report(f"Key Vault {error.vault_url}: {error.message}", error.remedy)
 
+    def failed(self, error: OSError) -> None:
+        """A file could not be read or written."""
+        _report(_what_failed(error), "Check the path, its permissions and the free space")
+
 
 def _summary(backends: int, clients: int) -> str:
     def count(number: int, noun: str) -> str:
@@ -146,12 +167,11 @@ def _summary(backends: int, clients: int) -> str:
 
 def _write(directory: Path, files: dict[str, str]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    table = Table.grid(padding=(0, 2))
     # apisix.yaml last: it is the one that a running gateway picks up at once.
-    for name in sorted(files, reverse=True):
-        changed = write_changed(directory, name, files[name])
-        table.add_row("[green]written[/]" if changed else "[dim]unchanged[/]", str(directory / name))
-    _say(table)
+    changed = write_all_changed(directory, {name: files[name] for name in sorted(files, reverse=True)})
+    for name, differs in changed.items():
+        done = ("written  ", "green") if differs else ("unchanged", "dim")
+        _say(Text.assemble(done, f"  {directory / name}"))
 
 
 def _show_diff(directory: Path, files: dict[str, str]) -> None:
@@ -161,7 +181,7 @@ def _show_diff(directory: Path, files: dict[str, str]) -> None:
 
 
 def _say(what: object) -> None:
-    Console(soft_wrap=True, highlight=False).print(what)
+    Console(soft_wrap=True, highlight=False, markup=False).print(what)
 
 
 def _complain(problems: Sequence[Problem]) -> None:

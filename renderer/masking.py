@@ -53,9 +53,9 @@ def masked_lines(text: str, mask: Mask) -> list[str]:
     """The YAML document as lines in a layout of their own, secrets masked; nothing of an unreadable one."""
     try:
         document = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError:
+        return list(_lines(_masked(document, mask, parent=""), indent=""))
+    except (yaml.YAMLError, ValueError, RecursionError):  # no date, or an anchor inside itself
         return ["<not valid YAML>"]
-    return list(_lines(_masked(document, mask, parent=""), indent=""))
 
 
 def _lines(value: object, indent: str) -> Iterator[str]:

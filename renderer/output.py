@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 FILE_MODE = 0o640
@@ -19,30 +21,42 @@ def read_text(file: Path) -> str | None:
 
 
 def write_changed(directory: Path, name: str, text: str) -> bool:
-    """Write `text` to `directory/name` unless it is there already; returns whether the file changed.
+    """Write one file as `write_all_changed` does; returns whether it changed."""
+    return write_all_changed(directory, {name: text})[name]
 
-    Readers see the old file or the new one, never a part. An unchanged file keeps its modification time, and
-    a changed one gets a later second than it had, for that is how APISIX notices. Raises `OSError`.
+
+def write_all_changed(directory: Path, texts: Mapping[str, str]) -> dict[str, bool]:
+    """Write each text to `directory/<its name>` unless it is there already; returns which files changed.
+
+    They are put in place in the order given, once all of them are on the disk: a full one changes nothing.
+    Readers see an old file or a new one, never a part. An unchanged file keeps its modification time, and a
+    changed one gets a later second than it had, for that is how APISIX notices. Raises `OSError`.
     """
-    file = directory / name
+    with ExitStack() as unfinished:
+        staged = {name: _staged(directory / name, text, unfinished) for name, text in texts.items()}
+        for name, temporary in staged.items():
+            if temporary is not None:
+                temporary.replace(directory / name)
+    return {name: temporary is not None for name, temporary in staged.items()}
+
+
+def _staged(file: Path, text: str, unfinished: ExitStack) -> Path | None:
+    """The text in a temporary file beside `file`, removed with `unfinished`; None when `file` has it."""
     if read_text(file) == text:
         if file.stat().st_mode & 0o777 != FILE_MODE:
             file.chmod(FILE_MODE)
-        return False
+        return None
     before = file.stat().st_mtime_ns if file.exists() else 0
-    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=directory)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            os.fchmod(stream.fileno(), FILE_MODE)
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        _advance_second(Path(temporary), before)
-        Path(temporary).replace(file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return True
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".tmp", dir=file.parent)
+    temporary = Path(name)
+    unfinished.callback(temporary.unlink, missing_ok=True)
+    with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+        os.fchmod(stream.fileno(), FILE_MODE)
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    _advance_second(temporary, before)
+    return temporary
 
 
 def _advance_second(file: Path, before_ns: int) -> None:

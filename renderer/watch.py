@@ -31,6 +31,9 @@ class Reporter(Protocol):
     def unavailable(self, error: KeyVaultError) -> None:
         """Key Vault could not be read; the last good configuration stays."""
 
+    def failed(self, error: OSError) -> None:
+        """A file could not be read or written; the last good configuration stays."""
+
 
 def watch(
     render: Callable[[], Mapping[str, str]],
@@ -41,25 +44,28 @@ def watch(
 ) -> None:
     """Render every `seconds` and put a changed apisix.yaml in place, until `stop` is set.
 
-    `render` gives the text of each file. When it raises `ConfigurationError` or `KeyVaultError`, nothing
-    changes. Raises `OSError` when the file cannot be written.
+    `render` gives the text of each file. When it raises `ConfigurationError` or `KeyVaultError`, or a file
+    cannot be written, nothing changes, and the next round tries again.
     """
     told: set[tuple[str, str]] = set()
     while not stop.wait(seconds):
         try:
-            files = render()
+            _round(render(), directory, told, reporter)
         except ConfigurationError as error:
             reporter.refused(error.problems)
-            continue
         except KeyVaultError as error:
             reporter.unavailable(error)
-            continue
-        if _is_loadable(directory, files) and write_changed(directory, LIVE_FILE, files[LIVE_FILE]):
-            reporter.changed(directory / LIVE_FILE)
-        for name, text in files.items():
-            if read_text(directory / name) != text and (name, text) not in told:
-                told.add((name, text))
-                reporter.needs_restart(name)
+        except OSError as error:
+            reporter.failed(error)
+
+
+def _round(files: Mapping[str, str], directory: Path, told: set[tuple[str, str]], reporter: Reporter) -> None:
+    if _is_loadable(directory, files) and write_changed(directory, LIVE_FILE, files[LIVE_FILE]):
+        reporter.changed(directory / LIVE_FILE)
+    for name, text in files.items():
+        if read_text(directory / name) != text and (name, text) not in told:
+            told.add((name, text))
+            reporter.needs_restart(name)
 
 
 def _is_loadable(directory: Path, files: Mapping[str, str]) -> bool:
@@ -69,4 +75,10 @@ def _is_loadable(directory: Path, files: Mapping[str, str]) -> bool:
 
 
 def _plugins(config: str) -> set[str]:
-    return set(yaml.safe_load(config)["plugins"])
+    """The plugins that a config.yaml loads; none when somebody else wrote something else there."""
+    try:
+        document = yaml.safe_load(config)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return set()
+    plugins = document.get("plugins") if isinstance(document, dict) else None
+    return {str(name) for name in plugins} if isinstance(plugins, list) else set()

@@ -91,6 +91,40 @@ def test_an_output_directory_that_is_a_file_exits_with_2(tmp_path: Path) -> None
     assert "Traceback" not in done.stderr
 
 
+def test_a_file_that_cannot_be_replaced_leaves_the_others_alone(tmp_path: Path) -> None:
+    (tmp_path / "apisix.yaml").mkdir()
+    done = run("--output-dir", tmp_path)
+    assert (done.returncode, [each.name for each in tmp_path.iterdir()]) == (2, ["apisix.yaml"])
+
+
+@pytest.mark.parametrize("name", ["[/x]", "[red]x", "a b", "ünï"])
+def test_a_directory_of_any_name_is_written_to_and_named(name: str, tmp_path: Path) -> None:
+    done = run("--output-dir", tmp_path / name)
+    assert (done.returncode, f"{tmp_path}/{name}/apisix.yaml" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("seconds", ["0", "nan", "inf", "1e12"])
+def test_a_pause_that_nobody_can_wait_for_exits_with_2(seconds: str, tmp_path: Path) -> None:
+    done = run("--output-dir", tmp_path, "--watch", seconds)
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+
+
+def test_a_bundle_root_that_no_file_can_hold_exits_with_2(tmp_path: Path) -> None:
+    done = run("--output-dir", tmp_path, "--bundle-root", os.fsdecode(b"/bundle/\xff"))
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+
+
+def test_a_diff_with_a_file_that_is_no_yaml_shows_the_new_one(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("a: &a [*a]\n")
+    done = run("--diff", "--output-dir", tmp_path)
+    assert (done.returncode, "-<not valid YAML>" in done.stdout) == (0, True)
+
+
+def test_certificates_that_cannot_be_read_exit_with_3(tmp_path: Path) -> None:
+    done = run("--check", KEY_VAULT_URL="https://127.0.0.1:9", REQUESTS_CA_BUNDLE=str(tmp_path / "missing"))
+    assert (done.returncode, "REQUESTS_CA_BUNDLE" in done.stderr) == (3, True)
+
+
 def test_an_unknown_option_exits_with_2() -> None:
     assert run("--no-such-option").returncode == 2
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from renderer.masking import masked_diff
-from renderer.output import write_changed
+from renderer.output import write_all_changed, write_changed
 
 
 def test_a_new_file_is_for_owner_and_group_only(tmp_path: Path) -> None:
@@ -63,6 +64,33 @@ def test_a_failure_leaves_the_old_file_and_no_temporary_one(
     assert (tmp_path / "a.yaml").read_text() == "old\n"
 
 
+def test_a_disk_that_fills_up_at_the_last_file_changes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_all_changed(tmp_path, {"a.yaml": "old\n", "b.yaml": "old\n"})
+    synced: list[int] = []
+
+    def full_at_the_second(handle: int) -> None:
+        synced.append(handle)
+        if len(synced) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_at_the_second)
+    with pytest.raises(OSError, match="No space"):
+        write_all_changed(tmp_path, {"a.yaml": "new\n", "b.yaml": "new\n"})
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {
+        "a.yaml": "old\n",
+        "b.yaml": "old\n",
+    }
+
+
+def test_a_symbolic_link_is_replaced_and_what_it_points_to_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("theirs\n")
+    (tmp_path / "a.yaml").symlink_to(tmp_path / "elsewhere")
+    write_changed(tmp_path, "a.yaml", "ours\n")
+    assert ((tmp_path / "a.yaml").is_symlink(), (tmp_path / "elsewhere").read_text()) == (False, "theirs\n")
+
+
 OLD = """
 plugin_metadata:
   - id: azure-openai-gateway
@@ -101,5 +129,16 @@ def test_stand_ins_for_secrets_cannot_be_compared_between_runs() -> None:
     assert masked_diff("a", None, "key: secret\n") != masked_diff("a", None, "key: secret\n")
 
 
-def test_nothing_of_an_unreadable_file_is_shown() -> None:
-    assert "secret" not in masked_diff("a", "key: [secret", "a: 1\n")
+@pytest.mark.parametrize(
+    "unreadable", ["key: [secret", "key: &secret [*secret]", "secret: 2026-13-45", "secret: " + "[" * 5000]
+)
+def test_nothing_of_an_unreadable_file_is_shown(unreadable: str) -> None:
+    diff = masked_diff("a", unreadable, "a: 1\n")
+    assert ("secret" in diff, "-<not valid YAML>" in diff) == (False, True)
+
+
+@pytest.mark.parametrize("secret", ["a", "key", "true", "eastus", "127.0.0.1"])
+def test_a_secret_that_is_short_or_part_of_something_else_is_masked_where_it_stands(secret: str) -> None:
+    text = f"backends: [{{name: eastus, endpoint: 'http://127.0.0.1', key: '{secret}'}}]\n"
+    (line,) = [line for line in masked_diff("a", None, text).splitlines() if " key: " in line]
+    assert re.fullmatch(r"\+ +key: <secret [0-9a-f]{8}>", line)

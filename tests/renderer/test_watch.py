@@ -14,7 +14,7 @@ from queue import Queue
 import pytest
 
 from renderer import load_settings, render_files
-from renderer.errors import ConfigurationError, KeyVaultError, Problem
+from renderer.errors import ConfigurationError, KeyVaultError, KeyVaultUnreachableError, Problem
 from renderer.output import write_changed
 from renderer.watch import watch
 
@@ -44,6 +44,9 @@ class Notes:
     def unavailable(self, error: KeyVaultError) -> None:
         self.heard.put("unavailable")
 
+    def failed(self, error: OSError) -> None:
+        self.heard.put("failed")
+
 
 class Stage:
     """A directory of rendered files with a watcher over them; what it renders next can be replaced."""
@@ -68,6 +71,12 @@ class Stage:
 
     def next_note(self) -> str:
         return self.notes.heard.get(timeout=10)
+
+    def note_after(self, ended: str) -> str:
+        """The first note that says something else than what ends now."""
+        while (note := self.next_note()) == ended:
+            pass
+        return note
 
     def close(self) -> None:
         self._stop.set()
@@ -126,9 +135,42 @@ def test_c1_the_watcher_survives_wrong_settings(stage: Stage) -> None:
     stage.next_note()
     stage.environment |= {"AZURE_OPENAI_KEY_0": "another-key"}
     stage.fault = None
-    while (note := stage.next_note()) == "refused":
-        pass
-    assert note == "changed apisix.yaml"
+    assert stage.note_after("refused") == "changed apisix.yaml"
+
+
+def test_c1_the_watcher_survives_a_vault_that_is_out_of_reach(stage: Stage) -> None:
+    stage.fault = KeyVaultUnreachableError("https://v", "it cannot be reached", "Wait")
+    assert stage.next_note() == "unavailable"
+    stage.environment |= {"AZURE_OPENAI_KEY_0": "another-key"}
+    stage.fault = None
+    assert stage.note_after("unavailable") == "changed apisix.yaml"
+
+
+def test_c1_the_watcher_survives_a_file_that_cannot_be_written(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        stage.environment |= {"AZURE_OPENAI_KEY_0": "another-key"}
+        assert stage.next_note() == "failed"
+    assert stage.note_after("failed") == "changed apisix.yaml"
+
+
+@pytest.mark.parametrize("text", ["", "plugins: x\n", "a: [\n", "a: 2026-13-45\n"])
+def test_c1_a_config_yaml_that_somebody_spoilt_keeps_the_last_good_configuration(
+    stage: Stage, text: str
+) -> None:
+    before = (stage.directory / "apisix.yaml").read_text()
+    (stage.directory / "config.yaml").write_text(text)
+    assert stage.next_note() == "restart config.yaml"
+    stage.environment |= {"AZURE_OPENAI_KEY_0": "another-key"}
+    assert (stage.next_note(), (stage.directory / "apisix.yaml").read_text()) == (
+        "restart apisix.yaml",
+        before,
+    )
 
 
 def test_c2_sigterm_ends_the_command_cleanly(tmp_path: Path) -> None:
