@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import (
@@ -19,6 +19,8 @@ from azure.core.exceptions import (
     HttpResponseError,
     ResourceNotFoundError,
 )
+from azure.core.pipeline import PipelineResponse
+from azure.core.pipeline.policies import RetryPolicy
 from azure.keyvault.secrets import ApiVersion, SecretClient
 
 from renderer.errors import (
@@ -39,6 +41,7 @@ _THROTTLE_RETRIES = 6
 _CONNECT_RETRIES = 2
 _BACKOFF_SECONDS = 0.5
 _BACKOFF_MAX_SECONDS = 16
+_LONGEST_RETRY_AFTER_SECONDS = 30
 _CONNECT_TIMEOUT_SECONDS = 5
 _READ_TIMEOUT_SECONDS = 20
 
@@ -62,6 +65,12 @@ def read_vault(
             return _values(client, names)
     except (AzureError, ValueError) as error:
         _explain(url, error)
+    except OSError:  # the only file that reading a vault needs
+        raise KeyVaultUnreachableError(
+            url,
+            "the certificates to check it with cannot be read",
+            "Correct REQUESTS_CA_BUNDLE (the path of a readable PEM file), or remove it",
+        ) from None
 
 
 def variable_of(secret_name: str) -> str:
@@ -74,15 +83,26 @@ def _client(url: str, credential: TokenCredential) -> SecretClient:
         url,
         credential,
         api_version=API_VERSION,
-        retry_total=_THROTTLE_RETRIES,
-        retry_connect=_CONNECT_RETRIES,
-        retry_read=_CONNECT_RETRIES,
-        retry_status=_THROTTLE_RETRIES,
-        retry_backoff_factor=_BACKOFF_SECONDS,
-        retry_backoff_max=_BACKOFF_MAX_SECONDS,
+        retry_policy=_Retries(
+            retry_total=_THROTTLE_RETRIES,
+            retry_connect=_CONNECT_RETRIES,
+            retry_read=_CONNECT_RETRIES,
+            retry_status=_THROTTLE_RETRIES,
+            retry_backoff_factor=_BACKOFF_SECONDS,
+            retry_backoff_max=_BACKOFF_MAX_SECONDS,
+        ),
         connection_timeout=_CONNECT_TIMEOUT_SECONDS,
         read_timeout=_READ_TIMEOUT_SECONDS,
     )
+
+
+class _Retries(RetryPolicy[Any, Any]):
+    """Waits as long as the vault asks, but never so long that a start seems to hang."""
+
+    def get_retry_after(self, response: PipelineResponse[Any, Any]) -> float | None:
+        """Seconds until the next attempt, when the vault says so."""
+        seconds = super().get_retry_after(response)
+        return None if seconds is None else min(seconds, _LONGEST_RETRY_AFTER_SECONDS)
 
 
 def _default_credential(client_id: str | None) -> TokenCredential:
@@ -105,6 +125,10 @@ def _values(client: SecretClient, names: list[str]) -> dict[str, str]:
             return client.get_secret(name).value or ""
         except ResourceNotFoundError:
             return ""  # deleted since it was listed
+        except HttpResponseError as error:
+            if _inner_code(error) != "SecretDisabled":
+                raise
+            return ""  # disabled since it was listed
 
     with ThreadPoolExecutor(_CONCURRENT_READS) as pool:
         reads = {variable_of(name): pool.submit(read, name) for name in names}

@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from azure.core.pipeline.transport import RequestsTransport
 
 from renderer import ConfigurationError, load_settings, names
 from renderer.errors import (
@@ -59,6 +61,12 @@ def test_a_disabled_secret_is_not_read(vault: ScriptedVault) -> None:
     assert read(vault) == {"AZURE_OPENAI_KEY_0": "key-0"}
 
 
+def test_a_secret_that_is_disabled_while_the_vault_is_read_is_not_there(vault: ScriptedVault) -> None:
+    vault.secrets = {"azure-openai-key-0": "key-0", "azure-openai-key-1": "key-1"}
+    vault.disabled_since_listed = {"azure-openai-key-1"}
+    assert read(vault) == {"AZURE_OPENAI_KEY_0": "key-0", "AZURE_OPENAI_KEY_1": ""}
+
+
 def test_a_long_list_is_read_page_by_page(vault: ScriptedVault) -> None:
     vault.secrets = {f"azure-openai-key-{n}": f"key-{n}" for n in range(60)}
     assert len(read(vault)) == 60
@@ -74,6 +82,17 @@ def test_throttling_that_passes_is_not_noticed(vault: ScriptedVault) -> None:
     vault.secrets = {"azure-openai-key-0": "key-0"}
     vault.faults = [THROTTLED, THROTTLED, THROTTLED]
     assert read(vault) == {"AZURE_OPENAI_KEY_0": "key-0"}
+
+
+@pytest.mark.parametrize(("asked", "waited"), [("7", 7), ("86400", 30)])
+def test_a_vault_is_waited_for_as_long_as_it_asks_but_not_for_hours(
+    vault: ScriptedVault, monkeypatch: pytest.MonkeyPatch, asked: str, waited: int
+) -> None:
+    sleeps: list[float] = []
+    monkeypatch.setattr(RequestsTransport, "sleep", lambda _self, seconds: sleeps.append(seconds))
+    vault.faults = [replace(THROTTLED, headers={"Retry-After": asked})]
+    read(vault)
+    assert sleeps == [waited]
 
 
 def test_throttling_that_stays_is_an_error_of_its_own(vault: ScriptedVault) -> None:

@@ -66,6 +66,8 @@ class ScriptedVault:
     identity_port: int
     secrets: dict[str, str] = field(default_factory=dict)
     disabled: set[str] = field(default_factory=set)
+    disabled_since_listed: set[str] = field(default_factory=set)
+    """Secrets that the list still has as enabled."""
     faults: list[Answer] = field(default_factory=list)
     endless_fault: Answer | None = None
     secrets_locked: bool = False
@@ -116,6 +118,8 @@ class ScriptedVault:
             return forbidden()
         if self.gate is not None:
             self.gate.wait(timeout=20)
+        if name in self.disabled_since_listed:
+            return forbidden("SecretDisabled")
         if name not in self.secrets:
             return Answer(404, {"error": {"code": "SecretNotFound", "message": "not found"}})
         body = {
