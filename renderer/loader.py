@@ -13,7 +13,7 @@ from renderer import names
 from renderer.checks import Parsed, check
 from renderer.errors import ConfigurationError, Problem
 from renderer.settings import Group, NumberedGroup, Settings
-from renderer.sources import present
+from renderer.sources import in_quotes, present
 from renderer.wording import explain
 
 G = TypeVar("G", bound=Group)
@@ -36,14 +36,18 @@ def load_settings(
     replaces the Azure SDK. Raises `ConfigurationError` with every problem found, or `KeyVaultError`.
     """
     values = _merge(present(env), present(env_file or {}), read_vault)
-    problems = [*names.misspelt(values), *_unprintable(values)]
     known = {name: value for name, value in values.items() if names.is_known(name)}
+    badly_written = {problem.setting: problem for problem in _badly_written(known)}
+    problems: list[Problem] = []
     parsed = Parsed(values=values)
     for field, group in names.scalar_groups().items():
         parsed.groups[field] = _parse(group, known, problems)
     for group in names.NUMBERED_GROUPS:
         parsed.members[group] = _parse_numbered(group, known, problems)
     problems.extend(check(parsed))
+    # What is wrong with such a value besides is a consequence.
+    problems = [problem for problem in problems if problem.setting not in badly_written]
+    problems += [*badly_written.values(), *names.misspelt(values)]
     if problems:
         raise ConfigurationError(_sorted(problems))
     return parsed.settings()
@@ -76,11 +80,17 @@ def _vault_url(values: Mapping[str, str]) -> str | None:
     return url if isinstance(url, str) else None
 
 
-def _unprintable(values: Mapping[str, str]) -> Iterable[Problem]:
+def _badly_written(values: Mapping[str, str]) -> Iterable[Problem]:
     for name, value in values.items():
-        if names.is_known(name) and _UNPRINTABLE.search(value):
+        if _UNPRINTABLE.search(value):
             yield Problem(
                 name, "has control characters or bytes that are not UTF-8", "Write it again as plain text"
+            )
+        elif in_quotes(value):
+            yield Problem(
+                name,
+                "has quotation marks around it, which would be part of the value",
+                "Write it without them",
             )
 
 
@@ -108,7 +118,7 @@ def _parse_numbered(
 def _gaps(group: type[NumberedGroup], by_index: Mapping[int, Collection[str]]) -> Iterable[Problem]:
     """A problem for each run of missing numbers, naming the variables that come after it."""
     expected = 0
-    for index in sorted(by_index):
+    for place, index in enumerate(sorted(by_index)):
         if index > expected:
             missing = str(expected) if index == expected + 1 else f"{expected} to {index - 1}"
             orphans = ", ".join(
@@ -119,7 +129,7 @@ def _gaps(group: type[NumberedGroup], by_index: Mapping[int, Collection[str]]) -
             yield Problem(
                 f"{group.prefix}_*_{expected}",
                 f"is missing: there is no {group.member} {missing}, which leaves {orphans} behind a gap",
-                f"Number the {group.member}s from 0 without gaps: rename _{index} to _{expected} (and those "
+                f"Number the {group.member}s from 0 without gaps: rename _{index} to _{place} (and those "
                 f"after it), or set {names.variable(group, next(iter(group.model_fields)), expected)}",
             )
         expected = index + 1

@@ -50,6 +50,8 @@ _SERVICE_LINK = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP
 
 _NUMBERED = re.compile(r"(?P<stem>[A-Z][A-Z_]*)_(?P<index>0|[1-9][0-9]{0,8})")
 
+_NUMBER = re.compile(r"(?<!\d)\d{1,9}(?!\d)")
+
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
@@ -65,6 +67,13 @@ def env_of(info: FieldInfo) -> str:
     extra = info.json_schema_extra
     assert isinstance(extra, dict)
     return str(extra["env"])
+
+
+def unit_of(info: FieldInfo) -> str:
+    """The unit of a field's values; "" without one."""
+    extra = info.json_schema_extra
+    assert isinstance(extra, dict)
+    return str(extra["unit"])
 
 
 def is_secret(info: FieldInfo) -> bool:
@@ -135,7 +144,7 @@ def misspelt(values: Mapping[str, str]) -> list[Problem]:
     for name, value in values.items():
         if is_known(name) or name in SDK_VARIABLES or _is_service_link(name, value):
             continue
-        suggestion = closest_name(name) if name.startswith(OWN_PREFIXES) else _near_miss(name)
+        suggestion = _suggestion(name)
         if suggestion is not None:
             problems.append(Problem(name, "is not a setting of the gateway", f"Did you mean {suggestion}?"))
         elif name.startswith(OWN_PREFIXES):
@@ -147,25 +156,35 @@ def misspelt(values: Mapping[str, str]) -> list[Problem]:
     return problems
 
 
+def _suggestion(name: str) -> str | None:
+    spelt_right = name.upper().replace("-", "_")  # as in Key Vault: azure-openai-key-0
+    if is_known(spelt_right):
+        return spelt_right
+    return closest_name(name) if name.startswith(OWN_PREFIXES) else _near_miss(name)
+
+
 def _is_service_link(name: str, value: str) -> bool:
     return bool(_SERVICE_LINK.search(name)) or (name.endswith("_PORT") and value.startswith("tcp://"))
 
 
 def closest_name(name: str) -> str | None:
     """The known variable that resembles `name` most, with the same index where it has one."""
-    match = re.fullmatch(r"(?P<stem>.*?)_?(?P<index>[0-9]{1,9})?", name)
-    assert match is not None
-    index = int(match["index"] or 0)
-    candidates = [*scalar_names(), *(f"{stem}_{index}" for stem in _numbered_stems())]
-    found = difflib.get_close_matches(name, sorted(candidates), n=1, cutoff=0.75)
+    found = difflib.get_close_matches(name, _candidates(name), n=1, cutoff=0.75)
     return found[0] if found else None
+
+
+def _candidates(name: str) -> list[str]:
+    """What `name` may be meant for: the plain variables, and the numbered ones with its last number."""
+    numbers = _NUMBER.findall(name)
+    index = int(numbers[-1]) if numbers else 0  # reads the digits of any script
+    return sorted([*scalar_names(), *(f"{stem}_{index}" for stem in _numbered_stems())])
 
 
 def _near_miss(name: str) -> str | None:
     """A known variable one slip of the keyboard away; two slips for long names."""
     slips = 1 if len(name) <= 12 else 2
     letters = Counter(name)
-    for known in sorted(scalar_names()):
+    for known in _candidates(name):
         near = abs(len(known) - len(name)) <= slips and (letters - Counter(known)).total() <= slips
         if near and len(known) >= 8 and _distance(name, known) <= slips:
             return known

@@ -77,9 +77,7 @@ def _default(info: FieldInfo) -> str:
 
 
 def _values(info: FieldInfo) -> str:
-    unit = str(_extra(info)["unit"])
-    limits = _limits(info)
-    return ", ".join(part for part in (_kind(info), limits, unit) if part)
+    return ", ".join(part for part in (_kind(info), _limits(info), names.unit_of(info)) if part)
 
 
 def _kind(info: FieldInfo) -> str:

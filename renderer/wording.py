@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from renderer.names import is_secret
+from renderer import names
 from renderer.settings import Group
 
 _Wording = tuple[str, str]
@@ -24,16 +24,17 @@ def explain(group: type[Group], field: str, error: ErrorDetails, value: object) 
     if error["type"] == "setting":
         return context["what"], context["remedy"]
     if error["type"] == "missing":
-        return "is missing", f"Set it: {_inline(info.description or '')}"
-    quote = "" if is_secret(info) else _quote(value)
+        return "is missing", f"Set it: {in_sentence(info.description or '')}"
+    quote = "" if names.is_secret(info) else _quote(value)
     wording = _WORDINGS.get(error["type"])
     if wording is None:
         return f"is not valid{quote}", "See the reference page for what it takes"
     what, remedy = wording(context, value)
-    return f"{what}{quote}", remedy
+    unit = names.unit_of(info)
+    return f"{what}{quote}", f"{remedy} (in {unit})" if unit else remedy
 
 
-def _inline(about: str) -> str:
+def in_sentence(about: str) -> str:
     """A setting's meaning as part of a sentence."""
     text = about.replace("`", "").split(". ")[0].rstrip(".")
     return text[:1].lower() + text[1:]

@@ -25,6 +25,14 @@ from tests.renderer.support import problem, problems
         ("OTEL_COLLECTOR_ENDPONT", "OTEL_COLLECTOR_ENDPOINT"),
         ("APPLICATIONINSIGHTS_CONECTION_STRING", "APPLICATIONINSIGHTS_CONNECTION_STRING"),
         ("KEY_VAULT_URI", "KEY_VAULT_URL"),
+        ("AZURE_OPENAI_KEY_00", "AZURE_OPENAI_KEY_0"),
+        ("AZURE_OPENAI_KEY_٣", "AZURE_OPENAI_KEY_3"),
+        ("AZURE_OPENAI_7_KEY", "AZURE_OPENAI_KEY_7"),
+        ("AZURE_OPEN_AI_KEY_3", "AZURE_OPENAI_KEY_3"),
+        ("GATEWY_CLIENT_KEY_2", "GATEWAY_CLIENT_KEY_2"),
+        ("azure_openai_key_1", "AZURE_OPENAI_KEY_1"),
+        ("azure-openai-key-1", "AZURE_OPENAI_KEY_1"),
+        ("redis_password", "REDIS_PASSWORD"),
     ],
 )
 def test_a_misspelt_variable_is_answered_with_the_one_that_was_meant(name: str, meant: str) -> None:

@@ -99,6 +99,10 @@ def test_a_wrong_vault_address_is_reported_and_no_vault_is_asked(url: str) -> No
         ("NAME=value#no-comment", "value#no-comment"),
         ("NAME=$OTHER", "$OTHER"),
         ('NAME={"a":1}', '{"a":1}'),
+        ("export\tNAME=value", "value"),
+        ("""NAME='{"a":"b"}'""", '{"a":"b"}'),
+        ("NAME=it's", "it's"),
+        ("NAME=a\u2028b\x0bc", "a\u2028b\x0bc"),
         ("NAME=", ""),
         ("NAME= # only a comment", ""),
     ],
@@ -116,6 +120,38 @@ def test_bad_lines_of_an_env_file_are_all_reported_without_their_text(tmp_path: 
         read_env_file(file)
     assert [problem.setting for problem in caught.value.problems] == [f"{file}, line {n}," for n in (2, 3, 4)]
     assert "my-secret-text" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", ['"unterminated', "'a' b", '"{"a":1}"', '"a","b"', '"first line\nsecond line"']
+)
+def test_a_value_that_does_not_end_with_its_quotation_mark_is_wrong(value: str, tmp_path: Path) -> None:
+    file = tmp_path / "x.env"
+    file.write_text(f"A=1\nNAME={value}\n")
+    with pytest.raises(ConfigurationError) as caught:
+        read_env_file(file)
+    first = caught.value.problems[0]
+    assert (first.setting, "NAME" in first.message) == (f"{file}, line 2,", True)
+
+
+def test_an_env_file_may_begin_with_a_byte_order_mark_and_end_its_lines_as_windows_does(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "x.env").write_bytes(b"\xef\xbb\xbfA=1\r\nB=2\r\n")
+    assert read_env_file(tmp_path / "x.env") == {"A": "1", "B": "2"}
+
+
+def test_an_env_file_in_utf_16_is_told_how_to_be_saved(tmp_path: Path) -> None:
+    (tmp_path / "x.env").write_text("A=1\n", encoding="utf-16")
+    with pytest.raises(ConfigurationError) as caught:
+        read_env_file(tmp_path / "x.env")
+    assert "Save it as UTF-8" in caught.value.problems[0].remedy
+
+
+def test_an_env_file_that_is_a_directory_is_a_problem_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_env_file(tmp_path)
+    assert "is a directory" in caught.value.problems[0].message
 
 
 def test_an_env_file_that_does_not_exist_is_a_problem(tmp_path: Path) -> None:
