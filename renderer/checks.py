@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from renderer.settings import (
     Redis,
     Settings,
 )
+from renderer.wording import in_sentence
 
 G = TypeVar("G", bound=Group)
 M = TypeVar("M", bound=NumberedGroup)
@@ -212,6 +214,19 @@ def _bounds(parsed: Parsed) -> Iterator[Problem]:
             )
 
 
+def _trusted_proxies(parsed: Parsed) -> Iterator[Problem]:
+    gateway = parsed.group(Gateway)
+    if gateway is None:
+        return
+    for cidr in gateway.trusted_proxies:
+        if ipaddress.ip_network(cidr).prefixlen == 0:
+            yield Problem(
+                variable(Gateway, "trusted_proxies"),
+                f"has {cidr}, so that every client could choose the address that it is known by",
+                "List the addresses of the proxies in front of the gateway only",
+            )
+
+
 def _hash_key(parsed: Parsed) -> Iterator[Problem]:
     balancing = parsed.group(Balancing)
     if balancing is None or balancing.algorithm != "chash" or balancing.hash_on == "consumer":
@@ -258,7 +273,7 @@ def _guardrails(parsed: Parsed) -> Iterator[Problem]:
 
 def _needed(kind: type[Group], name: str) -> Problem:
     switch = variable(kind, "enabled")
-    about = (kind.model_fields[name].description or "").rstrip(".")
+    about = in_sentence(kind.model_fields[name].description or "")
     return Problem(
         variable(kind, name), f"is missing, but {switch} needs it", f"Set it ({about}), or set {switch}=false"
     )
@@ -278,8 +293,8 @@ def _cors_credentials(parsed: Parsed) -> Iterator[Problem]:
     cors = parsed.group(Cors)
     if cors is None or not cors.enabled or not cors.allow_credentials:
         return
-    for name in ("allow_origins", "allow_methods", "expose_headers"):
-        if "*" in (getattr(cors, name) or ()):
+    for name in ("allow_origins", "allow_methods", "allow_headers", "expose_headers"):
+        if "*" in (getattr(cors, name) or ()):  # APISIX would skip the whole route
             yield Problem(
                 variable(Cors, name),
                 "is *, which browsers refuse together with CORS_ALLOW_CREDENTIALS=true",
@@ -297,6 +312,7 @@ _RULES: tuple[Callable[[Parsed], Iterator[Problem]], ...] = (
     _some_weight,
     _home_backend,
     _bounds,
+    _trusted_proxies,
     _hash_key,
     _redis,
     _guardrails,

@@ -18,9 +18,11 @@ from renderer.values import (
     BackendName,
     BaseUrl,
     Cidrs,
+    ConnectionString,
     Deployments,
     Endpoint,
     Flag,
+    HashKey,
     HeaderNames,
     HeaderSecret,
     Host,
@@ -34,6 +36,7 @@ from renderer.values import (
     Tenant,
     VaultUrl,
     name_from_endpoint,
+    token_scope_of,
 )
 
 MINIMUM_KEY_LENGTH = 16
@@ -116,15 +119,20 @@ class Backend(NumberedGroup):
     token_scope: HttpsUrl = setting(
         "TOKEN_SCOPE",
         "https://cognitiveservices.azure.com/.default",
-        about="What the token is requested for, for managed identity.",
+        about="What the token is requested for, for managed identity. For endpoints of the US Government "
+        "and China clouds the default ends in `.azure.us/.default` and `.azure.cn/.default`.",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _name_after_host(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "name" not in data:
-            return {**data, "name": name_from_endpoint(data.get("endpoint"))}
-        return data
+    def _defaults_of_the_endpoint(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        endpoint = data.get("endpoint")
+        defaults = {"name": name_from_endpoint(endpoint)}
+        if data.get("auth") == "managed-identity":
+            defaults["token_scope"] = token_scope_of(endpoint)
+        return {**defaults, **data}
 
 
 class Client(NumberedGroup):
@@ -205,8 +213,8 @@ class Gateway(Group):
     trusted_proxies: Cidrs = setting(
         "GATEWAY_TRUSTED_PROXIES",
         ("100.100.0.0/17", "100.100.128.0/19", "100.100.160.0/19", "100.100.192.0/19"),
-        about="Addresses whose `X-Forwarded-For` is believed: those of the ingress. The default is the range "
-        "that Container Apps reserves for its own infrastructure.",
+        about="Addresses whose `X-Forwarded-For` is believed: those of the ingress. The default is what "
+        "a Container Apps environment with workload profiles reserves and its ingress connects from.",
     )
     worker_processes: int | None = setting(
         "GATEWAY_WORKER_PROCESSES",
@@ -230,7 +238,7 @@ class Balancing(Group):
     hash_on: Literal["header", "cookie", "vars", "consumer"] = setting(
         "LB_HASH_ON", "header", about="For `chash`: where the hash key is taken from."
     )
-    hash_key: Label | None = setting(
+    hash_key: HashKey | None = setting(
         "LB_HASH_KEY",
         None,
         about="For `chash`: name of that header, cookie or variable, such as `x-session-id`. "
@@ -541,10 +549,10 @@ class Telemetry(Group):
         ge=0,
         le=1,
         allow_inf_nan=False,
-        about="Share of the requests that are traced.",
+        about="Share of the requests that are traced, to four decimal places.",
         shown="0.1 in `prod`, 0.5 in `test`, 1.0 in `dev`",
     )
-    connection_string: SecretStr | None = setting(
+    connection_string: ConnectionString | None = setting(
         "APPLICATIONINSIGHTS_CONNECTION_STRING",
         None,
         about="Application Insights for traces. The collector reads it from its own environment; no file "
@@ -577,7 +585,7 @@ class Telemetry(Group):
         about='Prices per model, as JSON (`{"gpt-4o":{"prompt":2.5,"cached":1.25,"completion":10}}`) or the '
         "path of a JSON file. Adds to the shipped list and overrides it.",
         unit="USD per million tokens",
-        shown="list prices",
+        shown="list prices of August 2026",
     )
 
 

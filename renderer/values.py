@@ -19,15 +19,22 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import BeforeValidator, SecretStr
 from pydantic_core import PydanticCustomError
 
+AZURE_DOMAINS = (".azure.com", ".azure.us", ".azure.cn")
+"""Domains of Azure's public, US Government and China clouds."""
+
 TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off"})
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_HOST_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_LONGEST_HOST = 253
 _BACKEND_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _DEPLOYMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TENANT_DOMAIN = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}")
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?")
+_RANGED_QUANTIFIER = re.compile(r"\{[0-9]*,[0-9]*\}")
+_INSTRUMENTATION_KEY = re.compile(r"(?i)(?:^|;)\s*InstrumentationKey\s*=\s*[^;\s]")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
@@ -62,7 +69,7 @@ def parse_names(value: object) -> object:
     """Parse a comma separated list of deployment names."""
     names = split_list(value)
     for name in names if isinstance(names, tuple) else ():
-        _check_deployment(name)
+        _check_deployment(name, "gpt-4o,text-embedding-3-small")
     return names
 
 
@@ -77,19 +84,19 @@ def parse_deployments(value: object) -> object:
         name, renamed, target = (part.strip() for part in item.partition("="))
         if not renamed:
             target = name
-        _check_deployment(name)
-        _check_deployment(target)
+        for each in (name, target):
+            _check_deployment(each, "gpt-4o,embeddings=emb-3-small")
         if name in deployments:
             raise wrong(f"lists the deployment '{name}' twice", "Keep one of the two")
         deployments[name] = target
     return deployments
 
 
-def _check_deployment(name: str) -> None:
+def _check_deployment(name: str, example: str) -> None:
     if not _DEPLOYMENT.fullmatch(name):
         raise wrong(
             "has an item that is no deployment name",
-            "Write names of letters, digits, '.', '_' and '-', for example gpt-4o,embeddings=emb-3-small",
+            f"Write names of letters, digits, '.', '_', ':' and '-', for example {example}",
         )
 
 
@@ -133,6 +140,11 @@ def parse_vault_url(value: object) -> object:
 
 def _split_url(value: object, example: str) -> SplitResult:
     text = str(value)
+    if any(not "\x21" <= letter <= "\x7e" for letter in text):
+        raise wrong(
+            "has a blank or a letter that no URL has",
+            f"Write it like {example} (an international host name in its xn-- form)",
+        )
     try:
         url = urlsplit(text)
         port = url.port
@@ -143,11 +155,18 @@ def _split_url(value: object, example: str) -> SplitResult:
     if "@" in url.netloc:
         raise wrong("has a user name or password in it", f"Write it like {example}")
     host = url.hostname or ""
-    if not (_HOST.fullmatch(host) or _is_ip(host)) or port == 0 or url.netloc.endswith(":"):
+    bracketed = "[" in url.netloc and ":" not in host  # RFC 3986 has [v1.x], which nobody can connect to
+    if not _is_host(host) or bracketed or port == 0 or url.netloc.endswith(":"):
         raise wrong("has no valid host and port", f"Write it like {example}")
-    if any(not "\x21" <= letter <= "\x7e" for letter in text):
-        raise wrong("has a blank or a character that no URL has", f"Write it like {example}")
     return url
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is a host name that can be looked up, or an IP address (without a zone)."""
+    if _is_ip(host):
+        return True
+    labels = host.split(".")
+    return len(host) <= _LONGEST_HOST and all(map(_HOST_LABEL.fullmatch, labels))
 
 
 def _is_ip(host: str) -> bool:
@@ -155,11 +174,13 @@ def _is_ip(host: str) -> bool:
         ipaddress.ip_address(host)
     except ValueError:
         return False
-    return True
+    return "%" not in host
 
 
 def _origin(url: SplitResult) -> str:
-    return f"{url.scheme}://{url.netloc.lower()}"
+    host = url.hostname or ""
+    port = "" if url.port is None else f":{url.port}"
+    return f"{url.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
 def is_loopback(url: str) -> bool:
@@ -171,16 +192,26 @@ def is_loopback(url: str) -> bool:
 
 
 def name_from_endpoint(endpoint: object) -> str:
-    """The name of a backend without NAME: the resource's name, or host and port outside azure.com."""
+    """The name of a backend without NAME: the resource's name, or host and port outside Azure."""
     try:
         url = _split_url(endpoint, "")
     except PydanticCustomError:
         return "unnamed"
     host = url.hostname or ""
-    if host.endswith(".azure.com"):
+    if host.endswith(AZURE_DOMAINS):
         return host.split(".", 1)[0]
     name = host if url.port is None else f"{host}-{url.port}"
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:63] or "unnamed"
+
+
+def token_scope_of(endpoint: object) -> str:
+    """What a managed identity asks a token for, in the cloud that the endpoint belongs to."""
+    try:
+        host = _split_url(endpoint, "").hostname or ""
+    except PydanticCustomError:
+        host = ""
+    domain = next((each for each in AZURE_DOMAINS if host.endswith(each)), AZURE_DOMAINS[0])
+    return f"https://cognitiveservices{domain}/.default"
 
 
 def parse_backend_name(value: object) -> object:
@@ -197,7 +228,29 @@ def parse_label(value: object) -> object:
     """Check a free name that appears in metric labels and logs."""
     text = str(value)
     if len(text) > 128 or not text.isprintable():
-        raise wrong("is no usable name", "Write at most 128 printable characters")
+        raise wrong(
+            "is too long, or has a line break or an invisible character",
+            "Write at most 128 printable characters on one line",
+        )
+    return value
+
+
+def parse_hash_key(value: object) -> object:
+    """Check what consistent hashing goes by: the name of a header, a cookie or a variable."""
+    if not _HEADER_NAME.fullmatch(str(value)):
+        raise wrong("is no name of a header, cookie or variable", "Write one name, such as x-session-id")
+    return value
+
+
+def parse_connection_string(value: object) -> object:
+    """Check a connection string of Application Insights, which the collector refuses without its key."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    if not _INSTRUMENTATION_KEY.search(text):
+        raise wrong(
+            "has no InstrumentationKey",
+            "Copy the whole connection string from the resource's overview: "
+            "InstrumentationKey=…;IngestionEndpoint=https://…",
+        )
     return value
 
 
@@ -217,13 +270,20 @@ def parse_cidrs(value: object) -> object:
     items = split_list(value)
     for position, item in enumerate(items if isinstance(items, tuple) else (), start=1):
         try:
-            ipaddress.ip_network(item, strict=True)
+            # Netmasks and zones (10.0.0.0/255.0.0.0, fe80::1%eth0) are Python's, not nginx's.
+            network = ipaddress.ip_network(item, strict=False) if _ADDRESS.fullmatch(item) else None
         except ValueError:
+            network = None
+        if network is None:
             raise wrong(
-                f"has an item (number {position}) that is neither an IP address nor a range with its host "
-                "bits zero",
+                f"has an item (number {position}) that is no IP address and no range",
                 "Write addresses and ranges like 203.0.113.7,10.0.0.0/8,2001:db8::/32",
-            ) from None
+            )
+        if "/" in item and ipaddress.ip_address(item.split("/")[0]) != network.network_address:
+            raise wrong(
+                f"has a range (number {position}) that does not begin at its first address",
+                f"Write {network}, or the address without /{network.prefixlen} if only that one is meant",
+            )
     return items
 
 
@@ -233,6 +293,11 @@ def parse_patterns(value: object) -> object:
         return value
     patterns = _json_strings(value)
     if patterns is None:
+        if _RANGED_QUANTIFIER.search(value):
+            raise wrong(
+                "has a comma inside a pattern, which would be split there",
+                'Write the patterns as a JSON list: ["a{1,3}","b"]',
+            )
         patterns = split_list(value)  # type: ignore[assignment]
     assert patterns is not None
     for position, pattern in enumerate(patterns, start=1):
@@ -254,7 +319,7 @@ def _json_strings(text: str) -> tuple[str, ...] | None:
         return None
     if isinstance(items, list) and items and all(isinstance(item, str) and item for item in items):
         return tuple(items)
-    return None
+    raise wrong("is a JSON list of something else than patterns", 'Write texts in it: ["a{1,3}","b"]')
 
 
 def _compile_error(pattern: str) -> str | None:
@@ -267,18 +332,29 @@ def _compile_error(pattern: str) -> str | None:
     return None
 
 
+def _list_or_star(value: object) -> object:
+    """Split a list in which `*` or `**`, which stand for everything, have to be alone."""
+    items = split_list(value)
+    if isinstance(items, tuple) and len(items) > 1 and {"*", "**"} & set(items):
+        raise wrong("has * beside other items", "Write * alone, or the items without it")
+    return items
+
+
 def parse_origins(value: object) -> object:
     """Parse CORS origins: `*`, or a comma separated list of `scheme://host[:port]`."""
-    items = split_list(value)
+    items = _list_or_star(value)
     for item in items if isinstance(items, tuple) else ():
         if item != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9.\[\]:_-]+", item):
-            raise wrong("has an item that is no origin", "Write origins like https://app.example.com, or *")
+            raise wrong(
+                "has an item that is no origin",
+                "Write origins without a path, like https://app.example.com, or * alone",
+            )
     return items
 
 
 def parse_header_names(value: object) -> object:
     """Parse a comma separated list of header names; `*` and `**` stand for all of them."""
-    items = split_list(value)
+    items = _list_or_star(value)
     for item in items if isinstance(items, tuple) else ():
         if not _HEADER_NAME.fullmatch(item):
             raise wrong("has an item that is no header name", "Write names like authorization,x-request-id")
@@ -287,7 +363,7 @@ def parse_header_names(value: object) -> object:
 
 def parse_methods(value: object) -> object:
     """Parse a comma separated list of HTTP methods; `*` stands for all of them."""
-    items = split_list(value)
+    items = _list_or_star(value)
     for item in items if isinstance(items, tuple) else ():
         if item != "*" and not re.fullmatch(r"[A-Z]+", item):
             raise wrong("has an item that is no HTTP method", "Write methods like GET,POST,OPTIONS, or *")
@@ -297,7 +373,7 @@ def parse_methods(value: object) -> object:
 def parse_host(value: object) -> object:
     """Check a host name or IP address, without scheme and port."""
     text = str(value)
-    if len(text) < 2 or not (_HOST.fullmatch(text) or _is_ip(text)):
+    if len(text) < 2 or not _is_host(text):
         raise wrong("is no host name", "Write the name or address alone, without scheme and port")
     return value
 
@@ -319,6 +395,10 @@ def parse_app_ids(value: object) -> object:
     return tuple(str(item).lower() for item in items) if isinstance(items, tuple) else items
 
 
+_SMALLEST_PRICE = 0.0001
+_LARGEST_PRICE = 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
     """List price of a model in USD per million tokens; `cached` are prompt tokens served from cache."""
@@ -337,7 +417,7 @@ def parse_pricing(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        text = value if value.startswith("{") else Path(value).read_text(encoding="utf-8")
+        text = value if value.startswith(("{", "[")) else Path(value).read_text(encoding="utf-8-sig")
     except (OSError, ValueError):
         raise wrong(
             "is neither JSON nor the path of a readable file",
@@ -354,10 +434,13 @@ def prices_from_json(text: str) -> dict[str, Price]:
         raise wrong("is not valid JSON", "Check quotes, commas and braces") from None
     if not isinstance(table, dict):
         raise wrong("is not a JSON object", 'Write {"model name":{"prompt":1,"completion":2}}')
-    return {str(model): _price(str(model), entry) for model, entry in table.items()}
+    return {
+        str(model): _price(position, str(model), entry)
+        for position, (model, entry) in enumerate(table.items(), start=1)
+    }
 
 
-def _price(model: str, entry: object) -> Price:
+def _price(position: int, model: str, entry: object) -> Price:
     kinds = ("prompt", "cached", "completion")
     fits = (
         isinstance(entry, Mapping)
@@ -367,8 +450,9 @@ def _price(model: str, entry: object) -> Price:
     )
     if not fits or not _DEPLOYMENT.fullmatch(model):
         raise wrong(
-            "has an entry that is no price of a model",
-            "Write per model prompt, and optionally cached and completion: numbers of USD per million tokens",
+            f"has an entry (number {position}) that is no price of a model",
+            "Write per model prompt, and optionally cached and completion: numbers of USD per million "
+            f"tokens, 0 or from {_SMALLEST_PRICE:.4f} to {_LARGEST_PRICE:,}",
         )
     assert isinstance(entry, Mapping)
     prompt = entry["prompt"]
@@ -377,7 +461,10 @@ def _price(model: str, entry: object) -> Price:
 
 
 def _is_amount(amount: object) -> bool:
-    return isinstance(amount, int | float) and not isinstance(amount, bool) and 0 <= amount < 1_000_000
+    """A price per token, a million times too small, must not pass and then be rounded to nothing."""
+    if isinstance(amount, bool) or not isinstance(amount, int | float):
+        return False
+    return amount == 0 or _SMALLEST_PRICE <= amount <= _LARGEST_PRICE
 
 
 Flag = Annotated[bool, BeforeValidator(parse_flag)]
@@ -388,6 +475,8 @@ HttpsUrl = Annotated[str, BeforeValidator(parse_https_url)]
 VaultUrl = Annotated[str, BeforeValidator(parse_vault_url)]
 BackendName = Annotated[str, BeforeValidator(parse_backend_name)]
 Label = Annotated[str, BeforeValidator(parse_label)]
+HashKey = Annotated[str, BeforeValidator(parse_hash_key)]
+ConnectionString = Annotated[SecretStr, BeforeValidator(parse_connection_string)]
 Host = Annotated[str, BeforeValidator(parse_host)]
 Tenant = Annotated[str, BeforeValidator(parse_tenant)]
 Names = Annotated[tuple[str, ...], BeforeValidator(parse_names)]

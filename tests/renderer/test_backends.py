@@ -19,6 +19,8 @@ def test_a_backend_needs_only_endpoint_and_key() -> None:
     [
         ("https://my-eastus.openai.azure.com", "my-eastus"),
         ("https://hub.services.ai.azure.com/", "hub"),
+        ("https://my-usgov.openai.azure.us", "my-usgov"),
+        ("https://my-china.openai.azure.cn", "my-china"),
         ("https://gateway.example.com", "gateway.example.com"),
         ("http://127.0.0.1:8001", "127.0.0.1-8001"),
         ("http://[::1]:8001", "1-8001"),
@@ -31,6 +33,17 @@ def test_the_name_defaults_to_the_host(endpoint: str, name: str) -> None:
 def test_a_trailing_slash_of_the_endpoint_is_dropped() -> None:
     (backend,) = load(AZURE_OPENAI_ENDPOINT_0="https://my-eastus.openai.azure.com/").backends
     assert backend.endpoint == "https://my-eastus.openai.azure.com"
+
+
+def test_host_and_port_of_an_endpoint_have_one_spelling() -> None:
+    (backend,) = load(AZURE_OPENAI_ENDPOINT_0="HTTPS://My-EastUS.OpenAI.Azure.com:0443").backends
+    assert backend.endpoint == "https://my-eastus.openai.azure.com:443"
+
+
+def test_an_international_host_name_is_wrong_and_its_other_form_is_told() -> None:
+    assert (
+        "xn--" in problem("AZURE_OPENAI_ENDPOINT_0", AZURE_OPENAI_ENDPOINT_0="https://bücher.example").remedy
+    )
 
 
 @pytest.mark.parametrize("extra", ["/openai", "/openai/deployments/gpt-4o?api-version=1", "?a=b", "#x"])
@@ -51,6 +64,10 @@ def test_an_endpoint_with_path_or_query_is_wrong_and_the_remedy_is_the_resource(
         "https://a.openai.azure.com:0",
         "https://[::1",
         "https://a_{}.com",
+        "https://a..com",
+        f"https://{'a' * 64}.com",
+        "https://[v1.x]",
+        "https://[fe80::1%eth0]",
     ],
 )
 def test_an_endpoint_that_is_no_url_of_a_host_is_wrong(endpoint: str) -> None:
@@ -79,6 +96,12 @@ def test_a_gap_names_the_missing_number_and_the_variables_behind_it() -> None:
     )
     assert "no backend 1," in found.message
     assert "AZURE_OPENAI_ENDPOINT_2, AZURE_OPENAI_KEY_2" in found.message
+
+
+def test_the_remedies_of_several_gaps_fit_together() -> None:
+    backends = {f"AZURE_OPENAI_ENDPOINT_{n}": f"https://b{n}.openai.azure.com" for n in (2, 5)}
+    found = problems(**backends, AZURE_OPENAI_KEY_2="key-2", AZURE_OPENAI_KEY_5="key-5")
+    assert ["rename _2 to _1" in found[0].remedy, "rename _5 to _2" in found[1].remedy] == [True, True]
 
 
 def test_a_wide_gap_is_one_problem() -> None:
@@ -116,6 +139,19 @@ def test_a_backend_without_a_key_is_wrong() -> None:
 def test_a_backend_with_managed_identity_needs_no_key() -> None:
     (backend,) = load(AZURE_OPENAI_KEY_0=None, AZURE_OPENAI_AUTH_0="managed-identity").backends
     assert backend.token_scope == "https://cognitiveservices.azure.com/.default"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "scope"),
+    [
+        ("https://a.openai.azure.us", "https://cognitiveservices.azure.us/.default"),
+        ("https://a.openai.azure.cn", "https://cognitiveservices.azure.cn/.default"),
+        ("https://llm.example.com", "https://cognitiveservices.azure.com/.default"),
+    ],
+)
+def test_h3_a_token_is_asked_for_in_the_cloud_of_the_endpoint(endpoint: str, scope: str) -> None:
+    changes = {"AZURE_OPENAI_KEY_0": None, "AZURE_OPENAI_AUTH_0": "managed-identity"}
+    assert load(**changes, AZURE_OPENAI_ENDPOINT_0=endpoint).backends[0].token_scope == scope
 
 
 def test_an_identity_beside_a_key_is_wrong() -> None:

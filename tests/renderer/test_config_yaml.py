@@ -179,7 +179,7 @@ def test_the_collector_reads_the_gateways_metrics_as_often_as_configured() -> No
 def test_every_component_of_a_pipeline_is_configured() -> None:
     for changes in (
         {},
-        {"APPLICATIONINSIGHTS_CONNECTION_STRING": "x"},
+        {"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=x"},
         {"AZURE_MONITOR_METRICS_ENDPOINT": "https://x/y"},
     ):
         document = collector(**changes)

@@ -98,6 +98,27 @@ def test_cors_with_credentials_for_everybody_is_wrong() -> None:
     assert problem("CORS_ALLOW_ORIGINS", ENABLE_CORS="1", CORS_ALLOW_ORIGINS="*", CORS_ALLOW_CREDENTIALS="1")
 
 
+@pytest.mark.parametrize("name", ["CORS_ALLOW_METHODS", "CORS_ALLOW_HEADERS", "CORS_EXPOSE_HEADERS"])
+def test_c1_cors_with_credentials_for_everything_is_wrong_because_apisix_would_skip_the_route(
+    name: str,
+) -> None:
+    origin = {"ENABLE_CORS": "1", "CORS_ALLOW_ORIGINS": "https://app.example.com"}
+    assert problem(name, **origin, CORS_ALLOW_CREDENTIALS="1", **{name: "*"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CORS_ALLOW_ORIGINS", "https://app.example.com,*"),
+        ("CORS_ALLOW_METHODS", "GET,*"),
+        ("CORS_ALLOW_HEADERS", "**,authorization"),
+        ("CORS_EXPOSE_HEADERS", "*,retry-after"),
+    ],
+)
+def test_a_star_beside_other_items_is_wrong(name: str, value: str) -> None:
+    assert problem(name, **{name: value}).remedy == "Write * alone, or the items without it"
+
+
 @pytest.mark.parametrize("origins", ["app.example.com", "https://app.example.com/path", "https://a b"])
 def test_an_origin_that_is_none_is_wrong(origins: str) -> None:
     assert problem("CORS_ALLOW_ORIGINS", CORS_ALLOW_ORIGINS=origins)
@@ -124,6 +145,16 @@ def test_patterns_are_those_of_pcre() -> None:
 def test_patterns_with_commas_are_written_as_a_json_list() -> None:
     guard = plugins_of("inference", ENABLE_PROMPT_GUARD="1", PROMPT_DENY_PATTERNS='["a{1,3}", "b"]')
     assert guard["ai-prompt-guard"]["deny_patterns"] == ["a{1,3}", "b"]
+
+
+@pytest.mark.parametrize("text", [r"\d{3,}", "a{1,3}", "fine,b{,2}"])
+def test_a_quantifier_with_a_comma_outside_a_json_list_is_wrong_because_it_would_be_split(text: str) -> None:
+    assert "JSON list" in problem("PROMPT_DENY_PATTERNS", PROMPT_DENY_PATTERNS=text).remedy
+
+
+@pytest.mark.parametrize("text", ["[]", '[""]', "[1]", '["a", null]'])
+def test_a_json_list_of_something_else_than_patterns_is_wrong(text: str) -> None:
+    assert problem("PROMPT_ALLOW_PATTERNS", PROMPT_ALLOW_PATTERNS=text)
 
 
 def test_a_single_character_class_is_no_json_list() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from renderer import render_files
+from renderer.resources import DATA
+from renderer.values import prices_from_json
 from tests.renderer.support import load, problem, problems
 
 
@@ -18,7 +22,7 @@ def test_words_for_no(word: str) -> None:
     assert load(GATEWAY_EXPOSE_BACKEND_HEADERS=word).gateway.expose_backend_headers is False
 
 
-@pytest.mark.parametrize("word", ["t", "2", "enabled", "'true'", "none", "ja"])
+@pytest.mark.parametrize("word", ["t", "2", "enabled", "none", "ja"])
 def test_any_other_word_is_an_error_never_a_yes(word: str) -> None:
     assert "true or false" in problem("GATEWAY_REQUIRE_AUTH", GATEWAY_REQUIRE_AUTH=word).remedy
 
@@ -95,14 +99,57 @@ def test_a_configured_sample_rate_wins() -> None:
     assert load(GATEWAY_LOG_MODE="dev", OTEL_SAMPLE_RATE="0").sample_rate == 0
 
 
-@pytest.mark.parametrize("text", ["10.0.0.1/8", "10.0.0.0/33", "example.com", "1.2.3", ","])
+@pytest.mark.parametrize(
+    "text",
+    ["10.0.0.0/33", "example.com", "1.2.3", ",", "10.0.0.0/255.0.0.0", "fe80::1%eth0", "10.0.0.0/8;deny all"],
+)
 def test_ranges_that_do_not_parse_are_wrong(text: str) -> None:
     assert problem("GATEWAY_TRUSTED_PROXIES", GATEWAY_TRUSTED_PROXIES=text)
 
 
+def test_a_range_that_begins_in_its_middle_is_wrong_and_its_beginning_is_told() -> None:
+    assert (
+        "Write 10.0.0.0/8" in problem("GATEWAY_TRUSTED_PROXIES", GATEWAY_TRUSTED_PROXIES="10.0.0.1/8").remedy
+    )
+
+
+@pytest.mark.parametrize("everybody", ["0.0.0.0/0", "10.0.0.0/8,::/0"])
+def test_trusting_everybodys_forwarded_address_is_wrong(everybody: str) -> None:
+    assert problem("GATEWAY_TRUSTED_PROXIES", GATEWAY_TRUSTED_PROXIES=everybody)
+
+
 @pytest.mark.parametrize("value", ["a\x00b", "a\x1bb", "\udcff"])
-def test_a_value_that_is_no_text_is_wrong(value: str) -> None:
-    assert problems(OTEL_SERVICE_NAME=value)
+def test_a_value_that_is_no_text_is_one_problem(value: str) -> None:
+    assert problem("OTEL_SERVICE_NAME", OTEL_SERVICE_NAME=value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AZURE_OPENAI_KEY_0", '"backend-key-0123456789"'),
+        ("AZURE_OPENAI_ENDPOINT_0", "'https://my-eastus.openai.azure.com'"),
+        ("GATEWAY_CLIENT_NAME_0", '"team-a"'),
+        ("GATEWAY_REQUIRE_AUTH", "'true'"),
+    ],
+)
+def test_quotation_marks_that_arrived_with_the_value_are_one_problem(name: str, value: str) -> None:
+    assert problem(name, **{name: value}).remedy == "Write it without them"
+
+
+def test_a_number_with_a_unit_is_answered_with_the_unit_that_is_meant() -> None:
+    assert "(in ms)" in problem("AI_PROXY_CONNECT_TIMEOUT_MS", AI_PROXY_CONNECT_TIMEOUT_MS="5s").remedy
+
+
+@pytest.mark.parametrize("key", ["x session id", "x-session-id:", "{{key}}"])
+def test_a_hash_key_that_no_header_cookie_or_variable_has_is_wrong(key: str) -> None:
+    assert problem("LB_HASH_KEY", LB_ALG="chash", LB_HASH_KEY=key)
+
+
+@pytest.mark.parametrize("text", ["11111111-2222-3333-4444-555555555555", "IngestionEndpoint=https://x"])
+def test_a_connection_string_that_the_collector_would_refuse_is_wrong(text: str) -> None:
+    name = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+    found = problem(name, **{name: text})
+    assert (found.message, text in str(found)) == ("has no InstrumentationKey", False)
 
 
 def test_every_problem_is_reported_at_once() -> None:
@@ -161,7 +208,25 @@ def test_model_pricing_is_json_or_a_file(tmp_path_factory: pytest.TempPathFactor
         '{"bad name!": {"prompt": 1}}',
         "a" * 5000,
         "[]",
+        '{"a-price-per-token": {"prompt": 0.0000025}}',
     ],
 )
 def test_model_pricing_that_is_no_table_of_prices_is_wrong(text: str) -> None:
     assert problem("MODEL_PRICING", MODEL_PRICING=text)
+
+
+def test_the_wrong_price_of_a_table_is_told_by_its_number() -> None:
+    found = problem("MODEL_PRICING", MODEL_PRICING='{"a": {"prompt": 1}, "b": {"input": 1}}')
+    assert "(number 2)" in found.message
+
+
+def test_a_file_of_prices_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "prices.json").write_text('{"m": {"prompt": 1}}', encoding="utf-8-sig")
+    assert not problems(MODEL_PRICING=str(tmp_path / "prices.json"))
+
+
+def test_the_shipped_prices_are_prices_and_completions_cost_more_than_prompts() -> None:
+    prices = prices_from_json((DATA / "model-pricing.json").read_text())
+    chat = [price for model, price in prices.items() if not model.startswith("text-embedding-")]
+    assert len(chat) > 10
+    assert all(0 < price.cached <= price.prompt < price.completion for price in chat)
