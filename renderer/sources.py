@@ -43,6 +43,7 @@ def read_env_file(path: Path | str) -> dict[str, str]:
             [Problem(str(file), f"cannot be read ({reason})", "Check the path and its permissions")]
         ) from None
     values: dict[str, str] = {}
+    first_set: dict[str, int] = {}
     problems: list[Problem] = []
     for number, line in enumerate(lines, start=1):
         text = line.strip()
@@ -52,21 +53,20 @@ def read_env_file(path: Path | str) -> dict[str, str]:
         where = f"{file}, line {number},"
         if match is None:
             problems.append(Problem(where, "is not an assignment", "Write NAME=value"))
-        elif match["name"] in values:
-            problems.append(
-                Problem(where, f"sets {match['name']} a second time", "Keep one of the two lines")
-            )
+        elif match["name"] in first_set:
+            what = f"sets a variable a second time, after line {first_set[match['name']]}"
+            problems.append(Problem(where, what, "Keep one of the two lines"))
         elif (value := _unquoted(match["value"])) is None:
             problems.append(
                 Problem(
                     where,
-                    f"has a quotation mark too many or too few in the value of {match['name']}",
+                    "has a quotation mark too many or too few",
                     "Write the value on one line, and quotation marks that belong to it between those of the "
                     """other kind: '{"a":1}'""",
                 )
             )
-            values[match["name"]] = ""
         else:
+            first_set[match["name"]] = number
             values[match["name"]] = value
     if problems:
         raise ConfigurationError(problems)
