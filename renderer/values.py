@@ -28,6 +28,7 @@ FALSE_WORDS = frozenset({"false", "0", "no", "off"})
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _LONGEST_HOST = 253
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _BACKEND_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _DEPLOYMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -178,8 +179,9 @@ def _is_ip(host: str) -> bool:
 
 
 def _origin(url: SplitResult) -> str:
+    """The one spelling of scheme, host and port: lower case, without the scheme's own port."""
     host = url.hostname or ""
-    port = "" if url.port is None else f":{url.port}"
+    port = "" if url.port in (None, _DEFAULT_PORTS[url.scheme]) else f":{url.port}"
     return f"{url.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 

@@ -37,7 +37,7 @@ def test_a_trailing_slash_of_the_endpoint_is_dropped() -> None:
 
 def test_host_and_port_of_an_endpoint_have_one_spelling() -> None:
     (backend,) = load(AZURE_OPENAI_ENDPOINT_0="HTTPS://My-EastUS.OpenAI.Azure.com:0443").backends
-    assert backend.endpoint == "https://my-eastus.openai.azure.com:443"
+    assert backend.endpoint == "https://my-eastus.openai.azure.com"
 
 
 def test_an_international_host_name_is_wrong_and_its_other_form_is_told() -> None:
