@@ -128,10 +128,13 @@ def _utf8(path: str) -> str:
 
 def _watch(render_now: Callable[[], dict[str, str]], directory: Path, seconds: float) -> None:
     gc.enable()  # this process stays
-    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    keep_current(render_now, directory, seconds, stop, _WatchReporter())
+        signal.signal(number, _end)  # at once, be it out of a long wait for a vault
+    keep_current(render_now, directory, seconds, threading.Event(), _WatchReporter())
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
 
 
 class _WatchReporter:

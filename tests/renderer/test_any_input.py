@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from renderer import ConfigurationError, Problem, Settings, load_settings, names, render_files
 from renderer.masking import masked_diff
 from tests.renderer.support import env
+from tests.renderer.test_guardrails import EVERYTHING as GUARDRAILS
 
 SECRET = "s3cr3t-"
 
@@ -54,9 +55,18 @@ likely = st.sampled_from(
         "[]",
         "${{HOME}}",
         "key-0123456789abcdef",
+        "*,x-session-id",
+        "https://[2001:db8::1]:8443",
+        "fe80::1%eth0",
+        "a{1,3}",
+        '"in quotes"',
+        "a: b #c",
     ]
 )
 values = st.one_of(likely, st.text(max_size=40))
+switches = {
+    name: st.sampled_from(["true", "false"]) for name in names.scalar_names() if name.startswith("ENABLE_")
+}
 
 
 def loaded(changes: dict[str, str]) -> Settings | list[Problem]:
@@ -67,9 +77,11 @@ def loaded(changes: dict[str, str]) -> Settings | list[Problem]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.dictionaries(known, values, max_size=12))
-def test_any_values_give_settings_that_render_or_a_list_of_problems(changes: dict[str, str]) -> None:
-    result = loaded(changes)
+@given(st.fixed_dictionaries(switches), st.dictionaries(known, values, max_size=12))
+def test_c1_any_values_give_settings_that_render_or_a_list_of_problems(
+    switched: dict[str, str], changes: dict[str, str]
+) -> None:
+    result = loaded({**GUARDRAILS, **switched, **changes})
     if isinstance(result, Settings):
         files = render_files(result)
         assert all(isinstance(parsed(text), dict) for text in files.values())

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 
@@ -17,6 +18,7 @@ from renderer import load_settings, render_files
 from renderer.errors import ConfigurationError, KeyVaultError, KeyVaultUnreachableError, Problem
 from renderer.output import write_changed
 from renderer.watch import watch
+from tests.support.scripted_vault import THROTTLED, ScriptedVault
 
 ENVIRONMENT = {
     "AZURE_OPENAI_ENDPOINT_0": "https://contoso-eastus.openai.azure.com",
@@ -183,3 +185,23 @@ def test_c2_sigterm_ends_the_command_cleanly(tmp_path: Path) -> None:
             pass
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) in (0, 143)
+
+
+def test_c2_sigterm_ends_the_command_while_it_waits_for_a_throttling_vault(
+    vault: ScriptedVault, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "renderer", "--output-dir", str(tmp_path), "--watch", "1"]
+    environment = {**os.environ, **ENVIRONMENT, **vault.identity_environment, "KEY_VAULT_URL": vault.url}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while "Rendered" not in process.stdout.readline():
+            pass
+        vault.endless_fault = replace(THROTTLED, headers={"Retry-After": "86400"})
+        assert vault.answered_endless_fault.wait(timeout=20)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+        assert {each.name for each in tmp_path.iterdir()} == {
+            "apisix.yaml",
+            "config.yaml",
+            "otel-collector.yaml",
+        }

@@ -70,6 +70,7 @@ class ScriptedVault:
     """Secrets that the list still has as enabled."""
     faults: list[Answer] = field(default_factory=list)
     endless_fault: Answer | None = None
+    answered_endless_fault: threading.Event = field(default_factory=threading.Event)
     secrets_locked: bool = False
     """Whether the identity may list the secrets but not read one."""
     gate: threading.Barrier | None = None
@@ -97,6 +98,7 @@ class ScriptedVault:
         if self.faults:
             return self.faults.pop(0)
         if self.endless_fault is not None:
+            self.answered_endless_fault.set()
             return self.endless_fault
         if url.path.rstrip("/") == "/secrets":
             return self._page(int(parse_qs(url.query).get("$skiptoken", ["0"])[0]))
