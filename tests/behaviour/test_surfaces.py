@@ -170,6 +170,13 @@ def test_s2_an_upload_on_a_connection_that_has_died_is_sent_again_from_its_start
     assert ([answer.status_code for answer in answers], audio in backend.requests[-1]) == ([200, 200], True)
 
 
+def test_f1_a_refusal_of_an_upload_that_comes_early_is_the_clients(stage: Stage, sim: Simulator) -> None:
+    with RawServer([RawServer.REFUSE]) as backend:
+        client = stage.http(stage.gateway(AZURE_OPENAI_ENDPOINT_0=backend.url, AZURE_OPENAI_PRIORITY_0=10))
+        answer = client.post("/openai/v1/files", files={"file": b"x" * 30_000_000})
+    assert (answer.status_code, sim.requests("westus")) == (413, [])
+
+
 def test_s2_the_deployment_of_an_upload_is_read_from_its_form(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", status=429, retry_after=60, deployment="whisper-1")
     gateway = stage.gateway(AZURE_OPENAI_PRIORITY_0=10)

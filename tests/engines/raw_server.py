@@ -14,15 +14,20 @@ Answer = Sequence[bytes]
 """The pieces of one answer, each sent on its own."""
 
 
+TOO_LARGE = b"HTTP/1.1 413 Payload Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
 class RawServer:
     """Listens on loopback; the n-th connection plays the n-th script (the last one again and again).
 
     A script is a list of answers: each is sent when a request has been read. After its last answer the
     connection is closed, unless the script ends with `HOLD`, which keeps it open until the client leaves,
-    or with `WAIT`, which keeps it open until `release` is set. `CUT` closes it when the next request begins.
+    or with `WAIT`, which keeps it open until `release` is set. `CUT` closes it when the next request begins,
+    and `REFUSE` says 413 before.
     """
 
     CUT: Answer = (b"cut",)
+    REFUSE: Answer = (b"refuse",)
     HOLD: Answer = (b"hold",)
     WAIT: Answer = (b"wait",)
 
@@ -86,6 +91,10 @@ class RawServer:
                     break
                 if answer is self.CUT:
                     stream.recv(1)
+                    break
+                if answer is self.REFUSE:
+                    stream.recv(1)
+                    stream.sendall(TOO_LARGE)
                     break
                 if answer is self.WAIT:
                     self.release.wait(10)

@@ -6,8 +6,8 @@ local CHUNK_BYTES = 65536
 
 local _M = {}
 
--- A pooled connection that the backend has closed meanwhile shows as one of these before any answer.
-local STALE = { closed = true, ["connection reset by peer"] = true, ["broken pipe"] = true }
+-- A connection that the backend has closed, for example one from the pool, shows as one of these before any answer.
+local BROKEN = { closed = true, ["connection reset by peer"] = true, ["broken pipe"] = true }
 
 local function connect_reason(err)
     if
@@ -71,14 +71,19 @@ function _M.send(pool, backend, message)
         end
 
         local reused = (client:get_reused_times() or 0) > 0
-        local answer, err = client:request({
+        local request = {
             method = message.method,
             path = path,
             query = query,
             headers = message.headers,
             -- Made anew for each try: a reader that a dead connection has begun would go on in the middle.
             body = request_body.sendable(message.body),
-        })
+        }
+        local answer, err = client:request(request)
+        if not answer and BROKEN[err] and message.body then
+            -- A backend that does not want the body may have said why before it hung up.
+            answer = client:read_response(request)
+        end
         if answer then
             answer.client = client
             keep_one(answer.headers, "content-type")
@@ -86,7 +91,7 @@ function _M.send(pool, backend, message)
         end
 
         client:close()
-        if not (reused and STALE[err]) then
+        if not (reused and BROKEN[err]) then
             return nil, err == "timeout" and "timeout" or "reset", err
         end
         -- The pool gave a dead connection; the backend itself has not been asked yet.

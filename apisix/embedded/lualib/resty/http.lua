@@ -412,7 +412,10 @@ local function frame_body(self, res, method)
     return res
 end
 
-local function read_response(self, method)
+--- Waits for a response's headers; also after a request that could not be sent to its end.
+-- @param params as for `request`
+-- @return as `request`
+function _M:read_response(params)
     local res, err
     repeat
         res, err = read_status(self.sock)
@@ -424,7 +427,7 @@ local function read_response(self, method)
             return nil, err
         end
     until res.status >= 200 or res.status == 101
-    return frame_body(self, res, method)
+    return frame_body(self, res, params.method or "GET")
 end
 
 local function send_request(sock, head, body)
@@ -463,7 +466,7 @@ function _M:request(params)
     if not ok then
         return nil, err
     end
-    return read_response(self, method)
+    return self:read_response(params)
 end
 
 --- {scheme, host, port, path, query} of a URI, or nil and an error.
