@@ -31,6 +31,14 @@ PLUGINS = {
     "first": tracer("first", 20),
     "second": tracer("second", 10),
     "everywhere": tracer("everywhere", 1, '_M.run_policy = "prefer_route"'),
+    "forget": """
+    local core = require("apisix.core")
+    local _M = { version = 0.1, priority = 15, name = "forget", schema = { type = "object" } }
+    function _M.access(conf, ctx)
+        core.request.set_header(ctx, "X-First", nil)
+    end
+    return _M
+    """,
     "bypass": """
     local _M = { version = 0.1, priority = 5, name = "bypass", schema = { type = "object" } }
     function _M.access(conf, ctx)
@@ -163,6 +171,10 @@ ROUTES = [
         "/swapped", {"first": {"_meta": {"priority": 1}}, "second": {}, "bypass": {"_meta": {"priority": 0}}}
     ),
     route("/disabled", {"first": {"_meta": {"disable": True}}, "second": {}, "bypass": {}}),
+    route(
+        "/filtered",
+        {"first": {"_meta": {"filter": [["http_x_first", "==", "yes"]]}}, "forget": {}, "bypass": {}},
+    ),
     route("/preferred", {"everywhere": {}, "bypass": {}}),
     route("/table", {"answer": {"body": {"a": "b"}, "status": 418}}),
     route("/masked", {"answer": {"body": "why", "status": 403, "_meta": {"error_response": {"m": "no"}}}}),
@@ -230,6 +242,22 @@ def test_a_priority_in_the_configuration_replaces_the_plugins_own(client: httpx.
 
 def test_a_disabled_plugin_does_not_run(client: httpx.Client) -> None:
     assert "first" not in client.get("/disabled").text
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-First": "no"}])
+def test_a_plugin_whose_filter_does_not_hold_does_not_run(
+    client: httpx.Client, headers: dict[str, str]
+) -> None:
+    assert "first" not in client.get("/filtered", headers=headers).text
+
+
+def test_what_a_filter_decides_holds_for_the_whole_request(client: httpx.Client) -> None:
+    trail = client.get("/filtered", headers={"X-First": "yes"}).text.split()
+    assert [step for step in trail if "first" in step] == [
+        "first.rewrite",
+        "first.access",
+        "first.before_proxy",
+    ]
 
 
 def test_a_plugin_that_prefers_the_route_does_not_run_as_a_global_rule_too(client: httpx.Client) -> None:

@@ -160,6 +160,17 @@ class TestTheEmbeddedEngineDoesNotStart:
             "route b: service_id is not offered by the embedded engine",
         ]
 
+    def test_with_a_filter_that_it_does_not_understand(self, tmp_path: Path) -> None:
+        conf = {"_meta": {"filter": [["uri", "ipmatch", ["127.0.0.1"]]]}}
+        error = refusal(
+            tmp_path,
+            {"environment": ENVIRONMENT},
+            routes=[{"id": "r", "uri": "/", "plugins": {"environment": conf}}],
+        )
+        assert error.problems == [
+            "route r: plugin environment: _meta.filter: operator ipmatch is not offered"
+        ]
+
     def test_with_a_plugin_that_cannot_be_loaded(self, tmp_path: Path) -> None:
         error = refusal(tmp_path, {"bad": 'error("no such luck")'}, routes=[])
         assert "plugin bad cannot be loaded" in str(error)

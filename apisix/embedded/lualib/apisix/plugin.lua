@@ -1,6 +1,7 @@
 --- Plugins: loading, checking, ordering and running them.
 local core = require("apisix.core")
 local config_store = require("embedded.config_store")
+local expr = require("resty.expr.v1")
 
 local ipairs = ipairs
 local ngx = ngx
@@ -10,9 +11,12 @@ local type = type
 
 local _M = {}
 
-local OFFERED_META = { disable = true, priority = true, error_response = true }
+local OFFERED_META = { disable = true, priority = true, error_response = true, filter = true }
 
 local loaded = {}
+
+-- The compiled `_meta.filter` of a plugin block, for as long as the block is in use.
+local filters = setmetatable({}, { __mode = "k" })
 
 --- The `plugin_attr.<name>` block of config.yaml.
 function _M.plugin_attr(name)
@@ -67,6 +71,20 @@ function _M.conf_version(conf)
     return conf._version
 end
 
+local function meta_problem(name, conf)
+    local meta = conf._meta or {}
+    for key in pairs(meta) do
+        if not OFFERED_META[key] then
+            return "plugin " .. name .. ": _meta." .. key .. " is not offered"
+        end
+    end
+    local err
+    if meta.filter then
+        filters[conf], err = expr.new(meta.filter)
+    end
+    return err and "plugin " .. name .. ": _meta.filter: " .. err or nil
+end
+
 --- Checks a plugin block and fills in its defaults.
 -- @return nil, or what is wrong
 function _M.problem(name, conf, schema_type)
@@ -76,13 +94,9 @@ function _M.problem(name, conf, schema_type)
     elseif type(conf) ~= "table" then
         return "plugin " .. name .. ": its configuration is an object"
     end
-    for key in pairs(conf._meta or {}) do
-        if not OFFERED_META[key] then
-            return "plugin " .. name .. ": _meta." .. key .. " is not offered"
-        end
-    end
-    if not plugin.check_schema then
-        return nil
+    local problem = meta_problem(name, conf)
+    if problem or not plugin.check_schema then
+        return problem
     end
     local ok, err = plugin.check_schema(conf, schema_type)
     return not ok and "plugin " .. name .. ": " .. (err or "invalid") or nil
@@ -120,9 +134,23 @@ local function finish(plugin, conf, code, body)
     core.response.exit(code, body)
 end
 
+-- Whether a plugin takes part in a request: decided when it would run first, and kept to.
+local function takes_part(conf, ctx)
+    local filter = filters[conf]
+    if not filter then
+        return true
+    end
+    local decided = ctx._meta_filters or {}
+    ctx._meta_filters = decided
+    if decided[conf] == nil then
+        decided[conf] = filter:eval(ctx.var)
+    end
+    return decided[conf]
+end
+
 local function run_one(phase, plugin, conf, ctx)
     local run = plugin[phase]
-    if not run then
+    if not run or not takes_part(conf, ctx) then
         return
     end
     ctx._plugin_name = plugin.name
@@ -161,7 +189,7 @@ function _M.lua_response_filter(ctx, headers, body, no_flush, wait)
     local plugins = ctx.plugins or {}
     for i = 1, #plugins, 2 do
         local filter = plugins[i].lua_body_filter
-        if filter then
+        if filter and takes_part(plugins[i + 1], ctx) then
             local code, new_body = filter(plugins[i + 1], ctx, headers, body)
             if code then
                 if code ~= ngx.OK then
