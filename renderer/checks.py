@@ -152,6 +152,39 @@ def _client_keys(parsed: Parsed) -> Iterator[Problem]:
             owners.setdefault(key, where)
 
 
+def _client_credentials(parsed: Parsed) -> Iterator[Problem]:
+    for index in parsed.members[Client]:
+        key, second, app_id = (variable(Client, name, index) for name in ("key", "key_secondary", "app_id"))
+        if key in parsed.values:
+            continue
+        if second in parsed.values:
+            yield Problem(second, "is a second key, but there is no first", f"Set it as {key}, or set both")
+        elif app_id not in parsed.values:
+            yield Problem(
+                key,
+                "is missing: the client has no credential",
+                f"Set it to a random key (openssl rand -hex 24), or set {app_id} for tokens of Entra ID",
+            )
+
+
+def _client_applications(parsed: Parsed) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    entra = parsed.group(EntraAuth)
+    for index, client in parsed.valid(Client).items():
+        if client.app_id is None:
+            continue
+        where, switch = variable(Client, "app_id", index), variable(EntraAuth, "enabled")
+        if entra is not None and not entra.enabled:
+            yield Problem(where, f"has no effect without {switch}", f"Set {switch}=true, or remove it")
+        if client.app_id in owners:
+            yield Problem(
+                where,
+                f"is the same application as {owners[client.app_id]}",
+                "Give every application one client",
+            )
+        owners.setdefault(client.app_id, where)
+
+
 def _somebody_may_call(parsed: Parsed) -> Iterator[Problem]:
     gateway, entra = parsed.group(Gateway), parsed.group(EntraAuth)
     if gateway is None or entra is None:
@@ -255,7 +288,7 @@ def _guardrails(parsed: Parsed) -> Iterator[Problem]:
         (Cors, ("allow_origins",)),
         (RateLimit, ("rate",)),
         (Quota, ("count", "time_window")),
-        (EntraAuth, ("tenant_id", "audience", "allowed_app_ids")),
+        (EntraAuth, ("tenant_id", "audience")),
     )
     for kind, required in needs:
         group = parsed.group(kind)
@@ -264,11 +297,18 @@ def _guardrails(parsed: Parsed) -> Iterator[Problem]:
         for name in required:
             if getattr(group, name) is None:
                 yield _needed(kind, name)
+    entra = parsed.group(EntraAuth)
+    if entra and entra.enabled and entra.allowed_app_ids is None and not _has_application(parsed):
+        yield _needed(EntraAuth, "allowed_app_ids")
     yield from _either(parsed, IpRestriction, ("allowlist", "denylist"))
     yield from _either(parsed, PromptGuard, ("deny_patterns", "allow_patterns"))
     restriction = parsed.group(IpRestriction)
     if restriction and restriction.enabled and restriction.allowlist and restriction.denylist:
         yield Problem("IP_DENYLIST", "is set beside IP_ALLOWLIST", "Keep one of the two lists")
+
+
+def _has_application(parsed: Parsed) -> bool:
+    return any(variable(Client, "app_id", index) in parsed.values for index in parsed.members[Client])
 
 
 def _needed(kind: type[Group], name: str) -> Problem:
@@ -307,7 +347,9 @@ _RULES: tuple[Callable[[Parsed], Iterator[Problem]], ...] = (
     _backend_credentials,
     _plain_http,
     _unique_names,
+    _client_credentials,
     _client_keys,
+    _client_applications,
     _somebody_may_call,
     _some_weight,
     _home_backend,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic.config import JsonDict
 
 from renderer.values import (
+    AppId,
     AppIds,
     BackendName,
     BaseUrl,
@@ -144,11 +145,21 @@ class Client(NumberedGroup):
     about = "One group of variables for each client, numbered from 0 without gaps."
 
     name: Label = setting("NAME", about="Unique name in metrics and logs.")
-    key: HeaderSecret = setting(
-        "KEY", about=f"The client's key, unique, at least {MINIMUM_KEY_LENGTH} characters."
+    key: HeaderSecret | None = setting(
+        "KEY",
+        None,
+        about=f"The client's key, unique, at least {MINIMUM_KEY_LENGTH} characters.",
+        shown="required without `APP_ID`",
     )
     key_secondary: HeaderSecret | None = setting(
         "KEY_SECONDARY", None, about="A second key that works as well, for rotation.", shown="none"
+    )
+    app_id: AppId | None = setting(
+        "APP_ID",
+        None,
+        about="The application (client) id, unique, whose tokens of Entra ID are this client's. "
+        "Needs `ENABLE_ENTRA_AUTH`.",
+        shown="none",
     )
     deployments: Names | None = setting(
         "DEPLOYMENTS", None, about="The only deployments it may call.", shown="any"
@@ -166,7 +177,7 @@ class Client(NumberedGroup):
     @property
     def keys(self) -> tuple[SecretStr, ...]:
         """The live keys, the primary one first."""
-        return (self.key,) if self.key_secondary is None else (self.key, self.key_secondary)
+        return tuple(key for key in (self.key, self.key_secondary) if key is not None)
 
     @property
     def key_digests(self) -> list[str]:
@@ -512,7 +523,10 @@ class EntraAuth(Group):
     """Clients that sign in with a token of Entra ID."""
 
     title = "Guardrail: Entra ID"
-    about = "Tokens of Entra ID are accepted beside the clients' keys."
+    about = (
+        "Tokens of Entra ID are accepted beside the clients' keys. `GATEWAY_CLIENT_APP_ID_<N>` says which "
+        "client an application is."
+    )
 
     enabled: Flag = setting("ENABLE_ENTRA_AUTH", False, about="Turns it on.")
     tenant_id: Tenant | None = setting(
@@ -524,8 +538,9 @@ class EntraAuth(Group):
     allowed_app_ids: AppIds | None = setting(
         "ENTRA_ALLOWED_APP_IDS",
         None,
-        about="Application (client) ids that may call.",
-        shown="required when on",
+        about="Application (client) ids that may call, beside those of the clients. One that is no client's "
+        "is a client without limits that is named by its id.",
+        shown="required when on and no client has an `APP_ID`",
     )
 
 
@@ -623,6 +638,12 @@ class Settings(Group):
     entra_auth: EntraAuth = EntraAuth()
     telemetry: Telemetry = Telemetry()
     sources: Sources = Sources()
+
+    @property
+    def allowed_app_ids(self) -> tuple[str, ...]:
+        """The applications whose tokens are accepted, each once: listed ones, then those of clients."""
+        of_clients = [client.app_id for client in self.clients if client.app_id is not None]
+        return tuple(dict.fromkeys([*(self.entra_auth.allowed_app_ids or ()), *of_clients]))
 
     @property
     def sample_rate(self) -> float:

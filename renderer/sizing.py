@@ -24,7 +24,7 @@ _METRICS_PER_CLIENT = 4 * KIB
 def shared_dictionaries(settings: Settings) -> dict[str, str]:
     """Size of each of the gateway's shared dictionaries, in nginx's notation, by name."""
     pairs = sum(len(backend.deployments or ()) or _ASSUMED_DEPLOYMENTS for backend in settings.backends)
-    clients = len(settings.clients)
+    clients = len(settings.clients) + len(settings.allowed_app_ids)
     return {
         "azure-openai-availability": _megabytes(1 * MIB + pairs * _AVAILABILITY_PER_PAIR),
         "azure-openai-ownership": "16m",

@@ -397,6 +397,13 @@ def parse_app_ids(value: object) -> object:
     return tuple(str(item).lower() for item in items) if isinstance(items, tuple) else items
 
 
+def parse_app_id(value: object) -> object:
+    """Check an application (client) id."""
+    if not _GUID.fullmatch(str(value)):
+        raise wrong("is no application id", "Write the application (client) id, a GUID")
+    return str(value).lower()
+
+
 _SMALLEST_PRICE = 0.0001
 _LARGEST_PRICE = 1_000_000
 
@@ -488,5 +495,6 @@ Patterns = Annotated[tuple[str, ...], BeforeValidator(parse_patterns)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(parse_origins)]
 HeaderNames = Annotated[tuple[str, ...], BeforeValidator(parse_header_names)]
 Methods = Annotated[tuple[str, ...], BeforeValidator(parse_methods)]
+AppId = Annotated[str, BeforeValidator(parse_app_id)]
 AppIds = Annotated[tuple[str, ...], BeforeValidator(parse_app_ids)]
 Pricing = Annotated[dict[str, Any], BeforeValidator(parse_pricing)]

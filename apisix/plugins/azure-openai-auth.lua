@@ -1,4 +1,5 @@
---- Client authentication by key. The configuration holds only digests, and a key is found by its digest.
+--- Who the client is: by the token of Entra ID that openid-connect has verified, else by key. The configuration
+--- holds only digests, and a key is found by its digest.
 local core = require("apisix.core")
 local plugin = require("apisix.plugin")
 local resty_sha256 = require("resty.sha256")
@@ -7,17 +8,21 @@ local headers = require("apisix.plugins.azure-openai.headers")
 local schemas = require("apisix.plugins.azure-openai.schemas")
 local websocket = require("apisix.plugins.azure-openai.websocket")
 
+local ngx = ngx
 local ipairs = ipairs
 local tonumber = tonumber
 local type = type
+local math_huge = math.huge
 local string_char = string.char
 
 local PLUGIN = "azure-openai-auth"
+-- How far the clocks of the tenant and of this gateway may be apart; openid-connect grants as much.
+local LEEWAY_SECONDS = 120
 local document = schemas.read(PLUGIN)
 
 local _M = {
     version = 0.1,
-    priority = 2600,
+    priority = 2598, -- right after openid-connect
     type = "auth",
     name = PLUGIN,
     schema = document.schema,
@@ -25,7 +30,8 @@ local _M = {
     check_schema = schemas.checker(document),
 }
 
-local indexed_from, client_by_digest
+local NOBODY = { by_digest = {}, by_app_id = {} }
+local clients, indexed_from = NOBODY, nil
 
 local function from_hex(text)
     return (text:gsub("%x%x", function(byte)
@@ -33,20 +39,27 @@ local function from_hex(text)
     end))
 end
 
-local function clients()
+local function index_of(list)
+    local index = { by_digest = {}, by_app_id = {} }
+    for _, client in ipairs(list) do
+        for _, digest in ipairs(client.key_sha256 or {}) do
+            index.by_digest[from_hex(digest)] = client
+        end
+        if client.app_id then
+            index.by_app_id[client.app_id] = client
+        end
+    end
+    return index
+end
+
+local function known_clients()
     local metadata = plugin.plugin_metadata(PLUGIN)
     local conf = metadata and metadata.value
     -- APISIX skips an item that it finds invalid; the last good one stays in force.
     if conf and conf ~= indexed_from then
-        local index = {}
-        for _, client in ipairs(conf.clients) do
-            for _, digest in ipairs(client.key_sha256) do
-                index[from_hex(digest)] = client
-            end
-        end
-        client_by_digest, indexed_from = index, conf
+        clients, indexed_from = index_of(conf.clients), conf
     end
-    return client_by_digest
+    return clients
 end
 
 local function digest_of(key)
@@ -63,11 +76,10 @@ local function key_in(name, value)
 end
 
 local function owner_of(key, known)
-    return key and known[digest_of(key)]
+    return key and known.by_digest[digest_of(key)]
 end
 
-local function find_client(ctx)
-    local known = clients() or {}
+local function client_of_key(ctx, known)
     local request_headers = core.request.headers(ctx)
     for _, name in ipairs(headers.CLIENT_CREDENTIALS) do
         local values = request_headers[name]
@@ -87,17 +99,45 @@ local function find_client(ctx)
     return nil
 end
 
+-- The claims of a verified token: the gateway plugin has removed whatever a client put there itself.
+local function verified_claims(ctx)
+    local encoded = core.request.header(ctx, headers.VERIFIED_CLAIMS)
+    if not encoded then
+        return nil
+    end
+    core.request.set_header(ctx, headers.VERIFIED_CLAIMS, nil)
+    return core.json.decode(ngx.decode_base64(encoded))
+end
+
+-- Whether a token is not valid yet: openid-connect does not look at nbf when it is given a list of issuers.
+local function is_early(not_before)
+    return not_before ~= nil and (tonumber(not_before) or math_huge) > ngx.time() + LEEWAY_SECONDS
+end
+
+-- An application that may call without being configured as a client is one by its own id.
+local function client_of_token(claims, known)
+    if is_early(claims.nbf) then
+        return nil
+    end
+    local app_id = claims.azp or claims.appid
+    return known.by_app_id[app_id] or { name = app_id }
+end
+
+local function find_client(ctx)
+    local claims = verified_claims(ctx)
+    if claims then
+        return client_of_token(claims, known_clients()), "the token is not valid yet."
+    end
+    return client_of_key(ctx, known_clients()),
+        "the key is missing or not valid for this gateway. Send it as 'Authorization: Bearer', 'api-key' or "
+            .. "'Ocp-Apim-Subscription-Key'."
+end
+
 function _M.rewrite(conf, ctx)
-    local client = find_client(ctx)
+    local client, fault = find_client(ctx)
     if not client then
         core.response.set_header("WWW-Authenticate", 'Bearer realm="' .. conf.realm .. '"')
-        return errors.respond(
-            ctx,
-            401,
-            "401",
-            "Access denied: the key is missing or not valid for this gateway. Send it as 'Authorization: Bearer', "
-                .. "'api-key' or 'Ocp-Apim-Subscription-Key'."
-        )
+        return errors.respond(ctx, 401, "401", "Access denied: " .. fault)
     end
 
     -- Read by Prometheus, loggers and limits.

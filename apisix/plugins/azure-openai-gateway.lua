@@ -3,6 +3,7 @@
 local core = require("apisix.core")
 local accounting = require("apisix.plugins.azure-openai.accounting")
 local errors = require("apisix.plugins.azure-openai.errors")
+local headers = require("apisix.plugins.azure-openai.headers")
 local lessons = require("apisix.plugins.azure-openai.lessons")
 local limits = require("apisix.plugins.azure-openai.limits")
 local pool_module = require("apisix.plugins.azure-openai.pool")
@@ -14,6 +15,7 @@ local stock_metrics = require("apisix.plugins.azure-openai.stock_metrics")
 local tracing = require("apisix.plugins.azure-openai.tracing")
 
 local ngx = ngx
+local ipairs = ipairs
 local tostring = tostring
 local type = type
 
@@ -52,7 +54,15 @@ function _M.init()
     shared_cooldowns.watch()
 end
 
+-- Before anything reads them: a client could claim to be whoever it likes.
+local function remove_claimed_identity(ctx)
+    for _, name in ipairs(headers.IDENTITY) do
+        core.request.set_header(ctx, name, nil)
+    end
+end
+
 function _M.rewrite(_, ctx)
+    remove_claimed_identity(ctx)
     ctx.azure_openai = {
         request_id = request_id(ctx),
         started_at = ngx.req.start_time(),

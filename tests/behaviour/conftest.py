@@ -5,7 +5,7 @@ Each test starts a gateway of its own, so that no cool-down, breaker or counter 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,18 @@ class Stage:
                 "ssl_trusted_certificate: system", f"ssl_trusted_certificate: {trust}"
             )
         return self._stack.enter_context(start_files(files, engine=engine, env=env, workers=workers))
+
+    def edited_gateway(
+        self, texts: Mapping[str, str], backends: Sequence[str] = REGIONS[:2], **settings: object
+    ) -> Gateway:
+        """A running gateway, in whose apisix.yaml some texts (addresses elsewhere) are replaced by others."""
+        env = self.environment(backends, **settings)
+        engine, _ = choose_engine(self.engine)
+        files = render(env, engine.bundle_root)
+        for text, replacement in texts.items():
+            assert text in files["apisix.yaml"]
+            files["apisix.yaml"] = files["apisix.yaml"].replace(text, replacement)
+        return self._stack.enter_context(start_files(files, engine=engine, env=env))
 
     def http(self, gateway: Gateway, key: str | None = CLIENT_KEY) -> httpx.Client:
         """A plain HTTP client with the key as `api-key`."""

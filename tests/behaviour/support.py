@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import httpx
 
+from scripts.engines import Gateway
 from tests.behaviour.conftest import API_VERSION, CHAT
+from tests.support.prometheus import Sample, parse
+from tests.support.waiting import eventually
 
 DEPLOYMENT_CHAT = f"/openai/deployments/gpt-4o/chat/completions?api-version={API_VERSION}"
 V1_CHAT = "/openai/v1/chat/completions"
 V1_RESPONSES = "/openai/v1/responses"
+PREFIX = "apisix_azure_openai_"
+# APISIX exports what it refreshes every 5 s.
+EXPORT_SECONDS = 20
 
 
 def chat(client: httpx.Client, **members: object) -> httpx.Response:
@@ -24,3 +33,33 @@ def attempts(response: httpx.Response) -> list[str]:
 def winner(response: httpx.Response) -> str:
     """The name of the backend that answered."""
     return response.headers["x-gateway-backend"]
+
+
+def samples(gateway: Gateway, name: str, **labels: str) -> list[Sample]:
+    """The samples of one of the gateway's own metrics that are exported now."""
+    export = parse(httpx.get(gateway.metrics_url).text)
+    return [sample for sample in export if sample.name == PREFIX + name and sample.has(**labels)]
+
+
+def value(gateway: Gateway, name: str, **labels: str) -> float:
+    """The sum of the samples with some labels, as soon as there is one."""
+    found = eventually(lambda: samples(gateway, name, **labels), seconds=EXPORT_SECONDS)
+    return sum(sample.value for sample in found)
+
+
+def records(gateway: Gateway, count: int = 1) -> list[dict[str, Any]]:
+    """The records of the first so many requests, as soon as they are written."""
+
+    def read() -> list[dict[str, Any]] | None:
+        lines = gateway.access_log.read_text().splitlines()
+        return [json.loads(line) for line in lines] if len(lines) >= count else None
+
+    found = eventually(read, seconds=10)
+    assert found is not None
+    return found
+
+
+def record_of(gateway: Gateway) -> dict[str, Any]:
+    """The record of the only request."""
+    [record] = records(gateway)
+    return record

@@ -15,30 +15,26 @@ import pytest
 from e2e.simulator import Simulator
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, Stage
-from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, V1_RESPONSES, attempts, chat
+from tests.behaviour.support import (
+    DEPLOYMENT_CHAT,
+    EXPORT_SECONDS,
+    V1_CHAT,
+    V1_RESPONSES,
+    attempts,
+    chat,
+    record_of,
+    records,
+    samples,
+    value,
+)
 from tests.support.otlp import CLIENT, SERVER, OtlpReceiver, Span
-from tests.support.prometheus import Sample, parse
+from tests.support.prometheus import parse
 from tests.support.waiting import eventually
 
 EASTUS_FIRST: dict[str, Any] = {"AZURE_OPENAI_PRIORITY_0": 10}
 AT_ONCE: dict[str, Any] = {"GATEWAY_LOG_MODE": "test"}
 STREAM: dict[str, Any] = CHAT | {"stream": True}
 NAMES = 300
-PREFIX = "apisix_azure_openai_"
-# APISIX exports what it refreshes every 5 s.
-EXPORT_SECONDS = 20
-
-
-def samples(gateway: Gateway, name: str, **labels: str) -> list[Sample]:
-    """The samples of one of the gateway's own metrics that are exported now."""
-    export = parse(httpx.get(gateway.metrics_url).text)
-    return [sample for sample in export if sample.name == PREFIX + name and sample.has(**labels)]
-
-
-def value(gateway: Gateway, name: str, **labels: str) -> float:
-    """The sum of the samples with some labels, as soon as there is one."""
-    found = eventually(lambda: samples(gateway, name, **labels), seconds=EXPORT_SECONDS)
-    return sum(sample.value for sample in found)
 
 
 def exported(gateway: Gateway, name: str, **labels: str) -> bool:
@@ -357,23 +353,6 @@ def test_o1_even_names_that_are_served_are_bounded(stage: Stage) -> None:
     ask_for_invented_names(stage.http(gateway))
     eventually(lambda: counted(gateway) >= NAMES, seconds=EXPORT_SECONDS)
     assert {name: count for name, count in label_values(gateway).items() if count >= NAMES} == {}
-
-
-def records(gateway: Gateway, count: int = 1) -> list[dict[str, Any]]:
-    """The records of the first so many requests, as soon as they are written."""
-
-    def read() -> list[dict[str, Any]] | None:
-        lines = gateway.access_log.read_text().splitlines()
-        return [json.loads(line) for line in lines] if len(lines) >= count else None
-
-    found = eventually(read, seconds=10)
-    assert found is not None
-    return found
-
-
-def record_of(gateway: Gateway) -> dict[str, Any]:
-    [record] = records(gateway)
-    return record
 
 
 def test_o2_there_is_one_record_per_request(stage: Stage) -> None:

@@ -8,6 +8,13 @@ import pytest
 
 from tests.renderer.support import CLIENT_KEY, load, metadata, problem, problems
 
+APP_ID = "aaaaaaaa-2222-3333-4444-555555555555"
+ENTRA = {
+    "ENABLE_ENTRA_AUTH": "true",
+    "ENTRA_TENANT_ID": "11111111-2222-3333-4444-555555555555",
+    "ENTRA_AUDIENCE": "api://gateway",
+}
+
 
 def test_a2_the_rendered_file_holds_the_digest_of_a_key_only() -> None:
     (client,) = metadata("azure-openai-auth")["clients"]
@@ -47,8 +54,45 @@ def test_a7_limits_deployments_and_lane_are_optional() -> None:
 
 
 @pytest.mark.parametrize("missing", ["GATEWAY_CLIENT_NAME_0", "GATEWAY_CLIENT_KEY_0"])
-def test_a_client_needs_name_and_key(missing: str) -> None:
+def test_a_client_needs_a_name_and_a_credential(missing: str) -> None:
     assert "is missing" in problem(missing, **{missing: None}).message
+
+
+def test_a_secondary_key_without_a_primary_one_is_wrong() -> None:
+    changes = {"GATEWAY_CLIENT_KEY_0": None, "GATEWAY_CLIENT_KEY_SECONDARY_0": CLIENT_KEY}
+    assert "there is no first" in problem("GATEWAY_CLIENT_KEY_SECONDARY_0", **changes).message
+
+
+def test_a7_the_application_of_a_client_is_rendered_beside_its_key() -> None:
+    (client,) = metadata("azure-openai-auth", **ENTRA, GATEWAY_CLIENT_APP_ID_0=APP_ID.upper())["clients"]
+    assert (client["app_id"], len(client["key_sha256"])) == (APP_ID, 1)
+
+
+def test_a7_a_client_may_have_an_application_instead_of_a_key() -> None:
+    changes = {"GATEWAY_CLIENT_KEY_0": None, "GATEWAY_CLIENT_APP_ID_0": APP_ID}
+    assert metadata("azure-openai-auth", **ENTRA, **changes)["clients"] == [
+        {"name": "team-a", "app_id": APP_ID}
+    ]
+
+
+@pytest.mark.parametrize("text", ["team-a", "api://gateway", APP_ID[:-1], f"{APP_ID},{APP_ID}"])
+def test_an_application_id_that_is_no_guid_is_wrong(text: str) -> None:
+    assert "GUID" in problem("GATEWAY_CLIENT_APP_ID_0", **ENTRA, GATEWAY_CLIENT_APP_ID_0=text).remedy
+
+
+def test_two_clients_with_one_application_are_wrong() -> None:
+    found = problem(
+        "GATEWAY_CLIENT_APP_ID_1",
+        **ENTRA,
+        GATEWAY_CLIENT_APP_ID_0=APP_ID,
+        GATEWAY_CLIENT_NAME_1="team-b",
+        GATEWAY_CLIENT_APP_ID_1=APP_ID.upper(),
+    )
+    assert "GATEWAY_CLIENT_APP_ID_0" in found.message
+
+
+def test_a6_an_application_without_tokens_is_wrong() -> None:
+    assert "ENABLE_ENTRA_AUTH" in problem("GATEWAY_CLIENT_APP_ID_0", GATEWAY_CLIENT_APP_ID_0=APP_ID).message
 
 
 @pytest.mark.parametrize("name", ["GATEWAY_CLIENT_KEY_0", "GATEWAY_CLIENT_KEY_SECONDARY_0"])

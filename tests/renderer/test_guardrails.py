@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -199,17 +200,64 @@ def test_a6_a_token_is_checked_for_issuer_audience_and_application() -> None:
     assert all(len(each[name]["enum"]) == 2 for each in applications for name in each)
 
 
-def test_a6_exactly_one_of_the_two_checks_runs_for_any_request() -> None:
-    plugins = plugins_of("inference", **ENTRA)
-    (keys,) = plugins["azure-openai-auth"]["_meta"]["filter"]
-    (tokens,) = plugins["openid-connect"]["_meta"]["filter"]
-    assert keys == [tokens[0], "!", *tokens[1:]]
+def applications(**changes: str | None) -> list[list[str]]:
+    """The application ids that each branch of the claims' schema accepts."""
+    schema = plugins_of("inference", **{**ENTRA, **changes})["openid-connect"]["claim_schema"]
+    return [each["enum"] for branch in schema["anyOf"] for each in branch["properties"].values()]
 
 
-def test_a6_without_clients_every_request_needs_a_token() -> None:
-    plugins = plugins_of("inference", **ENTRA, GATEWAY_CLIENT_NAME_0=None, GATEWAY_CLIENT_KEY_0=None)
-    assert "azure-openai-auth" not in plugins
-    assert "_meta" not in plugins["openid-connect"]
+def test_a6_the_applications_of_clients_are_accepted_beside_the_listed_ones() -> None:
+    listed = ["aaaaaaaa-2222-3333-4444-555555555555", "bbbbbbbb-2222-3333-4444-555555555555"]
+    of_client = "CCCCCCCC-2222-3333-4444-555555555555"
+    assert applications(GATEWAY_CLIENT_APP_ID_0=of_client) == [[*listed, of_client.lower()]] * 2
+
+
+def test_a6_an_application_that_is_listed_and_a_clients_is_accepted_once() -> None:
+    listed = ENTRA["ENTRA_ALLOWED_APP_IDS"].lower().split(",")
+    assert applications(GATEWAY_CLIENT_APP_ID_0=listed[1]) == [listed] * 2
+
+
+def test_a6_no_list_is_needed_when_a_client_has_an_application() -> None:
+    of_client = "cccccccc-2222-3333-4444-555555555555"
+    found = applications(ENTRA_ALLOWED_APP_IDS=None, GATEWAY_CLIENT_APP_ID_0=of_client)
+    assert found == [[of_client]] * 2
+
+
+def test_a6_a_bearer_that_is_no_token_is_left_to_the_keys() -> None:
+    ((name, operator, shape),) = plugins_of("inference", **ENTRA)["openid-connect"]["_meta"]["filter"]
+    assert (name, operator) == ("http_authorization", "~~")
+    bearers = ("Bearer aaa.bbb.ccc", "bearer aaa.bbb.", "Bearer client-key-0123456789", "Basic aaa.bbb.ccc")
+    assert [bool(re.match(shape, bearer)) for bearer in bearers] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "clients",
+    [
+        {"GATEWAY_CLIENT_NAME_0": None, "GATEWAY_CLIENT_KEY_0": None},
+        {"GATEWAY_CLIENT_KEY_0": None, "GATEWAY_CLIENT_APP_ID_0": "cccccccc-2222-3333-4444-555555555555"},
+    ],
+    ids=["no client", "no key"],
+)
+def test_a6_without_keys_every_request_needs_a_token(clients: dict[str, str | None]) -> None:
+    assert "_meta" not in plugins_of("inference", **{**ENTRA, **clients})["openid-connect"]
+
+
+@pytest.mark.parametrize("name", ["inference", "resources"])
+def test_a6_the_client_of_a_token_is_found_even_without_keys(name: str) -> None:
+    plugins = plugins_of(name, **ENTRA, GATEWAY_CLIENT_NAME_0=None, GATEWAY_CLIENT_KEY_0=None)
+    assert plugins["azure-openai-auth"] == {}
+    assert plugins["openid-connect"]["set_userinfo_header"] is True
+
+
+def test_s5_readiness_waits_for_the_clients_where_there_are_any() -> None:
+    def required(**changes: str | None) -> Any:
+        return plugins_of("health-ready", **{**ENTRA, **changes})["azure-openai-answer"]["requires"]
+
+    nobody = {"GATEWAY_CLIENT_NAME_0": None, "GATEWAY_CLIENT_KEY_0": None}
+    assert (required(), required(**nobody)) == (
+        ["azure-openai-gateway", "azure-openai-auth"],
+        ["azure-openai-gateway"],
+    )
 
 
 def test_a6_a_client_key_in_the_shape_of_a_token_is_wrong() -> None:

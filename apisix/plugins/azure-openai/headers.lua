@@ -12,6 +12,12 @@ local _M = {}
 --- Headers in which a client may put its key, in the order in which they are tried.
 _M.CLIENT_CREDENTIALS = { "authorization", "api-key", "ocp-apim-subscription-key" }
 
+--- Header in which openid-connect says whose token it has verified: the claims, as JSON in Base64.
+_M.VERIFIED_CLAIMS = "x-userinfo"
+
+--- Headers in which openid-connect tells others of a client. Only what stands there after it ran can be believed.
+_M.IDENTITY = { _M.VERIFIED_CLAIMS, "x-access-token", "x-id-token", "x-raw-id-token", "x-refresh-token" }
+
 local function set_of(...)
     local set = {}
     for _, name in ipairs({ ... }) do
@@ -36,8 +42,10 @@ local HOP_BY_HOP = set_of(
 -- Set anew for each backend, or of no concern to it.
 local NOT_FORWARDED =
     set_of("host", "content-length", "expect", "cookie", "x-priority", "x-credential-identifier")
-for _, name in ipairs(_M.CLIENT_CREDENTIALS) do
-    NOT_FORWARDED[name] = true
+for _, names in ipairs({ _M.CLIENT_CREDENTIALS, _M.IDENTITY }) do
+    for _, name in ipairs(names) do
+        NOT_FORWARDED[name] = true
+    end
 end
 
 -- Names with which something inside the gateway could be steered, and what proxies on the way have added.
