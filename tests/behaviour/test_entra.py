@@ -18,7 +18,9 @@ from scripts.engines import Gateway
 from tests.behaviour.conftest import CLIENT_KEY, Stage
 from tests.behaviour.support import chat, record_of, records, value
 from tests.support import tenant as entra
+from tests.support.otlp import SERVER, OtlpReceiver
 from tests.support.tenant import APPLICATION, AUDIENCE, ISSUER_V1, Tenant, claims, running_tenant, token
+from tests.support.waiting import eventually
 
 OTHER_APPLICATION = "bbbbbbbb-2222-3333-4444-555555555555"
 OTHER_TENANT = "99999999-2222-3333-4444-555555555555"
@@ -350,6 +352,16 @@ def test_o1_tokens_are_counted_for_the_client_of_the_application(stage: Stage, t
     gateway = start(stage, tenant, **TEAM_B)
     chat(bearer(stage, gateway, token()))
     assert value(gateway, "tokens_total", client="team-b") > 0
+
+
+def test_o3_the_span_names_the_client_of_the_application(stage: Stage, tenant: Tenant) -> None:
+    with OtlpReceiver() as receiver:
+        settings = {"OTEL_COLLECTOR_ENDPOINT": receiver.endpoint, "OTEL_SAMPLE_RATE": "1"}
+        text = token()
+        chat(bearer(stage, start(stage, tenant, **TEAM_B, **settings), text))
+        spans = eventually(lambda: [span for span in receiver.spans if span.kind == SERVER], seconds=20)
+    assert [span.attributes["azure_openai.client"] for span in spans] == ["team-b"]
+    assert text.split(".")[1] not in repr(receiver.spans)
 
 
 def test_s5_a_gateway_for_tokens_alone_becomes_ready(stage: Stage, tenant: Tenant) -> None:

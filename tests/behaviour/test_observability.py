@@ -561,9 +561,7 @@ def test_o2_development_writes_plain_lines(stage: Stage) -> None:
 
 
 @pytest.fixture
-def receiver(stage: Stage) -> Iterator[OtlpReceiver]:
-    if stage.engine == "embedded":
-        pytest.skip("the embedded engine does not offer the opentelemetry plugin")
+def receiver() -> Iterator[OtlpReceiver]:
     with OtlpReceiver() as receiver:
         yield receiver
 
@@ -671,6 +669,37 @@ def test_o3_no_span_holds_a_key_or_a_body(stage: Stage, receiver: OtlpReceiver) 
     server_span(receiver)
     spans = repr(receiver.spans)
     assert [text for text in (CLIENT_KEY, "key-of-eastus", "private") if text in spans] == []
+
+
+def test_o3_a_trace_that_the_client_does_not_sample_is_not_sent(
+    stage: Stage, sim: Simulator, receiver: OtlpReceiver
+) -> None:
+    client = stage.http(traced(stage, receiver))
+    client.headers["traceparent"] = f"00-{'ab' * 16}-{'cd' * 8}-00"
+    chat(client)
+    del client.headers["traceparent"]
+    chat(client)
+    span = server_span(receiver)
+    first, second = (request.header("traceparent") or "" for request in sim.requests("eastus"))
+    assert (first[:36], first[-3:]) == (f"00-{'ab' * 16}-", "-00")
+    assert second == f"00-{span.trace_id}-{span.span_id}-01"
+
+
+def test_o3_traces_that_are_not_sampled_are_told_so_to_the_backend(
+    stage: Stage, sim: Simulator, receiver: OtlpReceiver
+) -> None:
+    chat(stage.http(traced(stage, receiver, OTEL_SAMPLE_RATE=0)))
+    assert (sim.requests("eastus")[0].header("traceparent") or "").endswith("-00")
+
+
+def test_o3_an_answer_of_the_gateways_own_is_an_error_when_it_is_a_5xx(
+    stage: Stage, sim: Simulator, receiver: OtlpReceiver
+) -> None:
+    sim.fail("eastus", status=503)
+    sim.fail("westus", status=503)
+    chat(stage.http(traced(stage, receiver)))
+    span = server_span(receiver)
+    assert (span.attributes["http.response.status_code"], span.status) == (503, 2)
 
 
 def test_o3_a_collector_that_is_down_fails_no_request(stage: Stage, receiver: OtlpReceiver) -> None:

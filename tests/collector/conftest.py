@@ -46,11 +46,6 @@ class Stage:
         require_components(self.executable, text)
         return self._stack.enter_context(Collector(self.executable, text, self._directory, **options))
 
-    def require_traces(self) -> None:
-        """Skips the test on an engine that sends no traces."""
-        if self._engine == "embedded":
-            pytest.skip("the embedded engine does not offer the opentelemetry plugin: --engine apisix")
-
     def gateway(self, **settings: str) -> Gateway:
         """A running gateway."""
         env = {

@@ -2,14 +2,12 @@
 local core = require("apisix.core")
 local jwks = require("embedded.jwks")
 local jwt = require("embedded.jwt")
+local offered = require("embedded.offered")
 local rsa = require("embedded.rsa")
 
 local array_find = core.table.array_find
-local concat = table.concat
 local ipairs = ipairs
 local ngx = ngx
-local pairs = pairs
-local sort = table.sort
 local type = type
 
 local ALGORITHM = "RS256"
@@ -19,15 +17,6 @@ local LEEWAY_SECONDS = 120
 local OUTPUT_HEADERS = { "X-Access-Token", "X-Userinfo", "X-ID-Token", "X-Refresh-Token", "X-Raw-ID-Token" }
 
 local yes, no, text = { enum = { true } }, { enum = { false } }, { type = "string" }
-
--- An object with all of these properties and no other.
-local function object(properties)
-    local names = {}
-    for name in pairs(properties) do
-        names[#names + 1] = name
-    end
-    return { type = "object", properties = properties, required = names, additionalProperties = false }
-end
 
 local schema = {
     type = "object",
@@ -39,9 +28,9 @@ local schema = {
         discovery = text,
         token_signing_alg_values_expected = { enum = { ALGORITHM } },
         accept_unsupported_alg = no,
-        claim_validator = object({
-            issuer = object({ valid_issuers = { type = "array", minItems = 1, items = text } }),
-            audience = object({ required = yes, match_with_client_id = yes }),
+        claim_validator = offered.object({
+            issuer = offered.object({ valid_issuers = { type = "array", minItems = 1, items = text } }),
+            audience = offered.object({ required = yes, match_with_client_id = yes }),
         }),
         claim_schema = { type = "object" },
         set_access_token_header = no,
@@ -62,17 +51,7 @@ local schema = {
 local _M = { version = 0.2, priority = 2599, name = "openid-connect", schema = schema }
 
 function _M.check_schema(conf)
-    local refused = {}
-    for name in pairs(conf) do
-        if not schema.properties[name] then
-            refused[#refused + 1] = name
-        end
-    end
-    if #refused > 0 then
-        sort(refused)
-        return false, concat(refused, ", ") .. " is not offered by the embedded engine"
-    end
-    return core.schema.check(schema, conf)
+    return offered.check(schema, conf)
 end
 
 local function unauthorized(conf, reason)
