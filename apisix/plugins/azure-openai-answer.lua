@@ -3,6 +3,7 @@ local plugin = require("apisix.plugin")
 local errors = require("apisix.plugins.azure-openai.errors")
 local record = require("apisix.plugins.azure-openai.record")
 local schemas = require("apisix.plugins.azure-openai.schemas")
+local tracing = require("apisix.plugins.azure-openai.tracing")
 
 local ipairs = ipairs
 
@@ -39,6 +40,7 @@ ANSWERS["not-found"] = function(_, ctx)
 end
 
 function _M.access(conf, ctx)
+    tracing.keep_private(ctx)
     return ANSWERS[conf.answer](conf, ctx)
 end
 

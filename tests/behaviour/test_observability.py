@@ -671,6 +671,13 @@ def test_o3_no_span_holds_a_key_or_a_body(stage: Stage, receiver: OtlpReceiver) 
     assert [text for text in (CLIENT_KEY, "key-of-eastus", "private") if text in spans] == []
 
 
+@pytest.mark.parametrize("path", [V1_CHAT, "/openai/v1/models", "/elsewhere"])
+def test_o3_no_span_holds_a_query(stage: Stage, receiver: OtlpReceiver, path: str) -> None:
+    stage.http(traced(stage, receiver)).post(f"{path}?api-key=a-key-in-the-query", json=CHAT)
+    attributes = server_span(receiver).attributes
+    assert (attributes["http.target"], "a-key-in-the-query" in repr(receiver.spans)) == (path, False)
+
+
 def test_o3_a_trace_that_the_client_does_not_sample_is_not_sent(
     stage: Stage, sim: Simulator, receiver: OtlpReceiver
 ) -> None:

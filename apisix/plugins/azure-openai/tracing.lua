@@ -10,6 +10,7 @@ local type = type
 
 local NANOSECONDS = 1e9
 local PROVIDER = "azure.ai.openai"
+local TARGET_ATTRIBUTE = "http.target"
 
 -- Values of gen_ai.operation.name.
 local OPERATION_NAMES = {
@@ -86,18 +87,46 @@ local function complete(context, span, state)
     end
 end
 
---- Has the request's server span completed when it ends; does nothing for requests that are not traced.
--- @param ctx table request context, with `azure_openai` set
-function _M.watch(ctx)
+-- The opentelemetry plugin notes the target as the client wrote it, and a query may hold a key.
+local function forget_query(span)
+    for _, attribute in ipairs(span.attributes) do
+        if attribute.key == TARGET_ATTRIBUTE then
+            attribute.value.string_value = attribute.value.string_value:match("^[^?]*")
+        end
+    end
+end
+
+-- The context and the server span of the request, when it is traced.
+local function recording(ctx)
     if not ctx.otel_context_token then
-        return
+        return nil
     end
     local context = require("opentelemetry.context").current()
     local span = context:span()
     if not span:is_recording() then
+        return nil
+    end
+    return context, span
+end
+
+--- Keeps the query out of the request's server span.
+-- @param ctx table request context
+function _M.keep_private(ctx)
+    local _, span = recording(ctx)
+    if span then
+        forget_query(span)
+    end
+end
+
+--- Has the request's server span completed when it ends; does nothing for requests that are not traced.
+-- @param ctx table request context, with `azure_openai` set
+function _M.watch(ctx)
+    local context, span = recording(ctx)
+    if not span then
         return
     end
 
+    forget_query(span)
     local state, finish = ctx.azure_openai, span.finish
     function span.finish(self, ...)
         complete(context, self, state)
