@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.renderer.support import documents, problem, problems, route
+from tests.renderer.support import documents, metadata, problem, problems, route
 
 ENTRA = {
     "ENABLE_ENTRA_AUTH": "true",
@@ -249,15 +249,9 @@ def test_a6_the_client_of_a_token_is_found_even_without_keys(name: str) -> None:
     assert plugins["openid-connect"]["set_userinfo_header"] is True
 
 
-def test_s5_readiness_waits_for_the_clients_where_there_are_any() -> None:
-    def required(**changes: str | None) -> Any:
-        return plugins_of("health-ready", **{**ENTRA, **changes})["azure-openai-answer"]["requires"]
-
+def test_a6_without_clients_the_list_of_clients_is_empty() -> None:
     nobody = {"GATEWAY_CLIENT_NAME_0": None, "GATEWAY_CLIENT_KEY_0": None}
-    assert (required(), required(**nobody)) == (
-        ["azure-openai-gateway", "azure-openai-auth"],
-        ["azure-openai-gateway"],
-    )
+    assert metadata("azure-openai-auth", **{**ENTRA, **nobody})["clients"] == []
 
 
 def test_a6_a_client_key_in_the_shape_of_a_token_is_wrong() -> None:
