@@ -25,25 +25,40 @@ class SmokeResult:
     milliseconds: int
 
 
-def check_gateway(url: str, key: str | None, waiter: Waiter, client: httpx.Client) -> SmokeResult:
-    """Send requests through the gateway; `key` is a client's, None when authentication is off.
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Whether the gateway lets in clients only, and the key of one; None when no client has a key."""
 
-    Raises `DeployError` when the gateway does not do what it should.
+    is_closed: bool
+    key: str | None
+
+
+def check_gateway(url: str, door: Door, waiter: Waiter, client: httpx.Client) -> SmokeResult:
+    """Send requests through the gateway.
+
+    A gateway whose clients have no keys is only seen to be closed: nobody here has a token. Raises
+    `DeployError` when the gateway does not do what it should.
     """
-    if key is not None:
+    if door.is_closed:
         refused = _get(client, url, None, waiter)
         if refused.status_code not in {401, 403}:
             raise DeployError(
                 f"{url}{PATH} answers HTTP {refused.status_code} without a key; 401 was expected.",
                 remedy="Look at GATEWAY_REQUIRE_AUTH and at what is in front of the gateway.",
             )
-    answer = _get(client, url, key, waiter)
+        if door.key is None:
+            return _result(refused)
+    answer = _get(client, url, door.key if door.is_closed else None, waiter)
     if answer.status_code != httpx.codes.OK:
         raise DeployError(
             f"{url}{PATH} answers HTTP {answer.status_code} to a client's request.",
             details=[f"attempts: {answer.headers.get('x-gateway-attempts', 'none')}", answer.text[:300]],
             remedy="401 or 403 in the attempts is a backend that refuses its credential.",
         )
+    return _result(answer)
+
+
+def _result(answer: httpx.Response) -> SmokeResult:
     return SmokeResult(
         answer.status_code,
         answer.headers.get("x-gateway-backend"),

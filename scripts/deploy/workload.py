@@ -12,6 +12,8 @@ from azure.identity import DefaultAzureCredential
 from azure.keyvault.secrets import SecretClient
 
 from renderer import Settings as GatewaySettings
+from renderer.names import variable
+from renderer.settings import Client
 from scripts.deploy.console import counted
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy
 from scripts.deploy.errors import DeployError
@@ -21,7 +23,7 @@ from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.revision import wait_for_revision
 from scripts.deploy.session import Session
 from scripts.deploy.settings import WorkloadSettings
-from scripts.deploy.smoke import SmokeResult, check_gateway
+from scripts.deploy.smoke import Door, SmokeResult, check_gateway
 from scripts.deploy.tfvars import is_placeholder
 from scripts.deploy.wiring import Wiring, e2e_regions, simulated, text, wire_azure, wire_simulators
 from scripts.terraform import Output
@@ -95,8 +97,8 @@ def deploy_workload(
     outcome = deploy(session, WORKLOAD, mode, variables, hidden=("secrets", "app_settings"))
     if mode is Mode.PLAN or outcome.ended is Ended.DECLINED:
         return Deployed(outcome, settings, seeded)
-    key = _client_key(user, seeder) if settings.gateway.require_auth else None
-    return Deployed(outcome, settings, seeded, _wait_and_try(session, outcome.outputs, key, outside))
+    door = Door(settings.gateway.require_auth, _client_key(settings, user, seeder))
+    return Deployed(outcome, settings, seeded, _wait_and_try(session, outcome.outputs, door, outside))
 
 
 def _check_early(user: WorkloadSettings, values: Mapping[str, Any], options: Options) -> None:
@@ -157,22 +159,27 @@ def _images(
 
 
 def _wait_and_try(
-    session: Session, outputs: Mapping[str, Output], key: str | None, outside: Outside
+    session: Session, outputs: Mapping[str, Output], door: Door, outside: Outside
 ) -> SmokeResult:
     group, app = text(outputs, "workload_resource_group_name"), text(outputs, "gateway_app_name")
     revision = text(outputs, "latest_revision_name")
     with session.screen.step(f"waiting for revision {revision}"):
         wait_for_revision(session.az, group, app, revision, session.waiter)
     with session.screen.step("a request through the gateway"), outside.http() as client:
-        result = check_gateway(text(outputs, "gateway_url"), key, session.waiter, client)
-        served = result.backend or "a backend"
+        result = check_gateway(text(outputs, "gateway_url"), door, session.waiter, client)
+        served = result.backend or ("a backend" if result.status == httpx.codes.OK else "the closed gateway")
         session.screen.done(f"HTTP {result.status} from {served} in {result.milliseconds} ms")
         return result
 
 
-def _client_key(user: WorkloadSettings, seeder: Seeder) -> str:
-    given = user.secrets.get("GATEWAY_CLIENT_KEY_0", "")
-    return (seeder.read("GATEWAY_CLIENT_KEY_0") or "") if is_placeholder(given) else given
+def _client_key(settings: GatewaySettings, user: WorkloadSettings, seeder: Seeder) -> str | None:
+    """The key of the first client that has one."""
+    for index, client in enumerate(settings.clients):
+        name = variable(Client, "key", index)
+        if client.key is not None:
+            given = user.secrets.get(name, "")
+            return (seeder.read(name) or "") if is_placeholder(given) else given
+    return None
 
 
 def describe(deployed: Deployed) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:

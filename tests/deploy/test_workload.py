@@ -101,6 +101,30 @@ def test_a_deployment_ends_with_a_request_through_the_gateway(world: World) -> N
     assert world.gateway.requests == [("/openai/v1/models", None), ("/openai/v1/models", CLIENT_KEY)]
 
 
+ENTRA = {
+    "AZURE_OPENAI_ENDPOINT_0": "https://mine.openai.azure.com",
+    "GATEWAY_CLIENT_NAME_0": "service",
+    "GATEWAY_CLIENT_APP_ID_0": "aaaaaaaa-2222-3333-4444-555555555555",
+    "ENABLE_ENTRA_AUTH": "true",
+    "ENTRA_TENANT_ID": "11111111-2222-3333-4444-555555555555",
+    "ENTRA_AUDIENCE": "api://gateway",
+}
+
+
+def test_the_request_is_that_of_the_first_client_with_a_key(world: World) -> None:
+    keys = {"GATEWAY_CLIENT_KEY_1": CLIENT_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY}
+    world.settings(app_settings={**ENTRA, "GATEWAY_CLIENT_NAME_1": "team-a"}, secrets=keys)
+    world.deploy()
+    assert world.gateway.requests[-1] == ("/openai/v1/models", CLIENT_KEY)
+
+
+def test_a_gateway_for_tokens_alone_is_seen_to_be_closed(world: World) -> None:
+    world.settings(app_settings=ENTRA, secrets={"AZURE_OPENAI_KEY_0": BACKEND_KEY})
+    deployed = world.deploy()
+    assert deployed.smoke is not None
+    assert (deployed.smoke.status, world.gateway.requests) == (401, [("/openai/v1/models", None)])
+
+
 def test_a_typo_is_found_before_anything_is_touched(world: World) -> None:
     world.settings(app_settings={"GATEWAY_CLIENT_NAME_0": "team-a", "AZURE_OPENAI_WIEGHT_0": "2"})
     before = len(world.az.calls)
