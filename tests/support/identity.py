@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.json_server import json_server
 
 SECRET = "identity-header-of-the-test"
 
@@ -40,11 +41,14 @@ class IdentityEndpoint:
         """The variables with which Container Apps tells where the endpoint is."""
         return {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{self.port}/msi/token", "IDENTITY_HEADER": SECRET}
 
-    def answer(self) -> tuple[int, bytes]:
+    def answer(self, request: BaseHTTPRequestHandler) -> tuple[int, dict[str, str]]:
         """Status and body of the next answer."""
+        query = {name: values[0] for name, values in parse_qs(urlsplit(request.path).query).items()}
+        self.requests.append(TokenRequest(query, request.headers.get("X-IDENTITY-HEADER")))
+        self.arrived.release()
+        self.released.wait(10)
         expires_on = str(int(time.time() + self.lifetime_seconds))
-        body = {"access_token": self.token, "expires_on": expires_on, "token_type": "Bearer"}
-        return self.status, json.dumps(body).encode()
+        return self.status, {"access_token": self.token, "expires_on": expires_on, "token_type": "Bearer"}
 
 
 @contextmanager
@@ -53,24 +57,5 @@ def identity_endpoint() -> Iterator[IdentityEndpoint]:
     endpoint = IdentityEndpoint()
     endpoint.released.set()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-            endpoint.requests.append(TokenRequest(query, self.headers.get("X-IDENTITY-HEADER")))
-            endpoint.arrived.release()
-            endpoint.released.wait(10)
-            status, body = endpoint.answer()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        endpoint.port = server.server_address[1]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with json_server(endpoint.answer) as endpoint.port:
         yield endpoint
-        server.shutdown()

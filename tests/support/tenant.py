@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.support.json_server import json_server
 
 TENANT_ID = "11111111-2222-3333-4444-555555555555"
 APPLICATION = "aaaaaaaa-2222-3333-4444-555555555555"
@@ -56,6 +58,12 @@ class Tenant:
         """Where its discovery document is."""
         return f"http://127.0.0.1:{self.port}/discovery"
 
+    def answer(self, request: BaseHTTPRequestHandler) -> tuple[int, dict[str, Any]]:
+        """Status and body of the next answer."""
+        self.paths.append(request.path)
+        self.released.wait(20)
+        return self.status, self.document(request.path)
+
     def document(self, path: str) -> dict[str, Any]:
         """What it publishes there."""
         if path == "/keys":
@@ -97,23 +105,6 @@ def running_tenant() -> Iterator[Tenant]:
     tenant = Tenant()
     tenant.released.set()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            tenant.paths.append(self.path)
-            tenant.released.wait(20)
-            body = json.dumps(tenant.document(self.path)).encode()
-            self.send_response(tenant.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        tenant.port = server.server_address[1]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with json_server(tenant.answer) as tenant.port:
         yield tenant
         tenant.released.set()
-        server.shutdown()
