@@ -54,7 +54,8 @@ function _M.init()
     shared_cooldowns.watch()
 end
 
--- Before anything reads them: a client could claim to be whoever it likes.
+-- Before anything reads them: a client could claim to be whoever it likes. Unseen, because Lua sees only the first
+-- hundred headers of a request.
 local function remove_claimed_identity(ctx)
     for _, name in ipairs(headers.IDENTITY) do
         core.request.set_header(ctx, name, nil)

@@ -266,6 +266,15 @@ def test_a3_a_client_cannot_claim_an_identity(
     assert (chat(client).status_code, sim.requests("eastus")) == (401, [])
 
 
+def test_a3_not_even_behind_a_hundred_other_headers(stage: Stage, sim: Simulator, tenant: Tenant) -> None:
+    client = stage.http(start(stage, tenant), key=None)
+    # Those that are removed move it up among the hundred that plugins see.
+    removed = [(name, "x") for name in IDENTITY_HEADERS[1:]]
+    others = [(f"X-Other-{number}", "x") for number in range(94)]
+    client.headers = httpx.Headers([*removed, *others, ("X-Userinfo", FORGED)])
+    assert (chat(client).status_code, sim.requests("eastus")) == (401, [])
+
+
 def claimed_client(stage: Stage, gateway: Gateway) -> str:
     """Whom the record names when the holder of team-a's key claims to be somebody else."""
     client = stage.http(gateway)
