@@ -85,8 +85,8 @@ REFUSED = {
         "route r: vars: operator ipmatch is not offered",
     ),
     "meta": (
-        apisix_yaml(routes=[{"id": "r", "uri": "/", "plugins": {"say": {"_meta": {"filter": []}}}}]),
-        "route r: plugin say: _meta.filter is not offered",
+        apisix_yaml(routes=[{"id": "r", "uri": "/", "plugins": {"say": {"_meta": {"pre_function": ""}}}}]),
+        "route r: plugin say: _meta.pre_function is not offered",
     ),
 }
 
