@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -51,33 +50,20 @@ class Stage:
         backends: Sequence[str] = REGIONS[:2],
         *,
         workers: int = 1,
-        trust: Path | None = None,
+        edits: Mapping[str, str] | None = None,
         **settings: object,
     ) -> Gateway:
         """A running gateway; it stops with the test. A setting of "" leaves that setting out.
 
-        `trust` is a file of certificates to trust instead of the system's.
+        `edits` replaces texts of the rendered files that no setting can change, for example addresses.
         """
         env = self.environment(backends, **settings)
         engine, _ = choose_engine(self.engine)
         files = render(env, engine.bundle_root)
-        if trust:
-            files["config.yaml"] = files["config.yaml"].replace(
-                "ssl_trusted_certificate: system", f"ssl_trusted_certificate: {trust}"
-            )
+        for text, replacement in (edits or {}).items():
+            assert any(text in content for content in files.values()), text
+            files = {name: content.replace(text, replacement) for name, content in files.items()}
         return self._stack.enter_context(start_files(files, engine=engine, env=env, workers=workers))
-
-    def edited_gateway(
-        self, texts: Mapping[str, str], backends: Sequence[str] = REGIONS[:2], **settings: object
-    ) -> Gateway:
-        """A running gateway, in whose apisix.yaml some texts (addresses elsewhere) are replaced by others."""
-        env = self.environment(backends, **settings)
-        engine, _ = choose_engine(self.engine)
-        files = render(env, engine.bundle_root)
-        for text, replacement in texts.items():
-            assert text in files["apisix.yaml"]
-            files["apisix.yaml"] = files["apisix.yaml"].replace(text, replacement)
-        return self._stack.enter_context(start_files(files, engine=engine, env=env))
 
     def http(self, gateway: Gateway, key: str | None = CLIENT_KEY) -> httpx.Client:
         """A plain HTTP client with the key as `api-key`."""

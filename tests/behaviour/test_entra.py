@@ -45,7 +45,7 @@ def start(stage: Stage, tenant: Tenant, **settings: object) -> Gateway:
 
 
 def start_at(stage: Stage, discovery: str, **settings: object) -> Gateway:
-    return stage.edited_gateway({entra.DISCOVERY: discovery}, ["eastus"], **(entra.SETTINGS | settings))
+    return stage.gateway(["eastus"], edits={entra.DISCOVERY: discovery}, **(entra.SETTINGS | settings))
 
 
 def bearer(stage: Stage, gateway: Gateway, text: str) -> httpx.Client:

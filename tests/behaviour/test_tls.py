@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from cryptography import x509
 
 from e2e.simulator import Simulator
+from scripts.engines import Gateway
 from tests.behaviour.conftest import Stage
 from tests.behaviour.support import attempts, chat, winner
 from tests.behaviour.test_streaming import CHAT_STREAM, V1_CHAT
@@ -39,15 +38,28 @@ def endpoint(backend: RawServer) -> str:
     return backend.url.replace("127.0.0.1", "localhost")
 
 
-def trail(stage: Stage, backend: RawServer, trust: Path | None) -> list[str]:
+def trusting(certificate: Certificate) -> dict[str, str]:
+    """Has a gateway trust the certificate instead of the system's."""
+    return {"ssl_trusted_certificate: system": f"ssl_trusted_certificate: {certificate.pem}"}
+
+
+def gateway_before(stage: Stage, backend: RawServer, certificate: Certificate) -> Gateway:
+    """A gateway with that one backend."""
+    settings = {"AZURE_OPENAI_ENDPOINT_0": endpoint(backend)}
+    return stage.gateway(["eastus"], edits=trusting(certificate), **settings)
+
+
+def trail(stage: Stage, backend: RawServer, trusted: Certificate | None) -> list[str]:
     """The attempts of a request to a gateway that prefers a backend with TLS."""
-    gateway = stage.gateway(trust=trust, AZURE_OPENAI_ENDPOINT_0=endpoint(backend), **EASTUS_FIRST)
+    gateway = stage.gateway(
+        edits=trusted and trusting(trusted), AZURE_OPENAI_ENDPOINT_0=endpoint(backend), **EASTUS_FIRST
+    )
     return attempts(chat(stage.http(gateway)))
 
 
 def test_f1_a_backend_with_a_trusted_certificate_serves(stage: Stage, certificate: Certificate) -> None:
     with RawServer([JSON], tls=certificate.server_context) as backend:
-        assert trail(stage, backend, certificate.pem) == ["eastus:200"]
+        assert trail(stage, backend, certificate) == ["eastus:200"]
 
 
 def test_f1_a_certificate_that_nobody_vouches_for_moves_on(stage: Stage, certificate: Certificate) -> None:
@@ -57,14 +69,14 @@ def test_f1_a_certificate_that_nobody_vouches_for_moves_on(stage: Stage, certifi
 
 def test_f1_a_certificate_of_another_host_moves_on(stage: Stage, somebody_elses: Certificate) -> None:
     with RawServer([JSON], tls=somebody_elses.server_context) as backend:
-        assert trail(stage, backend, somebody_elses.pem) == ["eastus:tls", "westus:200"]
+        assert trail(stage, backend, somebody_elses) == ["eastus:tls", "westus:200"]
 
 
 def test_a3_a_backend_that_is_not_trusted_gets_no_credential(
     stage: Stage, somebody_elses: Certificate
 ) -> None:
     with RawServer([JSON], tls=somebody_elses.server_context) as backend:
-        trail(stage, backend, somebody_elses.pem)
+        trail(stage, backend, somebody_elses)
         assert backend.requests == []
 
 
@@ -73,14 +85,18 @@ def test_h3_the_backend_is_told_which_host_is_meant(stage: Stage, certificate: C
     context = certificate.server_context
     context.sni_callback = lambda _socket, name, _context: asked.append(name)
     with RawServer([JSON], tls=context) as backend:
-        gateway = stage.gateway(["eastus"], trust=certificate.pem, AZURE_OPENAI_ENDPOINT_0=endpoint(backend))
+        gateway = stage.gateway(
+            ["eastus"], edits=trusting(certificate), AZURE_OPENAI_ENDPOINT_0=endpoint(backend)
+        )
         chat(stage.http(gateway))
     assert asked == ["localhost"]
 
 
 def test_b4_a_connection_is_used_again(stage: Stage, certificate: Certificate) -> None:
     with RawServer([JSON, JSON, RawServer.HOLD], tls=certificate.server_context) as backend:
-        gateway = stage.gateway(["eastus"], trust=certificate.pem, AZURE_OPENAI_ENDPOINT_0=endpoint(backend))
+        gateway = stage.gateway(
+            ["eastus"], edits=trusting(certificate), AZURE_OPENAI_ENDPOINT_0=endpoint(backend)
+        )
         client = stage.http(gateway)
         chat(client)
         chat(client)
@@ -89,7 +105,9 @@ def test_b4_a_connection_is_used_again(stage: Stage, certificate: Certificate) -
 
 def test_t1_a_stream_arrives_whole(stage: Stage, certificate: Certificate) -> None:
     with RawServer([STREAM], tls=certificate.server_context) as backend:
-        gateway = stage.gateway(["eastus"], trust=certificate.pem, AZURE_OPENAI_ENDPOINT_0=endpoint(backend))
+        gateway = stage.gateway(
+            ["eastus"], edits=trusting(certificate), AZURE_OPENAI_ENDPOINT_0=endpoint(backend)
+        )
         answer = stage.http(gateway).post(V1_CHAT, json=CHAT_STREAM)
     assert answer.content == b"".join(EVENTS)
 
@@ -100,7 +118,7 @@ def test_f2_replicas_share_through_a_redis_with_tls(
 ) -> None:
     with RedisServer("a-password-of-redis", certificate) as redis:
         settings = {**EASTUS_FIRST, **redis.settings, "REDIS_HOST": "localhost"}
-        one, other = (stage.http(stage.gateway(trust=certificate.pem, **settings)) for _ in range(2))
+        one, other = (stage.http(stage.gateway(edits=trusting(certificate), **settings)) for _ in range(2))
         sim.fail("eastus", status=429, retry_after=60, count=1)
         chat(one)
         assert eventually(lambda: winner(chat(other)) == "westus")
@@ -112,5 +130,5 @@ def test_r4_a_redis_of_another_host_is_not_used_and_fails_no_request(
 ) -> None:
     with RedisServer("a-password-of-redis", somebody_elses) as redis:
         settings = {**redis.settings, "REDIS_HOST": "localhost", "GATEWAY_CLIENT_REQUESTS_PER_MINUTE_0": 100}
-        gateway = stage.gateway(trust=somebody_elses.pem, **settings)
+        gateway = stage.gateway(edits=trusting(somebody_elses), **settings)
         assert (chat(stage.http(gateway)).status_code, redis.command("DBSIZE")) == (200, 0)
