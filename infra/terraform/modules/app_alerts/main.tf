@@ -12,10 +12,11 @@ locals {
       dimension   = { name = "statusCodeCategory", values = ["5xx"] }
     }
     restarts = {
-      description = "Containers of the gateway restart."
+      # Each sample is a replica's restarts so far: a sum over the window would count every restart once a minute.
+      description = "A replica of the gateway has restarted more than three times."
       severity    = 2
       metric      = "RestartCount"
-      aggregation = "Total"
+      aggregation = "Maximum"
       operator    = "GreaterThan"
       threshold   = 3
       window      = "PT15M"

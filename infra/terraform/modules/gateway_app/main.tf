@@ -59,7 +59,6 @@ resource "azurerm_container_app" "gateway" {
     transport                  = "auto"
     external_enabled           = var.external
     allow_insecure_connections = false
-    client_certificate_mode    = "ignore"
 
     dynamic "ip_security_restriction" {
       for_each = var.allowed_ip_ranges
@@ -148,9 +147,9 @@ resource "azurerm_container_app" "gateway" {
         transport               = "HTTP"
         port                    = 7085
         path                    = "/status/ready"
-        interval_seconds        = 2
+        interval_seconds        = 4
         timeout                 = 2
-        failure_count_threshold = 30
+        failure_count_threshold = 10
       }
 
       readiness_probe {
@@ -207,9 +206,9 @@ resource "azurerm_container_app" "gateway" {
           transport               = "HTTP"
           port                    = 13133
           path                    = "/"
-          interval_seconds        = 2
+          interval_seconds        = 4
           timeout                 = 2
-          failure_count_threshold = 30
+          failure_count_threshold = 10
         }
 
         readiness_probe {
@@ -272,8 +271,8 @@ resource "azurerm_container_app" "gateway" {
           transport               = "HTTP"
           port                    = container.value.port
           path                    = container.value.probe_path
-          interval_seconds        = 2
-          failure_count_threshold = 30
+          interval_seconds        = 4
+          failure_count_threshold = 10
         }
 
         readiness_probe {

@@ -76,8 +76,8 @@ resource "azurerm_container_app" "this" {
       startup_probe {
         transport               = "TCP"
         port                    = var.port
-        interval_seconds        = 2
-        failure_count_threshold = 30
+        interval_seconds        = 4
+        failure_count_threshold = 10
       }
 
       readiness_probe {

@@ -11,8 +11,6 @@ resource "azurerm_private_endpoint" "this" {
     is_manual_connection           = false
   }
 
-  # Zones are named, not made, here: in a hub-and-spoke network they belong to the hub. (The link resource also takes
-  # different arguments in azurerm 4 and 5, so that a stack with links could serve only one of them.)
   dynamic "private_dns_zone_group" {
     for_each = var.private_dns_zone_id == null ? [] : [var.private_dns_zone_id]
 

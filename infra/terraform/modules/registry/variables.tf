@@ -23,6 +23,11 @@ variable "private" {
   type        = bool
 }
 
+variable "log_analytics_workspace_id" {
+  description = "Where the registry's log goes."
+  type        = string
+}
+
 variable "tags" {
   description = "Tags of the registry."
   type        = map(string)

@@ -30,8 +30,13 @@ variable "state_retention_days" {
 }
 
 variable "state_allowed_ip_ranges" {
-  description = "Public addresses or CIDR ranges that may reach the state. Empty: any address, with a valid token and role."
+  description = "Public addresses or CIDR ranges (up to /30) that may reach the state. Empty: any address, with a valid token and role."
   type        = list(string)
   default     = []
   nullable    = false
+
+  validation {
+    condition     = alltrue([for range in var.state_allowed_ip_ranges : can(regex("^([0-9]{1,3}\\.){3}[0-9]{1,3}(/([0-9]|[12][0-9]|30))?$", range)) && can(cidrhost(strcontains(range, "/") ? range : "${range}/32", 0))])
+    error_message = "state_allowed_ip_ranges must be IPv4 addresses or ranges up to /30, for example [\"203.0.113.7\", \"198.51.100.0/24\"]; storage takes a single address without /32."
+  }
 }

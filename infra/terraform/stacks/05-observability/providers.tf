@@ -9,6 +9,11 @@ provider "azurerm" {
   storage_use_azuread = true
 
   features {
+    resource_group {
+      # Application Insights brings an action group and a detector of its own, which no state knows.
+      prevent_deletion_if_contains_resources = false
+    }
+
     log_analytics_workspace {
       permanently_delete_on_destroy = false
     }

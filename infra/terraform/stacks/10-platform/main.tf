@@ -6,6 +6,16 @@ locals {
     deployer = data.azurerm_client_config.current.object_id
   }
   private = var.private_endpoints_enabled
+
+  # What private endpoints reach, and where their addresses are found.
+  private_targets = {
+    vault    = { id = module.key_vault.id, name = module.key_vault.name }
+    registry = { id = module.registry.id, name = module.registry.name }
+  }
+  private_zones = {
+    vault    = { name = "privatelink.vaultcore.azure.net", existing = var.private_dns_zone_ids.key_vault }
+    registry = { name = "privatelink.azurecr.io", existing = var.private_dns_zone_ids.registry }
+  }
 }
 
 resource "azurerm_resource_group" "platform" {
@@ -28,12 +38,13 @@ module "network" {
 module "registry" {
   source = "../../modules/registry"
 
-  name                = module.naming.container_registry
-  resource_group_name = azurerm_resource_group.platform.name
-  location            = azurerm_resource_group.platform.location
-  sku                 = var.registry_sku
-  private             = local.private
-  tags                = local.tags
+  name                       = module.naming.container_registry
+  resource_group_name        = azurerm_resource_group.platform.name
+  location                   = azurerm_resource_group.platform.location
+  sku                        = var.registry_sku
+  private                    = local.private
+  log_analytics_workspace_id = var.log_analytics_workspace_id
+  tags                       = local.tags
 }
 
 # Whoever deploys may push images, with their own token.
@@ -86,19 +97,40 @@ module "environment" {
   tags                       = local.tags
 }
 
-module "private_endpoint" {
-  for_each = local.private ? {
-    vault    = { target = module.key_vault.id, name = module.key_vault.name, zone = var.private_dns_zone_ids.key_vault }
-    registry = { target = module.registry.id, name = module.registry.name, zone = var.private_dns_zone_ids.registry }
-  } : {}
-  source = "../../modules/private_endpoint"
+# Names of an internal environment are in no public DNS.
+module "environment_zone" {
+  count  = var.environment_internal && var.private_dns_zones_enabled ? 1 : 0
+  source = "../../modules/private_dns_zone"
 
-  name                = each.value.name
+  name                = module.environment.default_domain
+  resource_group_name = azurerm_resource_group.platform.name
+  virtual_network_id  = one(module.network[*].virtual_network_id)
+  records             = { "*" = module.environment.static_ip_address }
+  tags                = local.tags
+}
+
+module "private_dns_zone" {
+  for_each = local.private && var.private_dns_zones_enabled ? {
+    for target, zone in local.private_zones : target => zone.name if zone.existing == null
+  } : {}
+  source = "../../modules/private_dns_zone"
+
+  name                = each.value
+  resource_group_name = azurerm_resource_group.platform.name
+  virtual_network_id  = one(module.network[*].virtual_network_id)
+  tags                = local.tags
+}
+
+module "private_endpoint" {
+  for_each = local.private ? local.private_zones : {}
+  source   = "../../modules/private_endpoint"
+
+  name                = local.private_targets[each.key].name
   resource_group_name = azurerm_resource_group.platform.name
   location            = azurerm_resource_group.platform.location
   subnet_id           = one(module.network[*].endpoints_subnet_id)
-  target_resource_id  = each.value.target
+  target_resource_id  = local.private_targets[each.key].id
   subresource         = each.key
-  private_dns_zone_id = each.value.zone
+  private_dns_zone_id = each.value.existing != null ? each.value.existing : try(module.private_dns_zone[each.key].id, null)
   tags                = local.tags
 }

@@ -11,7 +11,7 @@ variable "metrics_data_collection_rule_id" {
 }
 
 variable "deployer_principals" {
-  description = "Who may seed secrets and push images: a label and an Entra object id (user, group or service principal) for each. Empty: whoever runs this stack."
+  description = "Who may seed secrets and push images: a label and an Entra object id (user, group or service principal) for each. Empty: whoever runs this stack, so that two people who take turns undo each other's roles; name them then."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -46,6 +46,11 @@ variable "key_vault_allowed_ip_ranges" {
   type        = list(string)
   default     = []
   nullable    = false
+
+  validation {
+    condition     = alltrue([for range in var.key_vault_allowed_ip_ranges : can(regex("^[0-9.]+(/[0-9]+)?$", range)) && can(cidrhost(strcontains(range, "/") ? range : "${range}/32", 0))])
+    error_message = "key_vault_allowed_ip_ranges must be IPv4 addresses or CIDR ranges, for example [\"203.0.113.7\", \"198.51.100.0/24\"]."
+  }
 }
 
 variable "network_address_space" {
@@ -68,6 +73,11 @@ variable "environment_internal" {
   type        = bool
   default     = false
   nullable    = false
+
+  validation {
+    condition     = !var.environment_internal || var.network_address_space != null
+    error_message = "environment_internal needs network_address_space."
+  }
 }
 
 variable "zone_redundancy_enabled" {
@@ -75,6 +85,11 @@ variable "zone_redundancy_enabled" {
   type        = bool
   default     = false
   nullable    = false
+
+  validation {
+    condition     = !var.zone_redundancy_enabled || var.network_address_space != null
+    error_message = "zone_redundancy_enabled needs network_address_space."
+  }
 }
 
 variable "private_endpoints_enabled" {
@@ -89,8 +104,15 @@ variable "private_endpoints_enabled" {
   }
 }
 
+variable "private_dns_zones_enabled" {
+  description = "Whether this stack makes the private DNS zones that its endpoints and an internal environment need, but for those of private_dns_zone_ids. False where a hub or a policy makes the records."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "private_dns_zone_ids" {
-  description = "Existing private DNS zones (privatelink.vaultcore.azure.net, privatelink.azurecr.io) that get the endpoints' records and are linked to the network; null where records are made elsewhere."
+  description = "Existing private DNS zones (privatelink.vaultcore.azure.net, privatelink.azurecr.io), already linked to the network, that get the endpoints' records in place of zones of this stack's own."
   type = object({
     key_vault = optional(string)
     registry  = optional(string)

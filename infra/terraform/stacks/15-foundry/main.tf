@@ -21,9 +21,22 @@ module "account" {
   tags                 = local.tags
 }
 
+module "private_dns_zone" {
+  count  = var.private_endpoints_enabled && var.private_dns_zones_enabled && var.private_dns_zone_id == null ? 1 : 0
+  source = "../../modules/private_dns_zone"
+
+  name                = "privatelink.openai.azure.com"
+  resource_group_name = azurerm_resource_group.foundry.name
+  virtual_network_id  = var.virtual_network_id
+  tags                = local.tags
+}
+
 module "private_endpoint" {
   for_each = var.private_endpoints_enabled ? var.accounts : {}
   source   = "../../modules/private_endpoint"
+
+  # Azure refuses an endpoint while the account is still busy with a deployment.
+  depends_on = [module.account]
 
   name                = module.account[each.key].name
   resource_group_name = azurerm_resource_group.foundry.name
@@ -31,6 +44,6 @@ module "private_endpoint" {
   subnet_id           = var.endpoints_subnet_id
   target_resource_id  = module.account[each.key].id
   subresource         = "account"
-  private_dns_zone_id = var.private_dns_zone_id
+  private_dns_zone_id = var.private_dns_zone_id != null ? var.private_dns_zone_id : one(module.private_dns_zone[*].id)
   tags                = local.tags
 }

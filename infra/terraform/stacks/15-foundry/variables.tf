@@ -72,8 +72,21 @@ variable "endpoints_subnet_id" {
   default     = null
 }
 
+variable "virtual_network_id" {
+  description = "Network that finds the endpoints' names. Comes from the platform stack."
+  type        = string
+  default     = null
+}
+
+variable "private_dns_zones_enabled" {
+  description = "Whether this stack makes the private DNS zone of the endpoints. False where a hub or a policy makes the records."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "private_dns_zone_id" {
-  description = "Existing private DNS zone (privatelink.cognitiveservices.azure.com or privatelink.openai.azure.com) that gets the endpoints' records; null where records are made elsewhere."
+  description = "Existing private DNS zone (privatelink.openai.azure.com), already linked to the network, that gets the endpoints' records in place of a zone of this stack's own."
   type        = string
   default     = null
 }

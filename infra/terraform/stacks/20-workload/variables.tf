@@ -185,8 +185,8 @@ variable "min_replicas" {
   nullable    = false
 
   validation {
-    condition     = var.min_replicas >= 0 && var.min_replicas <= 1000 && floor(var.min_replicas) == var.min_replicas
-    error_message = "min_replicas must be a whole number from 0."
+    condition     = var.min_replicas >= 0 && var.min_replicas <= 300 && floor(var.min_replicas) == var.min_replicas
+    error_message = "min_replicas must be a whole number from 0 to 300."
   }
 }
 
@@ -197,8 +197,8 @@ variable "max_replicas" {
   nullable    = false
 
   validation {
-    condition     = var.max_replicas >= 1 && var.max_replicas <= 1000 && var.max_replicas >= var.min_replicas
-    error_message = "max_replicas must be from 1 to 1000 and not less than min_replicas."
+    condition     = var.max_replicas >= max(var.min_replicas, 1) && var.max_replicas <= 300 && floor(var.max_replicas) == var.max_replicas
+    error_message = "max_replicas must be a whole number from 1 to 300 and not less than min_replicas."
   }
 }
 
@@ -287,7 +287,7 @@ variable "e2e_regions" {
   nullable    = false
 
   validation {
-    condition     = length(var.e2e_regions) > 0 && alltrue([for region in var.e2e_regions : can(regex("^[a-z][a-z0-9]{0,9}$", region))]) && length(distinct(var.e2e_regions)) == length(var.e2e_regions)
-    error_message = "e2e_regions must be distinct names of 1 to 10 characters of a-z and 0-9."
+    condition     = length(var.e2e_regions) > 0 && alltrue([for region in var.e2e_regions : can(regex("^[a-z][a-z0-9]{0,8}$", region))]) && length(distinct(var.e2e_regions)) == length(var.e2e_regions)
+    error_message = "e2e_regions must be distinct names of 1 to 9 characters of a-z and 0-9, each starting with a letter: they end the apps' names, which have 32 characters at most."
   }
 }

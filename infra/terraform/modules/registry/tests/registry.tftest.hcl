@@ -1,12 +1,17 @@
-mock_provider "azurerm" {}
+mock_provider "azurerm" {
+  mock_resource "azurerm_container_registry" {
+    defaults = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.ContainerRegistry/registries/cr" }
+  }
+}
 
 variables {
-  name                = "craigwdevx7"
-  resource_group_name = "rg"
-  location            = "swedencentral"
-  sku                 = "Basic"
-  private             = false
-  tags                = {}
+  name                       = "craigwdevx7"
+  resource_group_name        = "rg"
+  location                   = "swedencentral"
+  sku                        = "Basic"
+  private                    = false
+  log_analytics_workspace_id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.OperationalInsights/workspaces/w"
+  tags                       = {}
 }
 
 run "there_is_no_password" {
