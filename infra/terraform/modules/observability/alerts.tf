@@ -1,5 +1,5 @@
 # Alerts on the gateway's access log (JSON in log modes prod and test): one record a request, thinned out by no
-# sampling. Alerts on the app's platform metrics are made with the app.
+# sampling. What its metrics tell is in metrics.tf; alerts on the app's platform metrics are made with the app.
 locals {
   requests = <<-KQL
     ContainerAppConsoleLogs
@@ -22,18 +22,6 @@ locals {
       severity    = 1
       matching    = "status >= 500"
       threshold   = var.thresholds.error_percent
-    }
-    exhausted = {
-      description = "Clients get 429 answers: the quota of every candidate is used up."
-      severity    = 2
-      matching    = "status == 429"
-      threshold   = var.thresholds.exhausted_percent
-    }
-    failover = {
-      description = "Many requests need more than one backend: capacity in the preferred region is short."
-      severity    = 3
-      matching    = "array_length(attempts) > 1"
-      threshold   = var.thresholds.failover_percent
     }
     backend-credential = {
       description = "A backend refuses the gateway's credential: its key or role is wrong, and it serves nobody."

@@ -71,7 +71,7 @@ variable "alerts_enabled" {
 }
 
 variable "alert_thresholds" {
-  description = "When alerts fire: percent of the requests of ten minutes that end with a 5xx, with 429, or needed more than one backend."
+  description = "When alerts fire: percent of the requests of ten minutes that end with a 5xx, or that no backend could serve, and failed attempts for each 100 requests."
   type = object({
     error_percent     = optional(number, 5)
     exhausted_percent = optional(number, 2)

@@ -7,6 +7,7 @@ mock_provider "azurerm" {
   }
   mock_resource "azurerm_monitor_workspace" {
     defaults = {
+      id                                  = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Monitor/accounts/amw"
       default_data_collection_endpoint_id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/managed/providers/Microsoft.Insights/dataCollectionEndpoints/amw-endpoint"
       default_data_collection_rule_id     = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/managed/providers/Microsoft.Insights/dataCollectionRules/amw-rule"
     }
@@ -55,6 +56,43 @@ run "every_alert_tells_somebody" {
   assert {
     condition     = alltrue([for alert in azurerm_monitor_scheduled_query_rules_alert_v2.requests : length(alert.action[0].action_groups) == 1])
     error_message = "An alert without an action group is seen by nobody."
+  }
+}
+
+run "metrics_of_the_workspace_raise_alerts" {
+  assert {
+    condition     = azurerm_monitor_alert_prometheus_rule_group.gateway.scopes == [azurerm_monitor_workspace.this.id]
+    error_message = "The rules must read the workspace that the collector writes to."
+  }
+  assert {
+    condition     = toset(azurerm_monitor_alert_prometheus_rule_group.gateway.rule[*].alert) == toset(["exhausted", "no-capacity", "backend-resting", "failover"])
+    error_message = "Each rule of the file must be there."
+  }
+  assert {
+    condition     = alltrue([for rule in azurerm_monitor_alert_prometheus_rule_group.gateway.rule : rule.enabled && rule.action[0].action_group_id == azurerm_monitor_action_group.this.id && can(regex("^PT[0-9]+M$", rule.for))])
+    error_message = "A rule must be on, tell somebody, and say how long in Azure's terms."
+  }
+}
+
+run "thresholds_reach_the_rules" {
+  variables {
+    thresholds = { error_percent = 5, exhausted_percent = 7, failover_percent = 55 }
+  }
+
+  assert {
+    condition     = strcontains(azurerm_monitor_alert_prometheus_rule_group.gateway.rule[0].expression, "> 7 and") && strcontains(azurerm_monitor_alert_prometheus_rule_group.gateway.rule[3].expression, "> 55 and")
+    error_message = "The thresholds of the variables must be those of the rules."
+  }
+}
+
+run "rules_are_off_when_alerts_are" {
+  variables {
+    alerts_enabled = false
+  }
+
+  assert {
+    condition     = !azurerm_monitor_alert_prometheus_rule_group.gateway.rule_group_enabled
+    error_message = "The group must be off."
   }
 }
 

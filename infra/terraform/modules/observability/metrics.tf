@@ -1,0 +1,38 @@
+# Alerts on the gateway's metrics. They do not depend on the log mode, and no log cap blinds them; they need the collector.
+locals {
+  metric_rules = yamldecode(templatefile("${path.module}/prometheus-rules.yaml.tftpl", var.thresholds)).groups[0].rules
+}
+
+resource "azurerm_monitor_alert_prometheus_rule_group" "gateway" {
+  name                = "alerts-${var.stem}"
+  description         = "What the gateway's own metrics say of its backends."
+  resource_group_name = var.resource_group_name
+  location            = var.location
+  scopes              = [azurerm_monitor_workspace.this.id]
+  rule_group_enabled  = var.alerts_enabled
+  interval            = "PT1M"
+
+  dynamic "rule" {
+    for_each = local.metric_rules
+
+    content {
+      alert       = rule.value.alert
+      expression  = rule.value.expr
+      for         = "PT${upper(rule.value.for)}"
+      severity    = tonumber(rule.value.labels.severity)
+      annotations = rule.value.annotations
+      enabled     = true
+
+      action {
+        action_group_id = azurerm_monitor_action_group.this.id
+      }
+
+      alert_resolution {
+        auto_resolved   = true
+        time_to_resolve = "PT10M"
+      }
+    }
+  }
+
+  tags = var.tags
+}

@@ -1,0 +1,37 @@
+"""What PromQL expressions ask for, and what the gateway has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+METRICS_SOURCE = (ROOT / "apisix" / "plugins" / "azure-openai" / "metrics.lua").read_text()
+
+
+def registered_labels() -> dict[str, set[str]]:
+    """The metrics that the Lua bundle registers, with their labels."""
+    found = re.findall(r'registry:\w+\(\s*"(\w+)".*?\{([^}]*)\}', METRICS_SOURCE, re.DOTALL)
+    return {f"apisix_{name}": set(re.findall(r'"(\w+)"', labels)) for name, labels in found}
+
+
+def metrics_of(expression: str) -> set[str]:
+    """Names of the gateway's metrics in an expression."""
+    return {name.removesuffix("_bucket") for name in re.findall(r"apisix_azure_openai_\w+", expression)}
+
+
+def labels_of(expression: str) -> set[str]:
+    """Labels that an expression selects or groups by, but for the histogram's own `le`."""
+    selected = re.findall(r"(\w+)(?:=~|!~|!=|=)\"", expression)
+    grouped = [name for group in re.findall(r"by \(([^)]*)\)", expression) for name in group.split(", ")]
+    return {*selected, *grouped} - {"le"}
+
+
+def unknown_labels(expression: str) -> set[str]:
+    """Labels that none, or in a grouping not all, of the expression's metrics have."""
+    known = registered_labels()
+    unknown: set[str] = set()
+    for name, selector in re.findall(r"(apisix_azure_openai_\w+)(?:\{([^}]*)\})?", expression):
+        unknown |= labels_of(selector) - known[name.removesuffix("_bucket")]
+    grouped = labels_of(re.sub(r"\{[^}]*\}", "", expression))
+    return unknown.union(*(grouped - known[name] for name in metrics_of(expression)))
