@@ -18,7 +18,6 @@ resource "azurerm_monitor_alert_prometheus_rule_group" "gateway" {
     content {
       alert       = rule.value.alert
       expression  = rule.value.expr
-      for         = "PT${upper(rule.value.for)}"
       severity    = tonumber(rule.value.labels.severity)
       annotations = rule.value.annotations
       enabled     = true

@@ -105,6 +105,11 @@ variable "deploy_e2e" {
     condition     = !var.deploy_e2e || !contains(["false", "0", "no", "off"], lower(lookup(var.app_settings, "GATEWAY_REQUIRE_AUTH", "true")))
     error_message = "deploy_e2e needs client authentication: remove GATEWAY_REQUIRE_AUTH from app_settings."
   }
+
+  validation {
+    condition     = !var.deploy_e2e || !anytrue([for name in keys(var.app_settings) : startswith(name, "AZURE_OPENAI_ENDPOINT_")])
+    error_message = "deploy_e2e has simulators for its only backends, so that no test reaches one that costs money: remove AZURE_OPENAI_ENDPOINT_<N> from app_settings."
+  }
 }
 
 # --- yours to set

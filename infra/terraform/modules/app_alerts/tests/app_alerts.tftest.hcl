@@ -20,6 +20,15 @@ run "every_rule_tells_somebody" {
   }
 }
 
+run "restarts_are_not_counted_once_a_minute" {
+  command = plan
+
+  assert {
+    condition     = azurerm_monitor_metric_alert.app["restarts"].criteria[0].aggregation == "Maximum"
+    error_message = "The metric is a count so far: its sum grows by itself."
+  }
+}
+
 run "rules_that_cannot_fire_are_left_out" {
   command = plan
 

@@ -49,3 +49,31 @@ run "the_endpoint_is_as_the_gateway_wants_it" {
     error_message = "Without a trailing slash."
   }
 }
+
+run "every_kind_has_the_name_of_the_openai_api" {
+  override_resource {
+    target = azurerm_cognitive_account.this
+    values = {
+      id       = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.CognitiveServices/accounts/oai"
+      endpoint = "https://oai-aigw-dev-sweden-x7.cognitiveservices.azure.com/"
+    }
+  }
+
+  assert {
+    condition     = output.endpoint == "https://oai-aigw-dev-sweden-x7.openai.azure.com"
+    error_message = "The gateway calls, and the private DNS zone knows, the name of the OpenAI API."
+  }
+}
+
+run "a_private_account_takes_no_public_connection" {
+  command = plan
+
+  variables {
+    private = true
+  }
+
+  assert {
+    condition     = !azurerm_cognitive_account.this.public_network_access_enabled && azurerm_cognitive_account.this.network_acls[0].default_action == "Deny"
+    error_message = "Public access must be off."
+  }
+}

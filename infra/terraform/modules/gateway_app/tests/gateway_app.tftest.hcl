@@ -69,6 +69,41 @@ run "every_container_that_stays_has_all_three_probes" {
   }
 }
 
+run "no_probe_is_more_patient_than_every_supported_provider_allows" {
+  command = plan
+
+  variables {
+    sidecars = [{
+      name       = "config-api"
+      image      = "cr.azurecr.io/config-api:abc"
+      command    = []
+      cpu        = 0.25
+      port       = 8081
+      probe_path = "/healthz"
+      env        = {}
+      secret_env = []
+    }]
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for container in azurerm_container_app.gateway.template[0].container : [
+        for probe in concat(container.startup_probe, container.readiness_probe, container.liveness_probe) : probe.failure_count_threshold <= 10
+      ]
+    ]))
+    error_message = "azurerm before 4.66 takes 10 at most."
+  }
+}
+
+run "a_stopping_replica_may_finish_its_streams" {
+  command = plan
+
+  assert {
+    condition     = azurerm_container_app.gateway.template[0].termination_grace_period_seconds == 600
+    error_message = "The grace period must be the chosen one."
+  }
+}
+
 run "the_gateway_is_probed_on_its_status_port" {
   command = plan
 

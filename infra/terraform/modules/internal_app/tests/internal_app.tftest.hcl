@@ -35,6 +35,15 @@ run "it_has_a_key_by_reference" {
   }
 }
 
+run "it_has_all_three_probes" {
+  command = plan
+
+  assert {
+    condition     = length(azurerm_container_app.this.template[0].container[0].startup_probe) == 1 && length(azurerm_container_app.this.template[0].container[0].readiness_probe) == 1 && length(azurerm_container_app.this.template[0].container[0].liveness_probe) == 1
+    error_message = "Azure's own defaults are not enough."
+  }
+}
+
 run "a_new_key_rolls_the_revision" {
   command = plan
 

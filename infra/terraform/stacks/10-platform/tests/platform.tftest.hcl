@@ -14,6 +14,12 @@ mock_provider "azurerm" {
   mock_resource "azurerm_container_app_environment" {
     defaults = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.App/managedEnvironments/cae" }
   }
+  mock_resource "azurerm_virtual_network" {
+    defaults = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v" }
+  }
+  mock_resource "azurerm_private_dns_zone" {
+    defaults = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Network/privateDnsZones/z" }
+  }
   mock_resource "azurerm_subnet" {
     defaults = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/s" }
   }
@@ -59,6 +65,87 @@ run "private_endpoints_reach_vault_and_registry" {
     condition     = toset(keys(module.private_endpoint)) == toset(["vault", "registry"])
     error_message = "Both must have an endpoint."
   }
+  assert {
+    condition     = toset(keys(module.private_dns_zone)) == toset(["vault", "registry"])
+    error_message = "Without its zone the name of an endpoint leads to the public address, which is shut."
+  }
+}
+
+run "an_existing_zone_is_not_made_again" {
+  command = plan
+
+  variables {
+    network_address_space     = "10.20.0.0/22"
+    registry_sku              = "Premium"
+    private_endpoints_enabled = true
+    private_dns_zone_ids      = { key_vault = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/hub/providers/Microsoft.Network/privateDnsZones/privatelink.vaultcore.azure.net" }
+  }
+
+  assert {
+    condition     = keys(module.private_dns_zone) == ["registry"]
+    error_message = "Only the zone that is missing may be made."
+  }
+}
+
+run "a_hub_may_make_the_records" {
+  command = plan
+
+  variables {
+    network_address_space     = "10.20.0.0/22"
+    registry_sku              = "Premium"
+    private_endpoints_enabled = true
+    private_dns_zones_enabled = false
+    environment_internal      = true
+  }
+
+  assert {
+    condition     = module.private_dns_zone == {} && module.environment_zone == []
+    error_message = "No zone may be made."
+  }
+}
+
+run "an_internal_environment_can_be_found" {
+  command = plan
+
+  variables {
+    network_address_space = "10.20.0.0/22"
+    environment_internal  = true
+  }
+
+  assert {
+    condition     = length(module.environment_zone) == 1
+    error_message = "Its names are in no public DNS."
+  }
+}
+
+run "an_internal_environment_needs_a_network" {
+  command = plan
+
+  variables {
+    environment_internal = true
+  }
+
+  expect_failures = [var.environment_internal]
+}
+
+run "zones_of_availability_need_a_network" {
+  command = plan
+
+  variables {
+    zone_redundancy_enabled = true
+  }
+
+  expect_failures = [var.zone_redundancy_enabled]
+}
+
+run "an_address_range_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    key_vault_allowed_ip_ranges = ["203.0.113.0/24", "office"]
+  }
+
+  expect_failures = [var.key_vault_allowed_ip_ranges]
 }
 
 run "private_endpoints_need_a_network" {

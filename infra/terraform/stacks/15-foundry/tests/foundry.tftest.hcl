@@ -7,6 +7,11 @@ mock_provider "azurerm" {
   }
 }
 
+override_resource {
+  target = module.private_dns_zone[0].azurerm_private_dns_zone.this
+  values = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Network/privateDnsZones/z" }
+}
+
 variables {
   subscription_id               = "00000000-0000-0000-0000-00000000000a"
   name                          = "aigw"
@@ -32,6 +37,54 @@ run "accounts_become_backends" {
     condition     = { for backend in output.azure_openai_backends : backend.name => "${backend.region} ${backend.auth} ${backend.priority} ${backend.endpoint}" } == { france = "francecentral key 0 https://account.openai.azure.com", sweden = "swedencentral managed-identity 10 https://account.openai.azure.com" }
     error_message = "Each account is a backend, with a key only where the account takes keys."
   }
+}
+
+run "without_a_network_there_is_no_endpoint" {
+  command = plan
+
+  assert {
+    condition     = module.private_endpoint == {} && module.private_dns_zone == []
+    error_message = "Private endpoints must be optional."
+  }
+}
+
+run "each_account_gets_an_endpoint_and_all_one_zone" {
+  variables {
+    private_endpoints_enabled = true
+    endpoints_subnet_id       = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/s"
+    virtual_network_id        = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v"
+  }
+
+  assert {
+    condition     = keys(module.private_endpoint) == ["france", "sweden"] && length(module.private_dns_zone) == 1
+    error_message = "The gateway must find each account."
+  }
+}
+
+run "an_existing_zone_is_not_made_again" {
+  command = plan
+
+  variables {
+    private_endpoints_enabled = true
+    endpoints_subnet_id       = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/s"
+    virtual_network_id        = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v"
+    private_dns_zone_id       = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/hub/providers/Microsoft.Network/privateDnsZones/privatelink.openai.azure.com"
+  }
+
+  assert {
+    condition     = module.private_dns_zone == []
+    error_message = "The hub's zone must be used."
+  }
+}
+
+run "private_endpoints_need_a_network" {
+  command = plan
+
+  variables {
+    private_endpoints_enabled = true
+  }
+
+  expect_failures = [var.private_endpoints_enabled]
 }
 
 run "no_key_is_in_the_outputs" {

@@ -80,6 +80,59 @@ run "e2e_with_an_open_gateway_is_refused" {
   expect_failures = [var.deploy_e2e]
 }
 
+run "e2e_with_a_real_backend_is_refused" {
+  command = plan
+
+  variables {
+    deploy_e2e             = true
+    simulator_image        = "cr.azurecr.io/simulator:abc"
+    simulator_key_versions = { eastus = "v1", westus = "v1" }
+    app_settings           = { AZURE_OPENAI_ENDPOINT_2 = "https://my-resource.openai.azure.com" }
+  }
+
+  expect_failures = [var.deploy_e2e]
+}
+
+run "the_backends_of_e2e_are_the_simulators_with_their_own_keys" {
+  command = plan
+
+  variables {
+    deploy_e2e             = true
+    simulator_image        = "cr.azurecr.io/simulator:abc"
+    simulator_key_versions = { eastus = "v1", westus = "v2" }
+    secret_versions        = { GATEWAY_CLIENT_KEY_0 = "v1", AZURE_OPENAI_KEY_0 = "v9" }
+  }
+
+  assert {
+    condition     = { for name, secret in local.secrets : name => "${secret.name} ${secret.version}" if startswith(name, "AZURE_OPENAI_KEY_") } == { AZURE_OPENAI_KEY_0 = "simulator-key-eastus v1", AZURE_OPENAI_KEY_1 = "simulator-key-westus v2" }
+    error_message = "No simulator may be called with a real key."
+  }
+  assert {
+    condition     = local.app_settings["AZURE_OPENAI_REGION_1"] == "westus" && local.app_settings["GATEWAY_E2E_TEST_MODE"] == "true"
+    error_message = "Each simulator is a backend of its region."
+  }
+}
+
+run "a_region_whose_app_name_would_be_too_long_is_refused" {
+  command = plan
+
+  variables {
+    e2e_regions = ["eastasia12"]
+  }
+
+  expect_failures = [var.e2e_regions]
+}
+
+run "more_replicas_than_the_provider_takes_are_refused" {
+  command = plan
+
+  variables {
+    max_replicas = 301
+  }
+
+  expect_failures = [var.max_replicas]
+}
+
 run "a_key_among_the_settings_is_refused" {
   command = plan
 
