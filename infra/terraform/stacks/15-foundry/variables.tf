@@ -18,8 +18,8 @@ variable "accounts" {
       format         = optional(string, "OpenAI")
       sku            = optional(string, "GlobalStandard")
       capacity       = optional(number, 10)
-      content_filter = optional(string)
-      upgrade        = optional(string, "OnceNewDefaultVersionAvailable")
+      content_filter = optional(string, "Microsoft.DefaultV2")
+      upgrade        = optional(string, "OnceCurrentVersionExpired")
     }))
   }))
   nullable = false
