@@ -36,6 +36,14 @@ terraform_format() {
     "$terraform" fmt -check -recursive -diff infra
 }
 
+terraform_lint() {
+    command -v tflint >/dev/null || {
+        echo "tflint is not installed"
+        return 77
+    }
+    tflint --recursive --config "$PWD/.tflint.hcl" --chdir infra
+}
+
 check "ruff check" .venv/bin/ruff check --quiet .
 check "ruff format" .venv/bin/ruff format --check --diff --quiet .
 check "mypy" .venv/bin/mypy --no-error-summary
@@ -43,6 +51,7 @@ check "shellcheck" shellcheck .ci/run scripts/*.sh
 check "luacheck" luacheck --quiet apisix
 check "stylua" lua_format
 check "terraform fmt" terraform_format
+check "tflint" terraform_lint
 
 if [ ${#failed[@]} -gt 0 ]; then
     echo "lint: failed: ${failed[*]} (make format mends what is a matter of format)"
