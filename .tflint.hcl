@@ -1,5 +1,5 @@
-# Style and correctness that Terraform itself does not check. The azurerm rules come as a plugin; where it cannot be
-# downloaded the recorded schema in tests/infra checks the arguments.
+# Style and correctness that Terraform itself does not check. The azurerm rules (tflint-ruleset-azurerm) come as a plugin:
+# once its executable is in ~/.tflint.d/plugins, scripts/lint.sh uses it too.
 tflint {
   required_version = ">= 0.50"
 }

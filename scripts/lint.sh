@@ -41,7 +41,11 @@ terraform_lint() {
         echo "tflint is not installed"
         return 77
     }
-    tflint --recursive --config "$PWD/.tflint.hcl" --chdir infra
+    local options=(--recursive --config "$PWD/.tflint.hcl" --chdir infra)
+    if [ -x "${TFLINT_PLUGIN_DIR:-$HOME/.tflint.d/plugins}/tflint-ruleset-azurerm" ]; then
+        options+=(--enable-plugin azurerm)
+    fi
+    tflint "${options[@]}"
 }
 
 check "ruff check" .venv/bin/ruff check --quiet .

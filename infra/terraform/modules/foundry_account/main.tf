@@ -13,16 +13,13 @@ resource "azurerm_cognitive_account" "this" {
   custom_subdomain_name = var.name
 
   # With keys switched off there is none that Terraform could write into its state.
-  local_auth_enabled            = var.local_auth_enabled
+  local_auth_enabled = var.local_auth_enabled
+
+  # Shuts the public address altogether; rules for it would have nothing left to decide.
   public_network_access_enabled = !var.private
 
   identity {
     type = "SystemAssigned"
-  }
-
-  network_acls {
-    default_action = var.private ? "Deny" : "Allow"
-    ip_rules       = []
   }
 
   tags = var.tags

@@ -1,3 +1,4 @@
+# tflint-ignore: azurerm_resources_missing_prevent_destroy # `destroy` takes it last, and only when no stack has state left.
 resource "azurerm_storage_account" "state" {
   #checkov:skip=CKV_AZURE_33:No queue is used; the queue service holds nothing to log.
   #checkov:skip=CKV2_AZURE_1:State is encrypted by the platform's key; a customer-managed key would have to live in a vault that this very state creates.
@@ -50,6 +51,7 @@ resource "azurerm_storage_account" "state" {
   tags = var.tags
 }
 
+# tflint-ignore: azurerm_resources_missing_prevent_destroy # As its account; what is deleted can be brought back for a while.
 resource "azurerm_storage_container" "state" {
   #checkov:skip=CKV2_AZURE_21:Who read or wrote state is in the activity and sign-in logs; blob read logging needs a workspace that a later stack creates.
   name                  = var.container_name

