@@ -111,11 +111,21 @@ def test_the_gateways_identity_is_handed_out_with_its_roles() -> None:
         assert "azurerm_role_assignment.gateway" in json.dumps(outputs[name]["depends_on"])
 
 
+def test_the_revision_to_wait_for_is_read_after_the_change() -> None:
+    (source,) = [use for use in uses() if use.type == "azurerm_container_app" and use.kind == "data"]
+    assert source.body["depends_on"] == ["${azurerm_container_app.gateway}"]
+    outputs = outputs_of(source.file.parent)
+    assert (
+        outputs["latest_revision_name"]["value"]
+        == f"${{data.{source.type}.{source.name}.latest_revision_name}}"
+    )
+
+
 def test_only_the_gateway_can_be_reached_from_outside() -> None:
     ingresses = {
         use.file.parent.name: use.body["ingress"][0]["external_enabled"]
         for use in uses()
-        if use.type == "azurerm_container_app"
+        if use.type == "azurerm_container_app" and use.kind == "resource"
     }
     assert ingresses == {"gateway_app": "${var.external}", "internal_app": False}
 

@@ -324,3 +324,12 @@ resource "azurerm_container_app" "gateway" {
     }
   }
 }
+
+# The app's own attribute still names the revision before a change once the change is made: the provider does not mark it
+# as about to change, so the plan promises the old name. What depends on a changing resource is read after the change.
+data "azurerm_container_app" "deployed" {
+  name                = azurerm_container_app.gateway.name
+  resource_group_name = azurerm_container_app.gateway.resource_group_name
+
+  depends_on = [azurerm_container_app.gateway]
+}

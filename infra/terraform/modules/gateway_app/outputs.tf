@@ -15,7 +15,7 @@ output "url" {
 
 output "latest_revision_name" {
   description = "Revision that this deployment made or kept."
-  value       = azurerm_container_app.gateway.latest_revision_name
+  value       = data.azurerm_container_app.deployed.latest_revision_name
 }
 
 output "settings_digest" {
