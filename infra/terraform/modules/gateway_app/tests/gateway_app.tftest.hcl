@@ -88,7 +88,7 @@ run "no_probe_is_more_patient_than_every_supported_provider_allows" {
   assert {
     condition = alltrue(flatten([
       for container in azurerm_container_app.gateway.template[0].container : [
-        for probe in concat(container.startup_probe, container.readiness_probe, container.liveness_probe) : probe.failure_count_threshold <= 10
+        for probe in concat(container.startup_probe, container.readiness_probe, container.liveness_probe) : coalesce(probe.failure_count_threshold, 3) <= 10
       ]
     ]))
     error_message = "azurerm before 4.66 takes 10 at most."

@@ -61,7 +61,7 @@ run "every_alert_tells_somebody" {
 
 run "metrics_of_the_workspace_raise_alerts" {
   assert {
-    condition     = azurerm_monitor_alert_prometheus_rule_group.gateway.scopes == [azurerm_monitor_workspace.this.id]
+    condition     = azurerm_monitor_alert_prometheus_rule_group.gateway.scopes == tolist([azurerm_monitor_workspace.this.id])
     error_message = "The rules must read the workspace that the collector writes to."
   }
   assert {
