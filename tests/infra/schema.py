@@ -1,6 +1,6 @@
-"""The provider's schema, cut down to what the stacks use, and how it is recorded.
+"""The provider's schema, cut down to what the stacks use; recorded once for each major version.
 
-To record it again, with the provider installed: `terraform providers schema -json` in any module, then
+To record one again, with the provider installed: `terraform providers schema -json` in any module, then
 `python -m tests.infra.schema <that output> <provider version>`.
 """
 
@@ -19,7 +19,7 @@ from hcl2.utils import SerializationOptions
 from scripts.deploy.layout import REPOSITORY
 
 TERRAFORM = REPOSITORY / "infra" / "terraform"
-RECORDED = Path(__file__).parent / "data" / "azurerm-schema.json"
+RECORDED = Path(__file__).parent / "data"
 
 _OPTIONS = SerializationOptions(with_comments=False, explicit_blocks=False, strip_string_quotes=True)
 _META = {"depends_on", "count", "for_each", "provider", "lifecycle", "provisioner", "timeouts"}
@@ -59,6 +59,12 @@ def uses() -> Iterator[Use]:
                     for type_, named in block.items():
                         for name, body in named.items():
                             yield Use(kind, type_, name, body, path)
+
+
+def recorded_schemas() -> dict[str, dict[str, Any]]:
+    """The recorded schemas by provider version."""
+    found = [json.loads(path.read_text()) for path in sorted(RECORDED.glob("azurerm-*.json"))]
+    return {schema["version"]: schema for schema in found}
 
 
 def complaints(body: dict[str, Any], schema: dict[str, Any], where: str = "") -> Iterator[str]:
@@ -115,6 +121,8 @@ def record(full: dict[str, Any], version: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    recorded = record(json.loads(Path(sys.argv[1]).read_text()), sys.argv[2])
-    RECORDED.parent.mkdir(exist_ok=True)
-    RECORDED.write_text(json.dumps(recorded, sort_keys=True, separators=(",", ":")) + "\n")
+    version = sys.argv[2]
+    recorded = record(json.loads(Path(sys.argv[1]).read_text()), version)
+    RECORDED.mkdir(exist_ok=True)
+    target = RECORDED / f"azurerm-{version.split('.')[0]}.json"
+    target.write_text(json.dumps(recorded, sort_keys=True, separators=(",", ":")) + "\n")

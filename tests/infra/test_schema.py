@@ -1,32 +1,42 @@
-"""Every argument of every resource is one that the provider has, checked without the provider."""
+"""Every argument of every resource is one that both majors of the provider have, checked without it."""
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 import pytest
 
-from tests.infra.schema import RECORDED, Use, complaints, configurations, parse, uses
+from tests.infra.schema import Use, complaints, configurations, parse, recorded_schemas, uses
 
-SCHEMA = json.loads(RECORDED.read_text())
+SCHEMAS = recorded_schemas()
+NEWEST = SCHEMAS[max(SCHEMAS)]
 USES = list(uses())
 
+each_version = pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
 
+
+def test_each_major_version_is_recorded() -> None:
+    assert {version.split(".")[0] for version in SCHEMAS} == {"4", "5"}
+
+
+@each_version
 @pytest.mark.parametrize("use", USES, ids=str)
-def test_the_provider_accepts_every_argument(use: Use) -> None:
-    assert list(complaints(use.body, SCHEMA[use.kind][use.type])) == []
+def test_the_provider_accepts_every_argument(use: Use, schema: dict[str, Any]) -> None:
+    assert list(complaints(use.body, schema[use.kind][use.type])) == []
 
 
-def test_the_recorded_schema_has_nothing_that_is_not_used() -> None:
+@each_version
+def test_the_recorded_schema_has_nothing_that_is_not_used(schema: dict[str, Any]) -> None:
     for kind in ("resource", "data"):
-        assert set(SCHEMA[kind]) == {use.type for use in USES if use.kind == kind}
+        assert set(schema[kind]) == {use.type for use in USES if use.kind == kind}
 
 
-def test_the_provider_block_is_accepted() -> None:
+@each_version
+def test_the_provider_block_is_accepted(schema: dict[str, Any]) -> None:
     for directory in configurations():
         for path in directory.glob("*.tf"):
             for block in parse(path).get("provider", []):
-                assert list(complaints(block["azurerm"], SCHEMA["provider"])) == []
+                assert list(complaints(block["azurerm"], schema["provider"])) == []
 
 
 @pytest.mark.parametrize(
@@ -38,15 +48,15 @@ def test_the_provider_block_is_accepted() -> None:
     ],
 )
 def test_the_check_notices(body: dict[str, object], complaint: str) -> None:
-    assert complaint in list(complaints(body, SCHEMA["resource"]["azurerm_resource_group"]))
+    assert complaint in list(complaints(body, NEWEST["resource"]["azurerm_resource_group"]))
 
 
 def test_the_check_notices_what_only_azure_sets() -> None:
-    found = list(complaints({"query_endpoint": "x"}, SCHEMA["resource"]["azurerm_monitor_workspace"]))
+    found = list(complaints({"query_endpoint": "x"}, NEWEST["resource"]["azurerm_monitor_workspace"]))
     assert "query_endpoint cannot be set" in found
 
 
 def test_the_check_looks_into_dynamic_blocks() -> None:
     body = {"dynamic": [{"email_receiver": {"for_each": [], "content": {"adress": "x"}}}]}
-    found = list(complaints(body, SCHEMA["resource"]["azurerm_monitor_action_group"]))
+    found = list(complaints(body, NEWEST["resource"]["azurerm_monitor_action_group"]))
     assert "email_receiver.adress is unknown" in found

@@ -5,11 +5,9 @@ mock_provider "azurerm" {
       endpoint = "https://account.openai.azure.com/"
     }
   }
-}
-
-override_resource {
-  target = module.private_dns_zone[0].azurerm_private_dns_zone.this
-  values = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Network/privateDnsZones/z" }
+  mock_resource "azurerm_private_dns_zone" {
+    defaults = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Network/privateDnsZones/z" }
+  }
 }
 
 variables {
