@@ -47,6 +47,15 @@ run "exactly_the_listed_principals_have_the_role" {
   }
 }
 
+run "the_open_account_has_rules_that_the_provider_reads_back" {
+  command = plan
+
+  assert {
+    condition     = azurerm_storage_account.state.network_rules[0].bypass == toset(["None"])
+    error_message = "It takes the defaults for no rules, so that every plan would have a change."
+  }
+}
+
 run "address_ranges_shut_everybody_else_out" {
   command = plan
 
