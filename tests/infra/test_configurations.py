@@ -28,7 +28,9 @@ each_configuration = pytest.mark.parametrize(
 
 def terraform(directory: Path, *arguments: str) -> None:
     """Run Terraform in a directory; its own words are the failure."""
-    result = subprocess.run([BINARY, *arguments, "-no-color"], cwd=directory, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [BINARY, *arguments, "-no-color"], cwd=directory, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stdout + result.stderr
 
 
