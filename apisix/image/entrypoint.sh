@@ -2,13 +2,16 @@
 # Starts the gateway from rendered files, or says everything that keeps it from starting and ends with status 2.
 #
 #   GATEWAY_CONFIG_DIR   directory with apisix.yaml and config.yaml (default /etc/azure-openai-gateway)
-#   APISIX_PREFIX        home of APISIX (default /usr/local/apisix)
+#   APISIX_HOME          where APISIX is installed (default /usr/local/apisix)
+#   TMPDIR               the one directory that has to be writable (default /tmp)
 set -uo pipefail
 
 config_dir=${GATEWAY_CONFIG_DIR:-/etc/azure-openai-gateway}
-prefix=${APISIX_PREFIX:-/usr/local/apisix}
+home=${APISIX_HOME:-/usr/local/apisix}
+# What APISIX writes for nginx, nginx's sockets and its temporary files.
+run_dir=${TMPDIR:-/tmp}/apisix
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-readonly config_dir prefix here
+readonly config_dir home run_dir here
 readonly REFUSED=2
 
 problems=()
@@ -36,7 +39,7 @@ check_content() {
     local openresty luajit report line
     openresty=$(readlink -f "$(command -v openresty)")
     luajit=$(dirname "$openresty")/../../luajit/bin/luajit
-    report=$("$luajit" "$here/check_config.lua" "$prefix" "$config_dir" 2>&1) && return
+    report=$("$luajit" "$here/check_config.lua" "$home" "$config_dir" 2>&1) && return
     while IFS= read -r line; do
         problems+=("$line")
     done <<<"$report"
@@ -52,11 +55,26 @@ check_with() {
     done <<<"$output"
 }
 
+# APISIX and nginx write into the directory that they take as their home. This one is new at every start: the file system
+# of the image can be read-only, and no socket is left over from a container that was killed.
+# shellcheck disable=SC2317  # called through check_with
+make_run_dir() {
+    rm -rf "$run_dir" &&
+        mkdir -p "$run_dir/conf" "$run_dir/logs" &&
+        ln -s "$home/apisix" "$home/deps" "$run_dir/" &&
+        ln -s "$home/conf/mime.types" "$home/conf/debug.yaml" "$run_dir/conf/" &&
+        ln -s /dev/stdout "$run_dir/logs/access.log" &&
+        ln -s /dev/stderr "$run_dir/logs/error.log" &&
+        # config.yaml is read at the start only; at apisix.yaml APISIX looks every second.
+        cp "$config_dir/config.yaml" "$run_dir/conf/" &&
+        ln -s "$config_dir/apisix.yaml" "$run_dir/conf/"
+}
+
 # A container that is stopped gets SIGTERM or, as the base image asks, SIGQUIT. To nginx SIGTERM means "drop
 # everything", SIGQUIT "finish what you began".
 serve() {
     local server status
-    openresty -p "$prefix/" -c conf/nginx.conf -g 'daemon off;' &
+    openresty -p "$run_dir/" -c conf/nginx.conf -g 'daemon off;' &
     server=$!
     trap 'kill -QUIT "$server" 2>/dev/null' TERM INT QUIT
     wait "$server"
@@ -71,22 +89,17 @@ serve() {
 
 # The first process of a container is not ended by signals that it does not handle.
 trap 'exit 143' TERM INT QUIT
-cd "$prefix" || exit "$REFUSED"
 
 check_file config.yaml
 check_file apisix.yaml
 refuse_if_problems
 check_content
 refuse_if_problems
-# config.yaml is read at the start only. apisix.yaml stays where it is rendered: APISIX looks at it every second.
-check_with "copying to $prefix/conf" cp "$config_dir/config.yaml" "$prefix/conf/config.yaml"
-check_with "linking in $prefix/conf" ln -sfn "$config_dir/apisix.yaml" "$prefix/conf/apisix.yaml"
+check_with "making $run_dir" make_run_dir
 refuse_if_problems
+cd "$run_dir" || exit "$REFUSED"
 check_with "apisix init" apisix init
 refuse_if_problems
-check_with "nginx" openresty -p "$prefix/" -c conf/nginx.conf -t -q
+check_with "nginx" openresty -p "$run_dir/" -c conf/nginx.conf -t -q
 refuse_if_problems
-
-# Left behind when the container was killed; nginx cannot listen on them again.
-rm -f "$prefix"/logs/*.sock
 serve

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from renderer import load_settings, render_files
-from scripts.engines.apisix import ApisixEngine
+from scripts.engines.apisix import DEFAULT_HOME, ApisixEngine
 from scripts.engines.base import REPOSITORY
 from scripts.engines.config import as_root, dump_config, parse_config, with_listeners
 from scripts.engines.ports import Ports, choose_ports
@@ -37,24 +37,18 @@ def settings(endpoint: str = "http://127.0.0.1:9", **more: str) -> dict[str, str
 
 
 class Container:
-    """What the image holds: a home of APISIX, and the directory into which the renderer writes."""
+    """What a container of the image has to itself: the rendered files, and a directory to write into."""
 
     def __init__(self, directory: Path) -> None:
-        self.prefix = directory / "apisix"
         self.config = directory / "config"
+        self.temporary = directory / "tmp"
         self.scripts = directory / "scripts"
+        self.log = directory / "log"
         self.ports: Ports = choose_ports(0)
         self.url = f"http://127.0.0.1:{self.ports.traffic}"
-
-    def install(self, home: Path) -> None:
-        """Makes the home: the installed code by links, conf and logs of its own; and copies the scripts."""
+        for made in (self.config, self.temporary):
+            made.mkdir()
         shutil.copytree(IMAGE, self.scripts)
-        for directory in (self.config, self.prefix / "conf", self.prefix / "logs"):
-            directory.mkdir(parents=True)
-        for part in home.iterdir():
-            if part.name not in ("conf", "logs") and not part.name.endswith("_temp"):
-                (self.prefix / part.name).symlink_to(part)
-        (self.prefix / "conf" / "mime.types").symlink_to(home / "conf" / "mime.types")
 
     def render(self, env: Mapping[str, str]) -> dict[str, str]:
         """The rendered files, on ports of this test."""
@@ -74,7 +68,7 @@ class Container:
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
-            "APISIX_PREFIX": str(self.prefix),
+            "TMPDIR": str(self.temporary),
             "GATEWAY_CONFIG_DIR": str(self.config),
             "GATEWAY_STATUS_PORT": str(self.ports.status),
         }
@@ -101,8 +95,7 @@ class Container:
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
         """The started container, once it is healthy."""
-        log = self.prefix / "logs" / "entrypoint.log"
-        with log.open("wb") as output:
+        with self.log.open("wb") as output:
             process = subprocess.Popen(
                 ["bash", str(self.scripts / "entrypoint.sh")],
                 env=self.environment,
@@ -111,7 +104,7 @@ class Container:
             )
         try:
             wait_until(lambda: self.is_healthy() or process.poll() is not None)
-            assert process.poll() is None, log.read_text()
+            assert process.poll() is None, self.log.read_text()
             yield process
         finally:
             process.terminate()
@@ -126,13 +119,21 @@ def wait_until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
         time.sleep(0.1)
 
 
+def installed_home() -> Path:
+    """Where APISIX is installed here."""
+    return Path(os.environ.get("APISIX_HOME", DEFAULT_HOME))
+
+
+def written(root: Path) -> dict[str, int]:
+    """When each file below a directory was written, in nanoseconds."""
+    return {str(path): path.lstat().st_mtime_ns for path in sorted(root.rglob("*"))}
+
+
 def make_container(directory: Path) -> Container:
     missing = ApisixEngine().missing()
     if missing:
         pytest.skip(missing)
-    made = Container(directory)
-    made.install(Path(os.environ.get("APISIX_HOME", "/usr/local/apisix")))
-    return made
+    return Container(directory)
 
 
 @pytest.fixture

@@ -14,7 +14,16 @@ from websockets.sync.client import connect
 
 from e2e.simulator import Latency, Region, Simulator
 from renderer.output import write_changed
-from tests.image.conftest import BACKEND_KEY, CLIENT_KEY, Container, make_container, settings, wait_until
+from tests.image.conftest import (
+    BACKEND_KEY,
+    CLIENT_KEY,
+    Container,
+    installed_home,
+    make_container,
+    settings,
+    wait_until,
+    written,
+)
 
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
 CHAT_PATH = "/openai/v1/chat/completions"
@@ -28,9 +37,20 @@ def test_it_serves_rendered_files(container: Container) -> None:
 
 def test_it_starts_again_after_having_been_killed(container: Container) -> None:
     container.put(container.render(settings()))
-    (container.prefix / "logs" / "worker_events.sock").touch()
+    left_over = container.temporary / "apisix" / "logs"
+    left_over.mkdir(parents=True)
+    (left_over / "worker_events.sock").touch()
     with container.running():
         assert httpx.get(f"{container.url}/health/ready").status_code == 200
+
+
+def test_it_writes_below_its_temporary_directory_only(container: Container) -> None:
+    container.put(container.render(settings()))
+    roots = [container.config, container.scripts, installed_home()]
+    before = [written(root) for root in roots]
+    with container.running():
+        httpx.get(f"{container.url}/openai/v1/models")
+    assert [written(root) for root in roots] == before
 
 
 def test_it_is_unhealthy_before_it_serves(container: Container) -> None:
