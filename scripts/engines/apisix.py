@@ -49,8 +49,6 @@ def _private(config: Mapping[str, Any]) -> dict[str, Any]:
     changed = dict(config)
     apisix = changed["apisix"] = dict(section(config, "apisix"))
     control, tls = free_ports(2)
-    # Two instances that chose the same port would share it silently.
-    apisix["enable_reuseport"] = False
     if apisix.get("enable_control", True):
         apisix["control"] = {"ip": LOOPBACK, "port": control}
     if section(apisix, "ssl").get("enable", True):

@@ -1,6 +1,6 @@
 """What every engine offers: whether it can run here, and how."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -30,7 +30,8 @@ class Launch:
     """A prepared gateway: the process to start and the files to look at.
 
     `apisix_yaml` is the file whose change makes the running gateway reload. `stop_command` replaces
-    signals where the started process is only a client of the gateway.
+    signals where the started process is only a client of the gateway; it gets the seconds that requests
+    in flight have.
     """
 
     argv: list[str]
@@ -39,7 +40,7 @@ class Launch:
     apisix_yaml: Path
     error_log: Path
     access_log: Path
-    stop_command: list[str] | None = None
+    stop_command: Callable[[float], list[str]] | None = None
 
 
 class Engine(Protocol):

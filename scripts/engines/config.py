@@ -33,6 +33,8 @@ def with_listeners(config: Mapping[str, Any], ports: Ports, workers: int | None 
     changed: dict[str, Any] = copy.deepcopy(dict(config))
     apisix = changed.setdefault("apisix", {})
     apisix["node_listen"] = [{"ip": LOOPBACK, "port": ports.traffic}]
+    # Two instances that chose the same port would share it silently.
+    apisix["enable_reuseport"] = False
     apisix["status"] = {"ip": LOOPBACK, "port": ports.status}
     prometheus = changed.setdefault("plugin_attr", {}).setdefault("prometheus", {})
     prometheus["export_addr"] = {"ip": LOOPBACK, "port": ports.metrics}

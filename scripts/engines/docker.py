@@ -1,15 +1,35 @@
 """The docker engine: the pinned official image, with the rendered files and the bundle mounted."""
 
+import math
 import os
 import shutil
 import subprocess
 
 from scripts.engines.base import REPOSITORY, Instance, Launch
 from scripts.engines.config import as_root, dump_config, parse_config, with_listeners, write_private
+from scripts.engines.errors import EngineError
 
-IMAGE = "apache/apisix:3.18.0-debian"
+IMAGE = "docker.io/apache/apisix:3.18.0-debian"
 _BUNDLE = "/usr/local/azure-openai-gateway"
-_CONF = "/usr/local/apisix/conf"
+_CONFIG = "/etc/azure-openai-gateway"
+_ANSWER_SECONDS = 20
+
+
+def _run(*command: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=timeout)  # noqa: S603
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    return (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+
+
+def _fetch_image(client: str) -> None:
+    # Ahead of the start, whose time limit is no measure of a download.
+    if _run(client, "image", "inspect", IMAGE).returncode == 0:
+        return
+    pulled = _run(client, "pull", "--quiet", IMAGE)
+    if pulled.returncode != 0:
+        raise EngineError(f"the image {IMAGE} cannot be pulled: {_reason(pulled)}")
 
 
 class DockerEngine:
@@ -24,44 +44,45 @@ class DockerEngine:
         client = shutil.which("docker")
         if client is None:
             return "there is no docker client on PATH (install Docker)"
-        info = subprocess.run(  # noqa: S603
-            [client, "version", "--format", "{{.Server.Version}}"],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=20,
-        )
+        try:
+            info = _run(client, "version", "--format", "{{.Server.Version}}", timeout=_ANSWER_SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"the Docker engine of {client} did not answer within {_ANSWER_SECONDS} s: restart it"
         if info.returncode != 0:
-            reason = (info.stderr.strip().splitlines() or ["no reason given"])[-1]
-            return f"{client} is installed, but no Docker engine answers ({reason}): start it"
+            return f"{client} is installed, but no Docker engine answers ({_reason(info)}): start it"
         return None
 
     def prepare(self, instance: Instance) -> Launch:
-        """Writes the files to mount; the container shares the host's network to reach loopback backends."""
+        """Fetches the image if need be and writes the files to mount.
+
+        The container has the entrypoint of the gateway's image, and the host's network, where loopback
+        backends are.
+        """
+        client = shutil.which("docker") or "docker"
+        _fetch_image(client)
         directory = instance.directory
         logs = directory / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         config = with_listeners(parse_config(instance.files["config.yaml"]), instance.ports, instance.workers)
         write_private(directory / "apisix.yaml", instance.files["apisix.yaml"])
         write_private(directory / "config.yaml", dump_config(as_root(config)))
-        # The directory is mounted, not the files: a file that is replaced has another inode.
-        command = f"cp {_CONF}/mounted/config.yaml {_CONF}/ && ln -sf mounted/apisix.yaml {_CONF}/apisix.yaml"
-        client = shutil.which("docker") or "docker"
         container = f"azure-openai-gateway-{instance.ports.traffic}"
         variables = [argument for name in instance.env for argument in ("--env", name)]
         return Launch(
+            # As root: the files are readable by their owner only, whom a container does not know.
             argv=[
                 *(client, "run", "--rm", "--name", container, "--network", "host", "--user", "root"),
-                *("--volume", f"{directory}:{_CONF}/mounted:ro"),
+                # The directory, not the files: a file that is replaced has another inode.
+                *("--volume", f"{directory}:{_CONFIG}:ro"),
                 *("--volume", f"{REPOSITORY / 'apisix'}:{_BUNDLE}/apisix:ro"),
-                *("--env", "APISIX_STAND_ALONE=true", *variables),
-                *("--entrypoint", "sh", IMAGE),
-                *("-c", f"{command} && exec /docker-entrypoint.sh docker-start"),
+                *variables,
+                *("--entrypoint", "bash", IMAGE, f"{_BUNDLE}/apisix/image/entrypoint.sh"),
             ],
-            env={"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/"), **instance.env},
+            # The client's own settings too: DOCKER_HOST, for example.
+            env={**os.environ, **instance.env},
             cwd=directory,
             apisix_yaml=directory / "apisix.yaml",
             error_log=logs / "error.log",
             access_log=logs / "access.log",
-            stop_command=[client, "stop", "--time", "5", container],
+            stop_command=lambda grace: [client, "stop", "-t", str(math.ceil(grace)), container],
         )

@@ -109,7 +109,7 @@ class GatewayProcess:
         if self._process.poll() is not None:
             return
         if self._launch.stop_command is not None:
-            subprocess.run(self._launch.stop_command, check=False, capture_output=True)  # noqa: S603
+            subprocess.run(self._launch.stop_command(grace), check=False, capture_output=True)  # noqa: S603
         else:
             self._process.send_signal(signal.SIGQUIT)
         for last_resort in (signal.SIGTERM, signal.SIGKILL):

@@ -12,7 +12,6 @@ import yaml
 
 from scripts.engines import EngineError, Gateway, choose_engine, start_files
 from scripts.engines.base import Instance
-from scripts.engines.docker import DockerEngine
 from scripts.engines.embedded import EmbeddedEngine
 from scripts.engines.ports import Ports, choose_ports, free_ports
 from tests.engines.support import apisix_yaml, config_yaml, start, write_plugins
@@ -131,7 +130,7 @@ class TestFilesAreUsedAsRendered:
             yaml.safe_load(text) for text in ((written / "config.yaml").read_text(), given["config.yaml"])
         )
         for config in (found, expected):
-            for key in ("node_listen", "status"):
+            for key in ("node_listen", "enable_reuseport", "status"):
                 config["apisix"].pop(key, None)
             config["plugin_attr"]["prometheus"].pop("export_addr", None)
         assert found == expected
@@ -200,13 +199,3 @@ def test_files_with_keys_are_readable_by_their_owner_only(engine: str, tmp_path:
     with start(tmp_path, engine=engine, plugins={}, routes=[]) as gateway:
         modes = [(gateway.directory / name).stat().st_mode & 0o077 for name in ("apisix.yaml", "config.yaml")]
     assert modes == [0, 0]
-
-
-def test_a_container_gets_the_files_and_the_bundle_mounted(tmp_path: Path) -> None:
-    files = {"apisix.yaml": apisix_yaml(), "config.yaml": config_yaml(tmp_path, [])}
-    launch = DockerEngine().prepare(Instance(tmp_path, files, Ports(1, 2, 3), env={"A_KEY": "value"}))
-    mounted = [argument.split(":")[1] for argument in launch.argv if argument.endswith(":ro")]
-    assert (mounted, "value" in launch.argv) == (
-        ["/usr/local/apisix/conf/mounted", "/usr/local/azure-openai-gateway/apisix"],
-        False,
-    )

@@ -54,7 +54,6 @@ class Container:
         """The rendered files, on ports of this test."""
         files = render_files(load_settings(env), str(REPOSITORY))
         config = with_listeners(parse_config(files["config.yaml"]), self.ports, workers=1)
-        config["apisix"]["enable_reuseport"] = False
         if os.getuid() == 0:
             config = as_root(config)
         return {**files, "config.yaml": dump_config(config)}

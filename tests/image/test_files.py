@@ -29,7 +29,7 @@ def copied_into_image(text: str) -> list[str]:
 
 
 def test_the_gateway_image_is_built_on_the_pinned_release() -> None:
-    assert re.findall(r"^FROM (.*)$", DOCKERFILE, re.MULTILINE) == [f"docker.io/{PINNED_IMAGE}"]
+    assert re.findall(r"^FROM (.*)$", DOCKERFILE, re.MULTILINE) == [PINNED_IMAGE]
 
 
 def test_the_bundle_is_where_the_renderer_says() -> None:
