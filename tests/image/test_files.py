@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
+import sys
+import tomllib
+from pathlib import PurePath
 from typing import Any
 
 import pytest
@@ -19,6 +23,17 @@ from scripts.engines.docker import IMAGE as PINNED_IMAGE
 DOCKERFILE = (REPOSITORY / GATEWAY.dockerfile).read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
 IMAGES = {"gateway": GATEWAY, "config-renderer": RENDERER, "simulators": SIMULATOR}
+PYTHON_IMAGES = [RENDERER, SIMULATOR]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+# Where a module is not called like its package.
+PACKAGES = {
+    "azure.core": "azure-core",
+    "azure.identity": "azure-identity",
+    "azure.keyvault": "azure-keyvault-secrets",
+    "jsonschema_rs": "jsonschema-rs",
+    "pydantic_core": "pydantic-core",
+    "yaml": "pyyaml",
+}
 SCRIPTS = sorted(path.name for path in (REPOSITORY / "apisix" / "image").glob("*.sh"))
 
 
@@ -26,6 +41,39 @@ def copied_into_image(text: str) -> list[str]:
     """The sources of a Dockerfile's COPY lines that come from the build context."""
     lines = re.findall(r"^COPY (?!--from)(.*)$", text, re.MULTILINE)
     return [source for line in lines for source in line.split()[:-1]]
+
+
+def installed_packages(group: str) -> set[str]:
+    """The packages that a dependency group brings, with all that they need."""
+    lock = {
+        package["name"]: package for package in tomllib.loads((REPOSITORY / "uv.lock").read_text())["package"]
+    }
+    waiting = [entry["name"] for entry in lock[PROJECT["project"]["name"]]["dev-dependencies"][group]]
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [entry["name"] for entry in lock[name].get("dependencies", [])]
+    return found
+
+
+def imported_packages(image: Image) -> set[str]:
+    """The packages that the code in an image imports by name."""
+    modules: set[str] = set()
+    for source in image.sources:
+        path = REPOSITORY / source
+        for file in [path] if path.suffix == ".py" else path.rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Import):
+                    modules |= {alias.name for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    modules.add(node.module)
+    # A namespace that packages share: the first two parts tell which one it is.
+    names = {
+        ".".join(name.split(".")[:2]) if name.startswith("azure.") else name.split(".")[0] for name in modules
+    }
+    return {PACKAGES.get(name, name) for name in names - sys.stdlib_module_names - {"renderer", "e2e"}}
 
 
 def test_the_gateway_image_is_built_on_the_pinned_release() -> None:
@@ -42,16 +90,38 @@ def test_no_image_runs_as_root(image: Image) -> None:
     assert re.findall(r"^USER (\d+):0$", (REPOSITORY / image.dockerfile).read_text(), re.MULTILINE)[-1] != "0"
 
 
+def test_the_gateway_has_its_group_where_only_the_user_is_passed_on() -> None:
+    # As on Kubernetes: the group is then the user's own, and the rendered files are readable for group 0.
+    assert "\nUSER root\n" in DOCKERFILE.partition("usermod --gid 0 apisix")[0]
+
+
+@pytest.mark.parametrize("image", IMAGES.values(), ids=list(IMAGES))
+def test_an_image_names_the_versions_that_it_is_made_of(image: Image) -> None:
+    text = (REPOSITORY / image.dockerfile).read_text()
+    origins = re.findall(r"^FROM (\S+)|^COPY --from=(\S+/\S+)", text, re.MULTILINE)
+    assert [name for name in map("".join, origins) if not re.search(r":\d+\.\d+", name)] == []
+
+
+@pytest.mark.parametrize("image", PYTHON_IMAGES, ids=["config-renderer", "simulators"])
+def test_an_image_holds_the_packages_that_its_code_imports(image: Image) -> None:
+    (group,) = re.findall(r"--only-group (\S+)", (REPOSITORY / image.dockerfile).read_text())
+    assert imported_packages(image) - installed_packages(group) == set()
+
+
+@pytest.mark.parametrize("image", PYTHON_IMAGES, ids=["config-renderer", "simulators"])
+def test_an_image_has_no_packages_of_its_own(image: Image) -> None:
+    (group,) = re.findall(r"--only-group (\S+)", (REPOSITORY / image.dockerfile).read_text())
+    declared = {re.split(r"[=<>]", name)[0] for name in PROJECT["project"]["dependencies"]}
+    assert set(PROJECT["dependency-groups"][group]) - declared == set()
+
+
 @pytest.mark.parametrize("image", IMAGES.values(), ids=list(IMAGES))
 def test_what_an_image_copies_is_in_its_digest(image: Image) -> None:
-    copied = copied_into_image((REPOSITORY / image.dockerfile).read_text())
-    digested = image.sources
-    unknown = [
-        source
-        for source in copied
-        if not any(source.startswith(known) or known.startswith(source) for known in digested)
+    copied = [PurePath(source) for source in copied_into_image((REPOSITORY / image.dockerfile).read_text())]
+    undigested = [
+        source for source in copied if not any(source.is_relative_to(known) for known in image.sources)
     ]
-    assert unknown == []
+    assert undigested == []
 
 
 @pytest.mark.parametrize("image", IMAGES.values(), ids=list(IMAGES))
@@ -88,6 +158,13 @@ def test_compose_simulates_the_backends_of_the_demo_settings() -> None:
 def test_compose_publishes_on_loopback_only() -> None:
     published = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+
+
+@pytest.mark.parametrize("service", COMPOSE["services"])
+def test_compose_takes_rights_away(service: str) -> None:
+    given = COMPOSE["services"][service]
+    rights = [given.get(name) for name in ("read_only", "cap_drop", "security_opt")]
+    assert rights == [True, ["ALL"], ["no-new-privileges:true"]]
 
 
 def test_docker_compose_accepts_the_file() -> None:
