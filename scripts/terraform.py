@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from python_terraform import IsFlagged, IsNotFlagged  # type: ignore[import-untyped]
 from python_terraform import Terraform as CommandBuilder
@@ -36,10 +36,13 @@ Listener = Callable[[Mapping[str, Any]], None]
 class TerraformError(Exception):
     """Terraform failed; `diagnostics` are its own words, one paragraph each, most important first."""
 
-    def __init__(self, command: str, diagnostics: Sequence[str], *, interrupted: bool = False) -> None:
+    def __init__(
+        self, command: str, diagnostics: Sequence[str], *, interrupted: bool = False, killed: bool = False
+    ) -> None:
         self.command = command
         self.diagnostics = list(diagnostics)
-        self.interrupted = interrupted
+        self.interrupted = interrupted  # somebody asked it to stop
+        self.killed = killed  # and it was not given the time to save its state
         super().__init__(f"terraform {command} failed:\n" + "\n".join(self.diagnostics))
 
 
@@ -60,6 +63,10 @@ class StateLockedError(TerraformError):
     def __init__(self, command: str, diagnostics: Sequence[str], lock: StateLock) -> None:
         super().__init__(command, diagnostics)
         self.lock = lock
+
+
+class StalePlanError(TerraformError):
+    """The state is no longer the one that the saved plan was made for: nothing was applied."""
 
 
 class TerraformMissingError(Exception):
@@ -159,8 +166,12 @@ class Terraform:
         )
         return Plan(out, result.code == _CHANGES, _changes(result.events))
 
+    def interrupt(self) -> None:
+        """Ask what is running now to stop; for commands that run in another thread."""
+        self._runner.interrupt()
+
     def apply(self, plan: Plan) -> None:
-        """Carry out a saved plan: exactly what was shown, nothing that came up since."""
+        """Carry out a saved plan: exactly what was shown. Raises `StalePlanError` if the state moved on."""
         # A saved plan brings its own variables; the library would add -var-file from its defaults.
         self._checked("apply", str(plan.path), json=IsFlagged, input=False)
 
@@ -197,6 +208,11 @@ class Terraform:
         return result
 
 
+# TF_LOG would print requests with their headers; the others would change arguments, settings or the state
+# behind the back of the command that showed the plan.
+_MEDDLING = ("TF_LOG", "TF_CLI_ARGS", "TF_VAR_", "TF_WORKSPACE")
+
+
 class _Runner:
     """Starts the program and sees to its end, also on Ctrl-C."""
 
@@ -210,6 +226,12 @@ class _Runner:
         self._directory = directory
         self._data_dir = data_dir
         self._listener = listener
+        self._process: subprocess.Popen[str] | None = None
+
+    def interrupt(self) -> None:
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGINT)
 
     def run(self, command: str, *args: str, stdin: str | None = None, **options: Any) -> _Result:
         line: list[str] = self._builder.generate_cmd_string(command, *args, **options)
@@ -230,29 +252,16 @@ class _Runner:
             )
         except OSError as error:
             raise TerraformMissingError(line[0]) from error
+        self._process = process
         return self._collect(process, command, stdin)
 
     def _collect(self, process: subprocess.Popen[str], command: str, stdin: str | None) -> _Result:
-        out: list[str] = []
-        err: list[str] = []
-        events: list[Mapping[str, Any]] = []
-
-        def read_out() -> None:
-            assert process.stdout is not None
-            for text in process.stdout:
-                out.append(text)
-                event = _event(text)
-                if event is not None:
-                    events.append(event)
-                    if self._listener is not None:
-                        self._listener(event)
-
-        def read_err() -> None:
-            assert process.stderr is not None
-            err.extend(process.stderr)
-
-        readers = [threading.Thread(target=read, daemon=True) for read in (read_out, read_err)]
-        interrupted = False
+        output = _Output(self._listener)
+        readers = [
+            threading.Thread(target=read, args=[stream], daemon=True)
+            for read, stream in ((output.read_out, process.stdout), (output.read_err, process.stderr))
+        ]
+        interrupted = killed = False
         try:
             for reader in readers:
                 reader.start()
@@ -264,16 +273,21 @@ class _Runner:
             process.wait()
         except KeyboardInterrupt:
             interrupted = True
-            self._stop(process)
+            killed = not self._stop(process)
         for reader in readers:
             reader.join()
-        result = _Result(process.returncode, "".join(out), "".join(err), tuple(events))
+        result = output.result(process.returncode)
         if interrupted:
-            raise TerraformError(command, _diagnostics(result), interrupted=True)
+            raise TerraformError(command, _diagnostics(result), interrupted=True, killed=killed)
+        if output.failure is not None:
+            raise output.failure
         return result
 
-    def _stop(self, process: subprocess.Popen[str]) -> None:
-        """Ask once, wait for the state to be saved and unlocked; insist only when asked again."""
+    def _stop(self, process: subprocess.Popen[str]) -> bool:
+        """Ask once and wait for the state to be saved and unlocked; insist only when asked again.
+
+        False when the program did not end by itself, so that a lock may be left.
+        """
         process.send_signal(signal.SIGINT)
         try:
             process.wait(self.grace_seconds)
@@ -284,18 +298,49 @@ class _Runner:
             except (KeyboardInterrupt, subprocess.TimeoutExpired):
                 process.kill()
                 process.wait()
+            return False
+        return True
 
     def _environment(self) -> dict[str, str]:
-        # TF_LOG would print requests with their headers, TF_CLI_ARGS would change what was shown as the plan.
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("TF_LOG", "TF_CLI_ARGS"))
-        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_MEDDLING)}
         kept |= {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
         if self._data_dir is not None:
             kept["TF_DATA_DIR"] = str(self._data_dir)
         return kept
+
+
+class _Output:
+    """What a program says, kept and passed on to a listener while it arrives."""
+
+    def __init__(self, listener: Listener | None) -> None:
+        self._listener = listener
+        self._out: list[str] = []
+        self._err: list[str] = []
+        self._events: list[Mapping[str, Any]] = []
+        self.failure: BaseException | None = None
+
+    def read_out(self, stream: IO[str]) -> None:
+        for text in stream:
+            self._out.append(text)
+            event = _event(text)
+            if event is not None:
+                self._events.append(event)
+                self._tell(event)
+
+    def read_err(self, stream: IO[str]) -> None:
+        self._err.extend(stream)
+
+    def _tell(self, event: Mapping[str, Any]) -> None:
+        # A listener that fails (its terminal has gone) must not stop the reading: the pipe would fill up, and
+        # Terraform would wait for ever with the state locked.
+        if self._listener is not None and self.failure is None:
+            try:
+                self._listener(event)
+            except BaseException as error:  # `rich` leaves with SystemExit when nobody reads what it writes
+                self.failure = error
+
+    def result(self, code: int) -> _Result:
+        return _Result(code, "".join(self._out), "".join(self._err), tuple(self._events))
 
 
 def _event(text: str) -> Mapping[str, Any] | None:
@@ -361,6 +406,8 @@ def _failure(command: str, result: _Result) -> TerraformError:
     everything = "\n".join(texts)
     if "acquiring the state lock" in everything:
         return StateLockedError(command, texts, _lock(everything))
+    if "Saved plan is stale" in everything:
+        return StalePlanError(command, texts)
     return TerraformError(command, texts, interrupted=result.code == -signal.SIGINT)
 
 

@@ -76,17 +76,34 @@ class AzureCli:
             ) from None
         return Account(found["user"]["name"], found["id"], found["name"], found["tenantId"])
 
-    def can_use_subscription(self, subscription_id: str) -> bool:
-        """Whether the login may see a subscription."""
-        try:
-            self._json("account", "show", "--subscription", subscription_id, scoped=False)
-        except AzureCliError:
-            return False
-        return True
+    def version(self) -> str:
+        """Version of the program."""
+        return str(self._json("version", scoped=False)["azure-cli"])
 
-    def provider_state(self, namespace: str) -> str:
-        """Registration state of a resource provider, for example Registered."""
-        return str(self._json("provider", "show", "--namespace", namespace, "--query", "registrationState"))
+    def token_expiry(self) -> str:
+        """Until when the login holds for the subscription.
+
+        Unlike `account show`, which reads a file, this finds out that a login has ended. The token itself
+        stays with `az`.
+        """
+        return str(self._json("account", "get-access-token", "--query", "expiresOn"))
+
+    def provider_states(self) -> dict[str, str]:
+        """Registration state of every resource provider, for example Registered."""
+        query = "[].{namespace: namespace, state: registrationState}"
+        found = self._json("provider", "list", "--query", query)
+        return {item["namespace"]: item["state"] for item in found}
+
+    def name_problem(self, kind: tuple[str, ...], name: str) -> str:
+        """Why a globally unique name cannot be had for a kind such as `acr`; empty when it can."""
+        found = self._json(*kind, "check-name", "--name", name)
+        return "" if found["nameAvailable"] else str(found.get("message") or found.get("reason"))
+
+    def owns(self, name: str) -> bool:
+        """Whether the subscription has a resource of that name, or a deleted vault that can come back."""
+        if self._json("resource", "list", "--name", name, "--query", "[].id"):
+            return True
+        return bool(self._json("keyvault", "list-deleted", "--query", f"[?name=='{name}'].id"))
 
     def model_quota(self, location: str) -> list[dict[str, Any]]:
         """Quota of the region: name, current value and limit of each kind of deployment."""
@@ -151,7 +168,10 @@ class AzureCli:
 
     def _json(self, *arguments: str, scoped: bool = True) -> Any:
         text = self._text(*arguments, "--output", "json", scoped=scoped)
-        return json.loads(text) if text.strip() else None
+        try:
+            return json.loads(text) if text.strip() else None
+        except ValueError:
+            raise AzureCliError(" ".join(arguments[:3]), "It did not answer with JSON.") from None
 
     def _text(self, *arguments: str, scoped: bool = True) -> str:
         result = subprocess.run(  # noqa: S603 - no shell, arguments are ours

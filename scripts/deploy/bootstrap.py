@@ -15,7 +15,6 @@ from scripts.deploy.deployment import Ended, Mode, Outcome, deploy, explained, p
 from scripts.deploy.errors import DeployError
 from scripts.deploy.layout import STACKS
 from scripts.deploy.session import Session
-from scripts.deploy.tfvars import check_names, read_declarations
 from scripts.terraform import Terraform
 
 BOOTSTRAP = STACKS["bootstrap"]
@@ -23,13 +22,12 @@ BOOTSTRAP = STACKS["bootstrap"]
 
 def deploy_bootstrap(session: Session, mode: Mode) -> Outcome:
     """Make or update the state storage."""
-    if not _on_disk(session).exists() and session.has_storage():
+    clean_up(session)
+    if not is_on_disk(session) and session.has_storage():
         return deploy(session, BOOTSTRAP, mode)
     settings = session.settings(BOOTSTRAP)
-    check_names(
-        session.layout.tfvars(BOOTSTRAP), settings, read_declarations(session.layout.directory(BOOTSTRAP)), ()
-    )
     session.check_agreement(BOOTSTRAP, settings)
+    session.check_complete(BOOTSTRAP, session.declared(BOOTSTRAP), settings)
     title = f"bootstrap ({session.layout.environment}), state on disk until its storage exists"
     with explained(session, BOOTSTRAP), session.screen.step(title):
         outcome = _apply_on_disk(session, mode, settings)
@@ -38,6 +36,16 @@ def deploy_bootstrap(session: Session, mode: Mode) -> Outcome:
     with explained(session, BOOTSTRAP), session.screen.step("moving the state into its storage"):
         _move_to_store(session, session.terraform(BOOTSTRAP))
     return Outcome(Ended.APPLIED, outcome.outputs)
+
+
+def clean_up(session: Session) -> None:
+    """Remove what a run that was killed has left: it would send the state to the disk for ever."""
+    _override(session).unlink(missing_ok=True)
+
+
+def is_on_disk(session: Session) -> bool:
+    """Whether a run was stopped while the stack's state was out of its storage."""
+    return _on_disk(session).exists()
 
 
 def move_to_disk(session: Session, terraform: Terraform) -> None:
@@ -56,9 +64,9 @@ def forget_disk(session: Session) -> None:
 @contextmanager
 def keep_on_disk(session: Session) -> Iterator[None]:
     """Let the stack's state be a file for a while, whatever its configuration says."""
-    override = session.layout.directory(BOOTSTRAP) / "backend_override.tf"
+    override = _override(session)
     path = _on_disk(session)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    session.layout.private(path.parent)
     override.write_text(
         f'terraform {{\n  backend "local" {{\n    path = "{path.as_posix()}"\n  }}\n}}\n', encoding="utf-8"
     )
@@ -66,6 +74,10 @@ def keep_on_disk(session: Session) -> Iterator[None]:
         yield
     finally:
         override.unlink(missing_ok=True)
+
+
+def _override(session: Session) -> Path:
+    return session.layout.directory(BOOTSTRAP) / "backend_override.tf"
 
 
 def _on_disk(session: Session) -> Path:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from scripts.deploy.errors import DeployError, ExitCode, InvalidSettingsError
 from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session, explain, stopping_cleanly
 from scripts.deploy.status import overview
-from scripts.deploy.tfvars import read_tfvars
+from scripts.deploy.tfvars import is_placeholder, read_tfvars
 from scripts.deploy.waiting import Waiter
 from scripts.terraform import TerraformError, TerraformMissingError
 
@@ -70,6 +71,12 @@ def _session(environment: str, output: OutputFormat) -> Iterator[Session]:
         explanation = explain(error, "state of a stack")
         screen.failure(explanation)
         raise typer.Exit(explanation.exit_code) from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # whoever read the output has gone; there is nobody to tell
+            raise typer.Exit(ExitCode.FAILED) from None
+        place = f" {error.filename}" if error.filename else ""
+        screen.failure(DeployError(f"The system refused{place}: {error.strerror or error}."))
+        raise typer.Exit(ExitCode.FAILED) from None
     except KeyboardInterrupt:
         screen.failure(DeployError("Stopped.", remedy="Run the command again to go on from here."))
         raise typer.Exit(ExitCode.INTERRUPTED) from None
@@ -78,9 +85,10 @@ def _session(environment: str, output: OutputFormat) -> Iterator[Session]:
 def _subscription(layout: Layout) -> str | None:
     """Subscription that `az` is to be asked about, as far as it is known already."""
     for stack in STACKS.values():
-        if layout.tfvars(stack).exists():
+        with suppress(InvalidSettingsError):  # told by whoever needs these settings
             value = read_tfvars(layout.tfvars(stack)).get("subscription_id")
-            return value if isinstance(value, str) and not value.startswith("<") else None
+            if isinstance(value, str) and not is_placeholder(value):
+                return value
     return os.environ.get("ARM_SUBSCRIPTION_ID")
 
 
@@ -145,13 +153,13 @@ def workload(
     ] = False,
 ) -> None:
     """Deploy the gateway: check settings, seed Key Vault, build images, apply, wait, try it."""
-    # The libraries that this needs take a second to load; the other commands go without.
-    from scripts.deploy.workload import Options, deploy_workload, describe
-
-    options = Options(
-        deploy_e2e, local_docker, azure_openai=not no_azure_openai, image_build=not no_image_build
-    )
     with _session(environment, output) as session:
+        # The libraries that this needs take a second to load; the other commands go without.
+        from scripts.deploy.workload import Options, deploy_workload, describe
+
+        options = Options(
+            deploy_e2e, local_docker, azure_openai=not no_azure_openai, image_build=not no_image_build
+        )
         mode = _mode(plan, yes)
         require_an_answer(session.screen, mode)
         deployed = deploy_workload(session, mode, options)
@@ -192,9 +200,9 @@ def destroy(
 
 def doctor(environment: Environment, output: Output = OutputFormat.TABLE) -> None:
     """Look at tools, login, settings, registrations and quota before a deployment."""
-    from scripts.deploy.doctor import Verdict, examine
-
     with _session(environment, output) as session:
+        from scripts.deploy.doctor import Verdict, examine
+
         findings = examine(session)
         rows = [
             {"check": item.check, "verdict": item.verdict.value, "found": item.found, "remedy": item.remedy}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
@@ -38,8 +41,13 @@ class Screen:
     def __init__(self, output: OutputFormat = OutputFormat.TABLE) -> None:
         self.output = output
         self._secrets: set[str] = set()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal that knows no ✓ gets a ?
+        # Where nobody looks (a file, a CI log), nothing needs to be folded into 80 columns.
+        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
         self._progress = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._results = Console(highlight=False, soft_wrap=True)
+        self._results = Console(highlight=False, soft_wrap=True, width=width)
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Never print these values, whoever says them."""
@@ -132,7 +140,7 @@ class Screen:
             self._write(json.dumps({**values, **tables}, indent=2, ensure_ascii=False))
         elif self.output is OutputFormat.DOTENV:
             self._write(
-                "\n".join(f"{name.upper()}={_shell(value)}" for name, value in _flat({**values, **tables}))
+                "\n".join(f"{_variable(name)}={_shell(value)}" for name, value in _flat({**values, **tables}))
             )
         else:
             self._table(
@@ -193,6 +201,11 @@ def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 yield from ((f"{name}_{index}_{key}", inner) for key, inner in _flat(item))
         else:
             yield name, value
+
+
+def _variable(name: str) -> str:
+    """A name that a shell takes."""
+    return re.sub(r"[^A-Z0-9_]", "_", name.upper())
 
 
 def _shell(value: Any) -> str:

@@ -16,7 +16,7 @@ from scripts.deploy.console import Screen, counted
 from scripts.deploy.errors import ExitCode, InvalidSettingsError
 from scripts.deploy.layout import Stack
 from scripts.deploy.session import Session, explain
-from scripts.deploy.tfvars import Declarations, check_names, read_declarations
+from scripts.deploy.tfvars import Declarations
 from scripts.terraform import Output, Plan, Terraform, TerraformError, TerraformMissingError
 
 
@@ -74,20 +74,20 @@ def deploy(
     mode: Mode,
     extra: Mapping[str, Any] | None = None,
     *,
-    hidden: tuple[str, ...] = (),
+    replaced: tuple[str, ...] = (),
 ) -> Outcome:
     """Bring a stack into line with its settings.
 
-    `extra` are variables that the command computed itself; `hidden` are names in the user's tfvars that are
-    not Terraform's and never reach it.
+    `extra` are variables that the command computed itself; `replaced` are settings of the user that are in
+    them already.
     """
     settings = session.settings(stack)
     session.check_agreement(stack, settings)
-    declared = read_declarations(session.layout.directory(stack))
+    declared = session.declared(stack)
     upstream = session.upstream(stack)
-    given = {name: value for name, value in settings.items() if name not in hidden}
+    given = {name: value for name, value in settings.items() if name not in {*stack.own, *replaced}}
     found = inputs_from_upstream(declared, given, upstream) | dict(extra or {})
-    check_names(session.layout.tfvars(stack), given, declared, found)
+    session.check_complete(stack, declared, given, found)
     terraform = session.terraform(stack)
     with explained(session, stack), session.screen.step(f"{stack.name} ({session.layout.environment})"):
         session.init(terraform, session.store.backend_config(stack))
@@ -132,8 +132,8 @@ def require_an_answer(screen: Screen, mode: Mode) -> None:
 @contextmanager
 def temporary_directory(session: Session) -> Iterator[Path]:
     """A directory for plans and variables that is gone afterwards, however this ends."""
-    session.layout.working.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=session.layout.working, prefix="run-") as name:
+    working = session.layout.private(session.layout.working)
+    with tempfile.TemporaryDirectory(dir=working, prefix="run-") as name:
         yield Path(name)
 
 
@@ -152,4 +152,4 @@ def explained(session: Session, stack: Stack) -> Iterator[None]:
     try:
         yield
     except (TerraformError, TerraformMissingError) as error:
-        raise explain(error, f"{stack.name} stack", session.layout.directory(stack)) from None
+        raise explain(error, f"{stack.name} stack", session.unlock_command(stack)) from None

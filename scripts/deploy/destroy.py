@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scripts.deploy.bootstrap import BOOTSTRAP, forget_disk, keep_on_disk, move_to_disk
+from scripts.deploy.bootstrap import BOOTSTRAP, clean_up, forget_disk, is_on_disk, keep_on_disk, move_to_disk
 from scripts.deploy.deployment import (
     Mode,
     explained,
@@ -16,7 +16,6 @@ from scripts.deploy.deployment import (
 from scripts.deploy.errors import DeployError
 from scripts.deploy.layout import STACKS, Stack
 from scripts.deploy.session import Session
-from scripts.deploy.tfvars import read_declarations
 from scripts.terraform import Plan, Terraform
 
 
@@ -32,6 +31,12 @@ class Destroyed:
 def destroy(session: Session, names: Sequence[str], mode: Mode) -> list[Destroyed]:
     """Destroy stacks in the order that their dependencies allow."""
     wanted = [stack for stack in reversed(STACKS.values()) if stack.name in names]
+    clean_up(session)
+    if not session.has_storage():
+        # Only a run that was stopped leaves a state: that of the bootstrap stack, on disk.
+        left = [stack for stack in wanted if stack is BOOTSTRAP and is_on_disk(session)]
+        gone = [Destroyed(stack.name, 0, "absent") for stack in wanted if stack not in left]
+        return gone + [_destroy_one(session, stack, mode) for stack in left]
     _refuse_orphans(session, wanted)
     return [_destroy_one(session, stack, mode) for stack in wanted]
 
@@ -39,11 +44,9 @@ def destroy(session: Session, names: Sequence[str], mode: Mode) -> list[Destroye
 def _refuse_orphans(session: Session, wanted: Sequence[Stack]) -> None:
     """A stack that others stand on stays while they do."""
     going = {stack.name for stack in wanted}
-    if not session.has_storage():
-        return
     for other in STACKS.values():
         needed = going & {*other.needs, *other.uses}
-        if other.name not in going and needed and session.outputs(other):
+        if other.name not in going and needed and session.has_resources(other):
             raise DeployError(
                 f"The {other.name} stack is still deployed and needs {', '.join(sorted(needed))}.",
                 remedy=f"Destroy {other.name} first, or everything: destroy all.",
@@ -61,16 +64,19 @@ def _destroy_one(session: Session, stack: Stack, mode: Mode) -> Destroyed:
 
 def _destroy_bootstrap(session: Session, terraform: Terraform, mode: Mode) -> Destroyed:
     """The state cannot be in the storage that goes with it: it is on disk meanwhile."""
-    if mode is Mode.PLAN:
+    if mode is Mode.PLAN and not is_on_disk(session):
         session.init(terraform, session.store.backend_config(BOOTSTRAP))
         return _plan_and_destroy(session, BOOTSTRAP, terraform, mode)
-    if not _confirmed(session, BOOTSTRAP, mode):
-        return Destroyed(BOOTSTRAP.name, len(terraform.resources()), "kept")
-    move_to_disk(session, terraform)
+    if mode is not Mode.PLAN and not _confirmed(session, BOOTSTRAP, mode):
+        session.screen.warn("nothing was destroyed")
+        return Destroyed(BOOTSTRAP.name, 0, "kept")
+    if not is_on_disk(session):
+        move_to_disk(session, terraform)
     with keep_on_disk(session):
         session.init(terraform, {})
-        destroyed = _plan_and_destroy(session, BOOTSTRAP, terraform, Mode.YES)
-    forget_disk(session)
+        destroyed = _plan_and_destroy(session, BOOTSTRAP, terraform, mode if mode is Mode.PLAN else Mode.YES)
+    if mode is not Mode.PLAN:
+        forget_disk(session)
     return destroyed
 
 
@@ -106,8 +112,8 @@ def _confirmed(session: Session, stack: Stack, mode: Mode) -> bool:
 
 def _variables(session: Session, stack: Stack) -> dict[str, object]:
     """Whatever the stack needs to be planned; what only a deployment computes gets a stand-in."""
-    settings = {name: value for name, value in session.settings(stack).items() if name != "secrets"}
-    declared = read_declarations(session.layout.directory(stack))
+    settings = {name: value for name, value in session.settings(stack).items() if name not in stack.own}
+    declared = session.declared(stack)
     known = settings | inputs_from_upstream(declared, settings, session.upstream(stack))
     missing: dict[str, object] = {
         name: _STAND_INS.get(name, "none") for name in declared.required - set(known)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Any
 
 from scripts.deploy.errors import DeployError, InvalidSettingsError
-from scripts.deploy.layout import STACKS
+from scripts.deploy.layout import STACKS, Stack
 from scripts.deploy.session import Session
 from scripts.deploy.settings import WorkloadSettings
-from scripts.deploy.tfvars import check_names, read_declarations
+from scripts.deploy.state import resource_names
+from scripts.deploy.tfvars import missing_names, read_tfvars
 from scripts.terraform import MINIMUM_VERSION, Terraform, TerraformMissingError
 
 PROVIDERS = (
+    "Microsoft.AlertsManagement",
     "Microsoft.App",
     "Microsoft.CognitiveServices",
     "Microsoft.ContainerRegistry",
@@ -24,9 +27,18 @@ PROVIDERS = (
     "Microsoft.KeyVault",
     "Microsoft.ManagedIdentity",
     "Microsoft.Monitor",
+    "Microsoft.Network",
     "Microsoft.OperationalInsights",
     "Microsoft.Storage",
 )
+"""What the stacks register: all of `resource_providers_to_register`."""
+
+UNIQUE = (
+    (("storage", "account"), "state_storage_account"),
+    (("acr",), "container_registry"),
+    (("keyvault",), "key_vault"),
+)
+"""Kinds of resources whose names are unique in all of Azure, as `az` calls them, and their names' names."""
 
 
 class Verdict(StrEnum):
@@ -61,10 +73,9 @@ def examine(session: Session) -> list[Finding]:
             *findings,
             Finding("Azure subscription", Verdict.SKIPPED, "needs a login and a subscription_id"),
         ]
-    for namespace in PROVIDERS:
-        findings.append(_attempt(namespace, partial(_provider, session, namespace)))
+    findings.append(_attempt("resource providers", lambda: _providers(session)))
     findings.append(_attempt("state storage", lambda: _storage(session)))
-    return [*findings, *_quota(session)]
+    return [*findings, *_names(session), *_quota(session)]
 
 
 def _attempt(check: str, look: Callable[[], Finding]) -> Finding:
@@ -92,7 +103,7 @@ def _tools(session: Session) -> Iterator[Finding]:
         shown = ".".join(map(str, version))
         yield Finding(session.binary, Verdict.OK if enough else Verdict.BAD, shown, remedy)
     if session.az.is_installed():
-        yield Finding("Azure CLI", Verdict.OK, "installed")
+        yield _attempt("Azure CLI", lambda: Finding("Azure CLI", Verdict.OK, session.az.version()))
     else:
         yield Finding("Azure CLI", Verdict.BAD, "not found", "Install it: https://aka.ms/install-azure-cli")
 
@@ -102,56 +113,91 @@ def _settings(session: Session) -> Iterator[Finding]:
         path = session.layout.tfvars(stack)
         label = f"{stack.directory}/{path.name}"
         if not path.exists():
-            yield Finding(
-                label, Verdict.NOTE, "not there yet", f"cp {session.layout.example(stack).name} {path.name}"
-            )
+            yield Finding(label, Verdict.NOTE, "not there yet", f"cp {session.layout.example(stack)} {path}")
             continue
-        yield _attempt(label, partial(_stack_settings, session, stack.name, label))
+        yield _attempt(label, partial(_stack_settings, session, stack, label))
 
 
-def _stack_settings(session: Session, name: str, label: str) -> Finding:
-    stack = STACKS[name]
+def _stack_settings(session: Session, stack: Stack, label: str) -> Finding:
+    path = session.layout.tfvars(stack)
     values = session.settings(stack)
     session.check_agreement(stack, values)
-    declared = read_declarations(session.layout.directory(stack))
-    # Which of the missing ones come from other stacks is known when those are deployed.
-    check_names(session.layout.tfvars(stack), values, declared, declared.required, extra=("secrets",))
-    if name == "workload":
-        WorkloadSettings.read(session.layout.tfvars(stack), values).check_early()
+    _check_missing(session, stack, values)
+    if not stack.own:
+        return Finding(label, Verdict.OK, "valid")
+    WorkloadSettings.read(path, values).check_early()
+    if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        return Finding(
+            label, Verdict.NOTE, "valid; others on this machine can read its secrets", f"chmod 600 {path}"
+        )
     return Finding(label, Verdict.OK, "valid")
+
+
+def _check_missing(session: Session, stack: Stack, values: Mapping[str, Any]) -> None:
+    """Complain about what only the user can give: the rest comes from other stacks, or from the command."""
+    declared = session.declared(stack)
+    example = session.layout.example(stack)
+    asked = set(read_tfvars(example)) if example.exists() else set()
+    missing = missing_names(declared.required & asked, values)
+    if missing:
+        raise InvalidSettingsError("Settings are missing:", details=missing)
 
 
 def _subscription(session: Session) -> str | None:
     for stack in STACKS.values():
-        if session.layout.tfvars(stack).exists():
-            try:
-                return str(session.settings(stack).get("subscription_id"))
-            except InvalidSettingsError:
-                continue
+        try:
+            return str(session.settings(stack)["subscription_id"])
+        except InvalidSettingsError:
+            continue
     return None
 
 
 def _login(session: Session, subscription: str | None) -> Finding:
     account = session.az.account()
-    if subscription is not None and not session.az.can_use_subscription(subscription):
+    if subscription is None:
+        return Finding("Azure login", Verdict.OK, account.user)
+    try:
+        session.az.token_expiry()
+    except DeployError as error:
         return Finding(
             "Azure login",
             Verdict.BAD,
-            f"{account.user} cannot see subscription {subscription}",
-            "Run `az login` with an account that can, or correct subscription_id.",
+            " ".join([f"{account.user} gets no token for subscription {subscription}.", *error.details[:1]]),
+            "Run `az login` with an account that can see it, or correct subscription_id.",
         )
     return Finding("Azure login", Verdict.OK, account.user)
 
 
-def _provider(session: Session, namespace: str) -> Finding:
-    state = session.az.provider_state(namespace)
-    if state == "Registered":
-        return Finding(namespace, Verdict.OK, "registered")
+def _providers(session: Session) -> Finding:
+    states = session.az.provider_states()
+    missing = [name for name in PROVIDERS if states.get(name) != "Registered"]
+    if not missing:
+        return Finding("resource providers", Verdict.OK, f"{len(PROVIDERS)} registered")
     return Finding(
-        namespace,
+        "resource providers",
         Verdict.NOTE,
-        state or "unknown",
-        f"The stacks register it, if you may: az provider register --namespace {namespace}",
+        f"not registered: {', '.join(missing)}",
+        "The stacks register them, if you may; or: az provider register --namespace <name>",
+    )
+
+
+def _names(session: Session) -> Iterator[Finding]:
+    """Whether the names that are unique in all of Azure are free, or this installation's already."""
+    if session.store.kind != "azurerm":
+        return
+    names = resource_names(session.layout, session.any_settings(), session.binary)
+    for kind, which in UNIQUE:
+        yield _attempt(f"name {names[which]}", partial(_name, session, kind, names[which]))
+
+
+def _name(session: Session, kind: tuple[str, ...], name: str) -> Finding:
+    problem = session.az.name_problem(kind, name)
+    if not problem:
+        return Finding(f"name {name}", Verdict.OK, "free")
+    if session.az.owns(name):
+        return Finding(f"name {name}", Verdict.OK, "in use by this subscription")
+    return Finding(
+        f"name {name}", Verdict.BAD, problem, 'Set another `suffix` in every tfvars file, for example "x7".'
     )
 
 
@@ -167,36 +213,48 @@ def _quota(session: Session) -> Iterator[Finding]:
     if not session.layout.tfvars(stack).exists():
         return
     try:
-        accounts = session.settings(stack).get("accounts") or {}
+        wanted = _capacities(session.settings(stack).get("accounts"))
     except InvalidSettingsError:
         return  # reported with the settings
-    wanted: dict[tuple[str, str], float] = {}
-    for account in accounts.values():
-        for deployment in account.get("deployments", {}).values():
-            kind = f"OpenAI.{deployment.get('sku', 'GlobalStandard')}.{deployment.get('model')}"
-            key = (account.get("location", ""), kind)
-            wanted[key] = wanted.get(key, 0) + deployment.get("capacity", 10)
-    for location in sorted({location for location, _ in wanted}):
-        asked = {kind: capacity for (where, kind), capacity in wanted.items() if where == location}
+    for location, asked in sorted(wanted.items()):
         yield _attempt(f"quota in {location}", partial(_region, session, location, asked))
 
 
-def _region(session: Session, location: str, asked: dict[str, float]) -> Finding:
+def _capacities(accounts: Any) -> dict[str, dict[str, float]]:
+    """Capacity asked for by location and kind; what has another form is for Terraform to complain about."""
+    wanted: dict[str, dict[str, float]] = {}
+    for account in _maps(accounts):
+        for deployment in _maps(account.get("deployments")):
+            kind = f"OpenAI.{deployment.get('sku', 'GlobalStandard')}.{deployment.get('model')}"
+            capacity = deployment.get("capacity", 10)
+            if isinstance(capacity, int | float):
+                asked = wanted.setdefault(str(account.get("location")), {})
+                asked[kind] = asked.get(kind, 0) + capacity
+    return wanted
+
+
+def _maps(value: Any) -> list[Mapping[str, Any]]:
+    values = value.values() if isinstance(value, Mapping) else ()
+    return [item for item in values if isinstance(item, Mapping)]
+
+
+def _region(session: Session, location: str, asked: Mapping[str, float]) -> Finding:
+    check = f"quota in {location}"
     usage: dict[str, dict[str, Any]] = {
         item["name"].lower(): item for item in session.az.model_quota(location)
     }
-    short = []
-    for kind, capacity in asked.items():
+    short, tight = [], []
+    for kind, capacity in sorted(asked.items()):
         item = usage.get(kind.lower())
         if item is None:
             short.append(f"no quota is listed for {kind}")
         elif capacity > item["limit"]:
             short.append(f"{kind} asks for {capacity:g} of {item['limit']:g}")
+        elif capacity > item["limit"] - item["used"]:
+            tight.append(f"{kind} asks for {capacity:g} of {item['limit']:g}, {item['used']:g} are in use")
+    remedy = "Lower the capacity, or ask for quota: https://aka.ms/oai/quotaincrease"
     if short:
-        return Finding(
-            f"quota in {location}",
-            Verdict.BAD,
-            "; ".join(short),
-            "Lower the capacity, or ask for quota: https://aka.ms/oai/quotaincrease",
-        )
-    return Finding(f"quota in {location}", Verdict.OK, f"{len(asked)} kinds fit")
+        return Finding(check, Verdict.BAD, "; ".join(short), remedy)
+    if tight:  # which is so as well when this very installation uses it
+        return Finding(check, Verdict.NOTE, "; ".join(tight), f"Unless that is this installation: {remedy}")
+    return Finding(check, Verdict.OK, f"{len(asked)} kinds fit")

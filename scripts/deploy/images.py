@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.deploy.azure_cli import AzureCli
+from scripts.deploy.azure_cli import AzureCli, AzureCliError
 from scripts.deploy.console import Screen
 from scripts.deploy.errors import DeployError, NotReadyError
 
@@ -78,6 +78,16 @@ def _below(path: Path) -> Iterable[Path]:
     return [item for item in path.rglob("*") if item.is_file() and not _NOISE & set(item.parts)]
 
 
+def find_docker() -> str:
+    """The local Docker. Raises `NotReadyError` without one."""
+    docker = shutil.which("docker")
+    if docker is None:
+        raise NotReadyError(
+            "Docker was not found.", remedy="Leave --local-docker out: images are then built in the registry."
+        )
+    return docker
+
+
 class ImageBuilder:
     """Builds images in the registry, or with the local Docker on request."""
 
@@ -110,6 +120,20 @@ class ImageBuilder:
             built.append(BuiltImage(reference, missing))
         return built
 
+    def require(self, images: Sequence[Image]) -> None:
+        """Complain when the registry lacks an image, rather than let a revision wait for it in vain."""
+        try:
+            missing = [self.reference(image) for image in images if not self.exists(image)]
+        except AzureCliError as error:
+            self._screen.warn(f"the registry does not say which images it has: {error.details[-1:]}")
+            return
+        if missing:
+            raise NotReadyError(
+                "The registry has no image of these sources:",
+                details=missing,
+                remedy="Leave --no-image-build out, or check out the version that was built.",
+            )
+
     def _build(self, image: Image, *, local_docker: bool) -> None:
         with tempfile.TemporaryDirectory(prefix="image-") as name:
             context = Path(name)
@@ -128,9 +152,7 @@ class ImageBuilder:
             shutil.copy2(path, target)
 
     def _build_here(self, image: Image, context: Path) -> None:
-        docker = shutil.which("docker")
-        if docker is None:
-            raise NotReadyError("Docker was not found.", remedy="Leave --local-docker out.")
+        docker = find_docker()
         self._az.log_in_docker(self._registry)
         reference = self.reference(image)
         build = [docker, "build", "--platform", "linux/amd64", "--file", str(context / image.dockerfile)]

@@ -58,16 +58,15 @@ def secret_name(variable: str) -> str:
     return variable.lower().replace("_", "-")
 
 
-def check_secrets(path: object, secrets: Mapping[str, str]) -> None:
-    """Complain about every secret that Key Vault would not take."""
+def secret_problems(secrets: Mapping[str, str]) -> list[str]:
+    """A complaint about every secret that Key Vault would not take."""
     problems = []
     for variable, value in secrets.items():
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,126}", variable):
             problems.append(f"{variable}: Key Vault takes names of 1 to 127 letters, digits and dashes.")
         if len(value.encode()) > MAXIMUM_BYTES:
             problems.append(f"{variable}: its value has more than 25 KB, the most that Key Vault takes.")
-    if problems:
-        raise InvalidSettingsError(f"{path}: secrets cannot be stored:", details=problems)
+    return problems
 
 
 class Seeder:
@@ -227,7 +226,7 @@ class _Failure:
             return "is being recovered"
         if self.code == "ObjectIsBeingDeleted":
             return "is still being deleted"
-        if self.status == 403 and not self._by_network:
+        if self.status == 403 and not self._by_network and not self._disabled:
             return "access is denied, which is normal for some minutes after a role assignment"
         return None
 
@@ -235,12 +234,22 @@ class _Failure:
     def _by_network(self) -> bool:
         return self.code in {"ForbiddenByFirewall", "ForbiddenByConnection"}
 
+    @property
+    def _disabled(self) -> bool:
+        return self.code == "SecretDisabled"
+
     def explain(self, vault: str, variable: str) -> VaultError:
         """The failure in the operator's words."""
         message, remedy = f"Key Vault {vault} refused {variable} (HTTP {self.status} {self.code}).", ""
         if self._by_network:
             message = f"Key Vault {vault} does not take connections from this address."
             remedy = "Add it to key_vault_allowed_ip_ranges of the platform stack, or run inside its network."
+        elif self._disabled:
+            message = f"{variable} is disabled in Key Vault {vault}: its value cannot be compared."
+            remedy = (
+                f"Enable it: az keyvault secret set-attributes --id {vault}/secrets/{secret_name(variable)} "
+            )
+            remedy += "--enabled true. Or delete it there: it then comes back with the value in tfvars."
         elif self.status == 403:
             message = f"Key Vault {vault} denies access to its secrets."
             remedy = (

@@ -18,6 +18,7 @@ class Stack:
     command: str
     needs: tuple[str, ...] = ()  # stacks whose outputs it cannot do without
     uses: tuple[str, ...] = ()  # stacks whose outputs it takes when they are there
+    own: tuple[str, ...] = ()  # settings in its tfvars that are for the command alone, never for Terraform
 
 
 STACKS: dict[str, Stack] = {
@@ -33,6 +34,7 @@ STACKS: dict[str, Stack] = {
             "deploy-workload",
             needs=("bootstrap", "observability", "platform"),
             uses=("foundry",),
+            own=("secrets",),
         ),
     )
 }
@@ -68,8 +70,19 @@ class Layout:
         return self.directory(stack) / f"terraform.tfvars.{self.environment}.example"
 
     def data(self, stack: Stack) -> Path:
-        """Terraform's working data of a stack: providers and the address of its state."""
+        """Working data of a stack."""
         return self.working / stack.directory
+
+    def terraform_data(self, stack: Stack) -> Path:
+        """Terraform's own part of them: providers and the address of the state."""
+        return self.data(stack) / "data"
+
+    def private(self, path: Path) -> Path:
+        """Make a directory among the working data, which nobody else may look into."""
+        self.working.mkdir(parents=True, exist_ok=True)
+        self.working.chmod(0o700)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
 
     @property
     def naming(self) -> Path:

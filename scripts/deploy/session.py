@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.console import Screen
@@ -24,15 +24,33 @@ from scripts.deploy.errors import (
 )
 from scripts.deploy.layout import STACKS, Layout, Stack
 from scripts.deploy.state import StateStore, find_state_store
-from scripts.deploy.tfvars import is_placeholder, read_tfvars
+from scripts.deploy.tfvars import (
+    Declarations,
+    declared_outputs,
+    is_placeholder,
+    missing_names,
+    read_declarations,
+    read_tfvars,
+    unknown_names,
+)
 from scripts.deploy.waiting import Waiter
-from scripts.terraform import Output, StateLockedError, Terraform, TerraformError, TerraformMissingError
+from scripts.terraform import (
+    Output,
+    StalePlanError,
+    StateLockedError,
+    Terraform,
+    TerraformError,
+    TerraformMissingError,
+)
+
+T = TypeVar("T")
 
 COMMON = ("subscription_id", "name", "environment", "suffix")
 """Settings that must be the same in every stack: names, and so the state, depend on them."""
 
 # Azure storage answers so while a new role is not known everywhere yet.
 _NO_ACCESS_YET = ("AuthorizationPermissionMismatch", "AuthorizationFailure", "StatusCode=403", "status 403")
+_READING = {"init", "output", "state list"}
 _ACCESS_PATIENCE_SECONDS = 600.0
 
 
@@ -52,6 +70,8 @@ class Session:
     binary: str = field(default_factory=terraform_binary)
     _outputs: dict[str, dict[str, Output]] = field(default_factory=dict, init=False, repr=False)
     _has_storage: bool = field(default=False, init=False, repr=False)
+    _readers: dict[str, Terraform] = field(default_factory=dict, init=False, repr=False)
+    _running: list[Terraform] = field(default_factory=list, init=False, repr=False)
 
     def settings(self, stack: Stack) -> dict[str, Any]:
         """The user's tfvars of a stack. Raises `InvalidSettingsError` when missing or for elsewhere."""
@@ -64,8 +84,19 @@ class Session:
             )
         self._refuse_automatic_files(stack)
         values = read_tfvars(path)
-        self._check_common(path.name, values)
+        known = self.declared(stack).all | set(stack.own)
+        problems = [*self._common_problems(values), *unknown_names(values, known)]
+        if problems:
+            raise InvalidSettingsError(
+                f"{path} cannot be used:",
+                details=problems,
+                remedy="The example beside it describes every setting.",
+            )
         return values
+
+    def declared(self, stack: Stack) -> Declarations:
+        """The variables of a stack."""
+        return read_declarations(self.layout.directory(stack))
 
     def _refuse_automatic_files(self, stack: Stack) -> None:
         """Terraform would load these in every environment, behind the back of all checks."""
@@ -79,17 +110,24 @@ class Session:
                 remedy=f"Move their settings into {self.layout.tfvars(stack).name} and remove them.",
             )
 
-    def _check_common(self, name: str, values: Mapping[str, Any]) -> None:
+    def _common_problems(self, values: Mapping[str, Any]) -> Iterator[str]:
+        """What is wrong with the settings that every name, and so the state, depends on."""
+        for key in COMMON:
+            value = values.get(key)
+            if value is None and key == "suffix":
+                continue
+            if value is None:
+                yield f"{key} is missing."
+            elif not isinstance(value, str):
+                yield f"{key} must be a text in double quotes."
+            elif is_placeholder(value):
+                hint = ": `az account show --query id` prints it" if key == "subscription_id" else ""
+                yield f"{key} still is the placeholder {value!r}{hint}."
         given = values.get("environment")
-        if given is not None and given != self.layout.environment:
-            raise InvalidSettingsError(
-                f"{name} says environment = {given!r}, but the command is for {self.layout.environment!r}.",
-                remedy="Correct the file, or choose the environment with --environment.",
-            )
-        unset = [key for key in COMMON if isinstance(values.get(key), str) and is_placeholder(values[key])]
-        if unset:
-            raise InvalidSettingsError(
-                f"{name} still has placeholders:", details=[f"{key} = {values[key]!r}" for key in unset]
+        if isinstance(given, str) and not is_placeholder(given) and given != self.layout.environment:
+            yield (
+                f"environment is {given!r}, but the command is for {self.layout.environment!r}: correct it, "
+                "or choose another with --environment."
             )
 
     def check_agreement(self, stack: Stack, values: Mapping[str, Any]) -> None:
@@ -98,11 +136,14 @@ class Session:
             path = self.layout.tfvars(other)
             if other.name == stack.name or not path.exists():
                 continue
-            theirs = read_tfvars(path)
+            try:
+                theirs = read_tfvars(path)
+            except InvalidSettingsError:
+                continue  # for the command of that stack to complain about
             different = [key for key in COMMON if values.get(key) != theirs.get(key)]
             if different:
                 raise InvalidSettingsError(
-                    f"{path.name} of {stack.directory} and of {other.directory} disagree:",
+                    f"{self.layout.tfvars(stack)} and {path} disagree:",
                     details=[f"{key}: {values.get(key)!r} and {theirs.get(key)!r}" for key in different],
                     remedy="They are about one installation: use the same values.",
                 )
@@ -110,10 +151,18 @@ class Session:
     @cached_property
     def store(self) -> StateStore:
         """Where the states are. Needs the tfvars of any one stack."""
+        return find_state_store(self.layout, self.any_settings(), self.az, self.binary)
+
+    def any_settings(self) -> dict[str, Any]:
+        """Settings of some stack: what they have in common says where everything is."""
+        wrong: InvalidSettingsError | None = None
         for stack in STACKS.values():
             if self.layout.tfvars(stack).exists():
-                return find_state_store(self.layout, self.settings(stack), self.az, self.binary)
-        raise InvalidSettingsError(
+                try:
+                    return self.settings(stack)
+                except InvalidSettingsError as error:
+                    wrong = wrong or error
+        raise wrong or InvalidSettingsError(
             f"There are no settings for {self.layout.environment} yet.",
             remedy=f"Start with {self.layout.tfvars(STACKS['bootstrap'])}; the example is beside it.",
         )
@@ -125,14 +174,18 @@ class Session:
 
     def terraform(self, stack: Stack) -> Terraform:
         """Terraform in a stack's directory."""
-        data = self.layout.data(stack)
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.layout.private(self.layout.data(stack))
         return Terraform(
             self.layout.directory(stack),
-            data_dir=data / "data",
+            data_dir=self.layout.terraform_data(stack),
             binary=self.binary,
             listener=self.screen.event,
         )
+
+    def unlock_command(self, stack: Stack) -> str:
+        """What releases a stack's lock by hand; Terraform has to be told where its working data are."""
+        data, directory = self.layout.terraform_data(stack), self.layout.directory(stack)
+        return shlex.join([f"TF_DATA_DIR={data}", self.binary, f"-chdir={directory}", "force-unlock"])
 
     def init(self, terraform: Terraform, config: Mapping[str, str], *, migrate_state: bool = False) -> None:
         """Initialise, and wait in sight while a new role on the state is not known to the storage yet."""
@@ -141,9 +194,8 @@ class Session:
             try:
                 terraform.init(config, migrate_state=migrate_state)
             except TerraformError as error:
-                denied = any(sign in text for text in error.diagnostics for sign in _NO_ACCESS_YET)
                 if not (
-                    denied
+                    _is_denied(error)
                     and deadline.pause("no access to the state yet, normal after a role assignment", 15)
                 ):
                     raise
@@ -164,25 +216,68 @@ class Session:
         self._outputs.pop(stack.name, None)
 
     def _read_outputs(self, stack: Stack) -> dict[str, Output]:
-        directory = self.layout.data(stack) / "reader"
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        backend = f'terraform {{\n  backend "{self.store.kind}" {{}}\n}}\n'
-        (directory / "backend.tf").write_text(backend, encoding="utf-8")
-        reader = Terraform(directory, data_dir=directory / "data", binary=self.binary)
-        self.init(reader, self.store.backend_config(stack))
-        return reader.outputs()
+        return self._reader(stack).outputs()
+
+    def has_resources(self, stack: Stack) -> bool:
+        """Whether there is anything in a stack's state, be it only what a failed run has left."""
+        return bool(self._reader(stack).resources())
+
+    def _reader(self, stack: Stack) -> Terraform:
+        """Terraform in a directory with nothing but the address of a stack's state."""
+        if stack.name not in self._readers:
+            directory = self.layout.private(self.layout.data(stack) / "reader")
+            backend = f'terraform {{\n  backend "{self.store.kind}" {{}}\n}}\n'
+            (directory / "backend.tf").write_text(backend, encoding="utf-8")
+            reader = Terraform(directory, data_dir=directory / "data", binary=self.binary)
+            self._running.append(reader)
+            self.init(reader, self.store.backend_config(stack))
+            self._readers[stack.name] = reader
+        return self._readers[stack.name]
 
     def upstream(self, stack: Stack) -> dict[str, Output]:
         """Outputs of the stacks before this one. Raises `NotReadyError` when a needed one is not deployed."""
         if stack.needs and not self.has_storage():
             raise _run_first(stack, STACKS["bootstrap"])
         names = (*stack.needs, *stack.uses)
-        with ThreadPoolExecutor(max_workers=len(names) or 1) as pool:
-            read = dict(zip(names, pool.map(lambda name: self.outputs(STACKS[name]), names), strict=True))
+        read = dict(zip(names, self.at_once(lambda name: self.outputs(STACKS[name]), names), strict=True))
         for name in stack.needs:
             if not read[name]:
                 raise _run_first(stack, STACKS[name])
         return {key: output for found in read.values() for key, output in found.items()}
+
+    def check_complete(self, stack: Stack, declared: Declarations, *given: Mapping[str, Any]) -> None:
+        """Raise an error that names every variable that nobody has given a value."""
+        self.require(stack, declared.required.difference(*given))
+        problems = missing_names(declared.required, *given)
+        if problems:
+            raise InvalidSettingsError(
+                f"{self.layout.tfvars(stack)} cannot be used:",
+                details=problems,
+                remedy="The example beside it describes every setting.",
+            )
+
+    def require(self, stack: Stack, missing: Iterable[str]) -> None:
+        """Raise `NotReadyError` where an earlier stack should give what is missing, but does not (yet)."""
+        for name in (*stack.needs, *stack.uses):
+            absent = sorted(declared_outputs(self.layout.directory(STACKS[name])) & set(missing))
+            if absent:
+                raise NotReadyError(
+                    f"{stack.command} needs {', '.join(absent)} of the {name} stack, which does not have it.",
+                    remedy=f"Run {STACKS[name].command} again: its last run did not end well, or is too old.",
+                )
+
+    def at_once(self, look: Callable[[str], T], names: Sequence[str]) -> list[T]:
+        """Look at several stacks at the same time: each takes a while to be reached."""
+        _ = self.store  # found once, before the threads need it
+        with ThreadPoolExecutor(max_workers=len(names) or 1) as pool:
+            try:
+                return list(pool.map(look, names))
+            except KeyboardInterrupt:
+                # Ctrl-C comes to this thread only; the others would go on, and the pool waits for them.
+                self.waiter.stopped.set()
+                for reader in self._running:
+                    reader.interrupt()
+                raise
 
 
 def _run_first(stack: Stack, missing: Stack) -> NotReadyError:
@@ -193,20 +288,41 @@ def _run_first(stack: Stack, missing: Stack) -> NotReadyError:
 
 
 def explain(
-    error: TerraformError | TerraformMissingError, what: str, directory: Path | None = None
+    error: TerraformError | TerraformMissingError, what: str, unlock: str = "terraform force-unlock"
 ) -> DeployError:
-    """Say in the operator's words why Terraform failed with `what`, and what to do."""
+    """Say in the operator's words why Terraform failed with `what`, and what to do.
+
+    `unlock` is the beginning of the command that releases a lock; the lock's id follows.
+    """
     if isinstance(error, TerraformMissingError):
         return NotReadyError(
             f"{error.binary} was not found.",
             remedy="Install Terraform 1.9 or newer, or set TERRAFORM_BINARY=tofu.",
         )
     if isinstance(error, StateLockedError):
-        return _explain_lock(error, directory)
+        return _explain_lock(error, unlock)
+    if error.killed:
+        return InterruptedDeploymentError(
+            "Stopped before Terraform saved its state: that may lack what was just made, and be locked.",
+            details=error.diagnostics,
+            remedy="Run the command again: it says how to release a lock, if there is one.",
+        )
     if error.interrupted:
         return InterruptedDeploymentError(
             "Stopped. Terraform finished what it had begun, saved the state and released its lock.",
             remedy="Run the command again to go on from here.",
+        )
+    if isinstance(error, StalePlanError):
+        return DeployError(
+            f"Somebody else has changed the {what} since this plan was made. It was not applied.",
+            remedy="Run the command again to see the plan as it is now.",
+        )
+    if error.command in _READING and _is_denied(error):
+        return DeployError(
+            f"The login may not read the state of the {what}.",
+            details=error.diagnostics,
+            remedy="Somebody who can has to put your object id (az ad signed-in-user show --query id) into "
+            "state_principals, or your address into state_allowed_ip_ranges, and run deploy-bootstrap.",
         )
     applied = error.command == "apply"
     done = "What was done until then is in the state" if applied else "Nothing was changed"
@@ -217,12 +333,16 @@ def explain(
     )
 
 
-def _explain_lock(error: StateLockedError, directory: Path | None) -> LockedError:
+def _is_denied(error: TerraformError) -> bool:
+    return any(sign in text for text in error.diagnostics for sign in _NO_ACCESS_YET)
+
+
+def _explain_lock(error: StateLockedError, unlock: str) -> LockedError:
     """Say who holds the state; the lock is never broken from here."""
     lock = error.lock
     facts = [f"{name}: {value}" for name, value in (("held by", lock.who), ("since", lock.created)) if value]
     facts += [f"for: {lock.operation}"] if lock.operation else []
-    force = f"terraform -chdir={directory or '<stack>'} force-unlock {lock.id or '<lock id>'}"
+    force = f"{unlock} {lock.id or '<lock id>'}"
     return LockedError(
         "Another deployment of this stack is running: its state is locked.",
         details=facts or error.diagnostics,

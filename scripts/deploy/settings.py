@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from renderer import ConfigurationError, Problem, load_settings
+from renderer import ConfigurationError, load_settings
 from renderer import Settings as GatewaySettings
-from renderer.names import env_of, is_secret, numbered, scalar_groups
+from renderer.names import closest_name, env_of, is_known, is_secret, numbered, scalar_groups
 from renderer.settings import Backend
-from scripts.deploy.errors import InvalidSettingsError
-from scripts.deploy.key_vault import check_secrets
-from scripts.deploy.tfvars import is_placeholder, text_map
+from scripts.deploy.errors import InvalidSettingsError, NotReadyError
+from scripts.deploy.key_vault import secret_problems
+from scripts.deploy.tfvars import is_placeholder, texts
 
 INSIGHTS = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 """The one secret that comes from a stack and not from the user."""
@@ -36,8 +36,14 @@ class FoundryBackend:
 
     @classmethod
     def from_output(cls, value: Mapping[str, Any]) -> FoundryBackend:
-        """Read one entry of the output `azure_openai_backends`."""
-        return cls(**{**value, "deployments": tuple(value["deployments"])})
+        """Read one entry of the output `azure_openai_backends`; `NotReadyError` for another version's."""
+        try:
+            return cls(**{**value, "deployments": tuple(value["deployments"])})
+        except (KeyError, TypeError):
+            raise NotReadyError(
+                "The foundry stack describes its accounts in another way than this version does.",
+                remedy="Run deploy-foundry once more.",
+            ) from None
 
     @classmethod
     def example(cls) -> FoundryBackend:
@@ -77,23 +83,33 @@ class WorkloadSettings:
     app_settings: Mapping[str, str]
     secrets: Mapping[str, str]
     redis_enabled: bool = False
+    problems: tuple[str, ...] = ()
+    """What is wrong with the maps themselves; told together with what the model finds."""
 
     @classmethod
     def read(cls, path: Path, values: Mapping[str, Any]) -> WorkloadSettings:
-        """Take the two maps out of the tfvars. Raises `InvalidSettingsError` for what is in the wrong one."""
-        app_settings = text_map(path, "app_settings", values.get("app_settings"))
-        secrets = text_map(path, "secrets", values.get("secrets"))
-        problems = [
-            f"app_settings.{name} is a secret: Terraform would keep it in its state. Move it into `secrets`."
-            for name in sorted(app_settings)
-            if is_secret_name(name)
+        """Take the two maps out of the tfvars; `check` and `check_early` say what is wrong with them."""
+        app_settings, problems = texts("app_settings", values.get("app_settings"))
+        secrets, more = texts("secrets", values.get("secrets"))
+        problems += more
+        problems += [
+            f"{name} is in both app_settings and secrets." for name in sorted({*app_settings} & {*secrets})
         ]
-        both = sorted(set(app_settings) & set(secrets))
-        problems += [f"{name} is in both app_settings and secrets." for name in both]
-        if problems:
-            raise InvalidSettingsError(f"{path} cannot be used:", details=problems)
-        check_secrets(path, secrets)
-        return cls(path, app_settings, secrets, values.get("redis_enabled") is True)
+        misplaced = {name: value for name, value in app_settings.items() if is_secret_name(name)}
+        problems += [
+            f"app_settings.{name} is a secret: Terraform would keep it in its state. Move it into `secrets`."
+            for name in sorted(misplaced)
+        ]
+        problems += secret_problems(secrets)
+        if "KEY_VAULT_URL" in app_settings:
+            problems.append(
+                "app_settings.KEY_VAULT_URL has no use here: `secrets` go to the platform's vault. Remove it."
+            )
+        kept = {
+            name: value for name, value in app_settings.items() if name not in {*misplaced, "KEY_VAULT_URL"}
+        }
+        redis = values.get("redis_enabled") is True
+        return cls(path, kept, {**misplaced, **secrets}, redis, tuple(problems))
 
     def without_backends(self) -> WorkloadSettings:
         """The same without the user's own backends."""
@@ -116,34 +132,52 @@ class WorkloadSettings:
 
         `added` are settings that the command adds, `added_secrets` names of secrets without a value yet.
         """
-        try:
-            return self._load(added, added_secrets)
-        except ConfigurationError as error:
-            raise self._invalid(error.problems) from None
+        settings, problems = self._load(added, added_secrets)
+        if settings is None or problems:
+            raise self._invalid(problems)
+        return settings
 
     def check_early(self, *, azure_openai: bool = True) -> None:
         """Check what can be checked before any other stack is asked what it adds."""
         added: dict[str, str] = {}
         if azure_openai and self.next_backend == 0:
             added = FoundryBackend.example().variables(0, str(UUID(int=0)))
-        try:
-            self._load(added, ())
-        except ConfigurationError as error:
-            # It may be the name of an account that is not known yet.
-            problems = [item for item in error.problems if item.setting != "GATEWAY_HOME_BACKEND"]
-            if problems:
-                raise self._invalid(problems) from None
+        _, problems = self._load(added, ())
+        # It may be the name of an account that is not known yet.
+        problems = [item for item in problems if not item.startswith("GATEWAY_HOME_BACKEND ")]
+        if problems:
+            raise self._invalid(problems)
 
-    def _load(self, added: Mapping[str, str], added_secrets: Sequence[str]) -> GatewaySettings:
+    def _load(
+        self, added: Mapping[str, str], added_secrets: Sequence[str]
+    ) -> tuple[GatewaySettings | None, list[str]]:
+        """What the model makes of the settings, and everything that is wrong with them."""
         unknown = dict.fromkeys(added_secrets, "")
         secrets = {name: _stand_in(name, value) for name, value in {**unknown, **self.secrets}.items()}
         redis = {"REDIS_HOST": "redis"} if self.redis_enabled else {}
-        return load_settings({**redis, **added, **self.app_settings, **secrets})
+        settings, found = None, []
+        try:
+            settings = load_settings({**redis, **added, **self.app_settings, **secrets})
+        except ConfigurationError as error:
+            found = error.problems
+        told = {problem.setting for problem in found}
+        names = sorted({*self.app_settings, *self.secrets} - told)
+        return settings, [*self.problems, *map(str, found), *_strangers(names)]
 
-    def _invalid(self, problems: Sequence[Problem]) -> InvalidSettingsError:
-        return InvalidSettingsError(
-            f"{self.path} would not start a gateway:", details=list(map(str, problems))
-        )
+    def _invalid(self, problems: Sequence[str]) -> InvalidSettingsError:
+        return InvalidSettingsError(f"{self.path} would not start a gateway:", details=problems)
+
+
+def _strangers(names: Iterable[str]) -> Iterator[str]:
+    """A complaint about each name that the gateway does not know.
+
+    Around a running gateway other software has variables as well; in these two maps nothing else is meant.
+    """
+    for name in names:
+        if not is_known(name):
+            close = closest_name(name)
+            hint = f"Did you mean {close}?" if close else "Remove it, or look its name up in the reference."
+            yield f"{name} is not a setting of the gateway. {hint}"
 
 
 def is_secret_name(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import httpx
@@ -12,7 +13,8 @@ from scripts.deploy.waiting import Waiter
 PATH = "/openai/v1/models"
 """Reaches a backend and costs no tokens."""
 
-_PATIENCE_SECONDS = 120.0
+_PATIENCE_SECONDS = 300.0
+_REFUSED_IDENTITY = re.compile(r":(401|403|identity)\b")
 _PASSING = {404, 502, 503, 504}  # the ingress's answers while the new replica is being put behind it
 
 
@@ -33,11 +35,14 @@ class Door:
     key: str | None
 
 
-def check_gateway(url: str, door: Door, waiter: Waiter, client: httpx.Client) -> SmokeResult:
+def check_gateway(
+    url: str, door: Door, waiter: Waiter, client: httpx.Client, *, new_roles: bool = False
+) -> SmokeResult:
     """Send requests through the gateway.
 
-    A gateway whose clients have no keys is only seen to be closed: nobody here has a token. Raises
-    `DeployError` when the gateway does not do what it should.
+    A gateway whose clients have no keys is only seen to be closed: nobody here has a token. With `new_roles`
+    a backend that refuses the gateway's identity is tried again for some minutes, which a new role may take
+    to be known. Raises `DeployError` when the gateway does not do what it should.
     """
     if door.is_closed:
         refused = _get(client, url, None, waiter)
@@ -48,12 +53,13 @@ def check_gateway(url: str, door: Door, waiter: Waiter, client: httpx.Client) ->
             )
         if door.key is None:
             return _result(refused)
-    answer = _get(client, url, door.key if door.is_closed else None, waiter)
+    answer = _get(client, url, door.key if door.is_closed else None, waiter, new_roles=new_roles)
     if answer.status_code != httpx.codes.OK:
+        attempts = answer.headers.get("x-gateway-attempts")
         raise DeployError(
-            f"{url}{PATH} answers HTTP {answer.status_code} to a client's request.",
-            details=[f"attempts: {answer.headers.get('x-gateway-attempts', 'none')}", answer.text[:300]],
-            remedy="401 or 403 in the attempts is a backend that refuses its credential.",
+            f"Deployed, but {url}{PATH} answers HTTP {answer.status_code} to a client's request.",
+            details=[f"attempts: {attempts or 'none'}", answer.text[:300]],
+            remedy=_remedy(answer.status_code, attempts),
         )
     return _result(answer)
 
@@ -66,14 +72,30 @@ def _result(answer: httpx.Response) -> SmokeResult:
     )
 
 
-def _get(client: httpx.Client, url: str, key: str | None, waiter: Waiter) -> httpx.Response:
+def _remedy(status: int, attempts: str | None) -> str:
+    if attempts:
+        return (
+            "401 or 403 in the attempts: the backend refuses its key, or does not know the role of the "
+            "gateway's identity. Run the command again to try once more."
+        )
+    if status in {401, 403}:
+        return (
+            "No backend was asked: the client's key is not the one in force, or this address is not among "
+            "ingress_allowed_ip_ranges or IP_ALLOWLIST."
+        )
+    return "No backend was asked. `status` shows how the revision does."
+
+
+def _get(
+    client: httpx.Client, url: str, key: str | None, waiter: Waiter, *, new_roles: bool = False
+) -> httpx.Response:
     deadline = waiter.deadline(_PATIENCE_SECONDS)
     headers = {} if key is None else {"api-key": key}
     while True:
         try:
             answer = client.get(url + PATH, headers=headers)
-            reason = f"the gateway answers HTTP {answer.status_code}"
-            if answer.status_code not in _PASSING or "x-gateway-attempts" in answer.headers:
+            reason = _passing(answer, new_roles=new_roles)
+            if reason is None:
                 return answer
         except httpx.TransportError as error:
             answer, reason = None, f"the gateway cannot be reached ({type(error).__name__})"
@@ -81,6 +103,16 @@ def _get(client: httpx.Client, url: str, key: str | None, waiter: Waiter) -> htt
             if answer is not None:
                 return answer
             raise DeployError(
-                f"{url} cannot be reached.",
-                remedy="For an internal gateway run this command inside its network.",
+                f"Deployed, but {url} cannot be reached.",
+                remedy="If its environment is inside a network, run this command there.",
             )
+
+
+def _passing(answer: httpx.Response, *, new_roles: bool) -> str | None:
+    """Why it is worth asking again; None when it is not."""
+    attempts = answer.headers.get("x-gateway-attempts")
+    if attempts is None:
+        return f"the gateway answers HTTP {answer.status_code}" if answer.status_code in _PASSING else None
+    if new_roles and not answer.is_success and _REFUSED_IDENTITY.search(attempts):
+        return f"a backend does not know the role of the gateway's identity yet ({attempts})"
+    return None

@@ -83,15 +83,21 @@ def find_state_store(layout: Layout, settings: Mapping[str, Any], az: AzureCli, 
         raise InvalidSettingsError(
             f"The stacks keep their state in {kind}, which these commands do not know."
         )
-    inputs = {name: str(settings[name]) for name in ("subscription_id", "name", "environment")}
-    if settings.get("suffix"):
-        inputs["suffix"] = str(settings["suffix"])
-    names = Terraform(layout.naming, binary=binary).evaluate("local.names", inputs)
+    names = resource_names(layout, settings, binary)
     return AzureStateStore(
-        subscription_id=inputs["subscription_id"],
+        subscription_id=str(settings["subscription_id"]),
         resource_group=names["state_resource_group"],
         account=names["state_storage_account"],
         container=names["state_container"],
         environment=layout.environment,
         az=az,
     )
+
+
+def resource_names(layout: Layout, settings: Mapping[str, Any], binary: str) -> dict[str, str]:
+    """The names that the stacks will give to what is unique in all of Azure, from the module that knows."""
+    inputs = {name: str(settings[name]) for name in ("subscription_id", "name", "environment")}
+    if settings.get("suffix"):
+        inputs["suffix"] = str(settings["suffix"])
+    names: dict[str, str] = Terraform(layout.naming, binary=binary).evaluate("local.names", inputs)
+    return names

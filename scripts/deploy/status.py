@@ -12,22 +12,30 @@ from scripts.terraform import TerraformError
 
 def overview(session: Session) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Facts about the gateway, and a row for each stack."""
-    has_storage = session.has_storage()
-    rows = [_row(session, stack, has_storage=has_storage) for stack in STACKS.values()]
-    return (_gateway(session) if has_storage else {}), rows
+    if not session.has_storage():
+        return {}, [_row(session, name, "not deployed") for name in STACKS]
+    rows = session.at_once(lambda name: _row(session, name, _state(session, STACKS[name])), list(STACKS))
+    return _gateway(session), rows
 
 
-def _row(session: Session, stack: Stack, *, has_storage: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"stack": stack.name, "settings": session.layout.tfvars(stack).exists()}
+def _row(session: Session, name: str, state: str) -> dict[str, Any]:
+    stack = STACKS[name]
+    settings = session.layout.tfvars(stack).exists()
+    return {"stack": name, "settings": settings} | {
+        "state": state,
+        "next": "" if state == "deployed" else stack.command,
+    }
+
+
+def _state(session: Session, stack: Stack) -> str:
+    """A stack has outputs once a run has come to its end, and resources as soon as one has begun."""
     try:
-        outputs = session.outputs(stack) if has_storage else {}
+        if session.outputs(stack):
+            return "deployed"
+        return "incomplete" if session.has_resources(stack) else "not deployed"
     except (DeployError, TerraformError) as error:
         reason = error.diagnostics[0] if isinstance(error, TerraformError) else error.message
-        return row | {"state": f"unreadable: {reason.splitlines()[0]}", "next": stack.command}
-    return row | {
-        "state": "deployed" if outputs else "not deployed",
-        "next": "" if outputs else stack.command,
-    }
+        return f"unreadable: {reason.splitlines()[0]}"
 
 
 def _gateway(session: Session) -> dict[str, Any]:

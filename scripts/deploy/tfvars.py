@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hcl2
 from hcl2.utils import SerializationOptions
+from lark import Token, Tree
 
 from scripts.deploy.errors import InvalidSettingsError
 
@@ -29,13 +30,14 @@ def is_placeholder(value: str) -> bool:
 def read_tfvars(path: Path) -> dict[str, Any]:
     """Values of a tfvars file by variable name. Raises `InvalidSettingsError` with file and line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
     except OSError as error:
         raise InvalidSettingsError(f"{path} cannot be read: {error.strerror or 'unreadable'}.") from None
     except UnicodeDecodeError:
         raise InvalidSettingsError(f"{path} is not UTF-8 text.") from None
     try:
-        parsed = hcl2.loads(text + "\n", serialization_options=_AS_WRITTEN)
+        tree = hcl2.parses_to_tree(text + "\n")
+        parsed = hcl2.serialize(hcl2.transform(tree), serialization_options=_AS_WRITTEN)
     except Exception as error:  # its own words quote the text around the mistake, and so a secret
         line = getattr(error, "line", None)
         place = f" near line {line}" if isinstance(line, int) and line > 0 else ""
@@ -43,7 +45,32 @@ def read_tfvars(path: Path) -> dict[str, Any]:
             f"{path} is not valid tfvars{place}.",
             remedy='Each setting is `name = value`; texts are in double quotes, maps are { KEY = "value" }.',
         ) from None
+    twice = [f"{name} is given twice." for name in _duplicates(tree)]
+    if twice:
+        raise InvalidSettingsError(f"{path} cannot be used:", details=twice, remedy="Keep one of each.")
     return {_plain_key(name): _literal(value, path, name) for name, value in parsed.items()}
+
+
+def _duplicates(tree: Tree[Token], prefix: str = "") -> Iterator[str]:
+    """Names that occur more than once in the same map; of those the parser, like Terraform, keeps one."""
+    seen: set[str] = set()
+    for child in tree.children:
+        if not isinstance(child, Tree):
+            continue
+        if child.data not in {"attribute", "object_elem"}:
+            yield from _duplicates(child, prefix)
+            continue
+        name = prefix + _entry_name(child)
+        if name in seen:
+            yield name
+        seen.add(name)
+        yield from _duplicates(child, f"{name}.")
+
+
+def _entry_name(entry: Tree[Token]) -> str:
+    name = entry.children[0]
+    tokens = name.scan_values(lambda _: True) if isinstance(name, Tree) else [name]
+    return "".join(map(str, tokens)).strip().strip('"')
 
 
 def _plain_key(name: str) -> str:
@@ -124,6 +151,18 @@ def read_declarations(directory: Path) -> Declarations:
     return Declarations(frozenset(required), frozenset(optional))
 
 
+def declared_outputs(directory: Path) -> frozenset[str]:
+    """Names of the outputs that the configuration in `directory` declares."""
+    return frozenset(
+        _plain_key(name)
+        for path in sorted(directory.glob("*.tf"))
+        for block in hcl2.loads(path.read_text(encoding="utf-8"), serialization_options=_AS_WRITTEN).get(
+            "output", []
+        )
+        for name in block
+    )
+
+
 def backend_type(directory: Path) -> str:
     """Kind of the state backend that the configuration names; `local` when it names none."""
     for path in sorted(directory.glob("*.tf")):
@@ -136,45 +175,38 @@ def backend_type(directory: Path) -> str:
     return "local"
 
 
-def check_names(
-    path: Path,
-    given: Iterable[str],
-    declared: Declarations,
-    provided: Iterable[str],
-    extra: Iterable[str] = (),
-) -> None:
-    """Complain about every unknown and every missing variable at once.
-
-    `provided` are those that come from elsewhere, `extra` the names that are ours and not Terraform's.
-    """
-    known = declared.all | set(extra)
+def unknown_names(given: Iterable[str], known: Iterable[str]) -> list[str]:
+    """A complaint about every name that is not known, with a suggestion where one resembles it."""
+    known = sorted(known)
     problems = []
-    for name in sorted(set(given) - known):
-        close = difflib.get_close_matches(name, sorted(known), n=1)
-        problems.append(
-            f"{name} is not a setting of this stack." + (f" Did you mean {close[0]}?" if close else "")
-        )
-    problems += [f"{name} is missing." for name in sorted(declared.required - set(given) - set(provided))]
-    if problems:
-        raise InvalidSettingsError(
-            f"{path} cannot be used:",
-            details=problems,
-            remedy="The example beside it describes every setting.",
-        )
+    for name in sorted(set(given) - set(known)):
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        problems.append(f"{name} is not a setting of this stack.{hint}")
+    return problems
 
 
-def text_map(path: Path, name: str, value: Any) -> dict[str, str]:
-    """A map of settings as texts: numbers and booleans are written as the gateway reads them."""
+def missing_names(required: Iterable[str], *given: Iterable[str]) -> list[str]:
+    """A complaint about every required name that nobody gives."""
+    return [f"{name} is missing." for name in sorted(set(required).difference(*given))]
+
+
+def texts(name: str, value: Any) -> tuple[dict[str, str], list[str]]:
+    """A map of settings as texts, and what is wrong with it.
+
+    Numbers and booleans are written as the gateway reads them.
+    """
     if value is None:
-        return {}
+        return {}, []
     if not isinstance(value, Mapping):
-        raise InvalidSettingsError(f'{path}: {name} must be a map: {name} = {{ NAME = "value" }}.')
-    return {key: _text(path, f"{name}.{key}", item) for key, item in value.items() if item is not None}
+        return {}, [f'{name} must be a map: {name} = {{ NAME = "value" }}.']
+    given = {key: _text(item) for key, item in value.items() if item is not None}
+    wrong = [key for key, text in given.items() if text is None]
+    problems = [f"{name}.{key} must be a text, a number or a boolean." for key in wrong]
+    return {key: text for key, text in given.items() if text is not None}, problems
 
 
-def _text(path: Path, name: str, value: Any) -> str:
+def _text(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise InvalidSettingsError(f"{path}: {name} must be a text, a number or a boolean.")
+    return str(value) if isinstance(value, str | int | float) else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scripts.deploy.console import Screen, elapsed
 
@@ -14,8 +15,10 @@ class Waiter:
     """Waits with a line that says what for and how long yet. `sleep` and `clock` are in seconds."""
 
     screen: Screen
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], object] | None = None
     clock: Callable[[], float] = time.monotonic
+    stopped: threading.Event = field(default_factory=threading.Event)
+    """Once set, whoever waits stops waiting, in whichever thread."""
 
     def deadline(self, seconds: float) -> Deadline:
         """Start a span of time in which something may still become right."""
@@ -35,11 +38,11 @@ class Deadline:
         return max(0.0, self.end - self.waiter.clock())
 
     def pause(self, reason: str, seconds: float) -> bool:
-        """Wait before the next try; False, at once, when that would be past the end."""
-        if seconds > self.left or self.left == 0:
+        """Wait before the next try; False, at once, when that would be past the end or we are to stop."""
+        if seconds > self.left or self.left == 0 or self.waiter.stopped.is_set():
             return False
         self.waiter.screen.say(
             f"  {reason}: next try in {elapsed(seconds)}, giving up in {elapsed(self.left)}", "yellow"
         )
-        self.waiter.sleep(seconds)
-        return True
+        (self.waiter.sleep or self.waiter.stopped.wait)(seconds)
+        return not self.waiter.stopped.is_set()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import secrets as randomness
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.deploy.azure_cli import AzureCli
+from scripts.deploy.errors import InvalidSettingsError, NotReadyError
 from scripts.deploy.key_vault import Seeded, Seeder
 from scripts.deploy.settings import INSIGHTS, FoundryBackend, WorkloadSettings
 from scripts.terraform import Output
@@ -62,7 +64,18 @@ def simulator_key(region: str) -> str:
 
 def e2e_regions(values: Mapping[str, Any]) -> tuple[str, ...]:
     """The regions to simulate: the user's choice, or the stack's default."""
-    return tuple(values.get("e2e_regions") or DEFAULT_E2E_REGIONS)
+    regions = values.get("e2e_regions")
+    if regions is None:
+        return DEFAULT_E2E_REGIONS
+    # The stack checks the same, but only after their keys are in Key Vault.
+    names = regions if isinstance(regions, list) else []
+    good = [name for name in names if isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9]{0,9}", name)]
+    if not good or len(set(good)) != len(names):
+        raise InvalidSettingsError(
+            "e2e_regions must be a list of different names of 1 to 10 characters of a-z and 0-9.",
+            remedy='For example: e2e_regions = ["eastus", "westus"].',
+        )
+    return tuple(good)
 
 
 def simulated(regions: tuple[str, ...], stem: str, domain: str) -> dict[str, str]:
@@ -97,7 +110,11 @@ def wire_simulators(upstream: Mapping[str, Output], regions: tuple[str, ...]) ->
 
 
 def text(outputs: Mapping[str, Output], name: str) -> str:
-    """An output as text."""
+    """An output as text. Raises `NotReadyError` when the stack it comes from is not complete."""
+    if name not in outputs:
+        raise NotReadyError(
+            f"The output {name} is missing.", remedy="Run the command of the stack that has it once more."
+        )
     return str(outputs[name].value)
 
 

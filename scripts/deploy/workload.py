@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from azure.identity import DefaultAzureCredential
+from azure.identity import AzureCliCredential
 from azure.keyvault.secrets import SecretClient
 
 from renderer import Settings as GatewaySettings
@@ -17,7 +17,7 @@ from renderer.settings import Client
 from scripts.deploy.console import counted
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy
 from scripts.deploy.errors import DeployError
-from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image, ImageBuilder
+from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image, ImageBuilder, find_docker
 from scripts.deploy.key_vault import Action, Seeded, Seeder
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.revision import wait_for_revision
@@ -29,6 +29,17 @@ from scripts.deploy.wiring import Wiring, e2e_regions, simulated, text, wire_azu
 from scripts.terraform import Output
 
 WORKLOAD = STACKS["workload"]
+
+NEEDED_OUTPUTS = frozenset(
+    {
+        "environment_default_domain",
+        "gateway_identity_client_id",
+        "key_vault_uri",
+        "registry_login_server",
+        "registry_name",
+    }
+)
+"""Outputs of earlier stacks that are needed before Terraform is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +54,9 @@ class Options:
 
 def open_vault(url: str) -> SecretClient:
     """Client of a vault with the present login. Retries are the seeder's, in sight."""
-    return SecretClient(url, DefaultAzureCredential(), retry_total=0)
+    # The login of the Azure CLI, as for everything else here: another credential that happens to be around,
+    # such as this machine's identity, would have other roles.
+    return SecretClient(url, AzureCliCredential(process_timeout=60), retry_total=0)
 
 
 def open_http() -> httpx.Client:
@@ -83,6 +96,7 @@ def deploy_workload(
     _check_early(user, values, options)
     session.check_agreement(WORKLOAD, values)
     upstream = session.upstream(WORKLOAD)
+    session.require(WORKLOAD, NEEDED_OUTPUTS - set(upstream))
     wiring = (
         wire_simulators(upstream, e2e_regions(values))
         if options.deploy_e2e
@@ -92,13 +106,23 @@ def deploy_workload(
     counts = f"{counted(settings.backends, 'backend')}, {counted(settings.clients, 'client')}"
     session.screen.done(f"settings are valid: {counts}")
     seeder = Seeder(outside.vault(text(upstream, "key_vault_uri")), session.waiter)
+    images = _Images.of(session, upstream, options, outside.root)
+    images.check()
     seeded = _seed(session, seeder, {**user.secrets, **wiring.secrets(session.az, seeder)}, mode)
-    variables = wiring.variables(seeded, user) | _images(session, upstream, mode, options, outside.root)
-    outcome = deploy(session, WORKLOAD, mode, variables, hidden=("secrets", "app_settings"))
+    if mode is not Mode.PLAN:
+        images.build()
+    variables = wiring.variables(seeded, user) | images.references
+    outcome = deploy(session, WORKLOAD, mode, variables, replaced=("app_settings",))
     if mode is Mode.PLAN or outcome.ended is Ended.DECLINED:
         return Deployed(outcome, settings, seeded)
+    _wait(session, outcome.outputs)
+    if values.get("ingress_external") is False:
+        session.screen.warn("no request was sent: the gateway answers inside its environment only")
+        return Deployed(outcome, settings, seeded)
     door = Door(settings.gateway.require_auth, _client_key(settings, user, seeder))
-    return Deployed(outcome, settings, seeded, _wait_and_try(session, outcome.outputs, door, outside))
+    new_roles = any(backend.auth == "managed-identity" for backend in settings.backends)
+    smoke = _try(session, text(outcome.outputs, "gateway_url"), door, outside, new_roles=new_roles)
+    return Deployed(outcome, settings, seeded, smoke)
 
 
 def _check_early(user: WorkloadSettings, values: Mapping[str, Any], options: Options) -> None:
@@ -144,29 +168,49 @@ def _seed(session: Session, seeder: Seeder, wanted: Mapping[str, str], mode: Mod
         return seeder.seed(wanted)
 
 
-def _images(
-    session: Session, upstream: Mapping[str, Output], mode: Mode, options: Options, root: Path
-) -> dict[str, str]:
-    """References of the images by variable of the stack, built where they are missing."""
-    registry, server = text(upstream, "registry_name"), text(upstream, "registry_login_server")
-    builder = ImageBuilder(root, registry, server, session.az, session.screen)
-    images: dict[str, Image] = {"gateway_image": GATEWAY, "renderer_image": RENDERER}
-    if options.deploy_e2e:
-        images["simulator_image"] = SIMULATOR
-    if options.image_build and mode is not Mode.PLAN:
-        builder.ensure(list(images.values()), local_docker=options.local_docker)
-    return {name: builder.reference(image) for name, image in images.items()}
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """The images that this deployment runs, by variable of the stack."""
+
+    builder: ImageBuilder
+    images: Mapping[str, Image]
+    options: Options
+
+    @classmethod
+    def of(cls, session: Session, upstream: Mapping[str, Output], options: Options, root: Path) -> _Images:
+        registry, server = text(upstream, "registry_name"), text(upstream, "registry_login_server")
+        images: dict[str, Image] = {"gateway_image": GATEWAY, "renderer_image": RENDERER}
+        if options.deploy_e2e:
+            images["simulator_image"] = SIMULATOR
+        return cls(ImageBuilder(root, registry, server, session.az, session.screen), images, options)
+
+    def check(self) -> None:
+        """Find now, and not when half of the work is done, that there will be no images."""
+        if not self.options.image_build:
+            self.builder.require(list(self.images.values()))
+        elif self.options.local_docker:
+            find_docker()
+
+    def build(self) -> None:
+        if self.options.image_build:
+            self.builder.ensure(list(self.images.values()), local_docker=self.options.local_docker)
+
+    @property
+    def references(self) -> dict[str, str]:
+        """Names with the digests of the present sources."""
+        return {name: self.builder.reference(image) for name, image in self.images.items()}
 
 
-def _wait_and_try(
-    session: Session, outputs: Mapping[str, Output], door: Door, outside: Outside
-) -> SmokeResult:
+def _wait(session: Session, outputs: Mapping[str, Output]) -> None:
     group, app = text(outputs, "workload_resource_group_name"), text(outputs, "gateway_app_name")
     revision = text(outputs, "latest_revision_name")
     with session.screen.step(f"waiting for revision {revision}"):
         wait_for_revision(session.az, group, app, revision, session.waiter)
+
+
+def _try(session: Session, url: str, door: Door, outside: Outside, *, new_roles: bool) -> SmokeResult:
     with session.screen.step("a request through the gateway"), outside.http() as client:
-        result = check_gateway(text(outputs, "gateway_url"), door, session.waiter, client)
+        result = check_gateway(url, door, session.waiter, client, new_roles=new_roles)
         served = result.backend or ("a backend" if result.status == httpx.codes.OK else "the closed gateway")
         session.screen.done(f"HTTP {result.status} from {served} in {result.milliseconds} ms")
         return result

@@ -147,13 +147,18 @@ def make_session(layout: Layout, az: AzureCli | None = None, time: FakeTime | No
 
 
 _FAKE_AZ = """#!{python}
-import json, pathlib, sys
+import json, os, pathlib, sys, time
 here = pathlib.Path({directory!r})
 with (here / "calls.jsonl").open("a") as log:
     log.write(json.dumps(sys.argv[1:]) + "\\n")
+with (here / "environment.txt").open("a") as log:
+    log.write(repr(os.environ) + "\\n")
 line = " ".join(sys.argv[1:])
 for answer in json.loads((here / "answers.json").read_text()):
     if line.startswith(answer["to"]):
+        if answer.get("hangs"):
+            (here / "hanging").touch()
+            time.sleep(60)
         sys.stdout.write(answer.get("out", ""))
         sys.stderr.write(answer.get("err", ""))
         sys.exit(answer.get("code", 0))
@@ -178,12 +183,11 @@ class FakeAz:
         fake._save()
         return fake
 
-    def answer(self, to: str, value: Any = None, *, error: str = "", code: int | None = None) -> None:
-        """Answer commands that begin with `to`; later answers go first."""
+    def answer(self, to: str, value: Any = None, *, error: str = "", hangs: bool = False) -> None:
+        """Answer commands that begin with `to`; later ones go first. One that hangs leaves a file first."""
         out = "" if value is None else json.dumps(value)
-        self.answers.insert(
-            0, {"to": to, "out": out, "err": error, "code": code if code is not None else int(bool(error))}
-        )
+        said = {"to": to, "out": out, "err": error, "code": int(bool(error)), "hangs": hangs}
+        self.answers.insert(0, said)
         self._save()
 
     @property

@@ -3,47 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time as clock
 from pathlib import Path
 
 import pytest
 
 from scripts.deploy.layout import STACKS, Layout
+from tests.deploy.commands import Commands, registered, wait_for
 from tests.deploy.support import FakeAz, write_tfvars
-
-
-class Commands:
-    """Runs a command of the package on the small stacks."""
-
-    def __init__(self, layout: Layout, az: FakeAz) -> None:
-        self.environment = {
-            **os.environ,
-            "GATEWAY_STACKS_DIR": str(layout.stacks),
-            "PATH": az.path,
-            "COLUMNS": "140",
-        }
-
-    def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
-        # A suite that runs in the background ignores SIGINT and would pass that on.
-        signals = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        program = f"{signals}; from scripts.deploy.cli import main_{name}; main_{name}()"
-        return subprocess.Popen(
-            [sys.executable, "-c", program, *arguments, "--environment", "dev"],
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(name, *arguments)
-        out, err = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 @pytest.fixture
@@ -118,7 +85,9 @@ def test_doctor_finds_what_is_missing(commands: Commands, az: FakeAz) -> None:
 def test_doctor_is_content_when_all_is_there(commands: Commands, az: FakeAz, layout: Layout) -> None:
     account = {"user": {"name": "alice"}, "id": "s", "name": "n", "tenantId": "t"}
     az.answer("account show", account)
-    az.answer("provider show", "Registered")
+    az.answer("version", {"azure-cli": "2.80.0"})
+    az.answer("account get-access-token", "2099-01-01 00:00:00.000000")
+    az.answer("provider list", registered())
     write_tfvars(layout, "observability")
     write_tfvars(
         layout,
@@ -133,7 +102,8 @@ def test_doctor_is_content_when_all_is_there(commands: Commands, az: FakeAz, lay
 
 def test_doctor_compares_capacity_with_quota(commands: Commands, az: FakeAz, layout: Layout) -> None:
     az.answer("account show", {"user": {"name": "alice"}, "id": "s", "name": "n", "tenantId": "t"})
-    az.answer("provider show", "Registered")
+    az.answer("account get-access-token", "2099-01-01 00:00:00.000000")
+    az.answer("provider list", registered())
     quota = [{"name": {"value": "OpenAI.GlobalStandard.gpt-4o"}, "currentValue": 0, "limit": 5}]
     az.answer("cognitiveservices usage list", quota)
     (layout.directory(STACKS["foundry"]) / "more.tf").write_text('variable "accounts" { type = any }\n')
@@ -187,12 +157,3 @@ def test_stopping_saves_the_state_and_leaves_no_lock_and_no_file(
     again = commands.run("observability", "--yes")
     assert again.returncode == 0, again.stderr
     assert "create   terraform_data.logs" not in again.stderr  # what had been made was in the state
-
-
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until the slow resource has begun; a file is all that its command can leave."""
-    deadline = clock.monotonic() + 60
-    while not path.exists():
-        assert process.poll() is None
-        assert clock.monotonic() < deadline
-        clock.sleep(0.05)

@@ -182,7 +182,7 @@ class Holding:
 
 def test_settings_of_another_environment_are_refused(session: Session, layout: Layout) -> None:
     write_tfvars(layout, "bootstrap", environment="prod")
-    with pytest.raises(InvalidSettingsError, match="says environment = 'prod'"):
+    with pytest.raises(InvalidSettingsError, match="environment is 'prod', but the command is for 'dev'"):
         deploy_bootstrap(session, Mode.YES)
 
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from scripts.deploy.errors import InvalidSettingsError
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.tfvars import (
-    Declarations,
     backend_type,
-    check_names,
     is_placeholder,
+    missing_names,
     read_declarations,
     read_tfvars,
-    text_map,
+    texts,
+    unknown_names,
 )
 
 STACKS_DIRECTORY = REPOSITORY / "infra" / "terraform" / "stacks"
@@ -116,17 +116,43 @@ def test_a_syntax_error_has_no_cause_that_could_print_a_secret(tmp_path: Path) -
 
 
 def test_unknown_names_come_with_a_suggestion() -> None:
-    declared = Declarations(required=frozenset({"location"}), optional=frozenset({"tags"}))
-    with pytest.raises(InvalidSettingsError) as caught:
-        check_names(Path("x"), ["loction"], declared, provided=["location"])
-    assert caught.value.details == ["loction is not a setting of this stack. Did you mean location?"]
+    assert unknown_names(["loction"], ["location", "tags"]) == [
+        "loction is not a setting of this stack. Did you mean location?"
+    ]
 
 
 def test_all_missing_names_are_listed_at_once() -> None:
-    declared = Declarations(required=frozenset({"a", "b", "c"}), optional=frozenset())
+    assert missing_names(["a", "b", "c"], ["a"], []) == ["b is missing.", "c is missing."]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaints"),
+    [
+        ('name = "a"\nname = "b"\n', ["name is given twice."]),
+        ('secrets = {\n KEY_0 = "a"\n "KEY_0" = "b"\n}\n', ["secrets.KEY_0 is given twice."]),
+        ("a = { b = { c = 1, c = 2 } }\n", ["a.b.c is given twice."]),
+        ("a = [{ b = 1, b = 2 }]\n", ["a.b is given twice."]),
+        ("x = 1\nx = 2\ny = { z = 1, z = 2 }\n", ["x is given twice.", "y.z is given twice."]),
+    ],
+)
+def test_what_is_given_twice_is_refused(tmp_path: Path, text: str, complaints: list[str]) -> None:
+    path = tmp_path / "x.tfvars"
+    path.write_text(text)
     with pytest.raises(InvalidSettingsError) as caught:
-        check_names(Path("x"), ["a"], declared, provided=[])
-    assert caught.value.details == ["b is missing.", "c is missing."]
+        read_tfvars(path)
+    assert caught.value.details == complaints
+
+
+def test_the_same_name_in_two_maps_is_not_twice(tmp_path: Path) -> None:
+    path = tmp_path / "x.tfvars"
+    path.write_text("a = { k = 1 }\nb = { k = 1, c = { k = 1 } }\nd = [{ k = 1 }, { k = 2 }]\n")
+    assert set(read_tfvars(path)) == {"a", "b", "d"}
+
+
+def test_a_file_of_another_editor_is_read_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "x.tfvars"
+    path.write_bytes(b'\xef\xbb\xbfname = "aigw"\r\nmap = {\r\n  A = "1"\r\n}\r\n')
+    assert read_tfvars(path) == {"name": "aigw", "map": {"A": "1"}}
 
 
 @pytest.mark.parametrize(
@@ -141,12 +167,9 @@ def test_real_values_are_no_placeholders(value: str) -> None:
     assert not is_placeholder(value)
 
 
-def test_booleans_and_numbers_in_a_map_become_what_the_gateway_reads(tmp_path: Path) -> None:
-    assert text_map(tmp_path, "app_settings", {"A": True, "B": 3, "C": "x", "D": None}) == {
-        "A": "true",
-        "B": "3",
-        "C": "x",
-    }
+def test_booleans_and_numbers_in_a_map_become_what_the_gateway_reads() -> None:
+    given = {"A": True, "B": 3, "C": "x", "D": None}
+    assert texts("app_settings", given) == ({"A": "true", "B": "3", "C": "x"}, [])
 
 
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)

@@ -13,25 +13,19 @@ import httpx
 import pytest
 
 from scripts.deploy.deployment import Ended, Mode, deploy
-from scripts.deploy.errors import DeployError, InvalidSettingsError
+from scripts.deploy.errors import DeployError, InvalidSettingsError, NotReadyError
 from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR
 from scripts.deploy.key_vault import Action
 from scripts.deploy.layout import REPOSITORY, STACKS, Layout
 from scripts.deploy.session import Session
 from scripts.deploy.workload import Deployed, Options, Outside, deploy_workload, describe
+from tests.deploy.commands import BACKEND_KEY, CLIENT_KEY, RUNNING
 from tests.deploy.gateway_server import GatewayStandIn, running_gateway
 from tests.deploy.support import FakeAz, FakeTime, files_with, write_tfvars
 from tests.deploy.vault_server import FaultyVault, running
 from tests.support.certificates import make_certificate
 
-CLIENT_KEY = "canary-client-3b1f0c77a94e4d21"
-BACKEND_KEY = "canary-backend-91e2d47b60f35a8c"
 INSIGHTS = "InstrumentationKey=11111111-1111-1111-1111-111111111111"
-
-RUNNING = {
-    "name": "revision",
-    "properties": {"active": True, "runningState": "Running", "healthState": "Healthy", "replicas": 1},
-}
 
 
 @dataclass
@@ -272,9 +266,16 @@ def test_images_that_are_there_are_not_built_again(world: World) -> None:
     assert world.az.called("acr", "build") == []
 
 
-def test_no_image_build_asks_nothing_of_the_registry(world: World) -> None:
-    world.deploy(image_build=False)
-    assert world.az.called("acr") == []
+def test_no_image_build_relies_on_the_images_that_are_there(world: World) -> None:
+    world.az.answer("acr repository show", {"name": "there"})
+    assert world.deploy(image_build=False).smoke is not None
+    assert world.az.called("acr", "build") == []
+
+
+def test_no_image_build_without_an_image_touches_nothing(world: World) -> None:
+    with pytest.raises(NotReadyError, match="no image of these sources"):
+        world.deploy(image_build=False)
+    assert written(world) == []
 
 
 def test_a_changed_source_is_a_new_image(world: World) -> None:

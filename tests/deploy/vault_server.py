@@ -52,6 +52,10 @@ class FaultyVault:
     requests: list[str] = field(default_factory=list)
     url: str = ""
 
+    def deny(self, method: str, status: int, code: str, headers: dict[str, str] | None = None) -> None:
+        """Answer so from now on."""
+        self.faults = [Fault(method, status, code, headers=headers or {}) for _ in range(1000)]
+
     def answer(self, method: str, path: str, body: dict[str, Any]) -> Reply:
         self.requests.append(f"{method} {path}")
         for fault in self.faults:
@@ -122,7 +126,6 @@ def running(certificate: Certificate) -> Iterator[tuple[FaultyVault, SecretClien
             FixedToken(),
             api_version=API_VERSION,
             connection_verify=str(certificate.pem),
-            verify_challenge_resource=False,
             retry_total=0,
         ) as client:
             yield vault, client
@@ -142,10 +145,10 @@ def _handler(vault: FaultyVault) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or b"{}")
             if "Authorization" not in self.headers:
-                challenge = (
-                    'Bearer authorization="https://login.microsoftonline.com/00000000-0000-0000-0000-'
-                    '000000000000", resource="https://vault.azure.net"'
-                )
+                # The parent domain of 127.0.0.1, so that the SDK's check of the challenge passes unchanged.
+                resource = vault.url.replace("127.0.0.1", "0.0.1")
+                tenant = "https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000"
+                challenge = f'Bearer authorization="{tenant}", resource="{resource}"'
                 self._send(401, {}, {"WWW-Authenticate": challenge})
             else:
                 self._send(*vault.answer(self.command, self.path.split("?")[0], body))

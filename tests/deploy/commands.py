@@ -1,0 +1,204 @@
+"""The deploy commands as processes, as an operator runs them: with and without a terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scripts.deploy.layout import Layout
+from tests.deploy.gateway_server import GatewayStandIn, running_gateway
+from tests.deploy.support import FakeAz, make_stacks, write_tfvars
+from tests.deploy.vault_server import FaultyVault, running
+from tests.support.certificates import make_certificate
+
+CLIENT_KEY = "canary-client-3b1f0c77a94e4d21"
+BACKEND_KEY = "canary-backend-91e2d47b60f35a8c"
+TOKEN = "canary-token-0b6a"
+
+RUNNING = {
+    "name": "revision",
+    "properties": {"active": True, "runningState": "Running", "healthState": "Healthy", "replicas": 1},
+}
+
+
+class Commands:
+    """Runs a command of the package on the small stacks."""
+
+    def __init__(self, layout: Layout, az: FakeAz) -> None:
+        self.environment = {
+            **os.environ,
+            "GATEWAY_STACKS_DIR": str(layout.stacks),
+            "PATH": az.path,
+            "COLUMNS": "140",
+        }
+
+    def start(self, name: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        # A suite that runs in the background ignores SIGINT and would pass that on.
+        signals = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        program = f"{signals}; from scripts.deploy.cli import main_{name}; main_{name}()"
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *arguments, "--environment", "dev"],
+            env=self.environment,
+            text=True,
+            **{**streams, **options},
+        )
+
+    def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(name, *arguments)
+        out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    @contextmanager
+    def terminal(self, name: str, *arguments: str) -> Iterator[Terminal]:
+        """Run a command with somebody at the keyboard."""
+        ours, theirs = pty.openpty()
+        process = self.start(
+            name,
+            *arguments,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(theirs)
+        terminal = Terminal(process, ours)
+        try:
+            yield terminal
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            os.close(ours)
+
+
+@dataclass
+class Terminal:
+    """The keyboard and the screen of a running command."""
+
+    process: subprocess.Popen[str]
+    file: int
+    seen: str = ""
+    patience_seconds: float = 60
+
+    def expect(self, text: str) -> None:
+        """Wait until the screen shows a text."""
+        deadline = time.monotonic() + self.patience_seconds
+        while text not in self.seen:
+            assert self._read(deadline - time.monotonic()), f"{text!r} never came:\n{self.seen}"
+
+    def type(self, keys: str) -> None:
+        os.write(self.file, keys.encode())
+
+    def end(self) -> int:
+        """Exit code, once the command has ended."""
+        deadline = time.monotonic() + self.patience_seconds
+        while self._read(deadline - time.monotonic()):
+            pass
+        return self.process.wait(self.patience_seconds)
+
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self.file], [], [], max(seconds, 0))[0]:
+            return False
+        try:
+            read = os.read(self.file, 65536)
+        except OSError:  # Linux's way of saying that the other side is closed
+            return False
+        self.seen += read.decode("utf-8", "replace")
+        return bool(read)
+
+
+@dataclass
+class Installation:
+    """Small stacks, a vault, a gateway and a stand-in for `az`, for commands that know nothing of it."""
+
+    root: Path
+    layout: Layout
+    az: FakeAz
+    vault: FaultyVault
+    gateway: GatewayStandIn
+    commands: Commands = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.commands = Commands(self.layout, self.az)
+        self.commands.environment |= {
+            "GATEWAY_STATE_DIR": str(self.root / "state"),
+            "TF_CLI_CONFIG_FILE": os.devnull,
+            "REQUESTS_CA_BUNDLE": str(self.root / "ca.pem"),
+        }
+
+    def settings(self, **changes: Any) -> Path:
+        """Write the workload's tfvars."""
+        values: dict[str, Any] = {
+            "url": self.gateway.url,
+            "app_settings": {
+                "GATEWAY_CLIENT_NAME_0": "team-a",
+                "AZURE_OPENAI_ENDPOINT_0": "https://mine.openai.azure.com",
+            },
+            "secrets": {"GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY},
+        }
+        return write_tfvars(self.layout, "workload", **{**values, **changes})
+
+
+@contextmanager
+def installation(root: Path) -> Iterator[Installation]:
+    """Everything that a deployment meets, on loopback; nothing is deployed yet."""
+    layout = make_stacks(root)
+    (root / "bin").mkdir()
+    az = FakeAz.install(root / "bin")
+    az.answer("version", {"azure-cli": "2.80.0"})
+    az.answer(
+        "account show", {"user": {"name": "alice@example.com"}, "id": "s", "name": "n", "tenantId": "t"}
+    )
+    token = {"accessToken": TOKEN, "expiresOn": "2099-01-01 00:00:00.000000", "expires_on": 4070908800}
+    az.answer("account get-access-token", token)
+    az.answer("account get-access-token --query expiresOn", token["expiresOn"])
+    az.answer("provider list", registered())
+    az.answer("containerapp revision show", RUNNING)
+    az.answer("acr repository show", error="ERROR: the specified tag does not exist.")
+    az.answer("acr build")
+    certificate = make_certificate(root)
+    (root / "ca.pem").write_bytes(certificate.pem.read_bytes())
+    with running(certificate) as (vault, _), running_gateway(CLIENT_KEY) as gateway:
+        write_tfvars(layout, "platform", vault=f"{vault.url}/")
+        made = Installation(root, layout, az, vault, gateway)
+        made.settings()
+        yield made
+
+
+def registered(*but: str) -> list[dict[str, str]]:
+    """What `az provider list` says when everything is registered, but for some."""
+    from scripts.deploy.doctor import PROVIDERS
+
+    return [
+        {"namespace": name, "state": "NotRegistered" if name in but else "Registered"} for name in PROVIDERS
+    ]
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until something slow has begun; a file is all that its command can leave."""
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def interrupt(process: subprocess.Popen[str], kind: signal.Signals = signal.SIGINT) -> tuple[int, str]:
+    """Ask a process to stop; its exit code and what it said."""
+    process.send_signal(kind)
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err

@@ -1,0 +1,182 @@
+"""Stopping at each stage, and a reader that goes away: no lock, no file, no process stays behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.deploy.layout import STACKS
+from tests.deploy.commands import Installation, installation, interrupt, wait_for
+
+KINDS = pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+
+
+@pytest.fixture
+def made(tmp_path: Path, terraform_binary: str) -> Iterator[Installation]:
+    with installation(tmp_path) as made:
+        made.commands.environment["TERRAFORM_BINARY"] = terraform_binary
+        yield made
+
+
+def deploy(made: Installation, *names: str) -> None:
+    for name in names:
+        result = made.commands.run(name, "--yes")
+        assert result.returncode == 0, result.stderr
+
+
+def slow(made: Installation, command: str, terraform_binary: str) -> Path:
+    """Let Terraform hang in a command; gives the file that shows that it does."""
+    hanging = made.root / "terraform-hangs"
+    program = made.root / "bin" / "slow-terraform"
+    program.write_text(
+        f'#!/bin/sh\nif [ "$1" = {command} ]; then touch {hanging}; exec sleep 60; fi\n'
+        f'exec {terraform_binary} "$@"\n'
+    )
+    program.chmod(0o755)
+    made.commands.environment["TERRAFORM_BINARY"] = str(program)
+    return hanging
+
+
+def leftovers(made: Installation) -> list[Path]:
+    """What a command may only have while it runs."""
+    return [*made.layout.working.glob("run-*"), *made.layout.stacks.rglob("*_override.tf")]
+
+
+@KINDS
+def test_stopping_while_earlier_stacks_are_read_ends_at_once(
+    made: Installation, terraform_binary: str, kind: signal.Signals
+) -> None:
+    deploy(made, "bootstrap")
+    hanging = slow(made, "output", terraform_binary)
+    process = made.commands.start("platform", "--yes")
+    wait_for(hanging, process)
+    assert interrupt(process, kind)[0] == 130
+    assert leftovers(made) == []
+
+
+@KINDS
+def test_stopping_while_the_plan_is_made_changes_nothing(
+    made: Installation, terraform_binary: str, kind: signal.Signals
+) -> None:
+    deploy(made, "bootstrap")
+    hanging = slow(made, "plan", terraform_binary)
+    process = made.commands.start("observability", "--yes")
+    wait_for(hanging, process)
+    assert interrupt(process, kind)[0] == 130
+    assert leftovers(made) == []
+    assert not (made.root / "state" / "dev" / "05-observability.tfstate").exists()
+
+
+@KINDS
+def test_stopping_the_first_bootstrap_leaves_its_stack_as_it_was(
+    made: Installation, terraform_binary: str, kind: signal.Signals
+) -> None:
+    hanging = slow(made, "plan", terraform_binary)
+    process = made.commands.start("bootstrap", "--yes")
+    wait_for(hanging, process)
+    assert interrupt(process, kind)[0] == 130
+    assert leftovers(made) == []
+
+
+@KINDS
+def test_stopping_while_an_image_is_built_can_be_gone_on_from(
+    made: Installation, kind: signal.Signals
+) -> None:
+    deploy(made, "bootstrap", "observability", "platform")
+    made.az.answer("acr build", hangs=True)
+    process = made.commands.start("workload", "--yes")
+    wait_for(made.root / "bin" / "hanging", process)
+    code, err = interrupt(process, kind)
+    assert (code, "Run the command again" in err) == (130, True)
+    made.az.answer("acr build")
+    deploy(made, "workload")
+
+
+def test_stopping_while_key_vault_is_waited_for_ends_at_once(made: Installation) -> None:
+    deploy(made, "bootstrap", "observability", "platform")
+    made.vault.deny("GET", 429, "Throttled", {"Retry-After": "60"})
+    process = made.commands.start("workload", "--yes")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "Key Vault is throttling" in line:
+            break
+    assert interrupt(process)[0] == 130
+
+
+MANY = """
+resource "terraform_data" "many" {
+  count = 300
+  input = count.index
+}
+"""
+
+
+def test_a_reader_that_goes_away_does_not_stop_terraform_half_way(made: Installation) -> None:
+    """Output that nobody takes would fill the pipe, and Terraform would hold the lock for ever."""
+    deploy(made, "bootstrap")
+    main = made.layout.directory(STACKS["observability"]) / "main.tf"
+    main.write_text(main.read_text() + MANY)
+    process = made.commands.start("observability", "--yes", stdout=subprocess.DEVNULL)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "Creating..." in line:
+            break
+    process.stderr.close()
+    assert process.wait(60) == 1
+    again = made.commands.run("observability", "--plan")
+    assert (again.returncode, "no changes" in again.stderr) == (0, True)
+
+
+def test_a_state_that_stayed_on_disk_when_the_storage_was_to_go_is_gone_on_from(made: Installation) -> None:
+    deploy(made, "bootstrap")
+    main = made.layout.directory(STACKS["bootstrap"]) / "main.tf"
+    working = main.read_text()
+    stuck = 'provisioner "local-exec" {\n  when = destroy\n  command = "exit 3"\n}\n'
+    main.write_text(
+        working.replace('input = "${var.name}-state" }', f'input = "${{var.name}}-state"\n{stuck}}}')
+    )
+    assert made.commands.run("destroy", "bootstrap", "--yes").returncode == 1
+    assert leftovers(made) == []
+    main.write_text(working)
+    again = made.commands.run("destroy", "bootstrap", "--yes", "--output", "json")
+    assert (again.returncode, '"destroyed"' in again.stdout) == (0, True)
+
+
+def test_what_a_killed_bootstrap_left_is_removed(made: Installation) -> None:
+    deploy(made, "bootstrap")
+    elsewhere = made.root / "elsewhere.tfstate"
+    override = made.layout.directory(STACKS["bootstrap"]) / "backend_override.tf"
+    override.write_text(f'terraform {{\n  backend "local" {{\n    path = "{elsewhere}"\n  }}\n}}\n')
+    result = made.commands.run("bootstrap", "--plan")
+    assert (result.returncode, leftovers(made)) == (0, [])
+
+
+def test_a_second_interrupt_does_not_claim_that_the_lock_was_released(
+    made: Installation, terraform_binary: str
+) -> None:
+    deploy(made, "bootstrap")
+    deaf = made.root / "bin" / "deaf-terraform"
+    started, asked = made.root / "started", made.root / "asked"
+    deaf.write_text(
+        f'#!/bin/sh\nif [ "$1" != apply ]; then exec {terraform_binary} "$@"; fi\n'
+        f"trap 'touch {asked}; trap - INT; while :; do sleep 1; done' INT\n"
+        f"touch {started}\nwhile :; do sleep 1; done\n"
+    )
+    deaf.chmod(0o755)
+    made.commands.environment["TERRAFORM_BINARY"] = str(deaf)
+    process = made.commands.start("observability", "--yes")
+    wait_for(started, process)
+    process.send_signal(signal.SIGINT)
+    wait_for(asked, process)
+    code, err = interrupt(process)
+    assert (code, "released its lock" in err, "may lack what was just made" in err) == (130, False, True)
+    assert leftovers(made) == []
+
+
+def test_working_data_are_private(made: Installation) -> None:
+    deploy(made, "bootstrap")
+    assert made.layout.working.stat().st_mode & 0o077 == 0
