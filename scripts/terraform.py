@@ -14,10 +14,11 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any, NamedTuple
 
 from python_terraform import IsFlagged, IsNotFlagged  # type: ignore[import-untyped]
@@ -167,7 +168,7 @@ class Terraform:
         return Plan(out, result.code == _CHANGES, _changes(result.events))
 
     def interrupt(self) -> None:
-        """Ask what is running now to stop; for commands that run in another thread."""
+        """Stop what is running, and start nothing more; for commands that run in another thread."""
         self._runner.interrupt()
 
     def apply(self, plan: Plan) -> None:
@@ -227,44 +228,54 @@ class _Runner:
         self._data_dir = data_dir
         self._listener = listener
         self._process: subprocess.Popen[str] | None = None
+        self._stopped = False
 
     def interrupt(self) -> None:
+        self._stopped = True
         process = self._process
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGINT)
 
     def run(self, command: str, *args: str, stdin: str | None = None, **options: Any) -> _Result:
+        if self._stopped:
+            raise TerraformError(command, [], interrupted=True)
+        output = _Output(self._listener)
         line: list[str] = self._builder.generate_cmd_string(command, *args, **options)
         try:
-            process = subprocess.Popen(  # noqa: S603 - the program is the operator's choice, no shell is involved
-                line,
-                cwd=self._directory,
-                env=self._environment(),
-                stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                # Ctrl-C in a terminal goes to the whole foreground group. Terraform must get it once, from
-                # here: a second one makes it stop without saving its state.
-                start_new_session=True,
-            )
+            with _postponed_interrupts() as interrupts:
+                process = subprocess.Popen(  # noqa: S603 - the operator's choice of program, no shell is involved
+                    line,
+                    cwd=self._directory,
+                    env=self._environment(),
+                    stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    encoding="utf-8",
+                    errors="replace",
+                    # Ctrl-C in a terminal goes to the whole foreground group. Terraform must get it once,
+                    # from here: a second one makes it stop without saving its state.
+                    start_new_session=True,
+                )
+                self._process = process
+                output.follow(process)
         except OSError as error:
             raise TerraformMissingError(line[0]) from error
-        self._process = process
-        return self._collect(process, command, stdin)
+        return self._collect(process, output, command, stdin, interrupted=bool(interrupts) or self._stopped)
 
-    def _collect(self, process: subprocess.Popen[str], command: str, stdin: str | None) -> _Result:
-        output = _Output(self._listener)
-        readers = [
-            threading.Thread(target=read, args=[stream], daemon=True)
-            for read, stream in ((output.read_out, process.stdout), (output.read_err, process.stderr))
-        ]
-        interrupted = killed = False
+    def _collect(
+        self,
+        process: subprocess.Popen[str],
+        output: _Output,
+        command: str,
+        stdin: str | None,
+        *,
+        interrupted: bool,
+    ) -> _Result:
+        killed = False
         try:
-            for reader in readers:
-                reader.start()
+            if interrupted:
+                raise KeyboardInterrupt
             if stdin is not None:
                 assert process.stdin is not None
                 with suppress(BrokenPipeError):
@@ -274,10 +285,8 @@ class _Runner:
         except KeyboardInterrupt:
             interrupted = True
             killed = not self._stop(process)
-        for reader in readers:
-            reader.join()
-        result = output.result(process.returncode)
-        if interrupted:
+        result = output.result(process.wait())
+        if interrupted or self._stopped:
             raise TerraformError(command, _diagnostics(result), interrupted=True, killed=killed)
         if output.failure is not None:
             raise output.failure
@@ -309,6 +318,32 @@ class _Runner:
         return kept
 
 
+@contextmanager
+def _postponed_interrupts() -> Iterator[list[int]]:
+    """Collect the signals that ask to stop, so that none comes while a program is started but not yet known.
+
+    An exception at that moment would leave the program behind, running, with its lock.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came  # other threads get no signals
+        return
+
+    def note(kind: int, _frame: FrameType | None) -> None:
+        came.append(kind)
+
+    # What is ignored stays ignored, also by the program: it inherits that.
+    kinds = [
+        kind for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if callable(signal.getsignal(kind))
+    ]
+    before = {kind: signal.signal(kind, note) for kind in kinds}
+    try:
+        yield came
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
 class _Output:
     """What a program says, kept and passed on to a listener while it arrives."""
 
@@ -317,9 +352,16 @@ class _Output:
         self._out: list[str] = []
         self._err: list[str] = []
         self._events: list[Mapping[str, Any]] = []
+        self._readers: list[threading.Thread] = []
         self.failure: BaseException | None = None
 
-    def read_out(self, stream: IO[str]) -> None:
+    def follow(self, process: subprocess.Popen[str]) -> None:
+        """Read on until the program has ended."""
+        for read, stream in ((self._read_out, process.stdout), (self._read_err, process.stderr)):
+            self._readers.append(threading.Thread(target=read, args=[stream], daemon=True))
+            self._readers[-1].start()
+
+    def _read_out(self, stream: IO[str]) -> None:
         for text in stream:
             self._out.append(text)
             event = _event(text)
@@ -327,7 +369,7 @@ class _Output:
                 self._events.append(event)
                 self._tell(event)
 
-    def read_err(self, stream: IO[str]) -> None:
+    def _read_err(self, stream: IO[str]) -> None:
         self._err.extend(stream)
 
     def _tell(self, event: Mapping[str, Any]) -> None:
@@ -340,6 +382,8 @@ class _Output:
                 self.failure = error
 
     def result(self, code: int) -> _Result:
+        for reader in self._readers:
+            reader.join()
         return _Result(code, "".join(self._out), "".join(self._err), tuple(self._events))
 
 

@@ -66,6 +66,10 @@ class AzureCli:
         """Whether the program is there."""
         return shutil.which(self._binary) is not None
 
+    def require(self) -> None:
+        """Raise `NotReadyError` when the program is not there."""
+        self._program()
+
     def account(self) -> Account:
         """The present login. Raises `NotReadyError` without one."""
         try:
@@ -209,9 +213,12 @@ class AzureCli:
 
     def _line(self, arguments: tuple[str, ...], *, scoped: bool) -> list[str]:
         scope = ["--subscription", self._subscription] if scoped and self._subscription else []
+        return [self._program(), *arguments, *scope]
+
+    def _program(self) -> str:
         program = shutil.which(self._binary)
         if program is None:
             raise NotReadyError(
                 "The Azure CLI was not found.", remedy="Install it: https://aka.ms/install-azure-cli."
             )
-        return [program, *arguments, *scope]
+        return program

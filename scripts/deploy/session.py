@@ -230,6 +230,8 @@ class Session:
             (directory / "backend.tf").write_text(backend, encoding="utf-8")
             reader = Terraform(directory, data_dir=directory / "data", binary=self.binary)
             self._running.append(reader)
+            if self.waiter.stopped.is_set():
+                reader.interrupt()
             self.init(reader, self.store.backend_config(stack))
             self._readers[stack.name] = reader
         return self._readers[stack.name]

@@ -95,6 +95,7 @@ def deploy_workload(
         user = user.without_backends()
     _check_early(user, values, options)
     session.check_agreement(WORKLOAD, values)
+    session.az.require()
     upstream = session.upstream(WORKLOAD)
     session.require(WORKLOAD, NEEDED_OUTPUTS - set(upstream))
     wiring = (

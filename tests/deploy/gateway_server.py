@@ -16,6 +16,8 @@ class GatewayStandIn:
     key: str
     url: str = ""
     statuses: list[int] = field(default_factory=list)
+    attempts: list[str] = field(default_factory=list)
+    """What clients get, one after the other: requests that no backend served."""
     open_to_all: bool = False
     requests: list[tuple[str, str | None]] = field(default_factory=list)
 
@@ -36,8 +38,12 @@ def running_gateway(key: str) -> Iterator[GatewayStandIn]:
         def do_GET(self) -> None:
             given = self.headers.get("api-key")
             gateway.requests.append((self.path, given))
-            self.send_response(gateway.status(given))
-            self.send_header("x-gateway-backend", "sweden")
+            if given == gateway.key and gateway.attempts:
+                self.send_response(502)
+                self.send_header("x-gateway-attempts", gateway.attempts.pop(0))
+            else:
+                self.send_response(gateway.status(given))
+                self.send_header("x-gateway-backend", "sweden")
             self.send_header("Content-Length", "2")
             self.end_headers()
             self.wfile.write(b"{}")

@@ -14,9 +14,10 @@ from scripts.deploy.deployment import Ended, Mode, deploy
 from scripts.deploy.destroy import destroy
 from scripts.deploy.errors import DeployError, InvalidSettingsError, LockedError, NotReadyError
 from scripts.deploy.layout import STACKS, Layout
-from scripts.deploy.session import Session
+from scripts.deploy.session import Session, explain
 from scripts.deploy.status import overview
-from tests.deploy.support import write_tfvars
+from scripts.terraform import Terraform, TerraformError
+from tests.deploy.support import FakeTime, make_session, write_tfvars
 
 
 def state_of(layout: Layout, name: str) -> Path:
@@ -267,3 +268,126 @@ def test_a_plan_that_fails_says_that_nothing_was_changed(session: Session, layou
     path.write_text(path.read_text() + 'output "broken" { value = file("missing") }\n')
     with pytest.raises(DeployError, match="Nothing was changed"):
         deploy(session, STACKS["observability"], Mode.YES)
+
+
+def test_a_plan_that_others_have_overtaken_is_not_applied(
+    session: Session, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy_bootstrap(session, Mode.YES)
+    path = layout.directory(STACKS["observability"]) / "main.tf"
+    working = path.read_text()
+
+    def let_somebody_else_deploy(question: str) -> bool:
+        path.write_text(working + 'resource "terraform_data" "theirs" {}\n')
+        deploy(make_session(layout, session.az), STACKS["observability"], Mode.YES)
+        return True
+
+    monkeypatch.setattr(session.screen, "confirm", let_somebody_else_deploy)
+    with pytest.raises(DeployError, match="Somebody else has changed the observability stack"):
+        deploy(session, STACKS["observability"], Mode.ASK)
+
+
+HALF_MADE = """
+resource "terraform_data" "broken" {
+  depends_on = [terraform_data.accounts]
+  provisioner "local-exec" { command = "exit 7" }
+}
+"""
+
+
+@pytest.fixture
+def half_made(session: Session, layout: Layout) -> Session:
+    """Everything up to a foundry stack whose only deployment failed before it had any output."""
+    deploy_up_to(session, "platform")
+    path = layout.directory(STACKS["foundry"]) / "main.tf"
+    body = path.read_text().split('output "foundry_resource_group_name"')[0]
+    path.write_text(body + HALF_MADE)
+    with pytest.raises(DeployError, match=r"terraform_data\.broken"):
+        deploy(session, STACKS["foundry"], Mode.YES)
+    session.forget(STACKS["foundry"])
+    return session
+
+
+def test_status_tells_what_is_half_made(half_made: Session) -> None:
+    _, rows = overview(half_made)
+    assert (rows[3]["stack"], rows[3]["state"], rows[3]["next"]) == (
+        "foundry",
+        "incomplete",
+        "deploy-foundry",
+    )
+
+
+def test_what_is_half_made_still_needs_what_it_stands_on(half_made: Session) -> None:
+    with pytest.raises(DeployError, match="foundry stack is still deployed"):
+        destroy(half_made, ["platform"], Mode.YES)
+
+
+def test_an_output_that_an_earlier_stack_lacks_says_which_command_to_run(
+    session: Session, layout: Layout
+) -> None:
+    path = layout.directory(STACKS["platform"]) / "main.tf"
+    now = path.read_text()
+    path.write_text(now.replace('output "gateway_identity_principal_id" { value = "principal-id" }', ""))
+    deploy_up_to(session, "platform")
+    path.write_text(now)
+    with pytest.raises(NotReadyError) as caught:
+        deploy(session, STACKS["foundry"], Mode.YES)
+    assert "needs gateway_identity_principal_id of the platform stack" in caught.value.message
+    assert "Run deploy-platform again" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("subscription_id", "subscription_id is missing."),
+        ("name", "name is missing."),
+        ("environment", "environment is missing."),
+    ],
+)
+def test_what_every_name_depends_on_must_be_there(
+    session: Session, layout: Layout, name: str, complaint: str
+) -> None:
+    path = layout.tfvars(STACKS["bootstrap"])
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith(name)))
+    with pytest.raises(InvalidSettingsError) as caught:
+        deploy_bootstrap(session, Mode.YES)
+    assert caught.value.details == [complaint]
+
+
+def test_everything_wrong_with_a_file_is_told_at_once(session: Session, layout: Layout) -> None:
+    layout.tfvars(STACKS["bootstrap"]).write_text(
+        'subscription_id = "<subscription id>"\nname = ["aigw"]\nenvironment = "prod"\nlocaton = "x"\n'
+    )
+    with pytest.raises(InvalidSettingsError) as caught:
+        deploy_bootstrap(session, Mode.YES)
+    assert [detail.split()[0] for detail in caught.value.details] == [
+        "subscription_id",
+        "name",
+        "environment",
+        "locaton",
+    ]
+
+
+def test_a_mistake_in_another_stacks_file_is_that_stacks(session: Session, layout: Layout) -> None:
+    layout.tfvars(STACKS["foundry"]).write_text("accounts = {\n")
+    assert deploy_bootstrap(session, Mode.YES).ended is Ended.APPLIED
+
+
+def test_destroying_what_was_never_deployed_is_no_failure(session: Session) -> None:
+    assert {row.result for row in destroy(session, list(STACKS), Mode.YES)} == {"absent"}
+
+
+def test_no_access_to_the_state_is_waited_for_and_then_explained(
+    session: Session, time: FakeTime, monkeypatch: pytest.MonkeyPatch, layout: Layout
+) -> None:
+    deploy_bootstrap(session, Mode.YES)
+    denied = TerraformError("init", ["Failed to get existing workspaces: AuthorizationPermissionMismatch"])
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise denied
+
+    monkeypatch.setattr(Terraform, "init", refuse)
+    with pytest.raises(TerraformError):
+        deploy(make_session(layout, session.az, time), STACKS["observability"], Mode.YES)
+    assert sum(time.pauses) == 600
+    assert "state_principals" in explain(denied, "observability stack").remedy

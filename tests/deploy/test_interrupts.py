@@ -54,7 +54,8 @@ def test_stopping_while_earlier_stacks_are_read_ends_at_once(
     hanging = slow(made, "output", terraform_binary)
     process = made.commands.start("platform", "--yes")
     wait_for(hanging, process)
-    assert interrupt(process, kind)[0] == 130
+    code, err = interrupt(process, kind)
+    assert code == 130, err
     assert leftovers(made) == []
 
 
@@ -66,7 +67,8 @@ def test_stopping_while_the_plan_is_made_changes_nothing(
     hanging = slow(made, "plan", terraform_binary)
     process = made.commands.start("observability", "--yes")
     wait_for(hanging, process)
-    assert interrupt(process, kind)[0] == 130
+    code, err = interrupt(process, kind)
+    assert code == 130, err
     assert leftovers(made) == []
     assert not (made.root / "state" / "dev" / "05-observability.tfstate").exists()
 
@@ -78,7 +80,8 @@ def test_stopping_the_first_bootstrap_leaves_its_stack_as_it_was(
     hanging = slow(made, "plan", terraform_binary)
     process = made.commands.start("bootstrap", "--yes")
     wait_for(hanging, process)
-    assert interrupt(process, kind)[0] == 130
+    code, err = interrupt(process, kind)
+    assert code == 130, err
     assert leftovers(made) == []
 
 
@@ -104,7 +107,8 @@ def test_stopping_while_key_vault_is_waited_for_ends_at_once(made: Installation)
     for line in process.stderr:
         if "Key Vault is throttling" in line:
             break
-    assert interrupt(process)[0] == 130
+    code, err = interrupt(process)
+    assert code == 130, err
 
 
 MANY = """

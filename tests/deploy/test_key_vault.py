@@ -170,6 +170,16 @@ class TestAgainstFaults:
             seeder(client, time).seed({"KEY_0": CANARY})
         assert time.pauses == []
 
+    def test_a_disabled_secret_is_not_taken_for_a_missing_role(
+        self, faulty: tuple[FaultyVault, SecretClient]
+    ) -> None:
+        vault, client = faulty
+        vault.faults = [Fault("GET", 403, "Forbidden", "SecretDisabled")]
+        time = FakeTime()
+        with pytest.raises(VaultError, match="KEY_0 is disabled"):
+            seeder(client, time).seed({"KEY_0": CANARY})
+        assert time.pauses == []
+
     def test_a_bad_request_is_not_tried_again(self, faulty: tuple[FaultyVault, SecretClient]) -> None:
         vault, client = faulty
         vault.faults = [Fault("PUT", 400, "BadParameter")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.deployment import Ended, Mode, deploy
 from scripts.deploy.errors import DeployError, InvalidSettingsError, NotReadyError
-from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR
+from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image, content_tag
 from scripts.deploy.key_vault import Action
 from scripts.deploy.layout import REPOSITORY, STACKS, Layout
 from scripts.deploy.session import Session
@@ -392,3 +395,179 @@ def test_the_images_sources_are_in_the_repository() -> None:
         if not (REPOSITORY / source).exists()
     ]
     assert missing == []
+
+
+def test_everything_wrong_with_the_gateways_settings_is_told_at_once(world: World) -> None:
+    world.settings(
+        app_settings={
+            "GATEWAY_CLIENT_NAME_0": "team-a",
+            "AZURE_OPENAI_ENDPOINT_0": "https://mine.openai.azure.com",
+            "AZURE_OPENAI_KEY_0": BACKEND_KEY,
+            "KEY_VAULT_URL": "https://other.vault.azure.net",
+            "TIMEZONE": "UTC",
+            "COOLDOWN_MAX_SECONDS": "soon",
+        },
+        secrets={"GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "GATEWAY_CLIENT_KEI_1": "x" * 20, "NOTE": "canary"},
+    )
+    with pytest.raises(InvalidSettingsError) as caught:
+        world.deploy()
+    told = "\n".join(caught.value.details)
+    assert "app_settings.AZURE_OPENAI_KEY_0 is a secret" in told
+    assert "app_settings.KEY_VAULT_URL has no use here" in told
+    assert "GATEWAY_CLIENT_KEI_1 is not a setting of the gateway. Did you mean GATEWAY_CLIENT_KEY_1?" in told
+    assert "TIMEZONE is not a setting of the gateway" in told
+    assert "NOTE is not a setting of the gateway" in told
+    assert "COOLDOWN_MAX_SECONDS is not a whole number" in told
+    assert (len(caught.value.details), "canary" in told) == (6, False)
+
+
+def test_maps_that_are_none_are_told_together(world: World) -> None:
+    path = world.session.layout.tfvars(STACKS["workload"])
+    path.write_text(
+        path.read_text().split("app_settings")[0] + 'app_settings = "x"\nsecrets = { A = ["canary"] }\n'
+    )
+    with pytest.raises(InvalidSettingsError) as caught:
+        world.deploy()
+    assert caught.value.details[:2] == [
+        'app_settings must be a map: app_settings = { NAME = "value" }.',
+        "secrets.A must be a text, a number or a boolean.",
+    ]
+
+
+@pytest.mark.parametrize("regions", ["eastus", [], ["East US"], ["eastus", "eastus"], [1]])
+def test_regions_to_simulate_are_checked_before_they_get_keys(world: World, regions: object) -> None:
+    main = world.session.layout.directory(STACKS["workload"]) / "main.tf"
+    main.write_text(main.read_text() + 'variable "e2e_regions" { type = list(string) }\n')
+    world.settings(e2e_regions=regions)
+    with pytest.raises(InvalidSettingsError, match="e2e_regions must be a list"):
+        world.deploy(deploy_e2e=True)
+    assert written(world) == []
+
+
+def test_accounts_described_by_another_version_say_what_to_run(world: World) -> None:
+    main = world.session.layout.directory(STACKS["foundry"]) / "main.tf"
+    main.write_text(main.read_text().replace('region = "swedencentral", ', ""))
+    deploy(world.session, STACKS["foundry"], Mode.YES)
+    with pytest.raises(NotReadyError, match="Run deploy-foundry once more"):
+        world.deploy()
+
+
+def test_a_gateway_of_its_environment_alone_is_not_asked(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = world.session.layout.directory(STACKS["workload"]) / "main.tf"
+    main.write_text(main.read_text() + 'variable "ingress_external" { type = bool }\n')
+    world.settings(ingress_external=False)
+    deployed = world.deploy()
+    assert (deployed.outcome.ended, deployed.smoke, world.gateway.requests) == (Ended.APPLIED, None, [])
+    assert "inside its environment only" in capsys.readouterr().err
+
+
+def test_a_backend_that_does_not_know_the_new_role_yet_is_waited_for(world: World, time: FakeTime) -> None:
+    deploy(world.session, STACKS["foundry"], Mode.YES)
+    world.gateway.attempts = ["sweden:401", "sweden:identity"]
+    assert world.deploy().smoke is not None
+    assert time.pauses == [5, 5]
+
+
+def test_a_backend_that_refuses_its_key_is_not_waited_for(world: World, time: FakeTime) -> None:
+    world.gateway.attempts = ["mine:401"]
+    with pytest.raises(DeployError, match="the backend refuses its key") as caught:
+        world.deploy()
+    assert (time.pauses, caught.value.details[0]) == ([], "attempts: mine:401")
+
+
+def test_an_address_that_is_not_let_in_is_not_taken_for_a_backends_refusal(world: World) -> None:
+    world.gateway.statuses = [403, 403]
+    with pytest.raises(DeployError, match="No backend was asked"):
+        world.deploy()
+
+
+def install_docker(world: World, monkeypatch: pytest.MonkeyPatch, code: int = 0) -> Path:
+    """A stand-in for Docker; gives the file that it writes its arguments to."""
+    log = world.root / "docker.log"
+    program = world.root / "bin" / "docker"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {log}\necho chatter\nexit {code}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", world.az.path)
+    return log
+
+
+def test_local_docker_builds_here_and_pushes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = install_docker(world, monkeypatch)
+    world.az.answer("acr login")
+    world.deploy(local_docker=True)
+    calls = [line.split() for line in log.read_text().splitlines()]
+    assert [call[0] for call in calls] == ["build", "push", "build", "push"]
+    assert calls[0][1:3] == ["--platform", "linux/amd64"]
+    assert calls[1][1].startswith("registry.example.com/azure-openai-gateway/gateway:")
+    assert world.az.called("acr", "build") == []
+
+
+def test_what_docker_says_is_not_part_of_the_result(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    install_docker(world, monkeypatch)
+    world.az.answer("acr login")
+    world.deploy(local_docker=True)
+    shown = capfd.readouterr()
+    assert ("chatter" in shown.out, "chatter" in shown.err) == (False, True)
+
+
+def test_a_build_that_fails_stops_before_anything_is_applied(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_docker(world, monkeypatch, code=1)
+    world.az.answer("acr login")
+    with pytest.raises(DeployError, match="docker build of"):
+        world.deploy(local_docker=True)
+    assert not (world.root / "state" / "dev" / "20-workload.tfstate").exists()
+
+
+def test_without_docker_nothing_is_touched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    terraform = shutil.which(world.session.binary)
+    assert terraform is not None
+    world.session.binary = terraform
+    monkeypatch.setenv("PATH", str(world.az.directory))
+    world.session.az = AzureCli(str(world.az.directory / "az"))
+    with pytest.raises(NotReadyError, match="Leave --local-docker out"):
+        world.deploy(local_docker=True)
+    assert written(world) == []
+
+
+@pytest.mark.parametrize("image", [GATEWAY, RENDERER, SIMULATOR], ids=lambda image: image.repository)
+def test_what_an_image_is_built_from_is_in_its_digest(image: Image) -> None:
+    """The build sees the sources alone, so a COPY of anything else would fail, and only in the registry."""
+    text = (REPOSITORY / image.dockerfile).read_text()
+    copied = [
+        source
+        for line in re.findall(r"^COPY (?!--from)(.+)$", text, flags=re.MULTILINE)
+        for source in line.split()[:-1]
+    ]
+    assert copied
+    strangers = [
+        source
+        for source in copied
+        if not any(
+            Path(known) == Path(source)
+            or Path(source) in Path(known).parents
+            or Path(known) in Path(source).parents
+            for known in image.sources
+        )
+    ]
+    assert strangers == []
+
+
+def test_an_executable_bit_and_a_name_are_part_of_the_digest(tmp_path: Path) -> None:
+    make_sources(tmp_path)
+    script = tmp_path / "apisix" / "plugins" / "run.sh"
+    script.write_text("#!/bin/sh\n")
+    tags = {content_tag(tmp_path, GATEWAY)}
+    script.chmod(0o755)
+    tags.add(content_tag(tmp_path, GATEWAY))
+    script.rename(script.with_name("start.sh"))
+    tags.add(content_tag(tmp_path, GATEWAY))
+    (tmp_path / "apisix" / "plugins" / "__pycache__").mkdir()
+    (tmp_path / "apisix" / "plugins" / "__pycache__" / "x.pyc").write_text("noise")
+    tags.add(content_tag(tmp_path, GATEWAY))
+    assert len(tags) == 3
