@@ -257,4 +257,4 @@ def _region(session: Session, location: str, asked: Mapping[str, float]) -> Find
         return Finding(check, Verdict.BAD, "; ".join(short), remedy)
     if tight:  # which is so as well when this very installation uses it
         return Finding(check, Verdict.NOTE, "; ".join(tight), f"Unless that is this installation: {remedy}")
-    return Finding(check, Verdict.OK, f"{len(asked)} kinds fit")
+    return Finding(check, Verdict.OK, "1 kind fits" if len(asked) == 1 else f"{len(asked)} kinds fit")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts.deploy.layout import STACKS, Layout
-from tests.deploy.commands import Commands, registered, wait_for
+from tests.deploy.commands import Commands, wait_for
 from tests.deploy.support import FakeAz, write_tfvars
 
 
@@ -80,39 +80,6 @@ def test_doctor_finds_what_is_missing(commands: Commands, az: FakeAz) -> None:
     checks = {item["check"]: item for item in json.loads(result.stdout)["checks"]}
     assert result.returncode == 4
     assert checks["Azure login"]["remedy"] == "Run `az login`."
-
-
-def test_doctor_is_content_when_all_is_there(commands: Commands, az: FakeAz, layout: Layout) -> None:
-    account = {"user": {"name": "alice"}, "id": "s", "name": "n", "tenantId": "t"}
-    az.answer("account show", account)
-    az.answer("version", {"azure-cli": "2.80.0"})
-    az.answer("account get-access-token", "2099-01-01 00:00:00.000000")
-    az.answer("provider list", registered())
-    write_tfvars(layout, "observability")
-    write_tfvars(
-        layout,
-        "workload",
-        app_settings={"GATEWAY_CLIENT_NAME_0": "team-a"},
-        secrets={"GATEWAY_CLIENT_KEY_0": "canary-client-3b1f0c77a94e4d21"},
-    )
-    result = commands.run("doctor", "--output", "json")
-    bad = [item for item in json.loads(result.stdout)["checks"] if item["verdict"] == "bad"]
-    assert (bad, result.returncode) == ([], 0)
-
-
-def test_doctor_compares_capacity_with_quota(commands: Commands, az: FakeAz, layout: Layout) -> None:
-    az.answer("account show", {"user": {"name": "alice"}, "id": "s", "name": "n", "tenantId": "t"})
-    az.answer("account get-access-token", "2099-01-01 00:00:00.000000")
-    az.answer("provider list", registered())
-    quota = [{"name": {"value": "OpenAI.GlobalStandard.gpt-4o"}, "currentValue": 0, "limit": 5}]
-    az.answer("cognitiveservices usage list", quota)
-    (layout.directory(STACKS["foundry"]) / "more.tf").write_text('variable "accounts" { type = any }\n')
-    deployment = {"model": "gpt-4o", "version": "1", "capacity": 10}
-    accounts = {"sweden": {"location": "swedencentral", "deployments": {"a": deployment}}}
-    write_tfvars(layout, "foundry", accounts=accounts)
-    result = commands.run("doctor", "--output", "json")
-    found = {item["check"]: item["found"] for item in json.loads(result.stdout)["checks"]}
-    assert found["quota in swedencentral"] == "OpenAI.GlobalStandard.gpt-4o asks for 10 of 5"
 
 
 def test_status_says_what_comes_next(commands: Commands) -> None:

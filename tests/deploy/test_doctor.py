@@ -1,0 +1,180 @@
+"""The look before a deployment: every check is made, also after one that fails."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.deploy.doctor import PROVIDERS, Finding, Verdict, examine
+from scripts.deploy.layout import REPOSITORY, STACKS
+from scripts.deploy.session import Session
+from tests.deploy.commands import Installation, installation, registered
+from tests.deploy.support import make_session, write_tfvars
+
+STORAGE, REGISTRY, VAULT = "staigwdev", "craigwdev", "kv-aigw-dev-"
+
+
+@pytest.fixture
+def made(tmp_path: Path, layout_environment: None) -> Iterator[Installation]:
+    with installation(tmp_path / "installation") as made:
+        yield made
+
+
+@pytest.fixture
+def layout_environment(tmp_path: Path, terraform_binary: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERRAFORM_BINARY", terraform_binary)
+    monkeypatch.setenv("GATEWAY_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "installation").mkdir()
+
+
+@pytest.fixture
+def session(made: Installation) -> Session:
+    return make_session(made.layout, made.az.cli)
+
+
+def look(session: Session) -> dict[str, Finding]:
+    return {finding.check: finding for finding in examine(session)}
+
+
+def in_azure(made: Installation) -> None:
+    """Let the stacks keep their state in Azure, with the names that the repository's own module gives."""
+    shutil.copytree(
+        REPOSITORY / "infra" / "terraform" / "modules" / "naming", made.layout.naming, dirs_exist_ok=True
+    )
+    for stack in STACKS.values():
+        main = made.layout.directory(stack) / "main.tf"
+        main.write_text(main.read_text().replace('backend "local"', 'backend "azurerm"'))
+    made.az.answer("storage account show", error="ERROR: (ResourceNotFound) The Resource was not found.")
+    for kind in ("storage account", "acr", "keyvault"):
+        made.az.answer(f"{kind} check-name", {"nameAvailable": True, "message": None, "reason": None})
+
+
+def starting(findings: dict[str, Finding], begin: str) -> Finding:
+    (found,) = (finding for check, finding in findings.items() if check.startswith(begin))
+    return found
+
+
+def test_all_is_well(session: Session, made: Installation) -> None:
+    made.layout.tfvars(STACKS["workload"]).chmod(0o600)
+    odd = [item for item in examine(session) if item.verdict is not Verdict.OK]
+    assert [(item.check, item.found) for item in odd] == [("state storage", "does not exist")]
+
+
+def test_every_provider_that_a_stack_registers_is_looked_at() -> None:
+    lists = (
+        re.findall(r'"(Microsoft\.\w+)"', line)
+        for path in (REPOSITORY / "infra" / "terraform" / "stacks").glob("*/providers.tf")
+        for line in re.findall(r"resource_providers_to_register\s*=(.*)", path.read_text())
+    )
+    assert {name for names in lists for name in names} == set(PROVIDERS)
+
+
+def test_providers_that_are_not_registered_are_named(session: Session, made: Installation) -> None:
+    made.az.answer("provider list", registered("Microsoft.App"))
+    assert look(session)["resource providers"].found == "not registered: Microsoft.App"
+
+
+def test_a_login_that_has_ended_is_not_taken_for_one(session: Session, made: Installation) -> None:
+    made.az.answer("account get-access-token", error="ERROR: AADSTS70043: The refresh token has expired.")
+    login = look(session)["Azure login"]
+    assert (login.verdict, "AADSTS70043" in login.found) == (Verdict.BAD, True)
+
+
+def test_the_token_itself_is_not_asked_for(session: Session, made: Installation) -> None:
+    examine(session)
+    (asked,) = made.az.called("account", "get-access-token")
+    assert asked[asked.index("--query") + 1] == "expiresOn"
+
+
+def test_a_file_that_cannot_be_read_does_not_end_the_look(made: Installation) -> None:
+    made.layout.tfvars(STACKS["bootstrap"]).write_text("accounts = {\n")
+    result = made.commands.run("doctor", "-o", "json")
+    found = {item["check"]: item["verdict"] for item in json.loads(result.stdout)["checks"]}
+    assert (result.returncode, found["00-bootstrap/terraform.tfvars.dev"]) == (4, "bad")
+    assert (found["05-observability/terraform.tfvars.dev"], found["resource providers"]) == ("ok", "ok")
+
+
+def test_secrets_that_others_can_read_are_noted(session: Session, made: Installation) -> None:
+    path = made.layout.tfvars(STACKS["workload"])
+    path.chmod(0o644)
+    finding = look(session)["20-workload/terraform.tfvars.dev"]
+    assert (finding.verdict, finding.remedy) == (Verdict.NOTE, f"chmod 600 {path}")
+
+
+def test_a_missing_file_comes_with_the_command_that_makes_it(session: Session, made: Installation) -> None:
+    path = made.layout.tfvars(STACKS["foundry"])
+    path.unlink()
+    finding = look(session)["15-foundry/terraform.tfvars.dev"]
+    assert (finding.verdict, finding.remedy) == (Verdict.NOTE, f"cp {path}.example {path}")
+
+
+def test_names_that_are_free_are_well(session: Session, made: Installation) -> None:
+    in_azure(made)
+    findings = look(session)
+    assert [starting(findings, f"name {stem}").found for stem in (STORAGE, REGISTRY, VAULT)] == ["free"] * 3
+
+
+TAKEN = {"nameAvailable": False, "reason": "AlreadyExists", "message": "The name is already taken."}
+
+
+def test_a_name_that_somebody_else_has_needs_a_suffix(session: Session, made: Installation) -> None:
+    in_azure(made)
+    made.az.answer("acr check-name", TAKEN)
+    made.az.answer("resource list", [])
+    made.az.answer("keyvault list-deleted", [])
+    finding = starting(look(session), f"name {REGISTRY}")
+    assert (finding.verdict, finding.found) == (Verdict.BAD, "The name is already taken.")
+    assert "`suffix`" in finding.remedy
+
+
+@pytest.mark.parametrize("where", ["resource list", "keyvault list-deleted"])
+def test_a_name_that_this_installation_has_is_well(session: Session, made: Installation, where: str) -> None:
+    in_azure(made)
+    made.az.answer("keyvault check-name", TAKEN)
+    made.az.answer("resource list", [])
+    made.az.answer("keyvault list-deleted", [])
+    made.az.answer(where, ["/subscriptions/s/…"])
+    finding = starting(look(session), f"name {VAULT}")
+    assert (finding.verdict, finding.found) == (Verdict.OK, "in use by this subscription")
+
+
+def ask_for(made: Installation, capacity: Any, used: int, limit: int) -> None:
+    quota = [{"name": {"value": "OpenAI.GlobalStandard.gpt-4o"}, "currentValue": used, "limit": limit}]
+    made.az.answer("cognitiveservices usage list", quota)
+    (made.layout.directory(STACKS["foundry"]) / "more.tf").write_text('variable "accounts" { type = any }\n')
+    deployment = {"model": "gpt-4o", "version": "1", "capacity": capacity}
+    write_tfvars(
+        made.layout, "foundry", accounts={"a": {"location": "sweden", "deployments": {"b": deployment}}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("used", "limit", "verdict", "found"),
+    [
+        (0, 10, Verdict.OK, "1 kind fits"),
+        (0, 5, Verdict.BAD, "OpenAI.GlobalStandard.gpt-4o asks for 10 of 5"),
+        (8, 15, Verdict.NOTE, "OpenAI.GlobalStandard.gpt-4o asks for 10 of 15, 8 are in use"),
+    ],
+)
+def test_capacity_is_compared_with_quota(
+    session: Session, made: Installation, used: int, limit: int, verdict: Verdict, found: str
+) -> None:
+    ask_for(made, 10, used, limit)
+    finding = look(session)["quota in sweden"]
+    assert (finding.verdict, finding.found) == (verdict, found)
+
+
+@pytest.mark.parametrize("accounts", ["x", ["x"], {"a": "x"}, {"a": {"deployments": "x"}}])
+def test_accounts_of_a_wrong_form_are_no_traceback(
+    session: Session, made: Installation, accounts: object
+) -> None:
+    ask_for(made, "ten", 0, 10)
+    assert "quota in sweden" not in look(session)
+    write_tfvars(made.layout, "foundry", accounts=accounts)
+    assert not [check for check in look(session) if check.startswith("quota")]
