@@ -214,6 +214,10 @@ class Terraform:
 _MEDDLING = ("TF_LOG", "TF_CLI_ARGS", "TF_VAR_", "TF_WORKSPACE")
 
 
+# What asks a program to stop.
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class _Runner:
     """Starts the program and sees to its end, also on Ctrl-C."""
 
@@ -333,9 +337,7 @@ def _postponed_interrupts() -> Iterator[list[int]]:
         came.append(kind)
 
     # What is ignored stays ignored, also by the program: it inherits that.
-    kinds = [
-        kind for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if callable(signal.getsignal(kind))
-    ]
+    kinds = [kind for kind in _STOPPING if callable(signal.getsignal(kind))]
     before = {kind: signal.signal(kind, note) for kind in kinds}
     try:
         yield came
@@ -362,6 +364,7 @@ class _Output:
             self._readers[-1].start()
 
     def _read_out(self, stream: IO[str]) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)  # they are for the main thread, which waits
         for text in stream:
             self._out.append(text)
             event = _event(text)
@@ -370,6 +373,7 @@ class _Output:
                 self._tell(event)
 
     def _read_err(self, stream: IO[str]) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
         self._err.extend(stream)
 
     def _tell(self, event: Mapping[str, Any]) -> None:

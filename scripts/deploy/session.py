@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -273,7 +273,10 @@ class Session:
         _ = self.store  # found once, before the threads need it
         with ThreadPoolExecutor(max_workers=len(names) or 1) as pool:
             try:
-                return list(pool.map(look, names))
+                futures = [pool.submit(look, name) for name in names]
+                while wait(futures, timeout=0.2).not_done:
+                    pass  # a signal that the system has given to another thread is noticed here
+                return [future.result() for future in futures]
             except KeyboardInterrupt:
                 # Ctrl-C comes to this thread only; the others would go on, and the pool waits for them.
                 self.waiter.stopped.set()
