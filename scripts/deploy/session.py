@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -70,7 +71,6 @@ class Session:
     binary: str = field(default_factory=terraform_binary)
     _outputs: dict[str, dict[str, Output]] = field(default_factory=dict, init=False, repr=False)
     _has_storage: bool = field(default=False, init=False, repr=False)
-    _readers: dict[str, Terraform] = field(default_factory=dict, init=False, repr=False)
     _running: list[Terraform] = field(default_factory=list, init=False, repr=False)
 
     def settings(self, stack: Stack) -> dict[str, Any]:
@@ -216,25 +216,33 @@ class Session:
         self._outputs.pop(stack.name, None)
 
     def _read_outputs(self, stack: Stack) -> dict[str, Output]:
-        return self._reader(stack).outputs()
+        return self._read(stack, Terraform.outputs)
 
     def has_resources(self, stack: Stack) -> bool:
         """Whether there is anything in a stack's state, be it only what a failed run has left."""
-        return bool(self._reader(stack).resources())
+        return bool(self._read(stack, Terraform.resources))
 
-    def _reader(self, stack: Stack) -> Terraform:
-        """Terraform in a directory with nothing but the address of a stack's state."""
-        if stack.name not in self._readers:
-            directory = self.layout.private(self.layout.data(stack) / "reader")
-            backend = f'terraform {{\n  backend "{self.store.kind}" {{}}\n}}\n'
-            (directory / "backend.tf").write_text(backend, encoding="utf-8")
-            reader = Terraform(directory, data_dir=directory / "data", binary=self.binary)
-            self._running.append(reader)
-            if self.waiter.stopped.is_set():
-                reader.interrupt()
-            self.init(reader, self.store.backend_config(stack))
-            self._readers[stack.name] = reader
-        return self._readers[stack.name]
+    def _read(self, stack: Stack, look: Callable[[Terraform], T]) -> T:
+        """Look into a stack's state. Its address is remembered: initialising takes longer than reading."""
+        directory = self.layout.private(self.layout.data(stack) / "reader")
+        reader = Terraform(directory, data_dir=directory / "data", binary=self.binary)
+        self._running.append(reader)
+        if self.waiter.stopped.is_set():
+            reader.interrupt()
+        config = self.store.backend_config(stack)
+        address = json.dumps([self.binary, self.store.kind, config], sort_keys=True)
+        remembered = directory / "address.json"
+        if remembered.exists() and remembered.read_text(encoding="utf-8") == address:
+            try:
+                return look(reader)
+            except TerraformError as error:
+                if error.interrupted:
+                    raise
+        backend = f'terraform {{\n  backend "{self.store.kind}" {{}}\n}}\n'
+        (directory / "backend.tf").write_text(backend, encoding="utf-8")
+        self.init(reader, config)
+        remembered.write_text(address, encoding="utf-8")
+        return look(reader)
 
     def upstream(self, stack: Stack) -> dict[str, Output]:
         """Outputs of the stacks before this one. Raises `NotReadyError` when a needed one is not deployed."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from scripts.deploy.deployment import Ended, Mode, deploy
 from scripts.deploy.destroy import destroy
 from scripts.deploy.errors import DeployError, InvalidSettingsError, LockedError, NotReadyError
 from scripts.deploy.layout import STACKS, Layout
-from scripts.deploy.session import Session, explain
+from scripts.deploy.session import Session
 from scripts.deploy.status import overview
 from scripts.terraform import Terraform, TerraformError
 from tests.deploy.support import FakeTime, make_session, write_tfvars
@@ -387,7 +389,28 @@ def test_no_access_to_the_state_is_waited_for_and_then_explained(
         raise denied
 
     monkeypatch.setattr(Terraform, "init", refuse)
-    with pytest.raises(TerraformError):
+    with pytest.raises(DeployError, match="state_principals"):
         deploy(make_session(layout, session.az, time), STACKS["observability"], Mode.YES)
     assert sum(time.pauses) == 600
-    assert "state_principals" in explain(denied, "observability stack").remedy
+
+
+def test_reading_a_state_again_does_not_initialise_again(
+    session: Session, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy_bootstrap(session, Mode.YES)
+    initialised: list[Path] = []
+    real = Terraform.init
+
+    def noted(self: Terraform, *args: Any, **options: Any) -> None:
+        initialised.append(self.directory)
+        real(self, *args, **options)
+
+    monkeypatch.setattr(Terraform, "init", noted)
+    assert make_session(layout, session.az).outputs(STACKS["bootstrap"])
+    assert initialised == []
+
+
+def test_working_data_that_were_removed_in_part_are_made_again(session: Session, layout: Layout) -> None:
+    deploy_bootstrap(session, Mode.YES)
+    shutil.rmtree(layout.data(STACKS["bootstrap"]) / "reader" / "data")
+    assert make_session(layout, session.az).outputs(STACKS["bootstrap"])
