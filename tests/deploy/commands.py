@@ -142,15 +142,26 @@ class Installation:
 
     def settings(self, **changes: Any) -> Path:
         """Write the workload's tfvars."""
-        values: dict[str, Any] = {
-            "url": self.gateway.url,
-            "app_settings": {
-                "GATEWAY_CLIENT_NAME_0": "team-a",
-                "AZURE_OPENAI_ENDPOINT_0": "https://mine.openai.azure.com",
-            },
-            "secrets": {"GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY},
-        }
-        return write_tfvars(self.layout, "workload", **{**values, **changes})
+        return write_workload(self.layout, self.gateway, **changes)
+
+    def deploy(self, *names: str) -> None:
+        """Deploy these stacks."""
+        for name in names:
+            result = self.commands.run(name, "--yes")
+            assert result.returncode == 0, result.stderr
+
+
+def write_workload(layout: Layout, gateway: GatewayStandIn, **changes: Any) -> Path:
+    """Write the workload's tfvars: a client, a backend, their keys, and `changes`."""
+    values: dict[str, Any] = {
+        "url": gateway.url,
+        "app_settings": {
+            "GATEWAY_CLIENT_NAME_0": "team-a",
+            "AZURE_OPENAI_ENDPOINT_0": "https://mine.openai.azure.com",
+        },
+        "secrets": {"GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY},
+    }
+    return write_tfvars(layout, "workload", **{**values, **changes})
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from scripts.deploy.bootstrap import deploy_bootstrap
 from scripts.deploy.deployment import Mode, deploy
 from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session
+from tests.deploy.commands import Installation, installation
 from tests.deploy.support import FakeAz, FakeTime, make_session, make_stacks
 from tests.support.key_vault import lowkey_vault
 
@@ -77,3 +79,12 @@ def time() -> FakeTime:
 def session(layout: Layout, az: FakeAz, time: FakeTime) -> Session:
     """A session over the small stacks."""
     return make_session(layout, az.cli, time)
+
+
+@pytest.fixture
+def made(tmp_path: Path, terraform_binary: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+    """Everything that the commands meet when they run as processes; nothing is deployed yet."""
+    monkeypatch.setenv("TERRAFORM_BINARY", terraform_binary)
+    monkeypatch.setenv("GATEWAY_STATE_DIR", str(tmp_path / "state"))
+    with installation(tmp_path) as made:
+        yield made

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,23 +12,10 @@ import pytest
 from scripts.deploy.doctor import PROVIDERS, Finding, Verdict, examine
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.session import Session
-from tests.deploy.commands import Installation, installation, registered
+from tests.deploy.commands import Installation, registered
 from tests.deploy.support import make_session, write_tfvars
 
 STORAGE, REGISTRY, VAULT = "staigwdev", "craigwdev", "kv-aigw-dev-"
-
-
-@pytest.fixture
-def made(tmp_path: Path, layout_environment: None) -> Iterator[Installation]:
-    with installation(tmp_path / "installation") as made:
-        yield made
-
-
-@pytest.fixture
-def layout_environment(tmp_path: Path, terraform_binary: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERRAFORM_BINARY", terraform_binary)
-    monkeypatch.setenv("GATEWAY_STATE_DIR", str(tmp_path / "state"))
-    (tmp_path / "installation").mkdir()
 
 
 @pytest.fixture

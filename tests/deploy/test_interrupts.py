@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from scripts.deploy.layout import STACKS
-from tests.deploy.commands import Installation, installation, interrupt, wait_for
+from tests.deploy.commands import Installation, interrupt, wait_for
 
 KINDS = pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-
-
-@pytest.fixture
-def made(tmp_path: Path, terraform_binary: str) -> Iterator[Installation]:
-    with installation(tmp_path) as made:
-        made.commands.environment["TERRAFORM_BINARY"] = terraform_binary
-        yield made
-
-
-def deploy(made: Installation, *names: str) -> None:
-    for name in names:
-        result = made.commands.run(name, "--yes")
-        assert result.returncode == 0, result.stderr
 
 
 def slow(made: Installation, command: str, terraform_binary: str) -> Path:
@@ -50,7 +36,7 @@ def leftovers(made: Installation) -> list[Path]:
 def test_stopping_while_earlier_stacks_are_read_ends_at_once(
     made: Installation, terraform_binary: str, kind: signal.Signals
 ) -> None:
-    deploy(made, "bootstrap")
+    made.deploy("bootstrap")
     hanging = slow(made, "output", terraform_binary)
     process = made.commands.start("platform", "--yes")
     wait_for(hanging, process)
@@ -63,7 +49,7 @@ def test_stopping_while_earlier_stacks_are_read_ends_at_once(
 def test_stopping_while_the_plan_is_made_changes_nothing(
     made: Installation, terraform_binary: str, kind: signal.Signals
 ) -> None:
-    deploy(made, "bootstrap")
+    made.deploy("bootstrap")
     hanging = slow(made, "plan", terraform_binary)
     process = made.commands.start("observability", "--yes")
     wait_for(hanging, process)
@@ -89,18 +75,18 @@ def test_stopping_the_first_bootstrap_leaves_its_stack_as_it_was(
 def test_stopping_while_an_image_is_built_can_be_gone_on_from(
     made: Installation, kind: signal.Signals
 ) -> None:
-    deploy(made, "bootstrap", "observability", "platform")
+    made.deploy("bootstrap", "observability", "platform")
     made.az.answer("acr build", hangs=True)
     process = made.commands.start("workload", "--yes")
     wait_for(made.root / "bin" / "hanging", process)
     code, err = interrupt(process, kind)
     assert (code, "Run the command again" in err) == (130, True)
     made.az.answer("acr build")
-    deploy(made, "workload")
+    made.deploy("workload")
 
 
 def test_stopping_while_key_vault_is_waited_for_ends_at_once(made: Installation) -> None:
-    deploy(made, "bootstrap", "observability", "platform")
+    made.deploy("bootstrap", "observability", "platform")
     made.vault.deny("GET", 429, "Throttled", {"Retry-After": "60"})
     process = made.commands.start("workload", "--yes")
     assert process.stderr is not None
@@ -121,7 +107,7 @@ resource "terraform_data" "many" {
 
 def test_a_reader_that_goes_away_does_not_stop_terraform_half_way(made: Installation) -> None:
     """Output that nobody takes would fill the pipe, and Terraform would hold the lock for ever."""
-    deploy(made, "bootstrap")
+    made.deploy("bootstrap")
     main = made.layout.directory(STACKS["observability"]) / "main.tf"
     main.write_text(main.read_text() + MANY)
     process = made.commands.start("observability", "--yes", stdout=subprocess.DEVNULL)
@@ -136,7 +122,7 @@ def test_a_reader_that_goes_away_does_not_stop_terraform_half_way(made: Installa
 
 
 def test_a_state_that_stayed_on_disk_when_the_storage_was_to_go_is_gone_on_from(made: Installation) -> None:
-    deploy(made, "bootstrap")
+    made.deploy("bootstrap")
     main = made.layout.directory(STACKS["bootstrap"]) / "main.tf"
     working = main.read_text()
     stuck = 'provisioner "local-exec" {\n  when = destroy\n  command = "exit 3"\n}\n'
@@ -151,7 +137,7 @@ def test_a_state_that_stayed_on_disk_when_the_storage_was_to_go_is_gone_on_from(
 
 
 def test_what_a_killed_bootstrap_left_is_removed(made: Installation) -> None:
-    deploy(made, "bootstrap")
+    made.deploy("bootstrap")
     elsewhere = made.root / "elsewhere.tfstate"
     override = made.layout.directory(STACKS["bootstrap"]) / "backend_override.tf"
     override.write_text(f'terraform {{\n  backend "local" {{\n    path = "{elsewhere}"\n  }}\n}}\n')
@@ -162,7 +148,7 @@ def test_what_a_killed_bootstrap_left_is_removed(made: Installation) -> None:
 def test_a_second_interrupt_does_not_claim_that_the_lock_was_released(
     made: Installation, terraform_binary: str
 ) -> None:
-    deploy(made, "bootstrap")
+    made.deploy("bootstrap")
     deaf = made.root / "bin" / "deaf-terraform"
     started, asked = made.root / "started", made.root / "asked"
     deaf.write_text(
@@ -182,5 +168,5 @@ def test_a_second_interrupt_does_not_claim_that_the_lock_was_released(
 
 
 def test_working_data_are_private(made: Installation) -> None:
-    deploy(made, "bootstrap")
+    made.deploy("bootstrap")
     assert made.layout.working.stat().st_mode & 0o077 == 0

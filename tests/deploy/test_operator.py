@@ -6,29 +6,15 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from scripts.deploy.layout import STACKS
-from tests.deploy.commands import Installation, installation
+from tests.deploy.commands import Installation
 from tests.deploy.support import files_with
 
 UP_TO_PLATFORM = ("bootstrap", "observability", "platform")
-
-
-@pytest.fixture
-def made(tmp_path: Path, terraform_binary: str) -> Iterator[Installation]:
-    with installation(tmp_path) as made:
-        made.commands.environment["TERRAFORM_BINARY"] = terraform_binary
-        yield made
-
-
-def deploy(made: Installation, *names: str) -> None:
-    for name in names:
-        result = made.commands.run(name, "--yes")
-        assert result.returncode == 0, result.stderr
 
 
 def record_terraform(made: Installation, terraform_binary: str) -> Path:
@@ -62,7 +48,7 @@ def test_secrets_reach_no_argument_environment_log_output_state_or_file(
     main = made.layout.directory(STACKS["foundry"]) / "main.tf"
     main.write_text(main.read_text().replace('auth = "managed-identity"', 'auth = "key"'))
     made.az.answer("cognitiveservices account keys list", {"key1": "canary-account-key-5d0c"})
-    deploy(made, *UP_TO_PLATFORM, "foundry")
+    made.deploy(*UP_TO_PLATFORM, "foundry")
     shown = [made.commands.run("workload", option) for option in ("--plan", "--yes", "--plan")]
     made.settings(secrets={"GATEWAY_CLIENT_KEY_0": "<kept>", "AZURE_OPENAI_KEY_0": "canary-rotated-77aa"})
     shown += [made.commands.run(name, "-o", "json") for name in ("status", "doctor")]
@@ -123,7 +109,7 @@ def test_leaving_at_the_question_changes_nothing(made: Installation, key: str) -
     ("typed", "code", "result"), [("dev", 0, "destroyed"), ("yes", 1, "kept"), ("", 1, "kept")]
 )
 def test_destroy_wants_the_environment_typed(made: Installation, typed: str, code: int, result: str) -> None:
-    deploy(made, "bootstrap", "observability")
+    made.deploy("bootstrap", "observability")
     with made.commands.terminal("destroy", "observability") as terminal:
         terminal.expect("Type 'dev' to go on: ")
         terminal.type(f"{typed}\n")
@@ -132,7 +118,7 @@ def test_destroy_wants_the_environment_typed(made: Installation, typed: str, cod
 
 
 def test_a_login_that_has_ended_says_what_to_do(made: Installation) -> None:
-    deploy(made, *UP_TO_PLATFORM)
+    made.deploy(*UP_TO_PLATFORM)
     expired = "ERROR: AADSTS70043: The refresh token has expired. Please run: az login"
     made.az.answer("account get-access-token", error=expired)
     result = made.commands.run("workload", "--yes")
@@ -141,7 +127,7 @@ def test_a_login_that_has_ended_says_what_to_do(made: Installation) -> None:
 
 
 def test_without_the_azure_cli_its_absence_is_the_message(made: Installation) -> None:
-    deploy(made, *UP_TO_PLATFORM)
+    made.deploy(*UP_TO_PLATFORM)
     (made.root / "bin" / "az").unlink()
     result = made.commands.run("workload", "--yes")
     assert (result.returncode, "https://aka.ms/install-azure-cli" in result.stderr) == (4, True)
@@ -150,7 +136,7 @@ def test_without_the_azure_cli_its_absence_is_the_message(made: Installation) ->
 
 def test_the_command_that_releases_a_lock_finds_the_state(made: Installation) -> None:
     """A local state is unlocked as soon as its holder has gone; that this is said shows that it was found."""
-    deploy(made, "bootstrap", "observability")
+    made.deploy("bootstrap", "observability")
     state = made.root / "state" / "dev" / "05-observability.tfstate"
     lock = {
         "ID": "5b6f2a60-0000-0000-0000-000000000000",
@@ -199,7 +185,7 @@ def test_what_the_system_refuses_is_no_traceback(made: Installation) -> None:
 
 
 def test_an_answer_of_az_that_is_no_json_is_no_traceback(made: Installation) -> None:
-    deploy(made, *UP_TO_PLATFORM)
+    made.deploy(*UP_TO_PLATFORM)
     made.az.answers.insert(0, {"to": "containerapp revision show", "out": "oops"})
     made.az.answer("account list")
     result = made.commands.run("workload", "--yes")

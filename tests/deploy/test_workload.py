@@ -22,9 +22,9 @@ from scripts.deploy.key_vault import Action
 from scripts.deploy.layout import REPOSITORY, STACKS, Layout
 from scripts.deploy.session import Session
 from scripts.deploy.workload import Deployed, Options, Outside, deploy_workload, describe
-from tests.deploy.commands import BACKEND_KEY, CLIENT_KEY, RUNNING
+from tests.deploy.commands import BACKEND_KEY, CLIENT_KEY, RUNNING, write_workload
 from tests.deploy.gateway_server import GatewayStandIn, running_gateway
-from tests.deploy.support import FakeAz, FakeTime, files_with, write_tfvars
+from tests.deploy.support import FakeAz, FakeTime, files_with
 from tests.deploy.vault_server import FaultyVault, running
 from tests.support.certificates import make_certificate
 
@@ -47,15 +47,7 @@ class World:
 
     def settings(self, **changes: Any) -> None:
         """Write the workload's tfvars."""
-        values: dict[str, Any] = {
-            "url": self.gateway.url,
-            "app_settings": {
-                "GATEWAY_CLIENT_NAME_0": "team-a",
-                "AZURE_OPENAI_ENDPOINT_0": "https://mine.openai.azure.com",
-            },
-            "secrets": {"GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY},
-        }
-        write_tfvars(self.session.layout, "workload", **{**values, **changes})
+        write_workload(self.session.layout, self.gateway, **changes)
 
 
 def make_sources(root: Path) -> None:
