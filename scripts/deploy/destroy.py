@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.deploy.bootstrap import BOOTSTRAP, clean_up, forget_disk, is_on_disk, keep_on_disk, move_to_disk
@@ -112,13 +112,17 @@ def _confirmed(session: Session, stack: Stack, mode: Mode) -> bool:
 
 def _variables(session: Session, stack: Stack) -> dict[str, object]:
     """Whatever the stack needs to be planned; what only a deployment computes gets a stand-in."""
-    settings = {name: value for name, value in session.settings(stack).items() if name not in stack.own}
+    settings = session.settings(stack)
     declared = session.declared(stack)
-    known = settings | inputs_from_upstream(declared, settings, session.upstream(stack))
+    known = {name: value for name, value in settings.items() if name not in stack.own}
+    known |= inputs_from_upstream(declared, known, session.upstream(stack))
+    secrets = settings.get("secrets")
+    # Validations look at the names: a Redis, for one, needs its password among them.
+    versions = dict.fromkeys(secrets, _STAND_IN) if isinstance(secrets, Mapping) else {}
     missing: dict[str, object] = {
-        name: _STAND_INS.get(name, "none") for name in declared.required - set(known)
+        name: versions if name == "secret_versions" else _STAND_IN for name in declared.required - set(known)
     }
     return {**known, **missing}
 
 
-_STAND_INS: dict[str, object] = {"secret_versions": {}}
+_STAND_IN = "none"

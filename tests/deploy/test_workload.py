@@ -16,6 +16,7 @@ import pytest
 
 from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.deployment import Ended, Mode, deploy
+from scripts.deploy.destroy import destroy
 from scripts.deploy.errors import DeployError, InvalidSettingsError, NotReadyError
 from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image, content_tag
 from scripts.deploy.key_vault import Action
@@ -563,3 +564,23 @@ def test_an_executable_bit_and_a_name_are_part_of_the_digest(tmp_path: Path) -> 
     (tmp_path / "apisix" / "plugins" / "__pycache__" / "x.pyc").write_text("noise")
     tags.add(content_tag(tmp_path, GATEWAY))
     assert len(tags) == 3
+
+
+PASSWORD_NEEDED = """
+variable "redis_enabled" {
+  type = bool
+  validation {
+    condition     = !var.redis_enabled || contains(keys(var.secret_versions), "REDIS_PASSWORD")
+    error_message = "redis_enabled needs REDIS_PASSWORD in secrets."
+  }
+}
+"""
+
+
+def test_what_a_stack_demands_of_its_secrets_does_not_stand_in_the_way_of_its_end(world: World) -> None:
+    main = world.session.layout.directory(STACKS["workload"]) / "main.tf"
+    main.write_text(main.read_text() + PASSWORD_NEEDED)
+    keys = {"GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY}
+    world.settings(secrets={**keys, "REDIS_PASSWORD": "canary-" + "a" * 20}, redis_enabled=True)
+    world.deploy()
+    assert destroy(world.session, ["workload"], Mode.YES)[0].result == "destroyed"
