@@ -570,8 +570,8 @@ class Telemetry(Group):
     connection_string: ConnectionString | None = setting(
         "APPLICATIONINSIGHTS_CONNECTION_STRING",
         None,
-        about="Application Insights for traces. The collector reads it from its own environment; no file "
-        "holds it.",
+        about="Application Insights for traces, written as the identity `AZURE_CLIENT_ID` when that is set. "
+        "The collector reads it from its own environment; no file holds it.",
         shown="not used",
     )
     metrics_endpoint: HttpsUrl | None = setting(
@@ -583,7 +583,7 @@ class Telemetry(Group):
     client_id: Label | None = setting(
         "AZURE_CLIENT_ID",
         None,
-        about="User-assigned managed identity of the gateway: for Key Vault, metrics and backends.",
+        about="User-assigned managed identity of the gateway: for Key Vault, telemetry and backends.",
         shown="the platform's identity",
     )
     scrape_interval_seconds: int = setting(

@@ -17,6 +17,9 @@ class Ingestion:
 
     def __init__(self) -> None:
         self.envelopes: list[dict[str, Any]] = []
+        self.targets: list[str] = []
+        """Path and query of each request."""
+        self.authorizations: list[str | None] = []
         ingestion = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -27,6 +30,9 @@ class Ingestion:
                 if self.headers["content-encoding"] == "gzip":
                     body = gzip.decompress(body)
                 envelopes = [json.loads(line) for line in body.splitlines() if line]
+                # The envelopes last: who waits for one finds the rest there already.
+                ingestion.targets.append(self.path)
+                ingestion.authorizations.append(self.headers["authorization"])
                 ingestion.envelopes.extend(envelopes)
                 count = len(envelopes)
                 answer = json.dumps({"itemsReceived": count, "itemsAccepted": count, "errors": []}).encode()

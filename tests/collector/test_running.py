@@ -30,6 +30,7 @@ pytestmark = pytest.mark.xdist_group("collector")
 REQUESTS = "apisix_azure_openai_requests_total"
 ARRIVAL_SECONDS = 20
 SHOW_ALL: dict[str, Any] = {"exporters": {"debug": {"verbosity": "detailed"}}}
+IDENTITY = {"AZURE_CLIENT_ID": "00000000-0000-0000-0000-000000000002"}
 EVERY_SECOND = {"PROMETHEUS_SCRAPE_INTERVAL_SECONDS": "1"}
 
 
@@ -56,6 +57,19 @@ def send_span(collector: Collector, name: str) -> None:
     }
     export = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
     httpx.post(f"{collector.otlp_endpoint}/v1/traces", json=export).raise_for_status()
+
+
+def trace_to(
+    stage: Stage, ingestion: Ingestion, environment: dict[str, str] | None = None, **settings: str
+) -> list[dict[str, Any]]:
+    """Sends a span by way of a collector; returns its envelopes when they are there.
+
+    ``environment`` is the collector's own, beside the connection string; ``settings`` are the renderer's.
+    """
+    insights = {"APPLICATIONINSIGHTS_CONNECTION_STRING": ingestion.connection_string}
+    collector = stage.collector(rendered(**insights, **settings), environment=insights | (environment or {}))
+    send_span(collector, "a-span")
+    return eventually(lambda: ingestion.of_type("RequestData"), ARRIVAL_SECONDS)
 
 
 class Writing:
@@ -159,7 +173,7 @@ def test_metrics_are_written_with_a_token_of_the_managed_identity(
     # The vault's own port is not used: beside it listens the token endpoint of an identity.
     with running_vault(certificate) as identity:
         stage.collector(
-            to_workspace(workspace, AZURE_CLIENT_ID="00000000-0000-0000-0000-000000000002"),
+            to_workspace(workspace, **IDENTITY),
             metrics_target=metrics_target(used_gateway),
             environment=workspace.trusting_environment | identity.identity_environment,
         )
@@ -168,8 +182,23 @@ def test_metrics_are_written_with_a_token_of_the_managed_identity(
 
 
 def test_traces_reach_application_insights(stage: Stage, ingestion: Ingestion) -> None:
-    settings = {"APPLICATIONINSIGHTS_CONNECTION_STRING": ingestion.connection_string}
-    collector = stage.collector(rendered(**settings), environment=settings)
-    send_span(collector, "a-span")
-    found = eventually(lambda: ingestion.of_type("RequestData"), ARRIVAL_SECONDS)
+    found = trace_to(stage, ingestion)
     assert [envelope["data"]["baseData"]["name"] for envelope in found] == ["a-span"]
+
+
+def test_traces_go_to_the_address_that_takes_tokens(stage: Stage, ingestion: Ingestion) -> None:
+    trace_to(stage, ingestion)
+    assert set(ingestion.targets) == {"/v2.1/track"}
+
+
+def test_traces_are_written_with_a_token_of_the_managed_identity(
+    stage: Stage, ingestion: Ingestion, certificate: Certificate
+) -> None:
+    with running_vault(certificate) as identity:
+        trace_to(stage, ingestion, identity.identity_environment, **IDENTITY)
+    assert set(ingestion.authorizations) == {"Bearer test-token"}
+
+
+def test_without_a_client_id_traces_are_written_without_a_token(stage: Stage, ingestion: Ingestion) -> None:
+    trace_to(stage, ingestion)
+    assert set(ingestion.authorizations) == {None}

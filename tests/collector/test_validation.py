@@ -17,9 +17,9 @@ BUILDER = yaml.safe_load((ROOT / "tests/collector/builder.yaml").read_text())
 INSIGHTS = {
     "APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=00000000-0000-0000-0000-000000000001"
 }
-WORKSPACE = {
+IDENTITY = {"AZURE_CLIENT_ID": "00000000-0000-0000-0000-000000000002"}
+WORKSPACE = IDENTITY | {
     "AZURE_MONITOR_METRICS_ENDPOINT": "https://workspace.example.com/write?api-version=2023-04-24",
-    "AZURE_CLIENT_ID": "00000000-0000-0000-0000-000000000002",
 }
 NO_CLIENT_ID = {"AZURE_MONITOR_METRICS_ENDPOINT": "https://workspace.example.com/write"}
 AWKWARD_NAME = {"OTEL_SERVICE_NAME": "${env:PATH} $0 'a' \"b\" #c: [d]"}
@@ -31,6 +31,7 @@ AWKWARD_NAME = {"OTEL_SERVICE_NAME": "${env:PATH} $0 'a' \"b\" #c: [d]"}
     [
         pytest.param({}, id="plain"),
         pytest.param(INSIGHTS, id="insights"),
+        pytest.param(INSIGHTS | IDENTITY, id="insights-with-identity"),
         pytest.param(WORKSPACE, id="workspace"),
         pytest.param(NO_CLIENT_ID, id="platform-identity"),
         pytest.param(INSIGHTS | WORKSPACE, id="insights-and-workspace"),

@@ -12,6 +12,8 @@ from renderer import render_files, sizing
 from tests.renderer.support import BACKEND_KEY, CLIENT_KEY, documents, load
 from tests.renderer.test_guardrails import EVERYTHING
 
+INSIGHTS = {"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=x"}
+
 
 def config(**changes: str | None) -> dict[str, Any]:
     document: dict[str, Any] = documents(**changes)["config.yaml"]
@@ -144,11 +146,32 @@ def test_the_collector_shows_telemetry_when_it_has_nowhere_to_send_it() -> None:
 
 
 def test_traces_go_to_application_insights_with_the_connection_string_of_the_environment() -> None:
-    document = collector(APPLICATIONINSIGHTS_CONNECTION_STRING="InstrumentationKey=x")
+    document = collector(**INSIGHTS)
     exporter = document["exporters"]["azuremonitor"]
     assert exporter["connection_string"] == "${env:APPLICATIONINSIGHTS_CONNECTION_STRING}"
     assert (exporter["spaneventsenabled"], exporter["sending_queue"]["enabled"]) == (True, True)
     assert document["service"]["pipelines"]["traces"]["exporters"] == ["azuremonitor"]
+
+
+def test_traces_go_to_application_insights_as_the_managed_identity() -> None:
+    document = collector(**INSIGHTS, AZURE_CLIENT_ID="id-1")
+    assert document["exporters"]["azuremonitor"]["auth"] == {"authenticator": "azureauth"}
+    assert document["extensions"]["azureauth"] == {
+        "managed_identity": {"client_id": "id-1"},
+        "scopes": ["https://monitor.azure.com/.default"],
+    }
+    assert document["service"]["extensions"] == ["health_check", "azureauth"]
+
+
+@pytest.mark.parametrize("metrics", [{}, {"AZURE_MONITOR_METRICS_ENDPOINT": "https://x/y"}])
+def test_without_a_client_id_the_connection_string_alone_goes_with_traces(metrics: dict[str, str]) -> None:
+    assert "auth" not in collector(**INSIGHTS, **metrics)["exporters"]["azuremonitor"]
+
+
+@pytest.mark.parametrize("changes", [INSIGHTS, {"AZURE_CLIENT_ID": "id-1"}])
+def test_nobody_signs_in_where_nothing_asks_for_it(changes: dict[str, str]) -> None:
+    document = collector(**changes)
+    assert set(document["extensions"]) == set(document["service"]["extensions"]) == {"health_check"}
 
 
 def test_metrics_go_to_the_workspace_as_the_managed_identity() -> None:
@@ -179,7 +202,7 @@ def test_the_collector_reads_the_gateways_metrics_as_often_as_configured() -> No
 def test_every_component_of_a_pipeline_is_configured() -> None:
     for changes in (
         {},
-        {"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=x"},
+        INSIGHTS,
         {"AZURE_MONITOR_METRICS_ENDPOINT": "https://x/y"},
     ):
         document = collector(**changes)
