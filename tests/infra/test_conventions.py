@@ -99,6 +99,14 @@ def test_no_resource_takes_a_secret_value() -> None:
         assert "shared_key" not in text, use
 
 
+def test_what_telemetry_goes_to_takes_none_of_the_keys_that_are_in_the_state() -> None:
+    components = {"azurerm_application_insights", "azurerm_log_analytics_workspace"}
+    switches = {
+        (use.type, use.body.get("local_authentication_enabled")) for use in uses() if use.type in components
+    }
+    assert switches == {(component, False) for component in components}
+
+
 def test_roles_are_on_single_resources() -> None:
     for use in uses():
         if use.type == "azurerm_role_assignment":

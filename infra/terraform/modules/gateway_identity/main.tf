@@ -12,6 +12,8 @@ locals {
     pull_images   = { role = "AcrPull", scope = var.registry_id }
     read_secrets  = { role = "Key Vault Secrets User", scope = var.key_vault_id }
     write_metrics = { role = "Monitoring Metrics Publisher", scope = var.metrics_data_collection_rule_id }
+    # The role's name speaks of metrics; Application Insights asks for it for every kind of telemetry.
+    write_traces = { role = "Monitoring Metrics Publisher", scope = var.application_insights_id }
   }
 }
 

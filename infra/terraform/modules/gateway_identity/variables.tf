@@ -28,6 +28,11 @@ variable "metrics_data_collection_rule_id" {
   type        = string
 }
 
+variable "application_insights_id" {
+  description = "Application Insights component that the gateway writes traces to."
+  type        = string
+}
+
 variable "tags" {
   description = "Tags of the identity."
   type        = map(string)

@@ -12,8 +12,7 @@ resource "azurerm_log_analytics_workspace" "this" {
   tags = var.tags
 }
 
-# Traces. The collector's exporter sends with the connection string, so this resource keeps its default of accepting
-# it; the string can write telemetry and read nothing.
+# Traces, written by the collector with the gateway's identity.
 resource "azurerm_application_insights" "this" {
   name                = "appi-${var.stem}"
   resource_group_name = var.resource_group_name
@@ -22,7 +21,10 @@ resource "azurerm_application_insights" "this" {
   application_type    = "web"
   retention_in_days   = var.trace_retention_days
 
-  # The collector samples; a second sampling here would falsify every rate.
+  # The connection string that Terraform keeps in its state opens nothing: who writes needs a token and the role.
+  local_authentication_enabled = false
+
+  # The gateway samples; a second sampling here would falsify every rate.
   sampling_percentage = 100
 
   tags = var.tags

@@ -3,13 +3,18 @@ output "log_analytics_workspace_id" {
   value       = azurerm_log_analytics_workspace.this.id
 }
 
+output "application_insights_id" {
+  description = "Resource id of the component on which a writer needs Monitoring Metrics Publisher."
+  value       = azurerm_application_insights.this.id
+}
+
 output "application_insights_name" {
   description = "Application Insights resource."
   value       = azurerm_application_insights.this.name
 }
 
 output "application_insights_connection_string" {
-  description = "Lets the collector write traces."
+  description = "Says where traces go. Writing them takes a token."
   value       = azurerm_application_insights.this.connection_string
   sensitive   = true
 }

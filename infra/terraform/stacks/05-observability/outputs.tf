@@ -3,13 +3,18 @@ output "log_analytics_workspace_id" {
   value       = module.observability.log_analytics_workspace_id
 }
 
+output "application_insights_id" {
+  description = "Resource id of the component on which the gateway's identity gets Monitoring Metrics Publisher."
+  value       = module.observability.application_insights_id
+}
+
 output "application_insights_name" {
   description = "Application Insights resource."
   value       = module.observability.application_insights_name
 }
 
 output "application_insights_connection_string" {
-  description = "Lets the collector write traces. The deploy command puts it into Key Vault; no other stack reads it."
+  description = "Tells the collector where traces go; writing them takes a token. The deploy command puts it into Key Vault; no other stack reads it."
   value       = module.observability.application_insights_connection_string
   sensitive   = true
 }

@@ -81,6 +81,7 @@ module "gateway_identity" {
   registry_id                     = module.registry.id
   key_vault_id                    = module.key_vault.id
   metrics_data_collection_rule_id = var.metrics_data_collection_rule_id
+  application_insights_id         = var.application_insights_id
   tags                            = local.tags
 }
 

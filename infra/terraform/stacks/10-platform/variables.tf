@@ -10,6 +10,12 @@ variable "metrics_data_collection_rule_id" {
   nullable    = false
 }
 
+variable "application_insights_id" {
+  description = "Application Insights component of the traces. Comes from the observability stack."
+  type        = string
+  nullable    = false
+}
+
 variable "deployer_principals" {
   description = "Who may seed secrets and push images: a label and an Entra object id (user, group or service principal) for each. Empty: whoever runs this stack, so that two people who take turns undo each other's roles; name them then."
   type        = map(string)

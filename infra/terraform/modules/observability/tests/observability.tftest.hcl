@@ -52,6 +52,20 @@ run "the_workspace_key_opens_nothing" {
   }
 }
 
+run "the_connection_string_opens_nothing" {
+  assert {
+    condition     = !azurerm_application_insights.this.local_authentication_enabled
+    error_message = "The connection string is in Terraform state: telemetry must not come in with it alone."
+  }
+}
+
+run "who_writes_traces_is_given_a_role_on_the_component" {
+  assert {
+    condition     = output.application_insights_id == azurerm_application_insights.this.id
+    error_message = "The id of the component must be handed out."
+  }
+}
+
 run "every_alert_tells_somebody" {
   assert {
     condition     = alltrue([for alert in azurerm_monitor_scheduled_query_rules_alert_v2.requests : length(alert.action[0].action_groups) == 1])

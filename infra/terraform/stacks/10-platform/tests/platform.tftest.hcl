@@ -38,6 +38,7 @@ variables {
   location                        = "swedencentral"
   log_analytics_workspace_id      = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.OperationalInsights/workspaces/w"
   metrics_data_collection_rule_id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Insights/dataCollectionRules/dcr"
+  application_insights_id         = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Insights/components/appi"
 }
 
 run "whoever_runs_it_may_push_images" {
