@@ -100,3 +100,24 @@ def test_h3_each_backend_gets_its_own_credential(stage: Stage, sim: Simulator) -
     sim.fail("eastus", status=503)
     chat(stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10)))
     assert ("api-key", "key-of-westus") in [(n.lower(), v) for n, v in sim.requests("westus")[0].headers]
+
+
+@pytest.mark.parametrize(
+    "name", ["api_key", "API_KEY", "ocp_apim_subscription_key", "x_gateway_backend", "x_userinfo"]
+)
+def test_a3_a_header_that_is_meant_for_another_is_not_forwarded(
+    stage: Stage, sim: Simulator, name: str
+) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    client.headers[name] = "of-the-client"
+    assert chat(client).status_code == 200
+    sent = sim.requests("eastus")[0].headers
+    assert "of-the-client" not in dict(sent).values()
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_h1_an_answer_that_has_no_body_says_no_length(stage: Stage, status: int) -> None:
+    with RawServer([(b"HTTP/1.1 %d Fine\r\netag: x\r\n\r\n" % status,)]) as backend:
+        client = stage.http(stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url))
+        answer = client.get("/openai/v1/models")
+    assert (answer.status_code, "content-length" in answer.headers) == (status, False)

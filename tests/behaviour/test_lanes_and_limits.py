@@ -318,6 +318,23 @@ ALLOWED: dict[str, Any] = {"GATEWAY_CLIENT_DEPLOYMENTS_0": "gpt-4o,whisper-1"}
             {"model": "gpt-4o", "input": "Hi", "tools": [{"type": "image_generation", "model": "o1"}]},
         ),
         ("/openai/v1/realtime/client_secrets", {"session": {"type": "realtime", "model": "o1"}}),
+        (
+            "/openai/v1/realtime/client_secrets",
+            {"session": {"model": "gpt-4o", "audio": {"input": {"transcription": {"model": "o1"}}}}},
+        ),
+        (
+            "/openai/v1/realtime/transcription_sessions",
+            {"model": "gpt-4o", "input_audio_transcription": {"model": "o1"}},
+        ),
+        (
+            V1_CHAT,
+            {
+                "model": "gpt-4o",
+                "messages": [],
+                "data_sources": [{"parameters": {"embedding_dependency": {"deployment_name": "o1"}}}],
+            },
+        ),
+        (V1_CHAT, {"model": "gpt-4o", "messages": [], "tools": [{"x": n} for n in range(20_000)]}),
         ("/openai/v1/responses/compact", {"model": "o1", "input": "Hello"}),
         ("/openai/v1/assistants", {"model": "o1"}),
     ],
@@ -355,6 +372,24 @@ def test_a7_an_upload_that_names_two_deployments_is_400(stage: Stage, sim: Simul
     form = [("model", (None, "whisper-1")), ("model", (None, "whisper-2")), ("file", ("a.wav", b"RIFF"))]
     answer = stage.http(stage.gateway(["eastus"], **ALLOWED)).post(TRANSCRIPTIONS, files=form)
     assert (answer.status_code, "more than once" in answer.text, sim.requests("eastus")) == (400, True, [])
+
+
+def test_a7_a_form_for_a_call_is_403(stage: Stage) -> None:
+    form = [("model", (None, "gpt-4o")), ("session", (None, '{"model": "o1"}')), ("sdp", (None, "v=0"))]
+    answer = stage.http(stage.gateway(**ALLOWED)).post("/openai/v1/realtime/calls", files=form)
+    assert answer.status_code == 403
+
+
+def test_a7_an_upload_with_two_content_types_is_400(stage: Stage, sim: Simulator) -> None:
+    client = stage.http(stage.gateway(["eastus"], **ALLOWED))
+    headers = [("content-type", "multipart/form-data; boundary=R"), ("content-type", "text/plain")]
+    answer = client.post(TRANSCRIPTIONS, content=b"--R--", headers=headers)
+    assert (answer.status_code, sim.requests("eastus")) == (400, [])
+
+
+def test_a7_what_a_client_says_to_a_model_names_no_deployment(stage: Stage) -> None:
+    words = [{"role": "user", "content": [{"type": "text", "text": "x", "deployment_name": "o1"}]}]
+    assert chat(stage.http(stage.gateway(**ALLOWED)), messages=words).status_code == 200
 
 
 def test_a7_a_client_with_a_list_may_store_files(stage: Stage) -> None:

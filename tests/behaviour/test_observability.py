@@ -241,6 +241,16 @@ def test_t6_reading_a_stored_response_does_not_use_its_tokens_again(stage: Stage
     assert value(gateway, "tokens_total", kind="completion") == used
 
 
+def test_t6_a_stored_completion_uses_its_tokens_once(stage: Stage, sim: Simulator) -> None:
+    gateway = stage.gateway(["eastus"])
+    client = stage.http(gateway)
+    usage = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
+    sim.fail("eastus", status=200, body={"id": "chatcmpl-1", "choices": [], "usage": usage})
+    chat(client, store=True)
+    client.get("/openai/v1/chat/completions/chatcmpl-1")
+    assert value(gateway, "tokens_total", kind="completion") == 7
+
+
 def test_t6_a_background_response_uses_its_tokens_once(stage: Stage, sim: Simulator) -> None:
     gateway = stage.gateway(["eastus"])
     client = stage.http(gateway)

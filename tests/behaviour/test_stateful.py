@@ -15,6 +15,7 @@ from e2e.simulator import Simulator
 from scripts.engines import Gateway
 from tests.behaviour.conftest import API_VERSION, REGIONS, Stage
 from tests.behaviour.support import V1_RESPONSES, attempts, chat, winner
+from tests.engines.raw_server import RawServer
 from tests.support.redis import RedisServer, is_installed
 from tests.support.waiting import eventually
 
@@ -167,6 +168,27 @@ def test_r1_an_owner_serves_deployments_that_it_does_not_list(stage: Stage, sim:
     client = stage.http(stage.gateway(AZURE_OPENAI_DEPLOYMENTS_0="gpt-4o-mini", AZURE_OPENAI_PRIORITY_0=10))
     created = respond(client, model="gpt-4o-mini").json()["id"]
     assert attempts(respond(client, previous_response_id=created)) == ["eastus:200"]
+
+
+def test_r1_metadata_takes_nothing_from_its_owner(stage: Stage, sim: Simulator) -> None:
+    client = stage.http(stage.gateway())
+    answers = [respond(client) for _ in range(2)]
+    mine, other = (answer.json()["id"] for answer in answers)
+    respond(client, previous_response_id=mine, metadata={"file_id": other})
+    respond(client, previous_response_id=mine, input=[{"type": "item_reference", "id": other}])
+    assert attempts(respond(client, previous_response_id=other)) == [f"{winner(answers[1])}:200"]
+
+
+def test_r1_a_comment_before_the_first_event_hides_no_owner(stage: Stage) -> None:
+    created = b'data: {"type":"response.created","response":{"id":"resp_of_eastus"}}\n\n'
+    completed = b'data: {"type":"response.completed","response":{"id":"resp_of_eastus"}}\n\n'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    plain = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+    with RawServer([(head, b": hello\n\n", created, completed)], [(plain,)]) as backend:
+        gateway = stage.gateway(AZURE_OPENAI_ENDPOINT_0=backend.url, **EASTUS_FIRST, BREAKER_FAILURES=5)
+        client = stage.http(gateway)
+        client.post(V1_RESPONSES, json=STREAM)
+        assert attempts(respond(client, previous_response_id="resp_of_eastus")) == ["eastus:200"]
 
 
 def test_r1_any_number_of_references_is_served(stage: Stage) -> None:

@@ -60,6 +60,7 @@ def test_a_field_is_found_among_others(lua: Lua, before: list[str], value: str, 
     "head",
     [
         "content-disposition: form-data; name=model",
+        'Content-Disposition: form-data; name="model" ',
         'Content-Type: text/plain\r\nContent-Disposition: form-data; name="model"',
         'CONTENT-DISPOSITION: form-data; NAME="model"',
         'Content-Disposition: form-data;name="model"',
@@ -75,12 +76,55 @@ def test_a_field_is_known_by_any_spelling_of_its_head(lua: Lua, head: str) -> No
         form(upload(field("model", "no").replace(BOUNDARY, "other"))),
         form(part('Content-Disposition: form-data; name="model"; filename="m"', "no")),
         form(part('X-Other: form-data; name="model"', "no")),
-        field("model", "no end"),
         "",
     ],
 )
 def test_what_only_looks_like_the_field_is_not_it(lua: Lua, text: str) -> None:
     assert models(lua, text) == []
+
+
+MODEL = field("model", "a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MODEL,
+        "preamble\r\n" + form(MODEL),
+        form(MODEL, upload("x") * 1000),
+        form(part('Content-Disposition: form-data; name="model"; name="other"', "a")),
+        form(part('Content-Disposition: form-data;\r\n name="model"', "a")),
+        form(
+            part(
+                'Content-Disposition: form-data; name="x"\r\nContent-Disposition: form-data; name="model"',
+                "a",
+            )
+        ),
+        form(part('Content-Disposition: form-data; name="mo\\del"', "a"), MODEL),
+        form(part("X: " + "y" * 20_000 + '\r\nContent-Disposition: form-data; name="x"', "a"), MODEL),
+        form(part('Content-Disposition: form-data; name="x"', f"a\r\n--{BOUNDARY}X\r\nb"), MODEL),
+        form(part("X: y", "no disposition"), MODEL),
+    ],
+)
+def test_a_form_that_can_be_read_in_two_ways_is_not_read(lua: Lua, text: str) -> None:
+    assert models(lua, text) == []
+
+
+def test_what_stands_behind_the_end_is_no_field(lua: Lua) -> None:
+    assert models(lua, form(MODEL) + form(field("model", "b"))) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [f"{TYPE}; boundary=other", f"{TYPE}; x=y z", "multipart/form-data; boundary=" + "b" * 71],
+)
+def test_a_boundary_that_can_be_read_in_two_ways_is_none(lua: Lua, content_type: str) -> None:
+    assert models(lua, form(MODEL), content_type) == []
+
+
+@pytest.mark.parametrize("other", ["xboundary=no", 'x="; boundary=no"'])
+def test_a_boundary_is_told_from_what_looks_like_one(lua: Lua, other: str) -> None:
+    assert models(lua, form(MODEL), f"multipart/form-data; {other}; boundary={BOUNDARY}") == ["a"]
 
 
 def test_every_occurrence_is_found(lua: Lua) -> None:

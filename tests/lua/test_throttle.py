@@ -141,6 +141,8 @@ def test_the_number_in_the_message_is_read(lua: Lua, seconds: int) -> None:
         ("500ms", 0.5),
         ("250 milliseconds", 0.25),
         ("7", 7),
+        ("2 min", 120),
+        ("1 m", 60),
     ],
 )
 def test_the_unit_in_the_message_is_read(lua: Lua, said: str, seconds: float) -> None:

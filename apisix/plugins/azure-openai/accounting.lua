@@ -13,7 +13,7 @@ local _M = {}
 local function drop_repeated_usage(state)
     local id = state.request.answered_id
     if state.usage and state.usage.total > 0 and id and not ownership.is_first_report(id) then
-        state.usage, state.is_charged = nil, true
+        state.usage = nil
     end
 end
 
@@ -49,12 +49,20 @@ local function note_left_attempt(state)
     end
 end
 
+-- Only what makes a model work uses tokens; reading a stored answer, streamed or not, does not.
+local function is_to_be_estimated(state)
+    return state.winner and not state.usage and state.sent_events and state.request.method == "POST"
+end
+
 --- Completes what is known of a request that is over. Settling twice is fine.
 -- @param state table the request's state
 function _M.settle(state)
     note_left_attempt(state)
-    if state.winner and not state.usage and state.sent_events and not state.is_charged then
+    if is_to_be_estimated(state) then
         state.usage = usage_module.estimate(state.request.body, state.sent_events)
+        if state.request.answered_id then
+            ownership.note_report(state.request.answered_id)
+        end
     end
     if state.usage then
         state.cost_usd = metrics.cost(state.pool.pricing, state.model, state.deployment, state.usage)

@@ -1,13 +1,22 @@
 --- Holds clients that may use only some deployments to these, wherever a request can name one.
+local core = require("apisix.core")
 local ownership = require("apisix.plugins.azure-openai.ownership")
 local references = require("apisix.plugins.azure-openai.references")
 
 local ipairs = ipairs
+local pairs = pairs
 local type = type
+local has_prefix = core.string.has_prefix
 
 -- Headers that name a further deployment: which one answers when a provisioned one is full, and which one makes the
 -- images of a response.
 local NAMING_HEADERS = { "x-ms-spillover-deployment", "x-ms-oai-image-generation-deployment" }
+
+-- What a model reads and what belongs to the client names no deployments.
+local CONTENT = { messages = true, input = true, prompt = true, metadata = true }
+-- Members below which `model` is a deployment.
+local NAMING_PARENTS = { session = true, tools = true }
+local MOST_VISITS = 10000
 
 -- What is created here runs deployments that a file or a nested document names, out of the gateway's sight.
 local OUT_OF_SIGHT = { ["/batches"] = true, ["/evals"] = true, ["/fine_tuning"] = true }
@@ -21,14 +30,25 @@ local WITHOUT_MODEL = {
     ["/threads"] = true,
 }
 
+local WITHOUT_BODY = { GET = true, HEAD = true, DELETE = true, OPTIONS = true }
+
 local _M = {}
+
+local function is_out_of_sight(request)
+    if WITHOUT_BODY[request.method] then
+        return false
+    end
+    -- The session of a call can be part of a form.
+    local is_call = has_prefix(request.operation, "realtime/") and not request.decoded
+    return OUT_OF_SIGHT[request.resource] or is_call
+end
 
 -- Requests for stored resources name no deployment; one that runs a model, or a session with one, must.
 local function must_name(request)
     if request.is_upgrade then
         return true
     end
-    return request.method == "POST"
+    return not WITHOUT_BODY[request.method]
         and not WITHOUT_MODEL[request.resource]
         and not (ownership.is_stored(request.operation) and references.in_path(request.operation))
 end
@@ -39,22 +59,32 @@ local function add(names, value)
     end
 end
 
-local function add_from_body(names, decoded)
-    local session = decoded.session
-    if type(session) == "table" then
-        add(names, session.model)
+-- Adds the names in part of a body. Returns how many members may still be looked at, negative when it is too large.
+local function walk(names, value, visits, is_naming, is_top)
+    for name, member in pairs(value) do
+        visits = visits - 1
+        if visits < 0 then
+            return visits
+        end
+        if name == "deployment_name" or (is_naming and name == "model") then
+            add(names, member)
+        end
+        if type(member) == "table" and not (is_top and CONTENT[name]) then
+            local names_models = is_naming
+                or NAMING_PARENTS[name]
+                or (type(name) == "string" and name:find("transcription", 1, true) ~= nil)
+            visits = walk(names, member, visits, names_models)
+        end
     end
-    for _, tool in ipairs(type(decoded.tools) == "table" and decoded.tools or {}) do
-        add(names, type(tool) == "table" and tool.model)
-    end
+    return visits
 end
 
--- Every deployment that a request names.
+-- Every deployment that a request names; nil when it is too large to tell.
 local function names_in(request)
     local names = {}
     add(names, request.deployment)
-    if request.decoded then
-        add_from_body(names, request.decoded)
+    if request.decoded and walk(names, request.decoded, MOST_VISITS, false, true) < 0 then
+        return nil
     end
     for _, header in ipairs(NAMING_HEADERS) do
         local value = request.headers[header]
@@ -79,10 +109,13 @@ end
 -- @param request table from `request.read`
 -- @return string|nil message
 function _M.fault(client, request)
-    if request.method == "POST" and OUT_OF_SIGHT[request.resource] then
-        return "This client may use certain deployments only; what is created here names its deployments elsewhere."
+    if is_out_of_sight(request) then
+        return "This client may use certain deployments only; this request names its deployments out of sight."
     end
     local names = names_in(request)
+    if not names then
+        return "This client may use certain deployments only; the request is too large to see which it names."
+    end
     for _, name in ipairs(names) do
         if not is_allowed(client, name) then
             return "This client may not use the deployment '" .. name .. "'."

@@ -12,6 +12,7 @@ local usage_module = require("apisix.plugins.azure-openai.usage")
 local ngx = ngx
 local ipairs = ipairs
 local type = type
+local has_prefix = core.string.has_prefix
 
 local HEARTBEAT = ": keep-alive\n\n"
 
@@ -35,19 +36,22 @@ end
 
 -- What the last event of a complete stream looks like, besides [DONE]. Streams of other operations end when they end.
 local LAST_EVENT = {
-    ["responses"] = ends_response,
     ["chat/completions"] = ends_chat,
     ["completions"] = ends_chat,
 }
 
+local function last_event_of(operation)
+    -- Also a stored response that is read again as a stream.
+    return (operation == "responses" or has_prefix(operation, "responses/")) and ends_response
+        or LAST_EVENT[operation]
+end
+
 -- Whether the last event of a complete stream is in a block.
-local function has_last_event(block, operation)
+local function has_last_event(block, is_last)
     for event in sse.events(block) do
         local data, event_type = sse.parse(event)
         local decoded = data and core.json.decode(data)
-        if
-            data == "[DONE]" or LAST_EVENT[operation](event_type, type(decoded) == "table" and decoded or {})
-        then
+        if data == "[DONE]" or is_last(event_type, type(decoded) == "table" and decoded or {}) then
             return true
         end
     end
@@ -122,12 +126,12 @@ end
 
 -- Passes a block on and notes what it tells about the stream. Returns false when the client is gone.
 local function pass_on(state, stream, block, emit)
-    if stream.on_first_block then
-        stream.on_first_block(block)
-        stream.on_first_block = nil
-    end
     local events = sse.count(block)
     if events > 0 then
+        if stream.on_first_block then
+            stream.on_first_block(block)
+            stream.on_first_block = nil
+        end
         state.sent_events = (state.sent_events or 0) + events
         -- Looked at when the stream ends, not with each block.
         stream.last_block = block
@@ -150,13 +154,14 @@ end
 -- Whether a stream that has ended, or broken off, is whole. Its last event may lack the blank line behind it.
 local function ends_whole(state, stream, err, emit)
     local rest = stream.splitter:rest()
-    if not LAST_EVENT[state.operation] then
+    local is_last = last_event_of(state.operation)
+    if not is_last then
         return not err and (rest == "" or pass_on(state, stream, rest, emit))
     end
-    if rest ~= "" and has_last_event(rest, state.operation) then
+    if rest ~= "" and has_last_event(rest, is_last) then
         return pass_on(state, stream, rest, emit)
     end
-    return stream.last_block ~= nil and has_last_event(stream.last_block, state.operation)
+    return stream.last_block ~= nil and has_last_event(stream.last_block, is_last)
 end
 
 --- Relays the stream to its end.

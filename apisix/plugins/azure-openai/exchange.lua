@@ -92,8 +92,12 @@ local function attempt(pool, backend, deployment, request)
     if not answer then
         return failure(reason, err)
     end
-    if request.is_upgrade and answer.status == 101 then
-        return { status = answer.status, headers = answer.headers, tunnel = answer }
+    if answer.status == 101 then
+        if request.is_upgrade then
+            return { status = answer.status, headers = answer.headers, tunnel = answer }
+        end
+        upstream.close(answer)
+        return failure("reset", "it switches protocols, which nobody asked for")
     end
     if is_buffered(request, answer) then
         return read_whole(answer, request)

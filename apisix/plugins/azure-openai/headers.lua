@@ -85,13 +85,15 @@ function _M.to_backend(client_headers)
     local forwarded = {}
     for raw_name, value in pairs(client_headers) do
         local name = raw_name:lower()
+        -- Much software takes `api_key` for `api-key`.
+        local meant = name:gsub("_", "-")
         if
             not (
-                HOP_BY_HOP[name]
-                or NOT_FORWARDED[name]
+                HOP_BY_HOP[meant]
+                or NOT_FORWARDED[meant]
                 or options[name]
-                or is_internal(name)
-                or has_prefix(name, HANDSHAKE_PREFIX)
+                or is_internal(meant)
+                or has_prefix(meant, HANDSHAKE_PREFIX)
             )
         then
             forwarded[name] = value

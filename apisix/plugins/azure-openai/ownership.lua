@@ -129,11 +129,18 @@ function _M.remember(id, backend)
     end
 end
 
---- Whether a resource reports its usage for the first time.
+--- Notes, in this replica, that the usage of a resource has been counted.
+-- @param id string
+-- @return boolean whether it is for the first time
+function _M.note_report(id)
+    return dict:add("reported|" .. id, true, REMEMBER_SECONDS) == true
+end
+
+--- Whether a resource reports its usage for the first time, in any replica. Not in the log phase.
 -- @param id string
 -- @return boolean
 function _M.is_first_report(id)
-    if not dict:add("reported|" .. id, true, REMEMBER_SECONDS) then
+    if not _M.note_report(id) then
         return false
     end
     local reports = shared_state.count("reported:" .. id, 1, REMEMBER_SECONDS * 1000)
@@ -144,6 +151,12 @@ local function id_in_json(body)
     local ok, text = pcall(json_edit.get, body, "id")
     local id = ok and text and core.json.decode(text)
     return type(id) == "string" and id or nil
+end
+
+-- Whether the answer can be referred to later: responses unless the client says otherwise, completions if it does.
+local function is_kept(request)
+    local store = request.decoded and request.decoded.store
+    return store == true or (store ~= false and _M.is_stored(request.operation))
 end
 
 -- Notes which resource the answer is, or is about to be.
@@ -158,15 +171,14 @@ end
 -- @param request table gets `answered_id`, the id of the answer where it is a stored resource
 -- @param answer table from the exchange, before it is relayed
 function _M.learn(request, answer)
-    if not _M.is_stored(request.operation) or answer.status >= 300 then
-        return
-    end
-    if request.decoded and request.decoded.store == false then
-        -- Nothing of it is kept, so nobody can refer to it.
+    if answer.status >= 300 or not is_kept(request) then
         return
     end
     for _, id in ipairs(request.references) do
-        _M.remember(id, answer.backend)
+        -- Whoever is known to hold something goes on to, unless it has just been looked for elsewhere.
+        if not request.owner or dict:get(id) == nil then
+            _M.remember(id, answer.backend)
+        end
     end
 
     if answer.event_stream then

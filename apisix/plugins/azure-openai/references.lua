@@ -73,7 +73,8 @@ local function walk(ids, value, visits)
         if NESTED_MEMBERS[name] then
             add(ids, member)
         end
-        if type(member) == "table" then
+        -- Metadata is the client's own.
+        if type(member) == "table" and name ~= "metadata" then
             visits = walk(ids, member, visits)
         end
     end

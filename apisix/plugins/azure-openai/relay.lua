@@ -13,6 +13,9 @@ local ngx_now = ngx.now
 local ipairs = ipairs
 local table_concat = table.concat
 
+-- Answers whose length would say something of a body that they never have (RFC 9110, section 8.6).
+local WITHOUT_BODY = { [204] = true, [304] = true }
+
 local _M = {}
 
 local function attempts_line(trail)
@@ -33,7 +36,7 @@ function _M.head(ctx, pool, answer)
     headers.to_client(answer.headers)
     state.backend_request_id = answer.headers["x-request-id"]
     state.is_stream = answer.event_stream ~= nil
-    if answer.body and ctx.var.request_method ~= "HEAD" then
+    if answer.body and ctx.var.request_method ~= "HEAD" and not WITHOUT_BODY[answer.status] then
         ngx.header["Content-Length"] = #answer.body
     end
 

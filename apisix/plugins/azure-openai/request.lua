@@ -98,7 +98,7 @@ end
 
 -- Names that no deployment can have, before they reach any state or label. A leading slash marks kinds of resources.
 local function is_deployment_name(name)
-    return #name <= LONGEST_NAME_BYTES and not name:find("[%c]") and name:byte(1) ~= 47
+    return #name <= LONGEST_NAME_BYTES and not name:find("[%c\128-\255]") and name:byte(1) ~= 47
 end
 
 --- Reads the request of any kind.
@@ -112,6 +112,9 @@ function _M.read(ctx, max_bytes)
     local target, headers = ngx.var.request_uri, core.request.headers(ctx)
     if is_malformed(target, headers) then
         return nil, 400, "The request has characters in its path or headers that HTTP does not allow."
+    end
+    if type(headers["content-type"]) == "table" then
+        return nil, 400, "The request has more than one Content-Type."
     end
     if not surface.is_plain(target) then
         return nil, 400, NOT_PLAIN

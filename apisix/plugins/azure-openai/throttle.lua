@@ -5,14 +5,15 @@
 local core = require("apisix.core")
 
 local ngx = ngx
-local pairs = pairs
+local ipairs = ipairs
 local has_prefix = core.string.has_prefix
 local tonumber = tonumber
 local math_min = math.min
 local math_max = math.max
 
 local DURATION_UNITS = { ms = 0.001, s = 1, m = 60, h = 3600, d = 86400 }
-local UNIT_PREFIXES = { millisecond = 0.001, minute = 60, hour = 3600, day = 86400 }
+-- How units begin in prose, longer beginnings first.
+local UNIT_PREFIXES = { { "milli", 0.001 }, { "ms", 0.001 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 } }
 local SHORTEST_SECONDS = 0.001
 
 local _M = {}
@@ -84,12 +85,12 @@ end
 
 -- "26 seconds", "2 minutes", "120ms"; a number that stands alone counts seconds.
 local function unit_seconds(unit)
-    for prefix, seconds in pairs(UNIT_PREFIXES) do
-        if has_prefix(unit, prefix) then
-            return seconds
+    for _, entry in ipairs(UNIT_PREFIXES) do
+        if has_prefix(unit, entry[1]) then
+            return entry[2]
         end
     end
-    return DURATION_UNITS[unit] or 1
+    return 1
 end
 
 local function parse_message(body)

@@ -2,7 +2,13 @@
 local http = require("resty.http")
 local request_body = require("apisix.plugins.azure-openai.request_body")
 
+local type = type
+
 local CHUNK_BYTES = 65536
+
+local SWITCHING_PROTOCOLS = 101
+
+local fresh_pools = 0
 
 local _M = {}
 
@@ -24,7 +30,13 @@ local function connect_reason(err)
     return "connect"
 end
 
-local function connect(backend, pool)
+-- The name of a pool that holds no connection.
+local function fresh_pool()
+    fresh_pools = fresh_pools + 1
+    return "azure-openai-fresh-" .. fresh_pools
+end
+
+local function connect(backend, pool, pool_name)
     local client = http.new()
     local failover = pool.failover
     client:set_timeouts(failover.connect_timeout_ms, failover.read_timeout_ms, failover.read_timeout_ms)
@@ -34,6 +46,7 @@ local function connect(backend, pool)
         port = backend.port,
         ssl_verify = pool.ssl_verify,
         ssl_server_name = backend.host,
+        pool = pool_name,
     })
     if not ok then
         return nil, err or "unknown"
@@ -55,6 +68,36 @@ local function keep_one(headers, name)
     end
 end
 
+-- Interim answers (100, 102, 103) are about the connection, and the client has another one: the real answer follows.
+local function read_final(client, request, answer, err)
+    while answer and answer.status < 200 and answer.status ~= SWITCHING_PROTOCOLS do
+        answer, err = client:read_response(request)
+    end
+    return answer, err
+end
+
+local function exchange_once(client, message)
+    local path, query = split_target(message.target)
+    local request = {
+        method = message.method,
+        path = path,
+        query = query,
+        headers = message.headers,
+        -- Made anew for each try: a reader that a dead connection has begun would go on in the middle.
+        body = request_body.sendable(message.body),
+    }
+    local answer, err = client:request(request)
+    if not answer and BROKEN[err] and message.body then
+        -- A backend that does not want the body may have said why before it hung up.
+        answer = client:read_response(request)
+    end
+    answer, err = read_final(client, request, answer, err)
+    if answer and type(answer.headers["content-length"]) == "table" then
+        return nil, "more than one content-length"
+    end
+    return answer, err
+end
+
 --- Sends a request and waits for the head of the answer.
 -- @param pool table for its timeouts
 -- @param backend table
@@ -63,39 +106,29 @@ end
 -- @return string|nil reason: "dns", "connect", "tls", "timeout" (no answer in time) or "reset"
 -- @return string|nil error for the log
 function _M.send(pool, backend, message)
-    local path, query = split_target(message.target)
-    while true do
-        local client, connect_err = connect(backend, pool)
-        if not client then
-            return nil, connect_reason(connect_err), connect_err
-        end
-
-        local reused = (client:get_reused_times() or 0) > 0
-        local request = {
-            method = message.method,
-            path = path,
-            query = query,
-            headers = message.headers,
-            -- Made anew for each try: a reader that a dead connection has begun would go on in the middle.
-            body = request_body.sendable(message.body),
-        }
-        local answer, err = client:request(request)
-        if not answer and BROKEN[err] and message.body then
-            -- A backend that does not want the body may have said why before it hung up.
-            answer = client:read_response(request)
-        end
-        if answer then
-            answer.client = client
-            keep_one(answer.headers, "content-type")
-            return answer
-        end
-
-        client:close()
-        if not (reused and BROKEN[err]) then
-            return nil, err == "timeout" and "timeout" or "reset", err
-        end
-        -- The pool gave a dead connection; the backend itself has not been asked yet.
+    local client, err = connect(backend, pool)
+    if not client then
+        return nil, connect_reason(err), err
     end
+    local reused = (client:get_reused_times() or 0) > 0
+    local answer
+    answer, err = exchange_once(client, message)
+    if not answer and reused and BROKEN[err] then
+        -- Most likely a connection that had died in the pool. Once more, on one that cannot have.
+        client:close()
+        client, err = connect(backend, pool, fresh_pool())
+        if not client then
+            return nil, connect_reason(err), err
+        end
+        answer, err = exchange_once(client, message)
+    end
+    if not answer then
+        client:close()
+        return nil, err == "timeout" and "timeout" or "reset", err
+    end
+    answer.client = client
+    keep_one(answer.headers, "content-type")
+    return answer
 end
 
 --- A reader of the answer's body that hands out what has arrived, in pieces of bounded size.
