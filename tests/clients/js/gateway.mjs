@@ -1,6 +1,10 @@
 // What the test scripts share: both clients with nothing but base URL and key, and how results reach pytest.
+import { File } from "node:buffer";
 import { readFileSync } from "node:fs";
 import OpenAI, { AzureOpenAI } from "openai";
+
+// For uploads the client wants a global that Node.js 18, which is what Debian 12 has, keeps in a module.
+globalThis.File ??= File;
 
 const url = process.env.GATEWAY_URL;
 // From standard input: command lines and environments can be seen by others.
