@@ -11,14 +11,16 @@ import pytest
 from tests.dashboards.promql import ROOT, registered_labels
 from tests.dashboards.test_grafana import PANELS
 
-WORKBOOK: dict[str, Any] = json.loads((ROOT / "dashboards" / "azure-openai-gateway.workbook.json").read_text())
+WORKBOOK: dict[str, Any] = json.loads(
+    (ROOT / "dashboards" / "azure-openai-gateway.workbook.json").read_text()
+)
 # Types of a workbook's items: 1 is text, 9 are parameters, 3 is a query.
 (CHOICES,) = [item["content"]["parameters"] for item in WORKBOOK["items"] if item["type"] == 9]
 QUERIES = [item for item in WORKBOOK["items"] if item["type"] == 3]
 each_query = pytest.mark.parametrize("item", QUERIES, ids=[item["name"] for item in QUERIES])
 each_list = pytest.mark.parametrize("choice", CHOICES[2:], ids=[choice["name"] for choice in CHOICES[2:]])
 
-# What stands in a workbook's query for a variable of Grafana's. A window of five minutes holds several samples.
+# What stands in a workbook for a variable of Grafana. Five minutes hold several samples.
 IN_GRAFANA = {
     "{Deployment}": "$deployment",
     "{Backend}": "$backend",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.deploy.layout import REPOSITORY
 from tests.infra.schema import TERRAFORM, configurations
 
 MIRROR = os.environ.get("AZURERM_MIRROR")
@@ -37,8 +38,10 @@ def terraform(directory: Path, *arguments: str) -> None:
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the sources: `init` leaves lock files and providers beside them."""
-    copy = tmp_path_factory.mktemp("sources") / "terraform"
-    return shutil.copytree(TERRAFORM, copy, ignore=shutil.ignore_patterns(".terraform*", ".deploy"))
+    copy = tmp_path_factory.mktemp("sources")
+    shutil.copytree(REPOSITORY / "dashboards", copy / "dashboards")
+    ignored = shutil.ignore_patterns(".terraform*", ".deploy")
+    return shutil.copytree(TERRAFORM, copy / TERRAFORM.relative_to(REPOSITORY), ignore=ignored)
 
 
 @each_configuration

@@ -120,3 +120,10 @@ run "alerts_measure_the_column_that_their_query_makes" {
     error_message = "Each query must have its own condition."
   }
 }
+
+run "the_workbook_opens_with_the_gateways_metrics" {
+  assert {
+    condition     = jsondecode(azurerm_application_insights_workbook.gateway.data_json).items[1].content.parameters[1].value == azurerm_monitor_workspace.this.id
+    error_message = "The workbook must read the workspace that the collector writes to."
+  }
+}
