@@ -392,6 +392,17 @@ def test_s3_o2_a_session_leaves_one_record(stage: Stage) -> None:
     assert (record["streamed"], record["bytes_out"] > LENGTH_OF_A_101) == (True, True)
 
 
+def test_s3_o2_a_session_that_the_backend_breaks_off_was_interrupted(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", cut=3, cut_rst=True)
+    gateway = stage.gateway(["eastus"], GATEWAY_LOG_MODE="test")
+    with dial(gateway, PREVIEW) as session:
+        session.send(json.dumps({"type": "response.create"}))
+        with pytest.raises(ConnectionClosed):
+            list(session)
+    record = wait_for_record(gateway, "/openai/realtime")
+    assert (record["error"], record["outcome"]) == ("tunnel_broken", "interrupted")
+
+
 def test_s3_o1_a_session_is_counted(stage: Stage) -> None:
     gateway = stage.gateway(["eastus"])
     with dial(gateway) as session:

@@ -14,7 +14,7 @@ local TOKEN_KINDS = { "prompt", "completion", "cached", "reasoning" }
 local PER_MILLION = 1e-6
 -- Stands for all deployments of a backend.
 local EVERY = "*"
-local INTERRUPTIONS = { stream_interrupted = true, answer_interrupted = true }
+local INTERRUPTIONS = { stream_interrupted = true, answer_interrupted = true, tunnel_broken = true }
 
 local _M = {}
 
