@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import select
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
@@ -21,6 +22,7 @@ from scripts.deploy.errors import DeployError, InvalidSettingsError
 from scripts.terraform import Change
 
 MASK = "••••••"
+_INTERRUPT_SECONDS = 0.2
 _SHORTEST_SECRET = 6  # shorter texts occur by chance; they are refused as keys elsewhere
 
 
@@ -125,10 +127,11 @@ class Screen:
                 "There is no terminal to ask for a confirmation.",
                 remedy="Add --yes to go ahead without a question, or --plan to look only.",
             )
-        try:
-            return self._progress.input(escape(self.mask(prompt))).strip()
-        except EOFError:
-            return ""
+        self._progress.print(escape(self.mask(prompt)), end="")
+        # An interrupt that comes just before a blocking read would wait for the next key.
+        while not select.select([sys.stdin], [], [], _INTERRUPT_SECONDS)[0]:
+            pass
+        return sys.stdin.readline().strip()
 
     # -- results
 

@@ -17,6 +17,7 @@ from scripts.engines.rendering import render
 START_TIMEOUT_SECONDS = 30.0
 STOP_GRACE_SECONDS = 5.0
 RELOAD_TIMEOUT_SECONDS = 10.0
+_REMOVALS = 20
 _RELOADED = b"apisix.yaml reloaded."
 _REFUSED = b"configuration refused: "
 
@@ -31,6 +32,15 @@ def _children(pid: int) -> int:
 
 def _problem_in(line: str) -> str:
     return line.split(_REFUSED.decode(), 1)[-1].split(", context: ", 1)[0]
+
+
+def _remove(directory: Path) -> None:
+    # What ended a moment ago may have left a file while its directory was being emptied.
+    for _ in range(_REMOVALS):
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
+        time.sleep(0.05)
 
 
 class Gateway:
@@ -104,7 +114,7 @@ class Gateway:
         """Stops serving; requests in flight have `grace` seconds to finish. Removes the files it made."""
         self._process.stop(grace)
         if not self._keep_files:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            _remove(self.directory)
 
     def __enter__(self) -> Self:
         return self
