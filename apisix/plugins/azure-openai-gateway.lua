@@ -98,7 +98,6 @@ function _M.access(conf, ctx)
             return errors.respond(ctx, 400, "invalid_request", fault)
         end
     end
-    request.is_inference = conf.kind == "inference"
     state.pool, state.request = pool, request
     state.deployment, state.operation = request.deployment, request.operation
 
