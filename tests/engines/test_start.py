@@ -1,6 +1,8 @@
 """Starting and stopping gateways."""
 
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 import yaml
 
 from scripts.engines import EngineError, Gateway, choose_engine, start_files
-from scripts.engines.base import Instance
+from scripts.engines.base import REPOSITORY, Instance
 from scripts.engines.embedded import EmbeddedEngine
 from scripts.engines.ports import Ports, choose_ports, free_ports
 from tests.engines.support import apisix_yaml, config_yaml, start, write_plugins
@@ -99,6 +101,16 @@ def test_a_port_in_use_is_said_at_once() -> None:
         choose_ports(taken.getsockname()[1])
 
 
+def test_two_processes_are_never_given_the_same_port() -> None:
+    script = "from scripts.engines.ports import free_ports; print(*(free_ports(1)[0] for _ in range(50)))"
+    both = [
+        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+        for _ in range(2)
+    ]
+    first, second = (set(process.communicate()[0].split()) for process in both)
+    assert (len(first), len(second), first & second) == (50, 50, set())
+
+
 def test_lua_sees_only_the_variables_that_the_configuration_lists(engine: str, tmp_path: Path) -> None:
     write_plugins(tmp_path, {"environment": ENVIRONMENT})
     config = yaml.safe_load(config_yaml(tmp_path, ["environment"]))
@@ -180,13 +192,13 @@ class TestTheEmbeddedEngineDoesNotStart:
         )
         assert "no such luck" in str(error)
 
-    def test_and_leaves_no_files_behind(
+    def test_and_leaves_no_directory_behind(
         self, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         elsewhere = tmp_path_factory.mktemp("elsewhere")
         monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
         refusal(tmp_path, {}, stock=("cors",), routes=[])
-        assert list(elsewhere.iterdir()) == []
+        assert [left for left in elsewhere.iterdir() if left.is_dir()] == []
 
 
 def test_workers_share_one_configuration_and_are_all_ready(tmp_path: Path) -> None:

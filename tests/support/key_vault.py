@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -23,6 +22,7 @@ import pytest
 from azure.core.credentials import AccessToken
 from azure.keyvault.secrets import ApiVersion, SecretClient
 
+from scripts.engines.ports import free_ports
 from tests.support.certificates import Certificate, make_certificate
 
 ARTIFACT = "com.github.nagyesta.lowkey-vault:lowkey-vault-app"
@@ -76,7 +76,7 @@ def lowkey_vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyVaultE
     jar = _jar()
     directory = tmp_path_factory.mktemp("lowkey-vault")
     certificate = make_certificate(directory)
-    port, token_port = _free_port(), _free_port()
+    port, token_port = free_ports(2)
     log = directory / "lowkey-vault.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -138,12 +138,6 @@ def _download(missing: Path) -> None:
     )
     if done.returncode:
         missing.touch()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], port: int, certificate: Certificate, log: Path) -> None:

@@ -12,6 +12,7 @@ from socket import SocketIO
 from types import TracebackType
 from typing import Any, Self
 
+from scripts.engines.ports import free_ports
 from tests.support.certificates import Certificate
 from tests.support.waiting import eventually
 
@@ -23,17 +24,11 @@ def is_installed() -> bool:
     return shutil.which(EXECUTABLE) is not None
 
 
-def _unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class RedisServer:
     """A Redis server on loopback, with TLS if it gets a certificate; a context manager that stops it."""
 
     def __init__(self, password: str | None = None, certificate: Certificate | None = None) -> None:
-        self.port = _unused_port()
+        (self.port,) = free_ports(1)
         self.password = password
         self._certificate = certificate
         self._directory = Path(tempfile.mkdtemp(prefix="redis-"))
