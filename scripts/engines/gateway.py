@@ -22,14 +22,6 @@ _RELOADED = b"apisix.yaml reloaded."
 _REFUSED = b"configuration refused: "
 
 
-def _children(pid: int) -> int:
-    # The workers, each of which logs that it has reloaded.
-    try:
-        return len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    except OSError:
-        return 0
-
-
 def _problem_in(line: str) -> str:
     return line.split(_REFUSED.decode(), 1)[-1].split(", context: ", 1)[0]
 
@@ -96,7 +88,7 @@ class Gateway:
 
     def _await_reload(self, start: int) -> None:
         deadline = time.monotonic() + RELOAD_TIMEOUT_SECONDS
-        expected = max(1, _children(self.pid))
+        expected = self._process.workers() or 1  # each of them logs that it has reloaded
         while time.monotonic() < deadline:
             with self.error_log.open("rb") as log:
                 log.seek(start)

@@ -88,7 +88,7 @@ class GatewayProcess:
                     f"the gateway ended with exit status {self._process.returncode}; its last log lines:",
                     *_last_lines(self._launch.error_log),
                 )
-            answer = _ask(self._status_port)
+            answer = self._readiness()
             if answer.ready:
                 return
             if answer.problems:
@@ -98,6 +98,22 @@ class GatewayProcess:
             f"the gateway was not ready within {timeout:g} s; its last log lines:",
             *_last_lines(self._launch.error_log),
         )
+
+    def workers(self) -> int | None:
+        """How many processes the gateway has started; None where that cannot be told."""
+        if self._launch.stop_command is not None:
+            return None
+        try:
+            return len(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())
+        except OSError:
+            return None
+
+    def _readiness(self) -> _Readiness:
+        # nginx starts its workers once it has every port. Until then another gateway, which took the
+        # same port a moment earlier, may be the one that answers.
+        if self.workers() == 0:
+            return _Readiness(ready=False, problems=[])
+        return _ask(self._status_port)
 
     def wait(self, timeout: float | None = None) -> int:
         """Waits for the gateway to end; returns its exit status."""

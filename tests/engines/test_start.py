@@ -1,9 +1,8 @@
 """Starting and stopping gateways."""
 
 import socket
-import subprocess
-import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,9 +12,10 @@ import pytest
 import yaml
 
 from scripts.engines import EngineError, Gateway, choose_engine, start_files
-from scripts.engines.base import REPOSITORY, Instance
+from scripts.engines.base import Instance
 from scripts.engines.embedded import EmbeddedEngine
 from scripts.engines.ports import Ports, choose_ports, free_ports
+from scripts.engines.process import GatewayProcess
 from tests.engines.support import apisix_yaml, config_yaml, start, write_plugins
 
 ENVIRONMENT = """
@@ -101,14 +101,15 @@ def test_a_port_in_use_is_said_at_once() -> None:
         choose_ports(taken.getsockname()[1])
 
 
-def test_two_processes_are_never_given_the_same_port() -> None:
-    script = "from scripts.engines.ports import free_ports; print(*(free_ports(1)[0] for _ in range(50)))"
-    both = [
-        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
-        for _ in range(2)
-    ]
-    first, second = (set(process.communicate()[0].split()) for process in both)
-    assert (len(first), len(second), first & second) == (50, 50, set())
+def test_another_gateways_readiness_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+    files = {"apisix.yaml": apisix_yaml(), "config.yaml": config_yaml(tmp_path, [])}
+    embedded = EmbeddedEngine()
+    with start_files(files, engine=embedded) as other:
+        ports = replace(choose_ports(), status=ports_of(other)[-1])
+        launch = embedded.prepare(Instance(tmp_path / "instance", files, ports))
+        process = GatewayProcess(launch, ports.status)
+        with pytest.raises(EngineError, match="Address already in use"):
+            process.wait_until_ready(30)
 
 
 def test_lua_sees_only_the_variables_that_the_configuration_lists(engine: str, tmp_path: Path) -> None:
@@ -192,13 +193,13 @@ class TestTheEmbeddedEngineDoesNotStart:
         )
         assert "no such luck" in str(error)
 
-    def test_and_leaves_no_directory_behind(
+    def test_and_leaves_no_files_behind(
         self, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         elsewhere = tmp_path_factory.mktemp("elsewhere")
         monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
         refusal(tmp_path, {}, stock=("cors",), routes=[])
-        assert [left for left in elsewhere.iterdir() if left.is_dir()] == []
+        assert list(elsewhere.iterdir()) == []
 
 
 def test_workers_share_one_configuration_and_are_all_ready(tmp_path: Path) -> None:
