@@ -11,6 +11,7 @@ from e2e.simulator import Simulator
 from tests.behaviour.conftest import API_VERSION, Stage
 from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, attempts, chat
 from tests.engines.raw_server import RawServer
+from tests.support.waiting import eventually
 
 CHAT_MESSAGES = [{"role": "user", "content": "Hello"}]
 INFERENCE = [
@@ -227,6 +228,14 @@ def test_f4_a_request_at_which_a_backend_hangs_up_is_repeated_once_at_the_most(s
         before = backend.connections
         assert attempts(chat(clients[0])) == ["eastus:reset"]
         assert backend.connections - before <= 1
+
+
+def test_f4_the_new_connection_of_a_repeated_request_is_not_kept_open(stage: Stage) -> None:
+    warm = (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}",)
+    with RawServer([warm, RawServer.CUT], [warm, RawServer.HOLD]) as backend:
+        client = stage.http(stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url))
+        assert [chat(client).status_code for _ in range(2)] == [200, 200]
+        eventually(lambda: (backend.connections, backend.open_connections) == (2, 0))
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])

@@ -64,6 +64,11 @@ class RawServer:
         for thread in self._threads:
             thread.join(5)
 
+    @property
+    def open_connections(self) -> int:
+        """How many connections neither side has closed."""
+        return sum(thread.is_alive() for thread in self._threads[1:])
+
     def _run(self, target: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=target, args=arguments, daemon=True)
         self._threads.append(thread)

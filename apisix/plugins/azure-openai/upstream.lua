@@ -8,7 +8,8 @@ local CHUNK_BYTES = 65536
 
 local SWITCHING_PROTOCOLS = 101
 
-local fresh_pools = 0
+-- The pool of connections that are never put into one, so that a connection made under its name is a new one.
+local UNPOOLED = "azure-openai-unpooled"
 
 local _M = {}
 
@@ -28,12 +29,6 @@ local function connect_reason(err)
         return "tls"
     end
     return "connect"
-end
-
--- The name of a pool that holds no connection.
-local function fresh_pool()
-    fresh_pools = fresh_pools + 1
-    return "azure-openai-fresh-" .. fresh_pools
 end
 
 local function connect(backend, pool, pool_name)
@@ -110,13 +105,15 @@ function _M.send(pool, backend, message)
     if not client then
         return nil, connect_reason(err), err
     end
-    local reused = (client:get_reused_times() or 0) > 0
+    local was_pooled = (client:get_reused_times() or 0) > 0
+    local is_unpooled = false
     local answer
     answer, err = exchange_once(client, message)
-    if not answer and reused and BROKEN[err] then
+    if not answer and was_pooled and BROKEN[err] then
         -- Most likely a connection that had died in the pool. Once more, on one that cannot have.
+        is_unpooled = true
         client:close()
-        client, err = connect(backend, pool, fresh_pool())
+        client, err = connect(backend, pool, UNPOOLED)
         if not client then
             return nil, connect_reason(err), err
         end
@@ -127,6 +124,7 @@ function _M.send(pool, backend, message)
         return nil, err == "timeout" and "timeout" or "reset", err
     end
     answer.client = client
+    answer.is_unpooled = is_unpooled
     keep_one(answer.headers, "content-type")
     return answer
 end
@@ -152,8 +150,11 @@ function _M.reader(answer)
     end
 end
 
---- Puts the connection of a fully read answer back into the pool.
+--- Puts the connection of a fully read answer back into the pool that it came from.
 function _M.release(answer)
+    if answer.is_unpooled then
+        return _M.close(answer)
+    end
     answer.client:set_keepalive(60000, 64)
 end
 
