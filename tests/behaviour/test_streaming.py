@@ -11,9 +11,10 @@ import openai
 import pytest
 
 from e2e.simulator import Simulator
-from tests.behaviour.conftest import API_VERSION, Stage
+from tests.behaviour.conftest import API_VERSION, CHAT, CLIENT_KEY, Stage
 from tests.behaviour.support import V1_CHAT, V1_RESPONSES, attempts, chat
 from tests.engines.raw_server import RawServer
+from tests.support.slow_client import SlowClient
 
 EASTUS_FIRST = {"AZURE_OPENAI_PRIORITY_0": 10}
 CHAT_STREAM: dict[str, Any] = {
@@ -22,6 +23,7 @@ CHAT_STREAM: dict[str, Any] = {
     "stream": True,
 }
 RESPONSES_STREAM: dict[str, Any] = {"model": "gpt-4o", "input": "Hello", "stream": True}
+OUTPUT = 'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
 SURFACES = [
     pytest.param(V1_CHAT, CHAT_STREAM, id="chat"),
     pytest.param(V1_RESPONSES, RESPONSES_STREAM, id="responses"),
@@ -53,6 +55,30 @@ def test_t1_each_event_arrives_while_the_backend_still_holds_the_next(stage: Sta
         lines = response.iter_lines()
         seen = [next(line for line in lines if "delta" in line) for _ in range(2)]
     assert len(seen) == 2
+
+
+# More than waits in Linux's buffers for a client that does not read.
+LONG = "x" * 8 * 1024 * 1024
+MANY_EVENTS = OUTPUT * (len(LONG) // len(OUTPUT)) + "data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "media_type", "answer"),
+    [
+        pytest.param("POST", V1_CHAT, CHAT_STREAM, "text/event-stream", MANY_EVENTS, id="stream"),
+        pytest.param("POST", V1_CHAT, CHAT, "application/json", json.dumps({"text": LONG}), id="document"),
+        pytest.param("GET", "/openai/v1/files/file-1/content", None, "audio/mpeg", LONG, id="download"),
+    ],
+)
+def test_t1_a_client_that_is_slower_than_the_backend_gets_the_whole_answer(
+    stage: Stage, method: str, target: str, body: dict[str, Any] | None, media_type: str, answer: str
+) -> None:
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {media_type}\r\ncontent-length: {len(answer)}\r\n\r\n"
+    with RawServer([(head.encode(), answer.encode())]) as backend:
+        gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url)
+        with SlowClient(gateway.url, {"api-key": CLIENT_KEY}) as client:
+            received = client.fetch(method, target, body)
+    assert received == answer.encode()
 
 
 @pytest.mark.parametrize("form", ["auto", "chat_chunk", "event", "nested", "message_only"])
@@ -199,7 +225,6 @@ def test_t3_a_last_event_without_its_blank_line_ends_the_stream(stage: Stage, en
         assert client.post(V1_CHAT, json=CHAT_STREAM).text == body
 
 
-OUTPUT = 'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
 COMPLETED = '{"type":"response.completed","response":{"id":"resp_1","status":"completed"}}'
 
 

@@ -1,5 +1,7 @@
 """Routes and plugin phases: what every engine does alike (run with --engine to compare)."""
 
+import re
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from scripts.engines import Gateway
 from tests.engines.support import start
+from tests.support.waiting import eventually
 
 
 def tracer(name: str, priority: int, extra: str = "") -> str:
@@ -76,6 +79,24 @@ PLUGINS = {
         if body then
             ngx.arg[1] = "<" .. body .. ">"
         end
+    end
+    return _M
+    """,
+    "torn": """
+    local _M = { version = 0.1, priority = 30, name = "torn", schema = { type = "object" } }
+    function _M.body_filter()
+        error("torn on purpose")
+    end
+    return _M
+    """,
+    "note": """
+    local core = require("apisix.core")
+    local _M = { version = 0.1, priority = 40, name = "note", schema = { type = "object" } }
+    function _M.rewrite(conf, ctx)
+        ctx.noted = ctx.var.arg_note
+    end
+    function _M.log(conf, ctx)
+        core.log.error("noted ", ctx.noted, " for ", ngx.status)
     end
     return _M
     """,
@@ -180,6 +201,13 @@ ROUTES = [
     route("/masked", {"answer": {"body": "why", "status": 403, "_meta": {"error_response": {"m": "no"}}}}),
     route("/broken", {"broken": {}}),
     route("/edit", {"edit": {}, "answer": {"body": "text"}}),
+    route("/edit/error", {"edit": {}, "answer": {"body": "why", "status": 403}}),
+    route("/edit/empty", {"edit": {}, "answer": {}}),
+    route("/edit/stream", {"edit": {}, "stream": {}}),
+    route("/edit/broken", {"edit": {}, "broken": {}}),
+    route("/edit/body", {"edit": {}, "body": {}}),
+    route("/torn", {"torn": {}, "answer": {"body": "text"}}),
+    route("/note", {"note": {}, "broken": {}}),
     route("/stream", {"stream": {}, "shout": {}}),
     route("/nothing", {"first": {}}),
     route(
@@ -283,9 +311,38 @@ def test_an_error_in_a_plugin_is_logged(client: httpx.Client, gateway: Gateway) 
     assert "broken on purpose" in gateway.error_log.read_text()
 
 
-def test_filters_change_headers_and_the_held_body(client: httpx.Client) -> None:
-    answer = client.get("/edit")
-    assert (answer.headers["x-edited"], answer.text) == ("yes", "<text>")
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [("/edit", "<text>"), ("/edit/error", "<why>"), ("/edit/empty", "<>"), ("/edit/stream", "<1;2;3;>")],
+)
+def test_filters_change_headers_and_the_held_body(client: httpx.Client, path: str, text: str) -> None:
+    answer = client.get(path)
+    assert (answer.headers["x-edited"], answer.text) == ("yes", text)
+
+
+def test_filters_change_headers_and_the_page_for_an_error_in_a_plugin(client: httpx.Client) -> None:
+    answer = client.get("/edit/broken")
+    assert answer.headers["x-edited"] == "yes"
+    assert re.fullmatch(r"<<html>.*500 Internal Server Error.*</html>\s*>", answer.text, re.DOTALL)
+
+
+def test_filters_change_the_page_for_a_body_that_cannot_be_read(gateway: Gateway) -> None:
+    address = httpx.URL(gateway.url)
+    head = b"POST /edit/body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection((address.host, address.port), timeout=10) as connection:
+        connection.sendall(head + b"not a length\r\n")
+        answer = connection.makefile("rb").read()
+    assert re.match(rb"HTTP/1.1 400 .*<<html>", answer, re.DOTALL)
+
+
+def test_an_error_in_a_body_filter_breaks_the_answer_off(client: httpx.Client) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.get("/torn")
+
+
+def test_a_request_that_failed_is_logged_with_its_context(client: httpx.Client, gateway: Gateway) -> None:
+    client.get("/note?note=everything")
+    eventually(lambda: "noted everything for 500" in gateway.error_log.read_text())
 
 
 def test_a_streamed_answer_goes_through_lua_body_filters(client: httpx.Client) -> None:

@@ -2,6 +2,7 @@
 local config_store = require("embedded.config_store")
 local config_sync = require("embedded.config_sync")
 local core = require("apisix.core")
+local output = require("embedded.output")
 local plugin = require("apisix.plugin")
 local status = require("embedded.status")
 
@@ -10,6 +11,9 @@ local ngx = ngx
 local _M = { status = status.live, status_ready = status.ready }
 
 local server_header
+
+-- ngx.ctx of the requests under way, by request id: nginx forgets it on the way to a page of its own.
+local contexts = {}
 
 --- Called in every worker before it serves.
 function _M.http_init_worker()
@@ -36,9 +40,24 @@ local function replace_forwarded_headers(ctx)
     core.request.set_header(ctx, "Forwarded", nil)
 end
 
+local function run_phase(phase)
+    local ctx = ngx.ctx.api_ctx
+    if ctx and ctx.global_rules then
+        plugin.run_global_rules(phase, ctx)
+        plugin.run_plugin(phase, ctx.plugins, ctx)
+    end
+end
+
+--- For nginx's own pages; what Lua writes goes through it in embedded.output.
+function _M.http_body_filter_phase()
+    run_phase("body_filter")
+    run_phase("delayed_body_filter")
+end
+
 local function new_context()
-    local ctx = { ngx_ctx = ngx.ctx }
+    local ctx = { ngx_ctx = ngx.ctx, _filter_body = _M.http_body_filter_phase }
     ngx.ctx.api_ctx = ctx
+    contexts[ngx.var.request_id] = ngx.ctx
     core.ctx.set_vars_meta(ctx)
     -- Plugins see the normalised path; what the client wrote is real_request_uri.
     local var = ctx.var
@@ -92,14 +111,15 @@ function _M.http_access_phase()
     end
     plugin.run_global_rules("before_proxy", ctx)
     plugin.run_plugin("before_proxy", route.plugins, ctx)
+    if ngx.headers_sent then
+        output.finish()
+    end
 end
 
-local function run_phase(phase)
-    local ctx = ngx.ctx.api_ctx
-    if ctx and ctx.global_rules then
-        plugin.run_global_rules(phase, ctx)
-        plugin.run_plugin(phase, ctx.plugins, ctx)
-    end
+--- Lets nginx answer with its own page for the status of a request, whose context is found again.
+function _M.http_page()
+    ngx.ctx = contexts[ngx.var.request_id] or {}
+    ngx.exit(ngx.status)
 end
 
 function _M.http_header_filter_phase()
@@ -107,12 +127,8 @@ function _M.http_header_filter_phase()
     run_phase("header_filter")
 end
 
-function _M.http_body_filter_phase()
-    run_phase("body_filter")
-    run_phase("delayed_body_filter")
-end
-
 function _M.http_log_phase()
+    contexts[ngx.var.request_id] = nil
     run_phase("log")
 end
 

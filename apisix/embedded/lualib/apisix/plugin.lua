@@ -2,6 +2,7 @@
 local core = require("apisix.core")
 local config_store = require("embedded.config_store")
 local expr = require("resty.expr.v1")
+local output = require("embedded.output")
 
 local ipairs = ipairs
 local ngx = ngx
@@ -181,7 +182,7 @@ function _M.run_global_rules(phase, ctx)
     end
 end
 
---- Sends a piece of an answer through the plugins' lua_body_filter to the client.
+--- Sends a piece of an answer through the plugins' lua_body_filter and body_filter to the client.
 -- @param no_flush leave the piece in nginx's buffer
 -- @param wait wait until the piece has been handed to the client's connection
 -- @return true, or false and an error (the client has gone)
@@ -195,13 +196,14 @@ function _M.lua_response_filter(ctx, headers, body, no_flush, wait)
                 if code ~= ngx.OK then
                     ngx.status = code
                 end
-                ngx.print(new_body)
+                output.write(new_body)
+                output.finish()
                 ngx.exit(ngx.OK)
             end
             body = new_body or body
         end
     end
-    local ok, err = ngx.print(body)
+    local ok, err = output.write(body)
     if ok and not no_flush then
         ok, err = ngx.flush(wait == true)
     end

@@ -1,12 +1,14 @@
 --- What the client gets.
 local add_header = require("ngx.resp").add_header
 local json = require("apisix.core.json")
+local output = require("embedded.output")
 
 local concat = table.concat
 local error = error
 local ngx = ngx
 local pairs = pairs
 local select = select
+local tostring = tostring
 local type = type
 
 local _M = {}
@@ -19,7 +21,12 @@ local function printable(value)
         end
         return text .. "\n"
     end
-    return value
+    return tostring(value)
+end
+
+-- Whether an answer has anything to end. Where nothing was written for an error, nginx answers with a page of its own.
+local function is_begun(code)
+    return ngx.headers_sent or (code < 300 and code ~= 204)
 end
 
 --- Answers with a status and a body (tables as JSON) and ends the request.
@@ -41,12 +48,15 @@ function _M.exit(code, ...)
         ngx.status = code
     end
     if count > 0 then
-        ngx.print(parts)
+        output.write(concat(parts))
     end
     if code then
         local ctx = ngx.ctx.api_ctx
         if ctx and not ctx._resp_source then
             ctx._resp_source = "apisix"
+        end
+        if is_begun(code) then
+            output.finish()
         end
         return ngx.exit(code)
     end
