@@ -29,8 +29,8 @@ SAMPLES = 20
 GROWTH_LIMIT_KIB = 2048
 """Memory may grow by so much after the warm-up."""
 
-# Most backends have to serve most of the time, or the gateway would refuse instead of failing over. So hints are
-# short, and the fault that has none, which cools a backend down for a whole second, is rare.
+# Most backends have to serve most of the time, or the gateway would refuse instead of failing over. So hints
+# are short, and the fault that has none, which cools a backend down for a whole second, is rare.
 FAULTS: list[dict[str, Any]] = [
     {"status": 429, "retry_after_ms": 5, "probability": 0.05},
     {"status": 500, "probability": 0.03},
