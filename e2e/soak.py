@@ -74,12 +74,8 @@ def environment(sim: Simulator) -> dict[str, str]:
 
 def worker_rss_kib(gateway: Gateway) -> int:
     """Resident memory of the gateway's only worker."""
-    children = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
-    sizes = []
-    for pid in children:
-        status = Path(f"/proc/{pid}/status").read_text()
-        sizes.append(int(re.findall(r"VmRSS:\s+(\d+)", status)[0]))
-    return max(sizes)
+    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in gateway.children]
+    return max(int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) for status in statuses)
 
 
 async def ask(client: httpx.AsyncClient, tally: Tally, dice: random.Random) -> None:

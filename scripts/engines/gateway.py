@@ -58,6 +58,11 @@ class Gateway:
         """The process id of the gateway's first process."""
         return self._process.pid
 
+    @property
+    def children(self) -> list[int]:
+        """The process ids of its workers and helpers; none where they cannot be seen, as in a container."""
+        return self._process.children() or []
+
     def wait_until_ready(self, timeout: float = START_TIMEOUT_SECONDS) -> None:
         """Returns when the gateway serves; raises EngineError when it does not come to that."""
         self._process.wait_until_ready(timeout)
@@ -88,7 +93,7 @@ class Gateway:
 
     def _await_reload(self, start: int) -> None:
         deadline = time.monotonic() + RELOAD_TIMEOUT_SECONDS
-        expected = self._process.workers() or 1  # each of them logs that it has reloaded
+        expected = len(self.children) or 1  # each of them logs that it has reloaded
         while time.monotonic() < deadline:
             with self.error_log.open("rb") as log:
                 log.seek(start)

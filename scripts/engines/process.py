@@ -99,19 +99,20 @@ class GatewayProcess:
             *_last_lines(self._launch.error_log),
         )
 
-    def workers(self) -> int | None:
-        """How many processes the gateway has started; None where that cannot be told."""
+    def children(self) -> list[int] | None:
+        """Ids of the processes that the gateway has started; None where they cannot be seen."""
         if self._launch.stop_command is not None:
             return None
         try:
-            return len(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())
+            text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         except OSError:
             return None
+        return [int(pid) for pid in text.split()]
 
     def _readiness(self) -> _Readiness:
         # nginx starts its workers once it has every port. Until then another gateway, which took the
         # same port a moment earlier, may be the one that answers.
-        if self.workers() == 0:
+        if self.children() == []:
             return _Readiness(ready=False, problems=[])
         return _ask(self._status_port)
 

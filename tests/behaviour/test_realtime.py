@@ -121,8 +121,7 @@ def wait_for_record(gateway: Gateway, path: str) -> dict[str, Any]:
 
 def open_files(gateway: Gateway) -> int:
     """How many files and connections the gateway's workers have open."""
-    workers = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
-    return sum(len(list(Path(f"/proc/{worker}/fd").iterdir())) for worker in workers)
+    return sum(len(list(Path(f"/proc/{child}/fd").iterdir())) for child in gateway.children)
 
 
 def openai_client(gateway: Gateway) -> openai.OpenAI:

@@ -46,11 +46,15 @@ local function last_event_of(operation)
         or LAST_EVENT[operation]
 end
 
--- Whether the last event of a complete stream is in a block.
+-- Whether the last event of a complete stream is in a block: at its end, most likely.
 local function has_last_event(block, is_last)
+    local events = {}
     for event in sse.events(block) do
-        local data, event_type = sse.parse(event)
-        local decoded = data and core.json.decode(data)
+        events[#events + 1] = event
+    end
+    for index = #events, 1, -1 do
+        local data, event_type = sse.parse(events[index])
+        local decoded = data and data ~= "[DONE]" and core.json.decode(data)
         if data == "[DONE]" or is_last(event_type, type(decoded) == "table" and decoded or {}) then
             return true
         end

@@ -3,6 +3,7 @@ local core = require("apisix.core")
 
 local setmetatable = setmetatable
 local has_prefix = core.string.has_prefix
+local has_suffix = core.string.has_suffix
 local table_concat = table.concat
 
 -- The longest start of an event boundary ("\r\n\r\n" less its last byte) that a chunk can end with.
@@ -30,13 +31,17 @@ end
 -- @param chunk string
 -- @return string|nil all events that are complete now, as they came; nil when there are none
 function splitter:push(chunk)
-    local after = (self.tail .. chunk):match("^.*\n\r?\n()")
-    if not after then
-        self:hold(chunk)
-        return self.held_bytes > LONGEST_HELD_BYTES and self:rest() or nil
+    local cut = #chunk
+    -- Most chunks end with an event, so that there is nothing to search for.
+    if not has_suffix(chunk, "\n\n") then
+        local after = (self.tail .. chunk):match("^.*\n\r?\n()")
+        if not after then
+            self:hold(chunk)
+            return self.held_bytes > LONGEST_HELD_BYTES and self:rest() or nil
+        end
+        cut = after - 1 - #self.tail
     end
 
-    local cut = after - 1 - #self.tail
     self.parts[#self.parts + 1] = chunk:sub(1, cut)
     local complete = #self.parts == 1 and self.parts[1] or table_concat(self.parts)
     self.parts, self.held_bytes, self.tail = {}, 0, ""
@@ -58,12 +63,15 @@ end
 -- @return function() -> string event with its terminating blank line
 function _M.events(block)
     local position = 1
+    -- Backends end lines without a carriage return, and a plain search is several times as fast.
+    local is_plain = not block:find("\r", 1, true)
+    local boundary = is_plain and "\n\n" or "\n\r?\n"
     return function()
         if position > #block then
             return nil
         end
         local start = position
-        local _, stop = block:find("\n\r?\n", position)
+        local _, stop = block:find(boundary, position, is_plain)
         position = (stop or #block) + 1
         return block:sub(start, position - 1)
     end

@@ -10,8 +10,7 @@ local math_ceil = math.ceil
 
 -- The first api-version that accepts stream_options on the deployments surface.
 local FIRST_VERSION_WITH_STREAM_OPTIONS = "2024-09-01"
--- `"usage": null` stands in every chunk; only an object is worth a look.
-local USAGE_OBJECT = '"usage"%s*:%s*{'
+local USAGE = '"usage"'
 -- English prose has about four bytes a token.
 local BYTES_PER_TOKEN = 4
 -- What stands before the bytes of a data URL.
@@ -45,11 +44,23 @@ local function normalise(usage)
     }
 end
 
+-- `"usage": null` stands in every chunk; only an object is worth a look.
+local function has_usage(text)
+    local _, stop = text:find(USAGE, 1, true)
+    while stop do
+        if text:find("^%s*:%s*{", stop + 1) then
+            return true
+        end
+        _, stop = text:find(USAGE, stop + 1, true)
+    end
+    return false
+end
+
 --- The usage that a JSON answer reports.
 -- @param body string
 -- @return table|nil { prompt, completion, total, cached, reasoning (tokens), estimated }
 function _M.of_body(body)
-    if not body:find(USAGE_OBJECT) or body:byte(1) ~= 123 then
+    if not has_usage(body) or body:byte(1) ~= 123 then
         return nil
     end
     local ok, text = pcall(json_edit.get, body, "usage")
@@ -143,14 +154,14 @@ end
 -- @return string the block for the client, "" when nothing is left
 -- @return table|nil usage
 function _M.of_block(block, hide)
-    if not block:find(USAGE_OBJECT) then
+    if not has_usage(block) then
         return block
     end
 
     local kept, found = {}, nil
     for event in sse.events(block) do
         local usage, decoded
-        if event:find(USAGE_OBJECT) then
+        if has_usage(event) then
             usage, decoded = usage_in(event)
             found = usage or found
         end
