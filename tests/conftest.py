@@ -1,6 +1,16 @@
 """Options and fixtures that every part of the suite shares."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# As hypothesis does by itself where CI is set: the same input in every run, and no failure for being slow.
+# One gateway or simulator serves all the input of a test.
+settings.register_profile(
+    "suite",
+    settings.get_profile("ci"),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,17 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engines.support import Lua
 
-GENERATED = settings(
-    max_examples=200,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    derandomize=True,
-)
+GENERATED = settings(max_examples=200)
 KEYS = st.one_of(st.sampled_from(["model", "stream_options", 'a"b', "a\\", "é", ""]), st.text(max_size=8))
 SCALARS = st.one_of(
     st.none(),

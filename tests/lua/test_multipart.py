@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engines.support import Lua
@@ -51,7 +51,6 @@ PARTS = st.lists(st.one_of(st.builds(upload, TEXT), st.builds(field, st.sampled_
 
 
 @given(before=PARTS, value=TEXT, after=PARTS)
-@settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_field_is_found_among_others(lua: Lua, before: list[str], value: str, after: list[str]) -> None:
     assert models(lua, form(*before, field("model", value), *after)) == [value]
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2e.simulator import Region, Simulator
@@ -160,12 +160,7 @@ EVENT = st.sampled_from(
     line_end=st.sampled_from(["\n", "\r\n"]),
     cuts=st.lists(st.integers(0, 600), max_size=12),
 )
-@settings(
-    max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    derandomize=True,
-)
+@settings(max_examples=150)
 def test_generated_streams_in_generated_pieces(
     lua: Lua, events: list[str], line_end: str, cuts: list[int]
 ) -> None:
@@ -180,12 +175,7 @@ def test_generated_streams_in_generated_pieces(
 
 
 @given(pieces=st.lists(st.text("\r\n:da {}", min_size=1), min_size=1, max_size=10))
-@settings(
-    max_examples=200,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    derandomize=True,
-)
+@settings(max_examples=200)
 def test_no_byte_is_lost_or_repeated_whatever_the_input(lua: Lua, pieces: list[str]) -> None:
     chunk = """
     local splitter, passed = require("apisix.plugins.azure-openai.sse").splitter(), {}

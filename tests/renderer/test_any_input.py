@@ -76,7 +76,7 @@ def loaded(changes: dict[str, str]) -> Settings | list[Problem]:
         return error.problems
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.fixed_dictionaries(switches), st.dictionaries(known, values, max_size=12))
 def test_c1_any_values_give_settings_that_render_or_a_list_of_problems(
     switched: dict[str, str], changes: dict[str, str]
@@ -90,13 +90,11 @@ def test_c1_any_values_give_settings_that_render_or_a_list_of_problems(
         assert all(each.setting and each.message and each.remedy for each in result)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=30), st.text(max_size=30), max_size=8))
 def test_foreign_variables_never_break_the_loader(foreign: dict[str, str]) -> None:
     assert loaded(foreign)
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(secret_names), st.text(max_size=20), min_size=1),
     st.dictionaries(known, values, max_size=6),
@@ -107,7 +105,7 @@ def test_no_problem_tells_a_secret(secrets: dict[str, str], others: dict[str, st
     assert SECRET not in repr(result)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=40))
 def test_a_secret_arrives_in_the_file_as_it_is_and_in_the_diff_not_at_all(text: str) -> None:
     password = f"{SECRET}{text.strip()}x"

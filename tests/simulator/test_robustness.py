@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 json_values = st.recursive(
@@ -74,7 +74,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 @given(body=bodies)
 def test_odd_bodies_are_answered(http: httpx.Client, path: str, body: dict[str, object]) -> None:
     body = {
@@ -87,7 +87,7 @@ def test_odd_bodies_are_answered(http: httpx.Client, path: str, body: dict[str, 
     assert answer.status_code in (200, 400, 404)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 @given(content=st.binary(max_size=200), boundary=st.text("ab-", min_size=1, max_size=3))
 def test_odd_forms_are_answered(http: httpx.Client, content: bytes, boundary: str) -> None:
     framed = b"--%b\r\n%b\r\n--%b--\r\n" % (boundary.encode(), content, boundary.encode())
