@@ -18,7 +18,8 @@ START_TIMEOUT_SECONDS = 30.0
 STOP_GRACE_SECONDS = 5.0
 RELOAD_TIMEOUT_SECONDS = 10.0
 _REMOVALS = 20
-_RELOADED = b"apisix.yaml reloaded."
+# What the engines' logs say of a changed file: a worker's last word on it, and what is wrong with it.
+_DECIDED = (b"apisix.yaml reloaded.", b"config file refused.")
 _REFUSED = b"configuration refused: "
 
 
@@ -98,10 +99,11 @@ class Gateway:
             with self.error_log.open("rb") as log:
                 log.seek(start)
                 lines = log.read().splitlines()
-            refused = [line.decode(errors="replace") for line in lines if _REFUSED in line]
-            if refused:
-                raise EngineError(*dict.fromkeys(_problem_in(line) for line in refused))
-            if sum(_RELOADED in line for line in lines) >= expected:
+            # Until the last worker has decided, what it says could be taken for its word on the next change.
+            if sum(any(word in line for word in _DECIDED) for line in lines) >= expected:
+                refused = [line.decode(errors="replace") for line in lines if _REFUSED in line]
+                if refused:
+                    raise EngineError(*dict.fromkeys(_problem_in(line) for line in refused))
                 time.sleep(self._settle_seconds)
                 return
             time.sleep(0.02)

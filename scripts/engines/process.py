@@ -3,6 +3,7 @@
 import atexit
 import http.client
 import json
+import os
 import signal
 import subprocess
 import time
@@ -30,7 +31,7 @@ def _ask(port: int) -> _Readiness:
         connection.request("GET", "/status/ready")
         response = connection.getresponse()
         body = response.read()
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return _Readiness(ready=False, problems=[])
     finally:
         connection.close()
@@ -133,7 +134,8 @@ class GatewayProcess:
             try:
                 self._process.wait(grace)
             except subprocess.TimeoutExpired:
-                self._process.send_signal(last_resort)
+                # The whole group: workers would outlive a first process that is killed.
+                os.killpg(self.pid, last_resort)
                 grace = 2.0
             else:
                 return

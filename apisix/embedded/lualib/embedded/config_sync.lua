@@ -16,6 +16,8 @@ local function report(problems)
     for _, problem in ipairs(problems) do
         core.log.error("configuration refused: ", problem)
     end
+    -- Whoever waits in the log for all of them sees that it was the last.
+    core.log.error("config file refused.")
     -- What kept a gateway from starting is told to whoever waits for it to become ready.
     if not config_store.current() then
         ngx.shared["status-report"]:set("problems", core.json.encode(problems))
