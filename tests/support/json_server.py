@@ -29,5 +29,7 @@ def json_server(answer: Callable[[BaseHTTPRequestHandler], tuple[int, Any]]) -> 
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield int(server.server_address[1])
-        server.shutdown()
+        try:
+            yield int(server.server_address[1])
+        finally:
+            server.shutdown()
