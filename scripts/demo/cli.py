@@ -74,8 +74,8 @@ def _play(stage: Stage, console: Console) -> Report:
 
 def _keep_up(stage: Stage, console: Console) -> None:
     stage.simulator.reset()
-    console.print(usage(stage), markup=False, soft_wrap=True)
     try:
+        console.print(usage(stage), markup=False, soft_wrap=True)
         status = stage.gateway.wait()
     except _StopRequestedError:
         console.print("Stopped.")

@@ -56,12 +56,13 @@ def start_files(
         EngineError: it cannot be started; says why.
     """
     for attempt in range(1, _TRIES + 1):
+        ports = choose_ports(port)
         root = Path(tempfile.mkdtemp(prefix="gateway-")) if directory is None else directory.resolve()
         root.mkdir(parents=True, exist_ok=True)
         instance = Instance(
             directory=root,
             files=files,
-            ports=choose_ports(port),
+            ports=ports,
             env=_passed_on(files["config.yaml"], env or {}),
             workers=workers,
         )

@@ -22,8 +22,10 @@ class Ports:
     status: int
 
 
-def _bind(port: int) -> socket.socket | None:
+def _bind(port: int, *, after_others: bool = False) -> socket.socket | None:
+    """A socket on the port; `after_others`: also where connections of somebody who has ended linger."""
     listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, after_others)
     try:
         listener.bind(("127.0.0.1", port))
     except OSError:
@@ -51,7 +53,8 @@ def free_ports(count: int) -> list[int]:
 def choose_ports(traffic: int = 0) -> Ports:
     """Ports for a gateway; `traffic` is the port for clients, 0 for any free one."""
     if traffic:
-        listener = _bind(traffic)
+        # As nginx does, or a gateway could not be started again for a minute.
+        listener = _bind(traffic, after_others=True)
         if listener is None:
             raise EngineError(f"port {traffic} is in use: choose another with --port, or 0 for any free port")
         listener.close()

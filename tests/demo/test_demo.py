@@ -118,17 +118,27 @@ def test_kept_up_it_says_how_to_inject_a_fault(kept: tuple[Demo, httpx.Response]
     assert "azure-openai-simulator fault eastus status=429" in kept[0].output
 
 
-def test_kept_up_it_moves_where_the_usual_ports_are_taken(engine: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def moved(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """A demo with --keep on a machine where the usual ports are taken, ended with Ctrl-C."""
     with ExitStack() as taken:
         for port in (GATEWAY_PORT, 8001):
             # Taken already by something else is as good.
             with suppress(OSError):
                 taken.enter_context(socket.create_server(("127.0.0.1", port)))
-        with demo_process(tmp_path, engine, "--keep") as running:
+        with demo_process(tmp_path_factory.mktemp("moved"), engine, "--keep") as running:
             running.read_until("first token")
             running.process.send_signal(signal.SIGINT)
             running.finish()
-    assert f":{GATEWAY_PORT} " not in running.output
+            return running
+
+
+def test_kept_up_it_moves_where_the_usual_ports_are_taken(moved: Demo) -> None:
+    assert f":{GATEWAY_PORT} " not in moved.output
+
+
+def test_moved_it_leaves_nothing_either(moved: Demo) -> None:
+    assert moved.leftovers() == []
 
 
 def test_ctrl_c_ends_a_kept_demo_in_order(kept: tuple[Demo, httpx.Response]) -> None:

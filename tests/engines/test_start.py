@@ -96,9 +96,27 @@ def test_a_gateway_listens_on_the_port_that_was_asked_for(tmp_path: Path) -> Non
         assert (gateway.url, answer(gateway)) == (f"http://127.0.0.1:{port}", 404)
 
 
+def test_a_gateway_can_be_started_again_on_its_port(tmp_path: Path) -> None:
+    files = {"apisix.yaml": apisix_yaml(), "config.yaml": config_yaml(tmp_path, [])}
+    with start_files(files, engine=EmbeddedEngine()) as gateway:
+        port = ports_of(gateway)[0]
+        # The side that closes a connection first keeps its address for a minute.
+        httpx.get(gateway.url, headers={"connection": "close"})
+    with start_files(files, engine=EmbeddedEngine(), port=port) as again:
+        assert answer(again) == 404
+
+
 def test_a_port_in_use_is_said_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(EngineError, match="is in use"):
         choose_ports(taken.getsockname()[1])
+
+
+def test_a_port_in_use_leaves_no_files_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    files = {"apisix.yaml": apisix_yaml(), "config.yaml": config_yaml(tmp_path, [])}
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(EngineError):
+        start_files(files, engine=EmbeddedEngine(), port=taken.getsockname()[1])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_gateways_readiness_is_not_taken_for_ones_own(tmp_path: Path) -> None:
