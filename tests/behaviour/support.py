@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
+from e2e.simulator import Simulator
 from scripts.engines import Gateway
-from tests.behaviour.conftest import API_VERSION, CHAT
+from tests.behaviour.conftest import API_VERSION, CHAT, CLIENT_KEY
 from tests.support.prometheus import Sample, parse
 from tests.support.waiting import eventually
 
@@ -23,6 +26,19 @@ EXPORT_SECONDS = 20
 def chat(client: httpx.Client, **members: object) -> httpx.Response:
     """A chat completion on the v1 surface."""
     return client.post(V1_CHAT, json=CHAT | members)
+
+
+def leave_before_the_answer(gateway: Gateway, sim: Simulator, body: dict[str, Any]) -> None:
+    """Sends a chat completion in one piece, as many clients do, and goes away as soon as eastus has it."""
+    content = json.dumps(body)
+    head = (
+        f"POST {V1_CHAT} HTTP/1.1\r\nhost: gateway\r\napi-key: {CLIENT_KEY}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+    )
+    address = urlsplit(gateway.url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(f"{head}{content}".encode())
+        sim.wait_for_requests("eastus")
 
 
 def attempts(response: httpx.Response) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import socket
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from e2e.simulator import Simulator
 from renderer.errors import ConfigurationError
 from tests.behaviour.conftest import CLIENT_KEY, Stage
-from tests.behaviour.support import chat
+from tests.behaviour.support import V1_CHAT, chat
 
 WRONG = "wrong-key-wrong-key-wrong"
 
@@ -118,6 +120,14 @@ def test_a4_the_401_challenges(stage: Stage) -> None:
 
 def test_a4_the_401_has_the_shape_of_an_azure_error(stage: Stage) -> None:
     assert chat(stage.http(stage.gateway(["eastus"]), WRONG)).json()["error"]["code"] == "401"
+
+
+def test_a4_the_401_does_not_wait_for_the_body(stage: Stage) -> None:
+    address = urlsplit(stage.gateway(["eastus"]).url)
+    head = f"POST {V1_CHAT} HTTP/1.1\r\nhost: gateway\r\ncontent-length: 30000000\r\n\r\n"
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
 
 
 def test_a4_nothing_reaches_a_backend(stage: Stage, sim: Simulator) -> None:

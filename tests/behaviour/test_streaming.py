@@ -12,7 +12,7 @@ import pytest
 
 from e2e.simulator import Simulator
 from tests.behaviour.conftest import API_VERSION, CHAT, CLIENT_KEY, Stage
-from tests.behaviour.support import V1_CHAT, V1_RESPONSES, attempts, chat
+from tests.behaviour.support import V1_CHAT, V1_RESPONSES, attempts, chat, leave_before_the_answer
 from tests.engines.raw_server import RawServer
 from tests.support.slow_client import SlowClient
 
@@ -49,7 +49,8 @@ def events(text: str) -> Iterator[dict[str, Any]]:
 
 
 def test_t1_each_event_arrives_while_the_backend_still_holds_the_next(stage: Stage, sim: Simulator) -> None:
-    sim.fail("eastus", stall=20, after=2)
+    # Longer than the client waits.
+    sim.fail("eastus", stall=60, after=2)
     client = stage.http(stage.gateway(["eastus"]))
     with client.stream("POST", V1_CHAT, json=CHAT_STREAM) as response:
         lines = response.iter_lines()
@@ -154,7 +155,7 @@ def test_t2_a_stream_that_ends_before_any_output_fails_over(
 
 
 def test_t2_the_probe_holds_the_client_no_longer_than_configured(stage: Stage, sim: Simulator) -> None:
-    sim.fail("eastus", stall=20, after=0)
+    sim.fail("eastus", stall=60, after=0)
     client = stage.http(stage.gateway(**EASTUS_FIRST, AI_PROXY_STREAM_PROBE_MS=100))
     with client.stream("POST", V1_CHAT, json=CHAT_STREAM) as response:
         assert response.headers["x-gateway-backend"] == "eastus"
@@ -261,18 +262,21 @@ def test_t4_a_client_that_leaves_a_stream_aborts_the_upstream_request(stage: Sta
     assert sim.wait_for_disconnect("eastus")
 
 
-def test_t4_a_client_that_leaves_before_the_answer_aborts_too(stage: Stage, sim: Simulator) -> None:
+@pytest.mark.parametrize("length", [10, 2_000, 2_000_000])
+def test_t4_a_client_that_leaves_before_the_answer_aborts_too(
+    stage: Stage, sim: Simulator, length: int
+) -> None:
     sim.fail("eastus", hang=True)
-    client = stage.http(stage.gateway(["eastus"]))
-    with pytest.raises(httpx.ReadTimeout):
-        client.post(V1_CHAT, json=CHAT_STREAM, timeout=0.3)
+    leave_before_the_answer(stage.gateway(["eastus"]), sim, CHAT_STREAM | {"user": "x" * length})
     assert sim.wait_for_disconnect("eastus")
 
 
 def test_t5_a_silent_stream_gets_heartbeats(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", stall=2.5, after=2)
     client = stage.http(stage.gateway(["eastus"], AI_PROXY_STREAM_HEARTBEAT_SECONDS=1))
-    assert client.post(V1_CHAT, json=CHAT_STREAM).text.count(": keep-alive\n\n") == 2
+    answer = client.post(V1_CHAT, json=CHAT_STREAM)
+    # One for each second of silence, which a busy machine makes longer, or the gateway sees later.
+    assert 1 <= answer.text.count(": keep-alive\n\n") <= answer.elapsed.total_seconds()
 
 
 def test_t5_heartbeats_stand_between_events(stage: Stage, sim: Simulator) -> None:

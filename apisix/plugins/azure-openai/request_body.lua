@@ -3,8 +3,11 @@
 -- A body is { size (bytes), text | path } with optional `before` and `after`, text around the slice of the file.
 local ngx = ngx
 local io_open = io.open
+local math_min = math.min
 
 local CHUNK_BYTES = 65536
+-- Larger bodies go to a file.
+local IN_MEMORY_BYTES = 1024 * 1024
 
 local _M = {}
 
@@ -27,6 +30,28 @@ function _M.of_text(text)
     return { size = #text, text = text }
 end
 
+-- Lets nginx have the body of the current request. nginx could read it itself, but where it finds all of it there
+-- already, it never tells again that the client has gone; and a silent upstream request would go on for nobody.
+local function receive()
+    local socket = ngx.req.socket()
+    if not socket then
+        -- There is no body, or its length is not known before its end.
+        return ngx.req.read_body()
+    end
+
+    local left = tonumber(ngx.var.content_length)
+    ngx.req.init_body(math_min(left, IN_MEMORY_BYTES))
+    while left > 0 do
+        local data, err = socket:receive(math_min(left, CHUNK_BYTES))
+        if not data then
+            return ngx.exit(err == "timeout" and 408 or 499)
+        end
+        ngx.req.append_body(data)
+        left = left - #data
+    end
+    ngx.req.finish_body()
+end
+
 --- Reads the body of the current request.
 -- @param max_bytes number
 -- @return table|nil body, nil when there is none
@@ -36,7 +61,7 @@ function _M.read(max_bytes)
         return too_large(max_bytes)
     end
 
-    ngx.req.read_body()
+    receive()
     local text = ngx.req.get_body_data()
     if text then
         if #text > max_bytes then
@@ -117,7 +142,7 @@ local function read_pieces(body)
             offset = offset or piece[1]
             if offset < piece[2] then
                 file:seek("set", offset)
-                local data = file:read(math.min(CHUNK_BYTES, piece[2] - offset))
+                local data = file:read(math_min(CHUNK_BYTES, piece[2] - offset))
                 offset = offset + #data
                 return data
             end
