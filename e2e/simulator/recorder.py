@@ -80,9 +80,10 @@ class Recorder:
 
     def end(self, record: RecordedRequest, status: int | None, disconnected: bool) -> None:
         """Record what became of a request."""
-        record.finished_at = time.time()
         record.status = status
         record.client_disconnected = disconnected
+        # Last: who waits for the end finds the rest there already.
+        record.finished_at = time.time()
         self._announce()
 
     def all(self) -> list[RecordedRequest]:

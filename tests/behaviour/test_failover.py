@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from email.utils import formatdate
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
 from e2e.simulator import Simulator
-from scripts.engines.ports import free_ports
 from tests.behaviour.conftest import CHAT, REGIONS, Stage
 from tests.behaviour.support import V1_RESPONSES, attempts, chat, winner
+from tests.support.ports import refusing_port
 from tests.support.waiting import eventually
 
 HEAVY_EASTUS = {"AZURE_OPENAI_PRIORITY_0": 10}
@@ -39,9 +39,9 @@ def test_f1_a_connection_reset_moves_on(stage: Stage, sim: Simulator) -> None:
 
 
 def test_f1_a_refused_connection_moves_on(stage: Stage) -> None:
-    (unused,) = free_ports(1)
-    gateway = stage.gateway(**HEAVY_EASTUS, AZURE_OPENAI_ENDPOINT_0=f"http://127.0.0.1:{unused}")
-    assert attempts(chat(stage.http(gateway))) == ["eastus:connect", "westus:200"]
+    with refusing_port() as port:
+        gateway = stage.gateway(**HEAVY_EASTUS, AZURE_OPENAI_ENDPOINT_0=f"http://127.0.0.1:{port}")
+        assert attempts(chat(stage.http(gateway))) == ["eastus:connect", "westus:200"]
 
 
 def test_f1_a_name_that_does_not_resolve_moves_on(stage: Stage) -> None:
@@ -57,7 +57,8 @@ def test_f1_a_failed_tls_handshake_moves_on(stage: Stage, sim: Simulator) -> Non
 
 def test_f1_a_read_timeout_before_the_first_byte_moves_on(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", hang=True)
-    response = chat(stage.http(stage.gateway(**HEAVY_EASTUS, AI_PROXY_READ_TIMEOUT_MS=300)))
+    # The limit holds for westus too, which may be slow on a busy machine.
+    response = chat(stage.http(stage.gateway(**HEAVY_EASTUS, AI_PROXY_READ_TIMEOUT_MS=2000)))
     assert attempts(response) == ["eastus:timeout", "westus:200"]
 
 
@@ -84,12 +85,35 @@ def test_f1_a_client_error_reaches_the_client_unchanged(stage: Stage, sim: Simul
     assert chat(stage.http(stage.gateway(**HEAVY_EASTUS))).text == body
 
 
-def cooldown_ms(stage: Stage, sim: Simulator, **fault: object) -> int:
+ROUNDING_SECONDS = 0.01
+"""Times are told in milliseconds."""
+
+
+class CoolDown(NamedTuple):
+    """Seconds left of a cool-down that started, and of which was told, between `began` and `ended`."""
+
+    left: float
+    began: float
+    ended: float
+
+    def lasts(self, seconds: float) -> bool:
+        """Whether it can have lasted so long: what has passed since then is missing."""
+        passed = self.ended - self.began
+        return seconds - passed - ROUNDING_SECONDS <= self.left <= seconds + ROUNDING_SECONDS
+
+    def ends_at(self, when: float) -> bool:
+        """Whether it can end at that time."""
+        return when - self.ended - ROUNDING_SECONDS <= self.left <= when - self.began + ROUNDING_SECONDS
+
+
+def cooldown(stage: Stage, sim: Simulator, *, cap: int | str = "", **fault: object) -> CoolDown:
     """The cool-down that one throttled answer causes, as the next client is told it."""
     sim.fail("eastus", **({"status": 429} | fault))
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.gateway(["eastus"], COOLDOWN_MAX_SECONDS=cap))
+    began = time()
     chat(client)
-    return int(chat(client).headers["retry-after-ms"])
+    left = int(chat(client).headers["retry-after-ms"]) / 1000
+    return CoolDown(left, began, time())
 
 
 @pytest.mark.parametrize(
@@ -113,19 +137,19 @@ def cooldown_ms(stage: Stage, sim: Simulator, **fault: object) -> int:
 def test_f2_the_cooldown_follows_the_first_hint_that_makes_sense(
     stage: Stage, sim: Simulator, fault: dict[str, object], seconds: int
 ) -> None:
-    assert cooldown_ms(stage, sim, **fault) == pytest.approx(seconds * 1000, abs=1500)
+    told = cooldown(stage, sim, **fault)
+    assert told.lasts(seconds), told
 
 
 def test_f2_a_hint_may_be_a_date(stage: Stage, sim: Simulator) -> None:
-    hint = formatdate(time() + 60, usegmt=True)
-    assert cooldown_ms(stage, sim, retry_after=hint) == pytest.approx(60_000, abs=10_000)
+    end = int(time()) + 60
+    told = cooldown(stage, sim, retry_after=formatdate(end, usegmt=True))
+    assert told.ends_at(end), told
 
 
 def test_f2_the_cap_is_configurable(stage: Stage, sim: Simulator) -> None:
-    sim.fail("eastus", status=429, retry_after=600)
-    client = stage.http(stage.gateway(["eastus"], COOLDOWN_MAX_SECONDS=20))
-    chat(client)
-    assert 15 <= int(chat(client).headers["retry-after"]) <= 20
+    told = cooldown(stage, sim, cap=20, retry_after=600)
+    assert told.lasts(20), told
 
 
 def test_f2_a_200_that_reports_no_remaining_quota_cools_down(stage: Stage, sim: Simulator) -> None:
@@ -156,10 +180,8 @@ def test_f3_a_half_open_breaker_lets_one_trial_through(stage: Stage, sim: Simula
     sim.fail("eastus", status=500, count=1)
     client = stage.http(stage.gateway(["eastus"], BREAKER_FAILURES=1, BREAKER_OPEN_SECONDS=1))
     chat(client)
-    wait_ms = int(chat(client).headers["retry-after-ms"])
-    # The gateway itself says when the next try makes sense; a wait of its own takes us just past that.
-    held = stage.http(stage.gateway(["eastus"]))
-    assert (wait_ms <= 1000, chat(held).status_code) == (True, 200)
+    eventually(lambda: chat(client).status_code == 200)
+    assert len(sim.requests("eastus")) == 2
 
 
 def test_f3_a_refused_credential_opens_the_breaker_at_once(stage: Stage, sim: Simulator) -> None:
@@ -273,8 +295,8 @@ def test_f5_throttled_candidates_are_not_asked_again(stage: Stage, sim: Simulato
 
 
 def test_f5_the_429_has_the_shape_of_an_azure_error(stage: Stage, sim: Simulator) -> None:
-    throttle(sim, eastus=30, westus=30)
-    error = chat(stage.http(stage.gateway())).json()["error"]
+    throttle(sim, eastus=30)
+    error = chat(stage.http(stage.gateway(["eastus"]))).json()["error"]
     assert (error["code"], "retry after 30 seconds" in error["message"]) == ("429", True)
 
 
@@ -288,7 +310,7 @@ def test_f5_the_hint_is_never_longer_than_sdks_wait(stage: Stage, sim: Simulator
 def test_f5_a_mixture_with_throttling_is_429(stage: Stage, sim: Simulator, other: dict[str, object]) -> None:
     throttle(sim, eastus=20)
     sim.fail("westus", **other)
-    response = chat(stage.http(stage.gateway()))
+    response = chat(stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_1=10)))
     assert (response.status_code, response.headers["retry-after"]) == (429, "20")
 
 
@@ -306,9 +328,9 @@ def test_f5_the_gateways_bad_credential_is_not_the_clients_401(stage: Stage, sim
 
 
 def test_f5_unreachable_backends_are_503_with_a_body(stage: Stage) -> None:
-    (unused,) = free_ports(1)
-    gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=f"http://127.0.0.1:{unused}")
-    response = chat(stage.http(gateway))
+    with refusing_port() as port:
+        gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=f"http://127.0.0.1:{port}")
+        response = chat(stage.http(gateway))
     assert (response.status_code, response.json()["error"]["code"]) == (503, "service_unavailable")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from e2e.simulator import Quota, Simulator
 from tests.behaviour.conftest import API_VERSION, CHAT, Stage
-from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, V1_RESPONSES, chat
+from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, V1_RESPONSES, chat, records
 from tests.support.redis import RedisServer, is_installed
 from tests.support.waiting import eventually
 
@@ -113,12 +113,13 @@ def test_l2_tokens_of_a_stream_count(stage: Stage) -> None:
 
 def test_l2_tokens_of_a_stream_that_the_client_leaves_count(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", stall=20, after=3, count=1)
-    gateway = stage.gateway(["eastus"], **TOKENS, AI_RATE_LIMIT_WINDOW_SECONDS=600)
+    gateway = stage.gateway(["eastus"], **TOKENS, AI_RATE_LIMIT_WINDOW_SECONDS=600, GATEWAY_LOG_MODE="test")
     body = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "a word " * 100}]}
     with stage.http(gateway).stream("POST", V1_CHAT, json=body) as stream:
         next(stream.iter_text())
-    client = stage.http(gateway)
-    assert eventually(lambda: chat(client).status_code == 503)
+    # It is over for the gateway, and so charged, when its record is there.
+    records(gateway)
+    assert chat(stage.http(gateway)).status_code == 503
 
 
 def test_l2_a_refused_answer_of_the_backend_costs_no_tokens(stage: Stage, sim: Simulator) -> None:

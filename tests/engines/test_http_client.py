@@ -14,7 +14,7 @@ CHUNKS = b"5\r\nhello\r\n1;ext=1\r\n \r\n5\r\nworld\r\n0\r\nX-Trailer: t\r\n\r\n
 
 FETCH = """
 local http = require("resty.http").new()
-http:set_timeouts(500, 500, 500)
+http:set_timeouts(5000, 5000, 5000)
 assert(http:connect({ scheme = "http", host = "127.0.0.1", port = port }))
 local res, err = http:request(request)
 if not res then
@@ -73,7 +73,7 @@ def test_a_path_with_a_query_or_characters_that_http_forbids_is_an_error(lua: Lu
 def test_a_body_is_the_same_at_any_read_size(lua: Lua, size: int) -> None:
     chunk = """
     local http = require("resty.http").new()
-    http:set_timeout(500)
+    http:set_timeout(5000)
     assert(http:connect("127.0.0.1", port))
     local res = assert(http:request({ path = "/" }))
     local parts = {}
@@ -91,10 +91,11 @@ def test_a_body_is_the_same_at_any_read_size(lua: Lua, size: int) -> None:
 def test_the_start_of_a_chunk_is_handed_out_before_its_end_arrives(lua: Lua) -> None:
     chunk = """
     local http = require("resty.http").new()
-    http:set_timeout(200)
+    http:set_timeout(5000)
     assert(http:connect("127.0.0.1", port))
     local res = assert(http:request({ path = "/" }))
     local first = res.body_reader()
+    http:set_timeout(200)
     local second, err = res.body_reader()
     http:close()
     return first, second or false, err
@@ -142,7 +143,7 @@ def test_a_chunk_size_that_is_no_number_is_an_error(lua: Lua) -> None:
 def test_after_an_error_every_further_read_gives_the_same_error(lua: Lua) -> None:
     chunk = """
     local http = require("resty.http").new()
-    http:set_timeout(500)
+    http:set_timeout(5000)
     assert(http:connect("127.0.0.1", port))
     local read = assert(http:request({ path = "/" })).body_reader
     local errors = {}
@@ -172,7 +173,7 @@ def test_answers_without_a_body(lua: Lua, method: str, answer: bytes) -> None:
 def test_headers_are_found_in_any_spelling_and_repeated_ones_are_lists(lua: Lua) -> None:
     chunk = """
     local http = require("resty.http").new()
-    http:set_timeout(500)
+    http:set_timeout(5000)
     assert(http:connect("127.0.0.1", port))
     local headers = assert(http:request({ path = "/" })).headers
     http:close()
@@ -229,7 +230,7 @@ def test_the_host_header_names_a_port_that_is_not_the_default(lua: Lua) -> None:
 def test_a_body_from_a_function_is_sent_as_it_is_made(lua: Lua) -> None:
     chunk = """
     local http = require("resty.http").new()
-    http:set_timeout(500)
+    http:set_timeout(5000)
     assert(http:connect("127.0.0.1", port))
     local parts, i = { "he", "llo" }, 0
     assert(http:request({
@@ -249,7 +250,7 @@ def test_a_body_from_a_function_is_sent_as_it_is_made(lua: Lua) -> None:
 
 ONCE = """
 local http = require("resty.http").new()
-http:set_timeout(500)
+http:set_timeout(5000)
 assert(http:connect({ host = "127.0.0.1", port = port, pool = "tests:" .. port }))
 local reused = http:get_reused_times()
 local res = assert(http:request({ path = "/" }))

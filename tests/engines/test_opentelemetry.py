@@ -206,8 +206,12 @@ def test_what_is_sampled_is_a_share_of_the_traces(
 class TestTheEmbeddedEngine:
     def test_drops_spans_that_do_not_fit_into_its_queue(self, receiver: OtlpReceiver, tmp_path: Path) -> None:
         batch = {"max_queue_size": 3, "max_export_batch_size": 2, "inactive_timeout": 3}
-        with gateway(tmp_path, settings(), metadata(receiver.endpoint, **batch)) as running:
-            answers = [httpx.get(f"{running.url}/show/drop").status_code for _ in range(8)]
+        with (
+            gateway(tmp_path, settings(), metadata(receiver.endpoint, **batch)) as running,
+            httpx.Client(base_url=running.url) as client,
+        ):
+            # On one connection, so that they are over long before the queue is first looked at.
+            answers = [client.get("/show/drop").status_code for _ in range(8)]
             assert eventually(
                 lambda: "did not fit into the queue: 5" in running.error_log.read_text(), ARRIVAL_SECONDS
             )

@@ -1,5 +1,6 @@
 """The metrics of a gateway, and of plugins that add their own."""
 
+import re
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -7,6 +8,7 @@ import pytest
 
 from scripts.engines import Gateway
 from tests.engines.support import start
+from tests.support.waiting import eventually
 
 COUNTER = """
 local exporter = require("apisix.plugins.prometheus.exporter")
@@ -48,7 +50,14 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     ) as started:
         httpx.get(f"{started.url}/count")
         httpx.get(f"{started.url}/unknown")
+        # Counted behind the answer, perhaps by the other worker than the one that is asked.
+        eventually(lambda: {'code="200"', 'code="404"'} <= codes(started))
         yield started
+
+
+def codes(gateway: Gateway) -> set[str]:
+    """The statuses of requests that the metrics know of."""
+    return set(re.findall(r'apisix_http_status\{(code="\d+")', httpx.get(gateway.metrics_url).text))
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,10 @@ class Stage:
             raise self.fault
         return render_files(load_settings(self.environment), "/bundle")
 
+    def change(self, settings: Mapping[str, str]) -> None:
+        """Other settings from the next round on; the watcher may still be reading the present mapping."""
+        self.environment = {**self.environment, **settings}
+
     def next_note(self) -> str:
         return self.notes.heard.get(timeout=10)
 
@@ -93,7 +97,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 def test_c2_a_rotated_key_is_put_in_place(stage: Stage) -> None:
-    stage.environment |= {"AZURE_OPENAI_KEY_0": "another-key"}
+    stage.change({"AZURE_OPENAI_KEY_0": "another-key"})
     assert (stage.next_note(), "another-key" in (stage.directory / "apisix.yaml").read_text()) == (
         "changed apisix.yaml",
         True,
@@ -101,24 +105,26 @@ def test_c2_a_rotated_key_is_put_in_place(stage: Stage) -> None:
 
 
 def test_c2_a_new_backend_is_put_in_place(stage: Stage) -> None:
-    stage.environment |= {
-        "AZURE_OPENAI_ENDPOINT_1": "https://contoso-westus.openai.azure.com",
-        "AZURE_OPENAI_KEY_1": "second-key",
-    }
+    stage.change(
+        {
+            "AZURE_OPENAI_ENDPOINT_1": "https://contoso-westus.openai.azure.com",
+            "AZURE_OPENAI_KEY_1": "second-key",
+        }
+    )
     stage.next_note()
     assert "contoso-westus" in (stage.directory / "apisix.yaml").read_text()
 
 
 def test_c2_a_setting_that_is_read_at_the_start_only_is_reported_once(stage: Stage) -> None:
-    stage.environment |= {"APISIX_LOG_LEVEL": "error"}
+    stage.change({"APISIX_LOG_LEVEL": "error"})
     first = stage.next_note()
-    stage.environment |= {"AZURE_OPENAI_KEY_0": "another-key"}
+    stage.change({"AZURE_OPENAI_KEY_0": "another-key"})
     assert (first, stage.next_note()) == ("restart config.yaml", "changed apisix.yaml")
 
 
 def test_c2_a_route_with_a_plugin_that_is_not_loaded_waits_for_the_restart(stage: Stage) -> None:
     before = (stage.directory / "apisix.yaml").read_text()
-    stage.environment |= {"ENABLE_RESPONSE_HEADERS": "true"}
+    stage.change({"ENABLE_RESPONSE_HEADERS": "true"})
     notes = {stage.next_note(), stage.next_note()}
     assert (notes, (stage.directory / "apisix.yaml").read_text()) == (
         {"restart apisix.yaml", "restart config.yaml"},
@@ -128,14 +134,14 @@ def test_c2_a_route_with_a_plugin_that_is_not_loaded_waits_for_the_restart(stage
 
 def test_c1_wrong_settings_change_nothing(stage: Stage) -> None:
     before = (stage.directory / "apisix.yaml").read_text()
-    stage.environment |= {"AZURE_OPENAI_ENDPOINT_2": "https://orphan.openai.azure.com"}
+    stage.change({"AZURE_OPENAI_ENDPOINT_2": "https://orphan.openai.azure.com"})
     assert (stage.next_note(), (stage.directory / "apisix.yaml").read_text()) == ("refused", before)
 
 
 def test_c1_the_watcher_survives_wrong_settings(stage: Stage) -> None:
     stage.fault = ConfigurationError([Problem("X", "is wrong", "Write Y")])
     stage.next_note()
-    stage.environment |= {"AZURE_OPENAI_KEY_0": "another-key"}
+    stage.change({"AZURE_OPENAI_KEY_0": "another-key"})
     stage.fault = None
     assert stage.note_after("refused") == "changed apisix.yaml"
 
@@ -143,7 +149,7 @@ def test_c1_the_watcher_survives_wrong_settings(stage: Stage) -> None:
 def test_c1_the_watcher_survives_a_vault_that_is_out_of_reach(stage: Stage) -> None:
     stage.fault = KeyVaultUnreachableError("https://v", "it cannot be reached", "Wait")
     assert stage.next_note() == "unavailable"
-    stage.environment |= {"AZURE_OPENAI_KEY_0": "another-key"}
+    stage.change({"AZURE_OPENAI_KEY_0": "another-key"})
     stage.fault = None
     assert stage.note_after("unavailable") == "changed apisix.yaml"
 
@@ -156,7 +162,7 @@ def test_c1_the_watcher_survives_a_file_that_cannot_be_written(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        stage.environment |= {"AZURE_OPENAI_KEY_0": "another-key"}
+        stage.change({"AZURE_OPENAI_KEY_0": "another-key"})
         assert stage.next_note() == "failed"
     assert stage.note_after("failed") == "changed apisix.yaml"
 
@@ -168,7 +174,7 @@ def test_c1_a_config_yaml_that_somebody_spoilt_keeps_the_last_good_configuration
     before = (stage.directory / "apisix.yaml").read_text()
     (stage.directory / "config.yaml").write_text(text)
     assert stage.next_note() == "restart config.yaml"
-    stage.environment |= {"AZURE_OPENAI_KEY_0": "another-key"}
+    stage.change({"AZURE_OPENAI_KEY_0": "another-key"})
     assert (stage.next_note(), (stage.directory / "apisix.yaml").read_text()) == (
         "restart apisix.yaml",
         before,
@@ -181,8 +187,7 @@ def test_c2_sigterm_ends_the_command_cleanly(tmp_path: Path) -> None:
         command, env=os.environ | ENVIRONMENT, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        while "Rendered" not in process.stdout.readline():
-            pass
+        assert any("Rendered" in line for line in process.stdout)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) in (0, 143)
 
@@ -194,8 +199,7 @@ def test_c2_sigterm_ends_the_command_while_it_waits_for_a_throttling_vault(
     environment = {**os.environ, **ENVIRONMENT, **vault.identity_environment, "KEY_VAULT_URL": vault.url}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        while "Rendered" not in process.stdout.readline():
-            pass
+        assert any("Rendered" in line for line in process.stdout)
         vault.endless_fault = replace(THROTTLED, headers={"Retry-After": "86400"})
         assert vault.answered_endless_fault.wait(timeout=20)
         process.send_signal(signal.SIGTERM)

@@ -189,7 +189,9 @@ def test_serve_prints_the_chosen_port_and_no_key_and_stops_on_a_signal(served: s
     assert served.stdout is not None
     printed = ""
     while "serving" not in printed:
-        printed += served.stdout.readline()
+        line = served.stdout.readline()
+        assert line, printed
+        printed += line
     url = next(word for word in printed.split() if word.startswith("http://"))
     answer = httpx.get(f"{url}/openai/v1/models", headers={"api-key": "very-secret-key"}, trust_env=False)
     assert answer.status_code == 200

@@ -115,14 +115,12 @@ def test_answers_grow_on_demand(sim: Simulator, http: httpx.Client) -> None:
     assert http.post(CHAT_PATH, json=CHAT).json()["usage"]["completion_tokens"] == 200
 
 
-def test_starts_quickly_and_stops_cleanly() -> None:
-    threads = threading.active_count()
-    started = time.monotonic()
+def test_stops_cleanly() -> None:
+    before = set(threading.enumerate())
     with Simulator([Region("one", key="k"), Region("two", key="k")]) as simulator:
-        assert time.monotonic() - started < 0.3
         endpoint = simulator.endpoint("one")
         assert httpx.get(f"{endpoint}/openai/v1/models", headers={"api-key": "k"}).status_code == 200
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= before
     with pytest.raises(httpx.ConnectError):
         httpx.get(endpoint)
 
