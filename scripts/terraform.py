@@ -245,56 +245,45 @@ class _Runner:
             raise TerraformError(command, [], interrupted=True)
         output = _Output(self._listener)
         line: list[str] = self._builder.generate_cmd_string(command, *args, **options)
+        process: subprocess.Popen[str] | None = None
+        interrupted = killed = False
         try:
-            with _postponed_interrupts() as interrupts:
-                process = subprocess.Popen(  # noqa: S603 - the operator's choice of program, no shell is involved
-                    line,
-                    cwd=self._directory,
-                    env=self._environment(),
-                    stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    encoding="utf-8",
-                    errors="replace",
-                    # Ctrl-C in a terminal goes to the whole foreground group. Terraform must get it once,
-                    # from here: a second one makes it stop without saving its state.
-                    start_new_session=True,
-                )
-                self._process = process
+            with postponed_interrupts() as interrupts:
+                process = self._process = self._start(line, stdin is not None)
                 output.follow(process)
-        except OSError as error:
-            raise TerraformMissingError(line[0]) from error
-        return self._collect(process, output, command, stdin, interrupted=bool(interrupts) or self._stopped)
-
-    def _collect(
-        self,
-        process: subprocess.Popen[str],
-        output: _Output,
-        command: str,
-        stdin: str | None,
-        *,
-        interrupted: bool,
-    ) -> _Result:
-        killed = False
-        try:
-            if interrupted:
+            if interrupts or self._stopped:
                 raise KeyboardInterrupt
-            if stdin is not None:
-                assert process.stdin is not None
-                with suppress(BrokenPipeError):
-                    process.stdin.write(stdin)
-                    process.stdin.close()
+            _feed(process, stdin)
             process.wait()
         except KeyboardInterrupt:
-            interrupted = True
-            killed = not self._stop(process)
+            if process is None:
+                raise
+            interrupted, killed = True, not self._stop(process)
         result = output.result(process.wait())
         if interrupted or self._stopped:
             raise TerraformError(command, _diagnostics(result), interrupted=True, killed=killed)
         if output.failure is not None:
             raise output.failure
         return result
+
+    def _start(self, line: list[str], is_fed: bool) -> subprocess.Popen[str]:
+        try:
+            return subprocess.Popen(  # noqa: S603 - the operator's choice of program, no shell is involved
+                line,
+                cwd=self._directory,
+                env=self._environment(),
+                stdin=subprocess.PIPE if is_fed else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                # Ctrl-C in a terminal goes to the whole foreground group. Terraform must get it once,
+                # from here: a second one makes it stop without saving its state.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise TerraformMissingError(line[0]) from error
 
     def _stop(self, process: subprocess.Popen[str]) -> bool:
         """Ask once and wait for the state to be saved and unlocked; insist only when asked again.
@@ -322,11 +311,19 @@ class _Runner:
         return kept
 
 
-@contextmanager
-def _postponed_interrupts() -> Iterator[list[int]]:
-    """Collect the signals that ask to stop, so that none comes while a program is started but not yet known.
+def _feed(process: subprocess.Popen[str], stdin: str | None) -> None:
+    if stdin is not None:
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):
+            process.stdin.write(stdin)
+            process.stdin.close()
 
-    An exception at that moment would leave the program behind, running, with its lock.
+
+@contextmanager
+def postponed_interrupts() -> Iterator[list[int]]:
+    """Collect the signals that ask to stop, where the exception that they are would come at a bad moment.
+
+    While a program is started but not yet known, for example, it would leave that behind with its lock.
     """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():

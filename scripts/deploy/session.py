@@ -42,6 +42,7 @@ from scripts.terraform import (
     Terraform,
     TerraformError,
     TerraformMissingError,
+    postponed_interrupts,
 )
 
 T = TypeVar("T")
@@ -280,17 +281,18 @@ class Session:
         """Look at several stacks at the same time: each takes a while to be reached."""
         _ = self.store  # found once, before the threads need it
         with ThreadPoolExecutor(max_workers=len(names) or 1) as pool:
-            try:
+            # An exception among the locks of the pool could leave one of them taken.
+            with postponed_interrupts() as interrupts:
                 futures = [pool.submit(look, name) for name in names]
-                while wait(futures, timeout=0.2).not_done:
-                    pass  # a signal that the system has given to another thread is noticed here
-                return [future.result() for future in futures]
-            except KeyboardInterrupt:
+                while not interrupts and wait(futures, timeout=0.2).not_done:
+                    pass
+            if interrupts:
                 # Ctrl-C comes to this thread only; the others would go on, and the pool waits for them.
                 self.waiter.stopped.set()
                 for reader in self._running:
                     reader.interrupt()
-                raise
+                raise KeyboardInterrupt
+            return [future.result() for future in futures]
 
 
 def _run_first(stack: Stack, missing: Stack) -> NotReadyError:

@@ -98,9 +98,13 @@ def test_stopping_while_key_vault_is_waited_for_ends_at_once(made: Installation)
 
 
 MANY = """
+resource "terraform_data" "first" {
+  provisioner "local-exec" { command = "for i in $(seq 600); do [ ! -e GONE ] || exit 0; sleep 0.1; done" }
+}
 resource "terraform_data" "many" {
-  count = 300
-  input = count.index
+  count      = 300
+  input      = count.index
+  depends_on = [terraform_data.first]
 }
 """
 
@@ -109,13 +113,15 @@ def test_a_reader_that_goes_away_does_not_stop_terraform_half_way(made: Installa
     """Output that nobody takes would fill the pipe, and Terraform would hold the lock for ever."""
     made.deploy("bootstrap")
     main = made.layout.directory(STACKS["observability"]) / "main.tf"
-    main.write_text(main.read_text() + MANY)
+    gone = made.root / "reader-is-gone"
+    main.write_text(main.read_text() + MANY.replace("GONE", str(gone)))
     process = made.commands.start("observability", "--yes", stdout=subprocess.DEVNULL)
     assert process.stderr is not None
     for line in process.stderr:
         if "Creating..." in line:
             break
     process.stderr.close()
+    gone.touch()
     assert process.wait(60) == 1
     again = made.commands.run("observability", "--plan")
     assert (again.returncode, "no changes" in again.stderr) == (0, True)
