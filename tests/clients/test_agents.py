@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from e2e.simulator import Simulator
 from tests.behaviour.conftest import CLIENT_KEY
 
 SCRIPT = Path(__file__).parent / "agents" / "agent.py"
@@ -29,8 +30,10 @@ def command(outer_environment: dict[str, str]) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def seen(command: list[str], shared_gateway: str) -> Any:
+def seen(command: list[str], shared_gateway: str, simulator: Simulator) -> Any:
     """What the agents did."""
+    # Whatever test was before may have left its faults.
+    simulator.reset()
     done = subprocess.run(
         command,
         env={**os.environ, "OPENAI_BASE_URL": f"{shared_gateway}/openai/v1"},

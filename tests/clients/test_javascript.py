@@ -74,12 +74,14 @@ def run_script(node: str, recording: Path) -> RunScript:
 
 
 @pytest.fixture(scope="session")
-def results(run_script: RunScript, shared_gateway: str) -> Callable[[str], Any]:
+def results(run_script: RunScript, shared_gateway: str, simulator: Simulator) -> Callable[[str], Any]:
     """The results of a group, which runs once."""
     known: dict[str, Any] = {}
 
     def of(group: str) -> Any:
         if group not in known:
+            # Whatever test was before may have left its faults.
+            simulator.reset()
             known[group] = run_script(group, shared_gateway)
         return known[group]
 
