@@ -37,6 +37,7 @@ class Account:
     """Who is logged in, and where."""
 
     user: str
+    is_user: bool  # and not a service principal
     subscription_id: str
     subscription_name: str
     tenant_id: str
@@ -78,7 +79,13 @@ class AzureCli:
             raise NotReadyError(
                 "Nobody is logged in to Azure.", details=error.details, remedy="Run `az login`."
             ) from None
-        return Account(found["user"]["name"], found["id"], found["name"], found["tenantId"])
+        user = found["user"]
+        is_user = user.get("type") != "servicePrincipal"
+        return Account(user["name"], is_user, found["id"], found["name"], found["tenantId"])
+
+    def resource_manager(self) -> str:
+        """Address of the Azure Resource Manager in the cloud of the login."""
+        return str(self._json("cloud", "show", "--query", "endpoints.resourceManager", scoped=False))
 
     def version(self) -> str:
         """Version of the program."""

@@ -199,16 +199,17 @@ def destroy(
 
 
 def doctor(environment: Environment, output: Output = OutputFormat.TABLE) -> None:
-    """Look at tools, login, settings, registrations and quota before a deployment."""
+    """Look at tools, settings, login, roles, registrations, names and quota before a deployment."""
     with _session(environment, output) as session:
-        from scripts.deploy.doctor import Verdict, examine
+        from scripts.deploy.doctor import examine
+        from scripts.deploy.finding import Verdict
 
         findings = examine(session)
         rows = [
             {"check": item.check, "verdict": item.verdict.value, "found": item.found, "remedy": item.remedy}
             for item in findings
         ]
-        session.screen.result("doctor", {}, {"checks": rows})
+        session.screen.result("doctor", {}, {"checks": rows}, below="remedy")
         bad = any(item.verdict is Verdict.BAD for item in findings)
         raise typer.Exit(ExitCode.NOT_READY if bad else ExitCode.DONE)
 

@@ -136,9 +136,17 @@ class Screen:
     # -- results
 
     def result(
-        self, title: str, values: Mapping[str, Any], tables: Mapping[str, Sequence[Mapping[str, Any]]]
+        self,
+        title: str,
+        values: Mapping[str, Any],
+        tables: Mapping[str, Sequence[Mapping[str, Any]]],
+        below: str = "",
     ) -> None:
-        """Print what a command found or made: single values, and lists of equal things."""
+        """Print what a command found or made: single values, and lists of equal things.
+
+        `below` is a column that stands below its table, a line for each row that has something in it: what is
+        to be typed cannot be copied out of a cell.
+        """
         if self.output is OutputFormat.JSON:
             self._write(json.dumps({**values, **tables}, indent=2, ensure_ascii=False))
         elif self.output is OutputFormat.DOTENV:
@@ -151,10 +159,14 @@ class Screen:
             )
             for name, rows in tables.items():
                 if rows:
-                    columns = list(rows[0])
+                    columns = [column for column in rows[0] if column != below]
                     self._table(
                         name, columns, [[_cell(row.get(column)) for column in columns] for row in rows]
                     )
+                    for row in rows:
+                        if row.get(below):
+                            line = self.mask(f"→ {row[columns[0]]}: {row[below]}")
+                            self._results.print(escape(line), style="cyan")
 
     def _write(self, text: str) -> None:
         sys.stdout.write(self.mask(text) + "\n")

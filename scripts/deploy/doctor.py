@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import platform
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from scripts.deploy.errors import DeployError, InvalidSettingsError
+from scripts.deploy.finding import Finding, Verdict, attempt, attempt_all
 from scripts.deploy.layout import STACKS, Stack
+from scripts.deploy.roles import look_at_roles
 from scripts.deploy.session import Session
 from scripts.deploy.settings import WorkloadSettings
 from scripts.deploy.state import resource_names
@@ -41,49 +41,24 @@ UNIQUE = (
 """Kinds of resources whose names are unique in all of Azure, as `az` calls them, and their names' names."""
 
 
-class Verdict(StrEnum):
-    """How a check came out."""
-
-    OK = "ok"
-    NOTE = "note"  # nothing is wrong yet
-    BAD = "bad"
-    SKIPPED = "skipped"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at, what was found and what to do."""
-
-    check: str
-    verdict: Verdict
-    found: str
-    remedy: str = ""
-
-
 def examine(session: Session) -> list[Finding]:
     """Make every check, also after one that fails."""
     findings = [*_tools(session), *_settings(session)]
     subscription = _subscription(session)
     if not session.az.is_installed():
         return [*findings, Finding("Azure", Verdict.SKIPPED, "needs the Azure CLI")]
-    login = _attempt("Azure login", lambda: _login(session, subscription))
+    login = attempt("Azure login", lambda: _login(session, subscription))
     findings.append(login)
     if login.verdict is not Verdict.OK or subscription is None:
         return [
             *findings,
             Finding("Azure subscription", Verdict.SKIPPED, "needs a login and a subscription_id"),
         ]
-    findings.append(_attempt("resource providers", lambda: _providers(session)))
-    findings.append(_attempt("state storage", lambda: _storage(session)))
-    return [*findings, *_names(session), *_quota(session)]
-
-
-def _attempt(check: str, look: Callable[[], Finding]) -> Finding:
-    try:
-        return look()
-    except DeployError as error:
-        found = " ".join([error.message, *error.details[:1]])
-        return Finding(check, Verdict.BAD, found, error.remedy)
+    findings.append(attempt("resource providers", lambda: _providers(session)))
+    findings.append(attempt("state storage", lambda: _storage(session)))
+    findings += attempt_all("roles", lambda: look_at_roles(session, subscription))
+    findings += attempt_all("names", lambda: _names(session))
+    return [*findings, *_quota(session)]
 
 
 def _tools(session: Session) -> Iterator[Finding]:
@@ -103,7 +78,7 @@ def _tools(session: Session) -> Iterator[Finding]:
         shown = ".".join(map(str, version))
         yield Finding(session.binary, Verdict.OK if enough else Verdict.BAD, shown, remedy)
     if session.az.is_installed():
-        yield _attempt("Azure CLI", lambda: Finding("Azure CLI", Verdict.OK, session.az.version()))
+        yield attempt("Azure CLI", lambda: Finding("Azure CLI", Verdict.OK, session.az.version()))
     else:
         yield Finding("Azure CLI", Verdict.BAD, "not found", "Install it: https://aka.ms/install-azure-cli")
 
@@ -115,7 +90,7 @@ def _settings(session: Session) -> Iterator[Finding]:
         if not path.exists():
             yield Finding(label, Verdict.NOTE, "not there yet", f"cp {session.layout.example(stack)} {path}")
             continue
-        yield _attempt(label, partial(_stack_settings, session, stack, label))
+        yield attempt(label, partial(_stack_settings, session, stack, label))
 
 
 def _stack_settings(session: Session, stack: Stack, label: str) -> Finding:
@@ -181,13 +156,14 @@ def _providers(session: Session) -> Finding:
     )
 
 
-def _names(session: Session) -> Iterator[Finding]:
+def _names(session: Session) -> list[Finding]:
     """Whether the names that are unique in all of Azure are free, or this installation's already."""
     if session.store.kind != "azurerm":
-        return
+        return []
     names = resource_names(session.layout, session.any_settings(), session.binary)
-    for kind, which in UNIQUE:
-        yield _attempt(f"name {names[which]}", partial(_name, session, kind, names[which]))
+    return [
+        attempt(f"name {names[which]}", partial(_name, session, kind, names[which])) for kind, which in UNIQUE
+    ]
 
 
 def _name(session: Session, kind: tuple[str, ...], name: str) -> Finding:
@@ -217,7 +193,7 @@ def _quota(session: Session) -> Iterator[Finding]:
     except InvalidSettingsError:
         return  # reported with the settings
     for location, asked in sorted(wanted.items()):
-        yield _attempt(f"quota in {location}", partial(_region, session, location, asked))
+        yield attempt(f"quota in {location}", partial(_region, session, location, asked))
 
 
 def _capacities(accounts: Any) -> dict[str, dict[str, float]]:

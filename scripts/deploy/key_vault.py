@@ -24,7 +24,7 @@ from azure.keyvault.secrets import SecretClient
 
 from scripts.deploy.errors import InvalidSettingsError, VaultError
 from scripts.deploy.tfvars import is_placeholder
-from scripts.deploy.waiting import Deadline, Waiter
+from scripts.deploy.waiting import Deadline, Waiter, retry_after
 
 MAXIMUM_BYTES = 25 * 1024
 """What a secret's value may have at most (Key Vault service limits)."""
@@ -206,7 +206,8 @@ class _Failure:
     def of(cls, error: AzureError) -> _Failure:
         if isinstance(error, HttpResponseError) and error.response is not None:
             codes = _codes(error)
-            return cls(error.status_code or 0, codes[-1] if codes else "", _seconds(error))
+            headers = getattr(error.response, "headers", None) or {}
+            return cls(error.status_code or 0, codes[-1] if codes else "", retry_after(headers))
         if isinstance(error, ClientAuthenticationError):
             return cls(401, "NoToken")
         if isinstance(error, ServiceRequestError):
@@ -286,9 +287,3 @@ def _codes(error: HttpResponseError) -> list[str]:
             inner = inner.get("innererror") or {}
         item = None
     return codes
-
-
-def _seconds(error: HttpResponseError) -> float | None:
-    headers = getattr(error.response, "headers", None) or {}
-    text = str(headers.get("Retry-After", ""))
-    return min(float(text), 120.0) if re.fullmatch(r"\d+(\.\d+)?", text) else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from scripts.deploy.console import Screen, elapsed
@@ -46,3 +47,9 @@ class Deadline:
         )
         (self.waiter.sleep or self.waiter.stopped.wait)(seconds)
         return not self.waiter.stopped.is_set()
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that an answer asks to wait, at most two minutes; None when it says nothing of it."""
+    text = str(headers.get("Retry-After", ""))
+    return min(float(text), 120.0) if re.fullmatch(r"\d+(\.\d+)?", text) else None

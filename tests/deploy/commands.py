@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.deploy.layout import Layout
+from scripts.deploy.layout import REPOSITORY, STACKS, Layout
 from tests.deploy.gateway_server import GatewayStandIn, running_gateway
 from tests.deploy.support import FakeAz, make_stacks, write_tfvars
 from tests.deploy.vault_server import FaultyVault, running
-from tests.support.certificates import make_certificate
+from tests.support.certificates import Certificate, make_certificate
 
 CLIENT_KEY = "canary-client-3b1f0c77a94e4d21"
 BACKEND_KEY = "canary-backend-91e2d47b60f35a8c"
@@ -130,6 +131,7 @@ class Installation:
     az: FakeAz
     vault: FaultyVault
     gateway: GatewayStandIn
+    certificate: Certificate
     commands: Commands = field(init=False)
 
     def __post_init__(self) -> None:
@@ -137,12 +139,23 @@ class Installation:
         self.commands.environment |= {
             "GATEWAY_STATE_DIR": str(self.root / "state"),
             "TF_CLI_CONFIG_FILE": os.devnull,
-            "REQUESTS_CA_BUNDLE": str(self.root / "ca.pem"),
+            "REQUESTS_CA_BUNDLE": str(self.certificate.pem),
         }
 
     def settings(self, **changes: Any) -> Path:
         """Write the workload's tfvars."""
         return write_workload(self.layout, self.gateway, **changes)
+
+    def move_to_azure(self) -> None:
+        """Let the stacks keep their state in Azure, with the names that the repository's own module gives."""
+        naming = REPOSITORY / "infra" / "terraform" / "modules" / "naming"
+        shutil.copytree(naming, self.layout.naming, dirs_exist_ok=True)
+        for stack in STACKS.values():
+            main = self.layout.directory(stack) / "main.tf"
+            main.write_text(main.read_text().replace('backend "local"', 'backend "azurerm"'))
+        self.az.answer("storage account show", error="ERROR: (ResourceNotFound) The Resource was not found.")
+        for kind in ("storage account", "acr", "keyvault"):
+            self.az.answer(f"{kind} check-name", {"nameAvailable": True, "message": None, "reason": None})
 
     def deploy(self, *names: str) -> None:
         """Deploy these stacks."""
@@ -182,10 +195,9 @@ def installation(root: Path) -> Iterator[Installation]:
     az.answer("acr repository show", error="ERROR: the specified tag does not exist.")
     az.answer("acr build")
     certificate = make_certificate(root)
-    (root / "ca.pem").write_bytes(certificate.pem.read_bytes())
     with running(certificate) as (vault, _), running_gateway(CLIENT_KEY) as gateway:
         write_tfvars(layout, "platform", vault=f"{vault.url}/")
-        made = Installation(root, layout, az, vault, gateway)
+        made = Installation(root, layout, az, vault, gateway, certificate)
         made.settings()
         yield made
 

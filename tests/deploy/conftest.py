@@ -13,8 +13,9 @@ from scripts.deploy.bootstrap import deploy_bootstrap
 from scripts.deploy.deployment import Mode, deploy
 from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session
+from tests.deploy.arm_server import AzureStandIn, running_azure
 from tests.deploy.commands import Installation, installation
-from tests.deploy.support import FakeAz, FakeTime, make_session, make_stacks
+from tests.deploy.support import SUBSCRIPTION, FakeAz, FakeTime, make_session, make_stacks
 from tests.support.key_vault import lowkey_vault
 
 __all__ = ["lowkey_vault"]
@@ -88,3 +89,14 @@ def made(tmp_path: Path, terraform_binary: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("GATEWAY_STATE_DIR", str(tmp_path / "state"))
     with installation(tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def azure(made: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[AzureStandIn]:
+    """As `made`, for stacks in Azure, with a stand-in for the Resource Manager that the login leads to."""
+    made.move_to_azure()
+    monkeypatch.setenv("PATH", made.az.path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.certificate.pem))
+    with running_azure(made.certificate, SUBSCRIPTION) as azure:
+        made.az.answer("cloud show", azure.url)
+        yield azure

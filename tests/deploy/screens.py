@@ -13,7 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.deploy.arm_server import CONTRIBUTOR, running_azure
 from tests.deploy.commands import CLIENT_KEY, Installation, installation
+from tests.deploy.support import SUBSCRIPTION
 
 SETTINGS = {"GATEWAY_CLIENT_NAME_0": "team-a"}
 MISTAKES = {**SETTINGS, "COOLDOWN_MAX_SECONDS": "soon", "AZURE_OPENAI_WIEGHT_0": "2"}
@@ -63,6 +65,12 @@ def main() -> None:
         made.settings(app_settings=SETTINGS, secrets=ROTATED)
         for line in ("status", "status -o dotenv", "destroy workload --plan", "destroy all --yes"):
             show(made, line)
+        # The same with stacks in Azure, by somebody who may not assign roles.
+        made.move_to_azure()
+        with running_azure(made.certificate, SUBSCRIPTION) as azure:
+            made.az.answer("cloud show", azure.url)
+            azure.assign(CONTRIBUTOR)
+            show(made, "doctor")
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from typing import Any
 
 import pytest
 
-from scripts.deploy.doctor import PROVIDERS, Finding, Verdict, examine
+from scripts.deploy.doctor import PROVIDERS, examine
+from scripts.deploy.finding import Finding, Verdict
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.session import Session
 from tests.deploy.commands import Installation, registered
@@ -25,19 +25,6 @@ def session(made: Installation) -> Session:
 
 def look(session: Session) -> dict[str, Finding]:
     return {finding.check: finding for finding in examine(session)}
-
-
-def in_azure(made: Installation) -> None:
-    """Let the stacks keep their state in Azure, with the names that the repository's own module gives."""
-    shutil.copytree(
-        REPOSITORY / "infra" / "terraform" / "modules" / "naming", made.layout.naming, dirs_exist_ok=True
-    )
-    for stack in STACKS.values():
-        main = made.layout.directory(stack) / "main.tf"
-        main.write_text(main.read_text().replace('backend "local"', 'backend "azurerm"'))
-    made.az.answer("storage account show", error="ERROR: (ResourceNotFound) The Resource was not found.")
-    for kind in ("storage account", "acr", "keyvault"):
-        made.az.answer(f"{kind} check-name", {"nameAvailable": True, "message": None, "reason": None})
 
 
 def starting(findings: dict[str, Finding], begin: str) -> Finding:
@@ -99,8 +86,8 @@ def test_a_missing_file_comes_with_the_command_that_makes_it(session: Session, m
     assert (finding.verdict, finding.remedy) == (Verdict.NOTE, f"cp {path}.example {path}")
 
 
-def test_names_that_are_free_are_well(session: Session, made: Installation) -> None:
-    in_azure(made)
+@pytest.mark.usefixtures("azure")
+def test_names_that_are_free_are_well(session: Session) -> None:
     findings = look(session)
     assert [starting(findings, f"name {stem}").found for stem in (STORAGE, REGISTRY, VAULT)] == ["free"] * 3
 
@@ -108,8 +95,8 @@ def test_names_that_are_free_are_well(session: Session, made: Installation) -> N
 TAKEN = {"nameAvailable": False, "reason": "AlreadyExists", "message": "The name is already taken."}
 
 
+@pytest.mark.usefixtures("azure")
 def test_a_name_that_somebody_else_has_needs_a_suffix(session: Session, made: Installation) -> None:
-    in_azure(made)
     made.az.answer("acr check-name", TAKEN)
     made.az.answer("resource list", [])
     made.az.answer("keyvault list-deleted", [])
@@ -118,9 +105,9 @@ def test_a_name_that_somebody_else_has_needs_a_suffix(session: Session, made: In
     assert "`suffix`" in finding.remedy
 
 
+@pytest.mark.usefixtures("azure")
 @pytest.mark.parametrize("where", ["resource list", "keyvault list-deleted"])
 def test_a_name_that_this_installation_has_is_well(session: Session, made: Installation, where: str) -> None:
-    in_azure(made)
     made.az.answer("keyvault check-name", TAKEN)
     made.az.answer("resource list", [])
     made.az.answer("keyvault list-deleted", [])

@@ -5,21 +5,16 @@ The emulator next door knows no throttling, no roles and no recovery that takes 
 
 from __future__ import annotations
 
-import json
-import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from azure.keyvault.secrets import SecretClient
 
+from tests.deploy.json_server import Reply, Request, serving
 from tests.support.certificates import Certificate
 from tests.support.key_vault import API_VERSION, FixedToken
-
-Reply = tuple[int, dict[str, Any], dict[str, str]]
 
 
 @dataclass
@@ -114,54 +109,24 @@ class FaultyVault:
 def running(certificate: Certificate) -> Iterator[tuple[FaultyVault, SecretClient]]:
     """Run a vault on a free loopback port, with a client for it that does not retry by itself."""
     vault = FaultyVault()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(vault))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.chain_and_key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    vault.url = f"https://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        with SecretClient(
+
+    def answer(request: Request) -> Reply:
+        if request.token is None:
+            # The parent domain of 127.0.0.1, so that the SDK's check of the challenge passes unchanged.
+            resource = vault.url.replace("127.0.0.1", "0.0.1")
+            tenant = "https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000"
+            challenge = f'Bearer authorization="{tenant}", resource="{resource}"'
+            return 401, {}, {"WWW-Authenticate": challenge}
+        return vault.answer(request.method, request.path, request.body)
+
+    with (
+        serving(certificate, answer) as vault.url,
+        SecretClient(
             vault.url,
             FixedToken(),
             api_version=API_VERSION,
             connection_verify=str(certificate.pem),
             retry_total=0,
-        ) as client:
-            yield vault, client
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def _handler(vault: FaultyVault) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-        def _serve(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length) or b"{}")
-            if "Authorization" not in self.headers:
-                # The parent domain of 127.0.0.1, so that the SDK's check of the challenge passes unchanged.
-                resource = vault.url.replace("127.0.0.1", "0.0.1")
-                tenant = "https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000"
-                challenge = f'Bearer authorization="{tenant}", resource="{resource}"'
-                self._send(401, {}, {"WWW-Authenticate": challenge})
-            else:
-                self._send(*vault.answer(self.command, self.path.split("?")[0], body))
-
-        do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - the names are the base class's
-
-        def _send(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in {"Content-Type": "application/json", **headers}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-    return Handler
+        ) as client,
+    ):
+        yield vault, client

@@ -1,0 +1,175 @@
+"""What the present login may do in Azure, asked of the Resource Manager itself.
+
+Its answers have everything in them that counts: roles held through groups, inherited from management groups,
+built in or custom. Conditions of an assignment and deny assignments are not among them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from azure.core import PipelineClient
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
+from azure.core.pipeline.policies import BearerTokenCredentialPolicy
+from azure.core.rest import HttpRequest, HttpResponse
+from azure.identity import AzureCliCredential
+
+from scripts.deploy.errors import DeployError, NotReadyError
+from scripts.deploy.waiting import Waiter, retry_after
+
+_PERMISSIONS = "2022-04-01"
+_RESOURCES = "2021-04-01"
+_PATIENCE_SECONDS = 60.0
+_THROTTLED = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What one role gives at a scope: patterns of actions, and of those that it leaves out again."""
+
+    actions: tuple[str, ...] = ()
+    not_actions: tuple[str, ...] = ()
+    data_actions: tuple[str, ...] = ()
+    not_data_actions: tuple[str, ...] = ()
+
+    @classmethod
+    def from_answer(cls, value: Mapping[str, Any]) -> Permission:
+        """Read one entry of the answer; a list that is missing is empty."""
+        names = ("actions", "notActions", "dataActions", "notDataActions")
+        return cls(*(tuple(map(str, value.get(name) or ())) for name in names))
+
+    def allows(self, action: str, *, data: bool = False) -> bool:
+        """Whether the role gives an action, on the resource or on the data in it."""
+        given, taken = self.actions, self.not_actions
+        if data:
+            given, taken = self.data_actions, self.not_data_actions
+        return _any_matches(given, action) and not _any_matches(taken, action)
+
+
+def _any_matches(patterns: tuple[str, ...], action: str) -> bool:
+    """Whether a pattern stands for the action; `*` is any text, and case does not matter."""
+    return any(
+        re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), action, re.IGNORECASE)
+        for pattern in patterns
+    )
+
+
+class ResourceManager:
+    """Reads from one subscription. Raises `DeployError`; waits in sight while Azure is throttling."""
+
+    def __init__(
+        self, endpoint: str, subscription_id: str, waiter: Waiter, credential: TokenCredential | None = None
+    ) -> None:
+        self.subscription = f"/subscriptions/{subscription_id}"
+        self._endpoint = endpoint.rstrip("/")
+        # The login of the Azure CLI, as for everything else here.
+        credential = credential or AzureCliCredential(subscription=subscription_id, process_timeout=60)
+        token = BearerTokenCredentialPolicy(credential, f"{self._endpoint}/.default")
+        self._client: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
+            self._endpoint, policies=[token]
+        )
+        self._waiter = waiter
+
+    def __enter__(self) -> ResourceManager:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def permissions(self, scope: str) -> list[Permission] | None:
+        """What the login may do at a scope, inherited rights included; None when there is no such scope."""
+        path = f"{scope}/providers/Microsoft.Authorization/permissions?api-version={_PERMISSIONS}"
+        found = self._list(path)
+        return None if found is None else [Permission.from_answer(item) for item in found]
+
+    def resource(self, kind: str, name: str) -> str | None:
+        """Id of the resource of a kind and a name; None when the login sees none."""
+        query = {"$filter": f"name eq '{name}' and resourceType eq '{kind}'", "api-version": _RESOURCES}
+        found = self._list(f"{self.subscription}/resources?{urlencode(query, quote_via=quote)}")
+        return str(found[0]["id"]) if found else None
+
+    def _list(self, path: str) -> list[Mapping[str, Any]] | None:
+        """All pages of a list; None when what it belongs to does not exist."""
+        items: list[Mapping[str, Any]] = []
+        for page in self._pages(f"{self._endpoint}{path}"):
+            if page is None:
+                return None
+            items += page
+        return items
+
+    def _pages(self, url: str | None) -> Iterator[list[Mapping[str, Any]] | None]:
+        while url is not None:
+            if not url.startswith(f"{self._endpoint}/"):  # the token is for nobody else
+                raise self._failure("continues its answer at another address")
+            response = self._get(url)
+            if response.status_code == 404:
+                yield None
+                return
+            try:
+                body = response.json()
+                yield [dict(item) for item in body["value"]]
+                url = body.get("nextLink") or None
+            except (ValueError, TypeError, KeyError, AttributeError):
+                raise self._failure("does not answer as the Azure Resource Manager does") from None
+
+    def _get(self, url: str) -> HttpResponse:
+        """The answer, good or 404, asked for again while there is a reason that passes."""
+        deadline = self._waiter.deadline(_PATIENCE_SECONDS)
+        attempt = 0
+        while True:
+            response = self._send(url)
+            status = response.status_code
+            if status in {200, 404}:
+                return response
+            passing = status == _THROTTLED or status >= 500
+            asked = retry_after(response.headers)
+            pause = asked if asked is not None else min(2.0**attempt, 15.0)
+            reason = "Azure is throttling" if status == _THROTTLED else f"Azure answers HTTP {status}"
+            if not (passing and deadline.pause(reason, pause)):
+                raise self._refusal(response)
+            attempt += 1
+
+    def _send(self, url: str) -> HttpResponse:
+        try:
+            return self._client.send_request(HttpRequest("GET", url), connection_timeout=10, read_timeout=30)
+        except ClientAuthenticationError:
+            raise self._no_login() from None
+        except ServiceRequestError:
+            raise self._failure("cannot be reached", "Check the network and its proxy.") from None
+        except AzureError as error:  # `from None`: the request is in it, and so the token
+            raise self._failure(f"did not answer ({type(error).__name__})", "Try again.") from None
+
+    def _refusal(self, response: HttpResponse) -> DeployError:
+        status, code = response.status_code, _code(response)
+        if status == 401:
+            return self._no_login()
+        if status == 403:
+            return NotReadyError(
+                f"The login may not see what it may do ({code or 'HTTP 403'}).",
+                remedy=f"It needs a role on {self.subscription}; Reader is enough to look.",
+            )
+        if status == _THROTTLED:
+            return self._failure("is throttling all the time", "Try again in some minutes.")
+        return self._failure(f"answers HTTP {status} {code}".rstrip(), "Try again in some minutes.")
+
+    def _no_login(self) -> DeployError:
+        return NotReadyError(
+            "The Azure Resource Manager did not accept the login.", remedy="Run `az login` again."
+        )
+
+    def _failure(self, what: str, remedy: str = "") -> DeployError:
+        return DeployError(f"The Azure Resource Manager at {self._endpoint} {what}.", remedy=remedy)
+
+
+def _code(response: HttpResponse) -> str:
+    """The error's own name, such as `AuthorizationFailed`; its message may quote what was sent."""
+    try:
+        code = response.json()["error"]["code"]
+    except (ValueError, TypeError, KeyError):
+        return ""
+    return str(code) if re.fullmatch(r"\w{1,60}", str(code)) else ""

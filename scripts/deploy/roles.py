@@ -1,0 +1,256 @@
+"""Which role the deployer lacks, for which command, and what to type to get it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scripts.deploy.arm import Permission, ResourceManager
+from scripts.deploy.azure_cli import Account
+from scripts.deploy.finding import Finding, Verdict
+from scripts.deploy.layout import STACKS, Layout
+from scripts.deploy.session import Session
+from scripts.deploy.state import resource_names
+
+_GROUP = "Microsoft.Resources/subscriptions/resourceGroups/write"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Actions that a stack's command takes in the resource group of a stack."""
+
+    stack: str
+    group: str
+    actions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRole:
+    """A role that a stack assigns on one of its resources to those who are in one of its settings."""
+
+    role: str
+    kind: str
+    name: str  # of the resource, as the naming module calls it
+    actions: tuple[str, ...]
+    data: bool  # on what the resource holds
+    stack: str
+    setting: str
+
+
+# What every installation has. Networks and private endpoints are a choice, so nothing is asked for them.
+MANAGING = (
+    Need(
+        "bootstrap",
+        "bootstrap",
+        (
+            _GROUP,
+            "Microsoft.Storage/storageAccounts/write",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/write",
+        ),
+    ),
+    Need(
+        "observability",
+        "observability",
+        (
+            _GROUP,
+            "Microsoft.OperationalInsights/workspaces/write",
+            "Microsoft.Insights/components/write",
+            "Microsoft.Insights/workbooks/write",
+            "Microsoft.Insights/actionGroups/write",
+            "Microsoft.Insights/scheduledQueryRules/write",
+            "Microsoft.Monitor/accounts/write",
+            "Microsoft.AlertsManagement/prometheusRuleGroups/write",
+        ),
+    ),
+    Need(
+        "platform",
+        "platform",
+        (
+            _GROUP,
+            "Microsoft.ContainerRegistry/registries/write",
+            "Microsoft.KeyVault/vaults/write",
+            "Microsoft.ManagedIdentity/userAssignedIdentities/write",
+            "Microsoft.App/managedEnvironments/write",
+            "Microsoft.Insights/diagnosticSettings/write",
+        ),
+    ),
+    Need(
+        "foundry",
+        "foundry",
+        (
+            _GROUP,
+            "Microsoft.CognitiveServices/accounts/write",
+            "Microsoft.CognitiveServices/accounts/deployments/write",
+        ),
+    ),
+    Need(
+        "workload",
+        "workload",
+        (_GROUP, "Microsoft.App/containerApps/write", "Microsoft.Insights/metricAlerts/write"),
+    ),
+    # The gateway's app stands on the platform, and its images are built there.
+    Need(
+        "workload",
+        "platform",
+        (
+            "Microsoft.App/managedEnvironments/join/action",
+            "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
+            "Microsoft.ContainerRegistry/registries/listBuildSourceUploadUrl/action",
+            "Microsoft.ContainerRegistry/registries/scheduleRun/action",
+        ),
+    ),
+)
+
+_ASSIGN = ("Microsoft.Authorization/roleAssignments/write", "Microsoft.Authorization/roleAssignments/delete")
+ASSIGNING = tuple(Need(stack, stack, _ASSIGN) for stack in ("bootstrap", "platform", "foundry"))
+
+ON_GROUPS = {"Contributor": MANAGING, "Role Based Access Control Administrator": ASSIGNING}
+"""What is needed of each role on resource groups, or on the subscription while those do not exist."""
+
+ON_RESOURCES = (
+    ResourceRole(
+        "Storage Blob Data Contributor",
+        "Microsoft.Storage/storageAccounts",
+        "state_storage_account",
+        (
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",
+        ),
+        data=True,
+        stack="bootstrap",
+        setting="state_principals",
+    ),
+    ResourceRole(
+        "AcrPush",
+        "Microsoft.ContainerRegistry/registries",
+        "container_registry",
+        (
+            "Microsoft.ContainerRegistry/registries/pull/read",
+            "Microsoft.ContainerRegistry/registries/push/write",
+        ),
+        data=False,
+        stack="platform",
+        setting="deployer_principals",
+    ),
+    ResourceRole(
+        "Key Vault Secrets Officer",
+        "Microsoft.KeyVault/vaults",
+        "key_vault",
+        (
+            "Microsoft.KeyVault/vaults/secrets/getSecret/action",
+            "Microsoft.KeyVault/vaults/secrets/setSecret/action",
+            "Microsoft.KeyVault/vaults/secrets/recover/action",
+        ),
+        data=True,
+        stack="platform",
+        setting="deployer_principals",
+    ),
+)
+
+
+def group_name(values: Mapping[str, object], stack: str) -> str:
+    """Resource group that a stack makes."""
+    part = "state" if stack == "bootstrap" else stack
+    return f"rg-{values['name']}-{values['environment']}-{part}"
+
+
+def look_at_roles(session: Session, subscription: str) -> list[Finding]:
+    """A row for each role; nothing where the stacks are not in Azure. Raises `DeployError`."""
+    if session.store.kind != "azurerm":
+        return []
+    values = session.any_settings()
+    names = resource_names(session.layout, values, session.binary)
+    with ResourceManager(session.az.resource_manager(), subscription, session.waiter) as manager:
+        return _RoleCheck(manager, session.layout, values, names, session.az.account()).findings()
+
+
+class _RoleCheck:
+    """Compares what the login may do with what the commands do."""
+
+    def __init__(
+        self,
+        manager: ResourceManager,
+        layout: Layout,
+        values: Mapping[str, object],
+        names: Mapping[str, str],
+        account: Account,
+    ) -> None:
+        self._manager = manager
+        self._values = values
+        self._names = names
+        self._account = account
+        self._wanted = [name for name, stack in STACKS.items() if layout.tfvars(stack).exists()]
+        self._seen: dict[str, list[Permission] | None] = {}
+
+    def findings(self) -> list[Finding]:
+        """A row for each role; only stacks that have settings count."""
+        return [
+            *(self._on_groups(role, needs) for role, needs in ON_GROUPS.items()),
+            *(self._on_resource(role) for role in ON_RESOURCES if role.stack in self._wanted),
+        ]
+
+    def _on_groups(self, role: str, needs: Sequence[Need]) -> Finding:
+        check = f"role {role}"
+        missing: dict[str, list[str]] = {}
+        scopes: set[str] = set()
+        for need in needs:
+            if need.stack in self._wanted:
+                scope, permissions = self._group(need.group)
+                lacking = _lacking(permissions, need.actions)
+                if lacking:
+                    missing.setdefault(STACKS[need.stack].command, []).extend(lacking)
+                    scopes.add(scope)
+        if not missing:
+            commands = {STACKS[need.stack].command: None for need in needs if need.stack in self._wanted}
+            return Finding(check, Verdict.OK, f"enough for {', '.join(commands)}")
+        found = "; ".join(f"{command}: {_some(actions)}" for command, actions in missing.items())
+        scope = scopes.pop() if len(scopes) == 1 else self._manager.subscription
+        remedy = "Activate it if you are eligible, or let somebody who may assign roles run: "
+        remedy += f'az role assignment create --assignee {self._account.user} --role "{role}" --scope {scope}'
+        return Finding(check, Verdict.BAD, f"missing for {found}", remedy)
+
+    def _group(self, stack: str) -> tuple[str, list[Permission]]:
+        """Where a stack's resource group is made or changed, and what the login may do there."""
+        subscription = self._manager.subscription
+        for scope in (f"{subscription}/resourceGroups/{group_name(self._values, stack)}", subscription):
+            found = self._permissions(scope)
+            if found is not None:
+                return scope, found
+        return subscription, []
+
+    def _on_resource(self, role: ResourceRole) -> Finding:
+        check, command = f"role {role.role}", STACKS[role.stack].command
+        name = self._names[role.name]
+        scope = self._manager.resource(role.kind, name)
+        permissions = None if scope is None else self._permissions(scope)
+        if permissions is None:
+            remedy = f"{command} makes it, and gives this role to {role.setting}, or to you if that is empty."
+            return Finding(check, Verdict.SKIPPED, f"there is no {name} yet", remedy)
+        lacking = _lacking(permissions, role.actions, data=role.data)
+        if not lacking:
+            return Finding(check, Verdict.OK, f"on {name}")
+        remedy = (
+            f"Put your object id ({self._whoami()}) into {role.setting} of the {role.stack} stack and run "
+        )
+        remedy += f"{command}. What is new takes up to ten minutes to be known."
+        return Finding(check, Verdict.BAD, f"missing on {name}: {_some(lacking)}", remedy)
+
+    def _whoami(self) -> str:
+        if self._account.is_user:
+            return "az ad signed-in-user show --query id"
+        return f"az ad sp show --id {self._account.user} --query id"
+
+    def _permissions(self, scope: str) -> list[Permission] | None:
+        if scope not in self._seen:
+            self._seen[scope] = self._manager.permissions(scope)
+        return self._seen[scope]
+
+
+def _lacking(permissions: Sequence[Permission], actions: Sequence[str], *, data: bool = False) -> list[str]:
+    return [action for action in actions if not any(given.allows(action, data=data) for given in permissions)]
+
+
+def _some(actions: Sequence[str]) -> str:
+    """The first of some actions, and how many there are beside it."""
+    more = f" and {len(actions) - 1} more" if len(actions) > 1 else ""
+    return f"{actions[0]}{more}"
