@@ -530,7 +530,10 @@ class EntraAuth(Group):
 
     enabled: Flag = setting("ENABLE_ENTRA_AUTH", False, about="Turns it on.")
     tenant_id: Tenant | None = setting(
-        "ENTRA_TENANT_ID", None, about="Directory (tenant) id.", shown="required when on"
+        "ENTRA_TENANT_ID",
+        None,
+        about="Directory (tenant) id, in Azure's public cloud.",
+        shown="required when on",
     )
     audience: Label | None = setting(
         "ENTRA_AUDIENCE", None, about="The audience tokens are issued for.", shown="required when on"

@@ -19,7 +19,8 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import BeforeValidator, SecretStr
 from pydantic_core import PydanticCustomError
 
-AZURE_DOMAINS = (".azure.com", ".azure.us", ".azure.cn")
+SOVEREIGN_DOMAINS = (".azure.us", ".azure.cn")
+AZURE_DOMAINS = (".azure.com", *SOVEREIGN_DOMAINS)
 """Domains of Azure's public, US Government and China clouds."""
 
 TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
@@ -204,6 +205,11 @@ def name_from_endpoint(endpoint: object) -> str:
         return host.split(".", 1)[0]
     name = host if url.port is None else f"{host}-{url.port}"
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:63] or "unnamed"
+
+
+def is_sovereign(url: str) -> bool:
+    """Whether a URL is of the US Government or the China cloud, which know no identity of the public one."""
+    return (urlsplit(url).hostname or "").endswith(SOVEREIGN_DOMAINS)
 
 
 def token_scope_of(endpoint: object) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 
 from scripts.deploy.errors import DeployError, NotReadyError
 
+PUBLIC_CLOUD = "AzureCloud"
+
 
 class AzureCliError(DeployError):
     """`az` failed; `details` holds what it said."""
@@ -41,6 +43,15 @@ class Account:
     subscription_id: str
     subscription_name: str
     tenant_id: str
+    cloud: str
+
+    def check_cloud(self) -> None:
+        """Raise `NotReadyError` for a cloud in which the stacks would not work."""
+        if self.cloud != PUBLIC_CLOUD:
+            raise NotReadyError(
+                f"The login is one of {self.cloud}; these stacks are for Azure's public cloud only.",
+                remedy=f"Run `az cloud set --name {PUBLIC_CLOUD}` and `az login`.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +92,8 @@ class AzureCli:
             ) from None
         user = found["user"]
         is_user = user.get("type") != "servicePrincipal"
-        return Account(user["name"], is_user, found["id"], found["name"], found["tenantId"])
+        cloud = found.get("environmentName", PUBLIC_CLOUD)
+        return Account(user["name"], is_user, found["id"], found["name"], found["tenantId"], cloud)
 
     def resource_manager(self) -> str:
         """Address of the Azure Resource Manager in the cloud of the login."""

@@ -129,6 +129,7 @@ def _subscription(session: Session) -> str | None:
 
 def _login(session: Session, subscription: str | None) -> Finding:
     account = session.az.account()
+    account.check_cloud()
     if subscription is None:
         return Finding("Azure login", Verdict.OK, account.user)
     try:

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from renderer import ConfigurationError, load_settings
 from renderer import Settings as GatewaySettings
-from renderer.names import closest_name, env_of, is_known, is_secret, numbered, scalar_groups
+from renderer.names import closest_name, env_of, is_known, is_secret, numbered, scalar_groups, variable
 from renderer.settings import Backend
+from renderer.values import is_sovereign
 from scripts.deploy.errors import InvalidSettingsError, NotReadyError
 from scripts.deploy.key_vault import secret_problems
 from scripts.deploy.tfvars import is_placeholder, texts
@@ -162,7 +163,8 @@ class WorkloadSettings:
             found = error.problems
         told = {problem.setting for problem in found}
         names = sorted({*self.app_settings, *self.secrets} - told)
-        return settings, [*self.problems, *map(str, found), *_strangers(names)]
+        abroad = _in_other_clouds(settings.backends) if settings is not None else ()
+        return settings, [*self.problems, *map(str, found), *_strangers(names), *abroad]
 
     def _invalid(self, problems: Sequence[str]) -> InvalidSettingsError:
         return InvalidSettingsError(f"{self.path} would not start a gateway:", details=problems)
@@ -178,6 +180,16 @@ def _strangers(names: Iterable[str]) -> Iterator[str]:
             close = closest_name(name)
             hint = f"Did you mean {close}?" if close else "Remove it, or look its name up in the reference."
             yield f"{name} is not a setting of the gateway. {hint}"
+
+
+def _in_other_clouds(backends: Sequence[Backend]) -> Iterator[str]:
+    """A complaint about each backend that cannot know the gateway's identity: that is a public cloud's."""
+    for index, backend in enumerate(backends):
+        if backend.auth == "managed-identity" and is_sovereign(str(backend.endpoint)):
+            yield (
+                f"{variable(Backend, 'auth', index)} cannot be managed-identity for a resource of another "
+                f"cloud than the gateway's. Write key, and its key as {variable(Backend, 'key', index)}."
+            )
 
 
 def is_secret_name(name: str) -> bool:

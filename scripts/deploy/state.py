@@ -53,7 +53,8 @@ class AzureStateStore:
         }
 
     def exists(self) -> bool:
-        """See `StateStore`."""
+        """See `StateStore`. Raises `NotReadyError` without a login, or with one of another cloud."""
+        self.az.account().check_cloud()
         return self.az.storage_account_exists(self.resource_group, self.account)
 
 
