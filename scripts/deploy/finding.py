@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scripts.deploy.errors import DeployError
+from scripts.deploy.errors import DeployError, InvalidSettingsError
 from scripts.terraform import TerraformError, TerraformMissingError
 
 
@@ -39,8 +39,15 @@ def attempt_all(check: str, look: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return look()
     except DeployError as error:
-        return [Finding(check, Verdict.BAD, " ".join([error.message, *error.details[:1]]), error.remedy)]
+        return [Finding(check, Verdict.BAD, _told(error), error.remedy)]
     except TerraformError as error:
         return [Finding(check, Verdict.BAD, " ".join(["Terraform failed.", *error.diagnostics[:1]]))]
     except TerraformMissingError as error:
         return [Finding(check, Verdict.SKIPPED, f"needs {error.binary}")]
+
+
+def _told(error: DeployError) -> str:
+    """What is wrong: every point of settings, and of a program's words the first line."""
+    if isinstance(error, InvalidSettingsError) and error.details:
+        return "\n".join(error.details)
+    return " ".join([error.message, *error.details[:1]])

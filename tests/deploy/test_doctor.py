@@ -12,7 +12,7 @@ from scripts.deploy.doctor import PROVIDERS, examine
 from scripts.deploy.finding import Finding, Verdict
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.session import Session
-from tests.deploy.commands import Installation, registered
+from tests.deploy.commands import CLIENT_KEY, Installation, registered
 from tests.deploy.support import make_session, write_tfvars
 
 STORAGE, REGISTRY, VAULT = "staigwdev", "craigwdev", "kv-aigw-dev-"
@@ -70,6 +70,13 @@ def test_a_file_that_cannot_be_read_does_not_end_the_look(made: Installation) ->
     found = {item["check"]: item["verdict"] for item in json.loads(result.stdout)["checks"]}
     assert (result.returncode, found["00-bootstrap/terraform.tfvars.dev"]) == (4, "bad")
     assert (found["05-observability/terraform.tfvars.dev"], found["resource providers"]) == ("ok", "ok")
+
+
+def test_everything_wrong_with_a_file_is_told_at_once(session: Session, made: Installation) -> None:
+    wrong = {"GATEWAY_CLIENT_NAME_0": "team-a", "COOLDOWN_MAX_SECONDS": "soon", "LB_ALG": "best"}
+    made.settings(app_settings=wrong, secrets={"GATEWAY_CLIENT_KEY_0": CLIENT_KEY})
+    found = look(session)["20-workload/terraform.tfvars.dev"].found.splitlines()
+    assert {line.split()[0] for line in found} == {"LB_ALG", "COOLDOWN_MAX_SECONDS"}
 
 
 def test_secrets_that_others_can_read_are_noted(session: Session, made: Installation) -> None:
