@@ -16,7 +16,7 @@ from renderer.names import variable
 from renderer.settings import Client
 from scripts.deploy.console import counted
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy
-from scripts.deploy.errors import DeployError
+from scripts.deploy.errors import DeployError, NotReadyError
 from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image, ImageBuilder, find_docker
 from scripts.deploy.key_vault import Action, Seeded, Seeder
 from scripts.deploy.layout import REPOSITORY, STACKS
@@ -98,6 +98,7 @@ def deploy_workload(
     session.az.require()
     upstream = session.upstream(WORKLOAD)
     session.require(WORKLOAD, NEEDED_OUTPUTS - set(upstream))
+    _require_backends(user, upstream, options)
     wiring = (
         wire_simulators(upstream, e2e_regions(values))
         if options.deploy_e2e
@@ -133,6 +134,17 @@ def _check_early(user: WorkloadSettings, values: Mapping[str, Any], options: Opt
         user.check(simulated(wiring.simulators, _stem(values), "example.com"), wiring.secret_names)
     else:
         user.check_early(azure_openai=options.azure_openai)
+
+
+def _require_backends(user: WorkloadSettings, upstream: Mapping[str, Output], options: Options) -> None:
+    """Raise `NotReadyError` when the only backends would be those of a stack that is not deployed."""
+    expected = options.azure_openai and not options.deploy_e2e and user.next_backend == 0
+    if expected and "azure_openai_backends" not in upstream:
+        raise NotReadyError(
+            "There is no backend: app_settings have none, and the foundry stack is not deployed.",
+            remedy="Run deploy-foundry first, or write AZURE_OPENAI_ENDPOINT_0 and its key into "
+            f"{user.path.name}.",
+        )
 
 
 def _check(

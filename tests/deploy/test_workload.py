@@ -214,6 +214,15 @@ def test_accounts_of_the_foundry_stack_become_backends(world: World) -> None:
     assert settings["AZURE_OPENAI_CLIENT_ID_1"] == "client-id"
 
 
+def test_without_any_backend_the_stack_that_makes_some_comes_first(world: World) -> None:
+    world.settings(
+        app_settings={"GATEWAY_CLIENT_NAME_0": "team-a"}, secrets={"GATEWAY_CLIENT_KEY_0": CLIENT_KEY}
+    )
+    with pytest.raises(NotReadyError, match="Run deploy-foundry first, or write AZURE_OPENAI_ENDPOINT_0"):
+        world.deploy()
+    assert world.vault.requests == []
+
+
 def test_no_azure_openai_leaves_those_accounts_out(world: World) -> None:
     deploy(world.session, STACKS["foundry"], Mode.YES)
     deployed = world.deploy(azure_openai=False)
