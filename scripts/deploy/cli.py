@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -24,6 +25,9 @@ from scripts.deploy.tfvars import is_placeholder, read_tfvars
 from scripts.deploy.waiting import Waiter
 from scripts.terraform import TerraformError, TerraformMissingError
 
+# Without an empty one the help shows `<bool>`, as if a value had to follow.
+_flag = partial(typer.Option, metavar="")
+
 Environment = Annotated[
     str,
     typer.Option(
@@ -34,8 +38,8 @@ Environment = Annotated[
         metavar="NAME",
     ),
 ]
-PlanOnly = Annotated[bool, typer.Option("--plan", help="Show what would change; exit code 10 if anything.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without a question.")]
+PlanOnly = Annotated[bool, _flag("--plan", help="Show what would change; exit code 10 if anything.")]
+Yes = Annotated[bool, _flag("--yes", "-y", help="Go ahead without a question.")]
 Output = Annotated[
     OutputFormat, typer.Option("--output", "-o", help="How the result is printed on standard output.")
 ]
@@ -139,17 +143,15 @@ def workload(
     plan: PlanOnly = False,
     yes: Yes = False,
     output: Output = OutputFormat.TABLE,
-    deploy_e2e: Annotated[
-        bool, typer.Option("--deploy-e2e", help="Simulators instead of real backends.")
-    ] = False,
+    deploy_e2e: Annotated[bool, _flag("--deploy-e2e", help="Simulators instead of real backends.")] = False,
     local_docker: Annotated[
-        bool, typer.Option("--local-docker", help="Build images here, not in the registry.")
+        bool, _flag("--local-docker", help="Build images here, not in the registry.")
     ] = False,
     no_azure_openai: Annotated[
-        bool, typer.Option("--no-azure-openai", help="Leave the accounts of the foundry stack out.")
+        bool, _flag("--no-azure-openai", help="Leave the accounts of the foundry stack out.")
     ] = False,
     no_image_build: Annotated[
-        bool, typer.Option("--no-image-build", help="Rely on the images being in the registry.")
+        bool, _flag("--no-image-build", help="Rely on the images being in the registry.")
     ] = False,
 ) -> None:
     """Deploy the gateway: check settings, seed Key Vault, build images, apply, wait, try it."""

@@ -88,6 +88,12 @@ def test_status_says_what_comes_next(commands: Commands) -> None:
     assert [row["state"] for row in rows[:2]] == ["deployed", "not deployed"]
 
 
+@pytest.mark.parametrize("name", ["bootstrap", "workload", "destroy", "doctor", "status"])
+def test_no_switch_seems_to_want_a_value(commands: Commands, name: str) -> None:
+    lines = [line for line in commands.run(name, "--help").stdout.splitlines() if "--help" not in line]
+    assert [line for line in lines if "<bool>" in line] == []
+
+
 def test_destroy_all_takes_everything_away(commands: Commands) -> None:
     commands.run("bootstrap", "--yes")
     commands.run("observability", "--yes")
