@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
-from scripts.deploy.errors import DeployError, NotReadyError
+from scripts.deploy.errors import DeployError, ExitCode, NotReadyError
 
 PUBLIC_CLOUD = "AzureCloud"
 
@@ -20,9 +21,16 @@ PUBLIC_CLOUD = "AzureCloud"
 class AzureCliError(DeployError):
     """`az` failed; `details` holds what it said."""
 
-    def __init__(self, command: str, stderr: str) -> None:
+    def __init__(self, arguments: Sequence[str], stderr: str) -> None:
+        command = takewhile(lambda word: not word.startswith("-"), arguments[:3])
         lines = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.strip()]
-        super().__init__(f"az {command} failed.", details=lines[-12:])
+        no_login = any(sign in line for line in lines for sign in ("AADSTS", "az login"))
+        super().__init__(
+            f"az {' '.join(command)} failed.",
+            details=lines[-12:],
+            remedy="Run `az login` again." if no_login else "",
+        )
+        self.exit_code = ExitCode.NOT_READY if no_login else ExitCode.FAILED
 
     @property
     def is_not_found(self) -> bool:
@@ -194,7 +202,7 @@ class AzureCli:
         try:
             return json.loads(text) if text.strip() else None
         except ValueError:
-            raise AzureCliError(" ".join(arguments[:3]), "It did not answer with JSON.") from None
+            raise AzureCliError(arguments, "It did not answer with JSON.") from None
 
     def _text(self, *arguments: str, scoped: bool = True) -> str:
         result = subprocess.run(  # noqa: S603 - no shell, arguments are ours
@@ -205,7 +213,7 @@ class AzureCli:
             stdin=subprocess.DEVNULL,
         )
         if result.returncode != 0:
-            raise AzureCliError(" ".join(arguments[:3]), result.stderr)
+            raise AzureCliError(arguments, result.stderr)
         return result.stdout
 
     def _stream(self, arguments: list[str], listener: Callable[[str], None]) -> None:
@@ -228,7 +236,7 @@ class AzureCli:
             process.wait()
             raise
         if code != 0:
-            raise AzureCliError(" ".join(arguments[:2]), "\n".join(last))
+            raise AzureCliError(arguments[:2], "\n".join(last))
 
     def _line(self, arguments: tuple[str, ...], *, scoped: bool) -> list[str]:
         scope = ["--subscription", self._subscription] if scoped and self._subscription else []

@@ -72,7 +72,7 @@ def _session(environment: str, output: OutputFormat) -> Iterator[Session]:
         screen.failure(error)
         raise typer.Exit(error.exit_code) from None
     except (TerraformError, TerraformMissingError) as error:
-        explanation = explain(error, "state of a stack")
+        explanation = explain(error, "stacks")
         screen.failure(explanation)
         raise typer.Exit(explanation.exit_code) from None
     except OSError as error:
@@ -219,8 +219,10 @@ def doctor(environment: Environment, output: Output = OutputFormat.TABLE) -> Non
 def status(environment: Environment, output: Output = OutputFormat.TABLE) -> None:
     """Show which stacks are deployed and how the gateway does."""
     with _session(environment, output) as session:
-        facts, rows = overview(session)
+        facts, rows, failure = overview(session)
         session.screen.result("status", facts, {"stacks": rows})
+        if failure is not None:
+            raise failure
 
 
 def _entry(command: Callable[..., None]) -> Callable[[], None]:

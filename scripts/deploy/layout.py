@@ -66,8 +66,9 @@ class Layout:
         return self.directory(stack) / f"terraform.tfvars.{self.environment}"
 
     def example(self, stack: Stack) -> Path:
-        """What the user's settings are copied from."""
-        return self.directory(stack) / f"terraform.tfvars.{self.environment}.example"
+        """What the user's settings are copied from: the environment's own example, or that of dev."""
+        own = self.directory(stack) / f"terraform.tfvars.{self.environment}.example"
+        return own if own.exists() else own.with_name("terraform.tfvars.dev.example")
 
     def data(self, stack: Stack) -> Path:
         """Working data of a stack."""

@@ -53,6 +53,14 @@ COMMON = ("subscription_id", "name", "environment", "suffix")
 # Azure storage answers so while a new role is not known everywhere yet.
 _NO_ACCESS_YET = ("AuthorizationPermissionMismatch", "AuthorizationFailure", "StatusCode=403", "status 403")
 _READING = {"init", "output", "state list"}
+_NO_TOKEN = ("AADSTS", "az login")
+_NO_NETWORK = (
+    "no such host",
+    "connection refused",
+    "network is unreachable",
+    "i/o timeout",
+    "TLS handshake timeout",
+)
 _ACCESS_PATIENCE_SECONDS = 600.0
 
 
@@ -78,11 +86,7 @@ class Session:
         """The user's tfvars of a stack. Raises `InvalidSettingsError` when missing or for elsewhere."""
         path = self.layout.tfvars(stack)
         if not path.exists():
-            example = self.layout.example(stack)
-            source = example if example.exists() else example.with_name("terraform.tfvars.dev.example")
-            raise InvalidSettingsError(
-                f"{path} does not exist.", remedy=f"Start from the example: cp {source} {path}"
-            )
+            raise InvalidSettingsError(f"{path} does not exist.", remedy=self._start_from_example(stack))
         self._refuse_automatic_files(stack)
         values = read_tfvars(path)
         known = self.declared(stack).all | set(stack.own)
@@ -165,8 +169,11 @@ class Session:
                     wrong = wrong or error
         raise wrong or InvalidSettingsError(
             f"There are no settings for {self.layout.environment} yet.",
-            remedy=f"Start with {self.layout.tfvars(STACKS['bootstrap'])}; the example is beside it.",
+            remedy=self._start_from_example(STACKS["bootstrap"]),
         )
+
+    def _start_from_example(self, stack: Stack) -> str:
+        return f"Start from the example: cp {self.layout.example(stack)} {self.layout.tfvars(stack)}"
 
     def has_storage(self) -> bool:
         """Whether there is a place for states; asked until there is one."""
@@ -332,6 +339,18 @@ def explain(
             f"Somebody else has changed the {what} since this plan was made. It was not applied.",
             remedy="Run the command again to see the plan as it is now.",
         )
+    if error.command != "apply" and _says(error, _NO_TOKEN):
+        return NotReadyError(
+            "Terraform gets no token for Azure.",
+            details=error.diagnostics,
+            remedy="Run `az login` again; in a pipeline, see to its ARM_* variables.",
+        )
+    if error.command in _READING and _says(error, _NO_NETWORK):
+        return DeployError(
+            f"The state of the {what} cannot be reached.",
+            details=error.diagnostics,
+            remedy="Check the network, its proxy and its DNS; `doctor` says whether the storage exists.",
+        )
     if error.command in _READING and _is_denied(error):
         return DeployError(
             f"The login may not read the state of the {what}.",
@@ -341,15 +360,21 @@ def explain(
         )
     applied = error.command == "apply"
     done = "What was done until then is in the state" if applied else "Nothing was changed"
+    verb = {"init": "initialise", "output": "read", "state": "read"}
+    tried = error.command.split()[0]
     return DeployError(
-        f"Terraform could not {error.command.split()[0]} the {what}.",
+        f"Terraform could not {verb.get(tried, tried)} the {what}.",
         details=error.diagnostics,
         remedy=f"{done}: correct the cause and run the command again.",
     )
 
 
 def _is_denied(error: TerraformError) -> bool:
-    return any(sign in text for text in error.diagnostics for sign in _NO_ACCESS_YET)
+    return _says(error, _NO_ACCESS_YET)
+
+
+def _says(error: TerraformError, signs: Sequence[str]) -> bool:
+    return any(sign in text for text in error.diagnostics for sign in signs)
 
 
 def _explain_lock(error: StateLockedError, unlock: str) -> LockedError:

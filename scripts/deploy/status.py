@@ -6,16 +6,21 @@ from typing import Any
 
 from scripts.deploy.errors import DeployError
 from scripts.deploy.layout import STACKS, Stack
-from scripts.deploy.session import Session
+from scripts.deploy.session import Session, explain
 from scripts.terraform import TerraformError
 
 
-def overview(session: Session) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Facts about the gateway, and a row for each stack."""
+def overview(session: Session) -> tuple[dict[str, Any], list[dict[str, Any]], DeployError | None]:
+    """Facts about the gateway, a row for each stack, and why the first state that is unreadable is so."""
     if not session.has_storage():
-        return {}, [_row(session, name, "not deployed") for name in STACKS]
-    rows = session.at_once(lambda name: _row(session, name, _state(session, STACKS[name])), list(STACKS))
-    return _gateway(session), rows
+        return {}, [_row(session, name, "not deployed") for name in STACKS], None
+    states = session.at_once(lambda name: _state(session, STACKS[name]), list(STACKS))
+    rows = [
+        _row(session, name, "unreadable" if isinstance(state, DeployError) else state)
+        for name, state in zip(STACKS, states, strict=True)
+    ]
+    failures = (state for state in states if isinstance(state, DeployError))
+    return _gateway(session), rows, next(failures, None)
 
 
 def _row(session: Session, name: str, state: str) -> dict[str, Any]:
@@ -23,19 +28,20 @@ def _row(session: Session, name: str, state: str) -> dict[str, Any]:
     settings = session.layout.tfvars(stack).exists()
     return {"stack": name, "settings": settings} | {
         "state": state,
-        "next": "" if state == "deployed" else stack.command,
+        "next": stack.command if state in {"incomplete", "not deployed"} else "",
     }
 
 
-def _state(session: Session, stack: Stack) -> str:
+def _state(session: Session, stack: Stack) -> str | DeployError:
     """A stack has outputs once a run has come to its end, and resources as soon as one has begun."""
     try:
         if session.outputs(stack):
             return "deployed"
         return "incomplete" if session.has_resources(stack) else "not deployed"
-    except (DeployError, TerraformError) as error:
-        reason = error.diagnostics[0] if isinstance(error, TerraformError) else error.message
-        return f"unreadable: {reason.splitlines()[0]}"
+    except DeployError as error:
+        return error
+    except TerraformError as error:
+        return explain(error, f"{stack.name} stack", session.unlock_command(stack))
 
 
 def _gateway(session: Session) -> dict[str, Any]:

@@ -88,6 +88,15 @@ def test_status_says_what_comes_next(commands: Commands) -> None:
     assert [row["state"] for row in rows[:2]] == ["deployed", "not deployed"]
 
 
+def test_status_fails_when_a_state_cannot_be_read(commands: Commands, layout: Layout) -> None:
+    commands.run("bootstrap", "--yes")
+    (layout.stacks.parent / "state" / "dev" / "10-platform.tfstate").write_text("not a state")
+    result = commands.run("status", "--output", "json")
+    platform = json.loads(result.stdout)["stacks"][2]
+    assert (result.returncode, platform["state"], platform["next"]) == (1, "unreadable", "")
+    assert "✗ Terraform could not initialise the platform stack." in result.stderr
+
+
 @pytest.mark.parametrize("name", ["bootstrap", "workload", "destroy", "doctor", "status"])
 def test_no_switch_seems_to_want_a_value(commands: Commands, name: str) -> None:
     lines = [line for line in commands.run(name, "--help").stdout.splitlines() if "--help" not in line]

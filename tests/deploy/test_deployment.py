@@ -19,7 +19,7 @@ from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session
 from scripts.deploy.status import overview
 from scripts.terraform import Terraform, TerraformError
-from tests.deploy.support import FakeTime, make_session, write_tfvars
+from tests.deploy.support import FakeAz, FakeTime, make_session, write_tfvars
 
 
 def state_of(layout: Layout, name: str) -> Path:
@@ -208,6 +208,14 @@ def test_files_that_terraform_loads_by_itself_are_refused(session: Session, layo
         deploy_bootstrap(session, Mode.YES)
 
 
+def test_an_environment_without_an_example_starts_from_that_of_dev(layout: Layout, az: FakeAz) -> None:
+    other = make_session(Layout("qa", layout.stacks, layout.working.parent / "qa"), az.cli)
+    example = layout.directory(STACKS["bootstrap"]) / "terraform.tfvars.dev.example"
+    with pytest.raises(InvalidSettingsError) as caught:
+        other.any_settings()
+    assert caught.value.remedy.endswith(f"cp {example} {example.with_name('terraform.tfvars.qa')}")
+
+
 def test_missing_settings_point_to_the_example(session: Session, layout: Layout) -> None:
     layout.tfvars(STACKS["foundry"]).unlink()
     with pytest.raises(InvalidSettingsError, match=r"cp .*example"):
@@ -256,7 +264,7 @@ def test_destroy_without_the_typed_word_destroys_nothing(
 
 def test_status_tells_what_is_deployed_and_what_comes_next(session: Session) -> None:
     deploy_up_to(session, "observability")
-    _, rows = overview(session)
+    _, rows, _ = overview(session)
     assert [(row["stack"], row["state"], row["next"]) for row in rows[:3]] == [
         ("bootstrap", "deployed", ""),
         ("observability", "deployed", ""),
@@ -311,7 +319,7 @@ def half_made(session: Session, layout: Layout) -> Session:
 
 
 def test_status_tells_what_is_half_made(half_made: Session) -> None:
-    _, rows = overview(half_made)
+    _, rows, _ = overview(half_made)
     assert (rows[3]["stack"], rows[3]["state"], rows[3]["next"]) == (
         "foundry",
         "incomplete",
@@ -392,6 +400,24 @@ def test_no_access_to_the_state_is_waited_for_and_then_explained(
     with pytest.raises(DeployError, match="state_principals"):
         deploy(make_session(layout, session.az, time), STACKS["observability"], Mode.YES)
     assert sum(time.pauses) == 600
+
+
+NO_HOST = "Failed to get existing workspaces: dial tcp: lookup st1.blob.core.windows.net: no such host"
+
+
+def test_a_state_that_cannot_be_reached_is_not_said_to_be_broken(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy_bootstrap(session, Mode.YES)
+
+    def lose(*_args: object, **_options: object) -> None:
+        raise TerraformError("init", [NO_HOST])
+
+    monkeypatch.setattr(Terraform, "init", lose)
+    with pytest.raises(DeployError) as caught:
+        deploy(session, STACKS["observability"], Mode.YES)
+    assert caught.value.message == "The state of the observability stack cannot be reached."
+    assert (caught.value.details, "Check the network" in caught.value.remedy) == ([NO_HOST], True)
 
 
 def test_reading_a_state_again_does_not_initialise_again(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.deploy.azure_cli import AzureCliError
 from scripts.deploy.layout import STACKS
 from tests.deploy.commands import Installation
 from tests.deploy.support import files_with
@@ -124,6 +125,39 @@ def test_a_login_that_has_ended_says_what_to_do(made: Installation) -> None:
     result = made.commands.run("workload", "--yes")
     assert (result.returncode, "Run `az login`" in result.stderr) == (3, True)
     assert "Traceback" not in result.stderr
+
+
+EXPIRED = "ERROR: AADSTS70043: The refresh token has expired. To re-authenticate, please run: az login"
+
+
+@pytest.mark.usefixtures("azure")
+def test_a_login_that_ended_since_it_was_seen_says_what_to_do(made: Installation) -> None:
+    made.az.answer("storage account show", error=EXPIRED)
+    result = made.commands.run("observability", "--plan")
+    assert (result.returncode, result.stderr.splitlines()) == (
+        4,
+        [
+            "✗ az storage account show failed.",
+            f"  {EXPIRED.removeprefix('ERROR: ')}",
+            "→ Run `az login` again.",
+        ],
+    )
+
+
+@pytest.mark.usefixtures("azure")
+def test_a_login_that_gives_terraform_no_token_says_what_to_do(made: Installation) -> None:
+    made.az.answer("storage account show", {"id": "storage"})
+    made.az.answer("account get-access-token", error=EXPIRED)
+    result = made.commands.run("observability", "--plan")
+    assert (result.returncode, "✗ Terraform gets no token for Azure." in result.stderr) == (4, True)
+    assert "→ Run `az login` again" in result.stderr
+
+
+def test_a_failed_command_of_az_is_named_without_its_options(made: Installation) -> None:
+    made.az.answer("acr login", error="ERROR: no such registry")
+    with pytest.raises(AzureCliError) as caught:
+        made.az.cli.log_in_docker("registry")
+    assert (caught.value.message, caught.value.details) == ("az acr login failed.", ["no such registry"])
 
 
 def test_without_the_azure_cli_its_absence_is_the_message(made: Installation) -> None:
