@@ -227,6 +227,6 @@ def _shell(value: Any) -> str:
     if value is None:
         return ""
     text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    text = str(value).lower() if isinstance(value, bool) else text
+    text = str(value).lower() if isinstance(value, bool) else text.replace("\n", " ")  # one line each
     safe = all(character.isalnum() or character in "-_./:@,+=?&%" for character in text)
     return text if safe else "'" + text.replace("'", "'\"'\"'") + "'"

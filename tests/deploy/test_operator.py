@@ -246,3 +246,9 @@ def test_dotenv_names_are_names_for_a_shell(made: Installation) -> None:
         env={"PATH": os.environ["PATH"]},
     )
     assert said.stdout == "a b|it's"
+
+
+def test_a_dotenv_value_is_one_line(made: Installation) -> None:
+    made.layout.tfvars(STACKS["bootstrap"]).write_text('name = "<name>"\n')  # more than one thing is wrong
+    lines = made.commands.run("doctor", "-o", "dotenv").stdout.splitlines()
+    assert [line for line in lines if not line.startswith("CHECKS_")] == []
