@@ -6,14 +6,16 @@ built in or custom. Conditions of an assignment and deny assignments are not amo
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
+from uuid import UUID
 
 from azure.core import PipelineClient
-from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy
 from azure.core.rest import HttpRequest, HttpResponse
@@ -62,14 +64,13 @@ def _any_matches(patterns: tuple[str, ...], action: str) -> bool:
 class ResourceManager:
     """Reads from one subscription. Raises `DeployError`; waits in sight while Azure is throttling."""
 
-    def __init__(
-        self, endpoint: str, subscription_id: str, waiter: Waiter, credential: TokenCredential | None = None
-    ) -> None:
+    def __init__(self, endpoint: str, subscription_id: str, waiter: Waiter) -> None:
         self.subscription = f"/subscriptions/{subscription_id}"
         self._endpoint = endpoint.rstrip("/")
         # The login of the Azure CLI, as for everything else here.
-        credential = credential or AzureCliCredential(subscription=subscription_id, process_timeout=60)
-        token = BearerTokenCredentialPolicy(credential, f"{self._endpoint}/.default")
+        self._credential = AzureCliCredential(subscription=subscription_id, process_timeout=60)
+        self._scope = f"{self._endpoint}/.default"
+        token = BearerTokenCredentialPolicy(self._credential, self._scope)
         self._client: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
             self._endpoint, policies=[token]
         )
@@ -92,6 +93,17 @@ class ResourceManager:
         query = {"$filter": f"name eq '{name}' and resourceType eq '{kind}'", "api-version": _RESOURCES}
         found = self._list(f"{self.subscription}/resources?{urlencode(query, quote_via=quote)}")
         return str(found[0]["id"]) if found else None
+
+    def object_id(self) -> str | None:
+        """The login's own id in its directory, as its token has it; None when that cannot be read."""
+        try:
+            payload = self._credential.get_token(self._scope).token.split(".")[1]
+            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            return str(UUID(claims["oid"]))
+        except ClientAuthenticationError:
+            raise self._no_login() from None
+        except (IndexError, ValueError, KeyError, TypeError, AttributeError):
+            return None
 
     def _list(self, path: str) -> list[Mapping[str, Any]] | None:
         """All pages of a list; None when what it belongs to does not exist."""

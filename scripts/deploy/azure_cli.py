@@ -47,7 +47,6 @@ class Account:
     """Who is logged in, and where."""
 
     user: str
-    is_user: bool  # and not a service principal
     subscription_id: str
     subscription_name: str
     tenant_id: str
@@ -98,10 +97,8 @@ class AzureCli:
             raise NotReadyError(
                 "Nobody is logged in to Azure.", details=error.details, remedy="Run `az login`."
             ) from None
-        user = found["user"]
-        is_user = user.get("type") != "servicePrincipal"
         cloud = found.get("environmentName", PUBLIC_CLOUD)
-        return Account(user["name"], is_user, found["id"], found["name"], found["tenantId"], cloud)
+        return Account(found["user"]["name"], found["id"], found["name"], found["tenantId"], cloud)
 
     def resource_manager(self) -> str:
         """Address of the Azure Resource Manager in the cloud of the login."""

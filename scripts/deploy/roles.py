@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.deploy.arm import Permission, ResourceManager
-from scripts.deploy.azure_cli import Account
+from scripts.deploy.errors import InvalidSettingsError
 from scripts.deploy.finding import Finding, Verdict
-from scripts.deploy.layout import STACKS, Layout
+from scripts.deploy.layout import STACKS
 from scripts.deploy.session import Session
 from scripts.deploy.state import resource_names
 
@@ -161,7 +161,7 @@ def look_at_roles(session: Session, subscription: str) -> list[Finding]:
     values = session.any_settings()
     names = resource_names(session.layout, values, session.binary)
     with ResourceManager(session.az.resource_manager(), subscription, session.waiter) as manager:
-        return _RoleCheck(manager, session.layout, values, names, session.az.account()).findings()
+        return _RoleCheck(session, manager, values, names).findings()
 
 
 class _RoleCheck:
@@ -169,17 +169,16 @@ class _RoleCheck:
 
     def __init__(
         self,
+        session: Session,
         manager: ResourceManager,
-        layout: Layout,
         values: Mapping[str, object],
         names: Mapping[str, str],
-        account: Account,
     ) -> None:
+        self._session = session
         self._manager = manager
         self._values = values
         self._names = names
-        self._account = account
-        self._wanted = [name for name, stack in STACKS.items() if layout.tfvars(stack).exists()]
+        self._wanted = [name for name, stack in STACKS.items() if session.layout.tfvars(stack).exists()]
         self._seen: dict[str, list[Permission] | None] = {}
 
     def findings(self) -> list[Finding]:
@@ -206,7 +205,8 @@ class _RoleCheck:
         found = "; ".join(f"{command}: {_some(actions)}" for command, actions in missing.items())
         scope = scopes.pop() if len(scopes) == 1 else self._manager.subscription
         remedy = "Activate it if you are eligible, or let somebody who may assign roles run: "
-        remedy += f'az role assignment create --assignee {self._account.user} --role "{role}" --scope {scope}'
+        user = self._session.az.account().user
+        remedy += f'az role assignment create --assignee {user} --role "{role}" --scope {scope}'
         return Finding(check, Verdict.BAD, f"missing for {found}", remedy)
 
     def _group(self, stack: str) -> tuple[str, list[Permission]]:
@@ -229,16 +229,25 @@ class _RoleCheck:
         lacking = _lacking(permissions, role.actions, data=role.data)
         if not lacking:
             return Finding(check, Verdict.OK, f"on {name}")
-        remedy = (
-            f"Put your object id ({self._whoami()}) into {role.setting} of the {role.stack} stack and run "
-        )
-        remedy += f"{command}. What is new takes up to ten minutes to be known."
-        return Finding(check, Verdict.BAD, f"missing on {name}: {_some(lacking)}", remedy)
+        found = f"missing on {name}: {_some(lacking)}"
+        me = self._manager.object_id()
+        mine = f"your object id, {me or 'az ad signed-in-user show --query id'}, into {role.setting}"
+        if role.stack == "bootstrap":  # who cannot read the state cannot deploy anything
+            remedy = f"Let somebody who has the role put {mine} and run {command}."
+            return Finding(check, Verdict.BAD, found, remedy)
+        if me in self._listed(role):
+            remedy = f"{command} gives it to you. It takes up to ten minutes to be known."
+            return Finding(check, Verdict.NOTE, found, remedy)
+        remedy = f"Put {mine}, with those of everybody else who deploys, and run {command}."
+        return Finding(check, Verdict.BAD, found, remedy)
 
-    def _whoami(self) -> str:
-        if self._account.is_user:
-            return "az ad signed-in-user show --query id"
-        return f"az ad sp show --id {self._account.user} --query id"
+    def _listed(self, role: ResourceRole) -> set[str]:
+        """Who is in the setting that says who gets a role."""
+        try:
+            principals = self._session.settings(STACKS[role.stack]).get(role.setting)
+        except InvalidSettingsError:
+            return set()  # reported with the settings
+        return {str(one).lower() for one in principals.values()} if isinstance(principals, Mapping) else set()
 
     def _permissions(self, scope: str) -> list[Permission] | None:
         if scope not in self._seen:

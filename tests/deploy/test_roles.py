@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
+import json
 import re
 
 import pytest
@@ -28,9 +30,10 @@ from tests.deploy.arm_server import (
     refusal,
 )
 from tests.deploy.commands import TOKEN, Installation
-from tests.deploy.support import SUBSCRIPTION, FakeTime, make_session
+from tests.deploy.support import SUBSCRIPTION, FakeTime, make_session, write_tfvars
 
 ADMINISTRATOR = "role Role Based Access Control Administrator"
+ME, OTHER = "aaaaaaaa-1111-2222-3333-444444444444", "bbbbbbbb-1111-2222-3333-444444444444"
 SUFFIX = hashlib.sha1(f"{SUBSCRIPTION}/aigw/dev".encode()).hexdigest()[:5]
 STORAGE, REGISTRY, VAULT = f"staigwdev{SUFFIX}", f"craigwdev{SUFFIX}", f"kv-aigw-dev-{SUFFIX}"
 TERRAFORM = REPOSITORY / "infra" / "terraform"
@@ -59,6 +62,19 @@ def make_everything(azure: AzureStandIn) -> tuple[str, str, str]:
         azure.make("Microsoft.ContainerRegistry/registries", "rg-aigw-dev-platform", REGISTRY),
         azure.make("Microsoft.KeyVault/vaults", "rg-aigw-dev-platform", VAULT),
     )
+
+
+def sign_in(made: Installation, claims: bytes = json.dumps({"oid": ME}).encode()) -> None:
+    """Let the login's token be of the form that Entra ID gives it, with these claims."""
+    payload = base64.urlsafe_b64encode(claims).decode().rstrip("=")
+    token = {"accessToken": f"e30.{payload}.signature", "expires_on": 4070908800}
+    made.az.answer("account get-access-token --output", token)
+
+
+def list_deployers(made: Installation, **principals: str) -> None:
+    main = made.layout.directory(STACKS["platform"]) / "more.tf"
+    main.write_text('variable "deployer_principals" { type = map(string) }\n')
+    write_tfvars(made.layout, "platform", vault="https://127.0.0.1:1/", deployer_principals=principals)
 
 
 class TestBeforeTheFirstDeployment:
@@ -141,10 +157,7 @@ class TestOnAnInstallation:
         assert found["role Key Vault Secrets Officer"].found == (
             f"missing on {VAULT}: Microsoft.KeyVault/vaults/secrets/getSecret/action and 2 more"
         )
-        assert (
-            "into deployer_principals of the platform stack" in found["role Key Vault Secrets Officer"].remedy
-        )
-        assert "into state_principals of the bootstrap" in found["role Storage Blob Data Contributor"].remedy
+        assert found["role Storage Blob Data Contributor"].verdict is Verdict.BAD
 
     def test_roles_on_the_resources_themselves_count(self, session: Session, azure: AzureStandIn) -> None:
         storage, registry, vault = make_everything(azure)
@@ -155,14 +168,51 @@ class TestOnAnInstallation:
         names = ("Storage Blob Data Contributor", "AcrPush", "Key Vault Secrets Officer")
         assert [found[f"role {name}"].verdict for name in names] == [Verdict.OK] * 3
 
-    def test_a_pipeline_is_told_how_to_find_its_own_id(
+    def test_who_cannot_read_the_state_depends_on_somebody_who_can(
         self, session: Session, azure: AzureStandIn, made: Installation
     ) -> None:
         make_everything(azure)
-        pipeline = {"name": "11111111-2222-3333-4444-555555555555", "type": "servicePrincipal"}
-        made.az.answer("account show", {"user": pipeline, "id": "s", "name": "n", "tenantId": "t"})
-        remedy = roles(session)["role AcrPush"].remedy
-        assert "az ad sp show --id 11111111-2222-3333-4444-555555555555 --query id" in remedy
+        sign_in(made)
+        assert roles(session)["role Storage Blob Data Contributor"].remedy == (
+            f"Let somebody who has the role put your object id, {ME}, into state_principals "
+            "and run deploy-bootstrap."
+        )
+
+    @pytest.mark.parametrize("listed", [{}, {"bob": OTHER}], ids=["nobody", "another"])
+    def test_who_is_not_listed_is_told_which_id_to_put_where(
+        self, session: Session, azure: AzureStandIn, made: Installation, listed: dict[str, str]
+    ) -> None:
+        make_everything(azure)
+        sign_in(made)
+        list_deployers(made, **listed)
+        finding = roles(session)["role Key Vault Secrets Officer"]
+        assert (finding.verdict, finding.remedy) == (
+            Verdict.BAD,
+            f"Put your object id, {ME}, into deployer_principals, with those of everybody else who deploys, "
+            "and run deploy-platform.",
+        )
+
+    def test_who_is_listed_gets_the_role_by_the_next_deployment(
+        self, session: Session, azure: AzureStandIn, made: Installation
+    ) -> None:
+        """So a pipeline that looks before it deploys is not kept from giving itself the role."""
+        make_everything(azure)
+        sign_in(made)
+        list_deployers(made, bob=OTHER, alice=ME.upper())
+        finding = roles(session)["role AcrPush"]
+        assert (finding.verdict, finding.remedy.startswith("deploy-platform gives it to you.")) == (
+            Verdict.NOTE,
+            True,
+        )
+
+    @pytest.mark.parametrize("claims", [b"", b"[]", b"{}", b'{"oid": 7}', b'{"oid": "x"}', b"\xff"])
+    def test_a_token_without_an_id_says_how_to_find_it(
+        self, session: Session, azure: AzureStandIn, made: Installation, claims: bytes
+    ) -> None:
+        make_everything(azure)
+        sign_in(made, claims)
+        list_deployers(made, bob=OTHER)
+        assert "your object id, az ad signed-in-user show" in roles(session)["role AcrPush"].remedy
 
 
 class TestPermission:
