@@ -157,6 +157,14 @@ class Installation:
         for kind in ("storage account", "acr", "keyvault"):
             self.az.answer(f"{kind} check-name", {"nameAvailable": True, "message": None, "reason": None})
 
+    def before_terraform(self, script: str) -> None:
+        """Let shell commands run at each start of Terraform, with its arguments."""
+        program = self.root / "bin" / "wrapped-terraform"
+        terraform = self.commands.environment["TERRAFORM_BINARY"]
+        program.write_text(f'#!/bin/sh\n{script}\nexec {terraform} "$@"\n')
+        program.chmod(0o755)
+        self.commands.environment["TERRAFORM_BINARY"] = str(program)
+
     def deploy(self, *names: str) -> None:
         """Deploy these stacks."""
         for name in names:

@@ -14,17 +14,18 @@ from tests.deploy.commands import Installation, interrupt, wait_for
 KINDS = pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 
-def slow(made: Installation, command: str, terraform_binary: str) -> Path:
+def slow(made: Installation, command: str) -> Path:
     """Let Terraform hang in a command; gives the file that shows that it does."""
     hanging = made.root / "terraform-hangs"
-    program = made.root / "bin" / "slow-terraform"
-    program.write_text(
-        f'#!/bin/sh\nif [ "$1" = {command} ]; then touch {hanging}; exec sleep 60; fi\n'
-        f'exec {terraform_binary} "$@"\n'
-    )
-    program.chmod(0o755)
-    made.commands.environment["TERRAFORM_BINARY"] = str(program)
+    made.before_terraform(f'if [ "$1" = {command} ]; then touch {hanging}; exec sleep 60; fi')
     return hanging
+
+
+def stop(made: Installation, name: str, hanging: Path, kind: signal.Signals) -> tuple[int, str]:
+    """Run a command until it hangs, and ask it to stop; its exit code and what it said."""
+    process = made.commands.start(name, "--yes")
+    wait_for(hanging, process)
+    return interrupt(process, kind)
 
 
 def leftovers(made: Installation) -> list[Path]:
@@ -34,26 +35,18 @@ def leftovers(made: Installation) -> list[Path]:
 
 @KINDS
 def test_stopping_while_earlier_stacks_are_read_ends_at_once(
-    made: Installation, terraform_binary: str, kind: signal.Signals
+    made: Installation, kind: signal.Signals
 ) -> None:
     made.deploy("bootstrap")
-    hanging = slow(made, "output", terraform_binary)
-    process = made.commands.start("platform", "--yes")
-    wait_for(hanging, process)
-    code, err = interrupt(process, kind)
+    code, err = stop(made, "platform", slow(made, "output"), kind)
     assert code == 130, err
     assert leftovers(made) == []
 
 
 @KINDS
-def test_stopping_while_the_plan_is_made_changes_nothing(
-    made: Installation, terraform_binary: str, kind: signal.Signals
-) -> None:
+def test_stopping_while_the_plan_is_made_changes_nothing(made: Installation, kind: signal.Signals) -> None:
     made.deploy("bootstrap")
-    hanging = slow(made, "plan", terraform_binary)
-    process = made.commands.start("observability", "--yes")
-    wait_for(hanging, process)
-    code, err = interrupt(process, kind)
+    code, err = stop(made, "observability", slow(made, "plan"), kind)
     assert code == 130, err
     assert leftovers(made) == []
     assert not (made.root / "state" / "dev" / "05-observability.tfstate").exists()
@@ -61,12 +54,9 @@ def test_stopping_while_the_plan_is_made_changes_nothing(
 
 @KINDS
 def test_stopping_the_first_bootstrap_leaves_its_stack_as_it_was(
-    made: Installation, terraform_binary: str, kind: signal.Signals
+    made: Installation, kind: signal.Signals
 ) -> None:
-    hanging = slow(made, "plan", terraform_binary)
-    process = made.commands.start("bootstrap", "--yes")
-    wait_for(hanging, process)
-    code, err = interrupt(process, kind)
+    code, err = stop(made, "bootstrap", slow(made, "plan"), kind)
     assert code == 130, err
     assert leftovers(made) == []
 
@@ -77,9 +67,7 @@ def test_stopping_while_an_image_is_built_can_be_gone_on_from(
 ) -> None:
     made.deploy("bootstrap", "observability", "platform")
     made.az.answer("acr build", hangs=True)
-    process = made.commands.start("workload", "--yes")
-    wait_for(made.root / "bin" / "hanging", process)
-    code, err = interrupt(process, kind)
+    code, err = stop(made, "workload", made.root / "bin" / "hanging", kind)
     assert (code, "Run the command again" in err) == (130, True)
     made.az.answer("acr build")
     made.deploy("workload")
@@ -151,19 +139,16 @@ def test_what_a_killed_bootstrap_left_is_removed(made: Installation) -> None:
     assert (result.returncode, leftovers(made)) == (0, [])
 
 
-def test_a_second_interrupt_does_not_claim_that_the_lock_was_released(
-    made: Installation, terraform_binary: str
-) -> None:
+def test_a_second_interrupt_does_not_claim_that_the_lock_was_released(made: Installation) -> None:
     made.deploy("bootstrap")
-    deaf = made.root / "bin" / "deaf-terraform"
     started, asked = made.root / "started", made.root / "asked"
-    deaf.write_text(
-        f'#!/bin/sh\nif [ "$1" != apply ]; then exec {terraform_binary} "$@"; fi\n'
-        f"trap 'touch {asked}; trap - INT; while :; do sleep 1; done' INT\n"
-        f"touch {started}\nwhile :; do sleep 1; done\n"
+    made.before_terraform(
+        f"""if [ "$1" = apply ]; then
+              trap 'touch {asked}; trap - INT; while :; do sleep 1; done' INT
+              touch {started}
+              while :; do sleep 1; done
+            fi"""
     )
-    deaf.chmod(0o755)
-    made.commands.environment["TERRAFORM_BINARY"] = str(deaf)
     process = made.commands.start("observability", "--yes")
     wait_for(started, process)
     process.send_signal(signal.SIGINT)

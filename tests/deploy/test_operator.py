@@ -18,25 +18,17 @@ from tests.deploy.support import files_with
 UP_TO_PLATFORM = ("bootstrap", "observability", "platform")
 
 
-def record_terraform(made: Installation, terraform_binary: str) -> Path:
+def record_terraform(made: Installation) -> Path:
     """Let every start of Terraform be written down with its arguments and its environment."""
     record = made.root / "record"
     record.mkdir()
-    program = made.root / "bin" / "recorded-terraform"
-    program.write_text(
-        f'#!/bin/sh\nprintf "%s\\n" "$@" >> {record}/arguments\nenv >> {record}/environment\n'
-        f'exec {terraform_binary} "$@"\n'
-    )
-    program.chmod(0o755)
-    made.commands.environment["TERRAFORM_BINARY"] = str(program)
+    made.before_terraform(f'printf "%s\\n" "$@" >> {record}/arguments\nenv >> {record}/environment')
     return record
 
 
-def test_secrets_reach_no_argument_environment_log_output_state_or_file(
-    made: Installation, terraform_binary: str
-) -> None:
+def test_secrets_reach_no_argument_environment_log_output_state_or_file(made: Installation) -> None:
     """The operator has even asked Terraform for its most talkative log."""
-    record = record_terraform(made, terraform_binary)
+    record = record_terraform(made)
     temporary, home = made.root / "tmp", made.root / "home"
     temporary.mkdir()
     home.mkdir()
