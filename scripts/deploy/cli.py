@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,8 @@ from scripts.terraform import TerraformError, TerraformMissingError
 
 # Without an empty one the help shows `<bool>`, as if a value had to follow.
 _flag = partial(typer.Option, metavar="")
+
+logging.getLogger("azure").addHandler(logging.NullHandler())  # every failure is told below, once
 
 Environment = Annotated[
     str,

@@ -20,13 +20,14 @@ from typing import Any
 
 from scripts.deploy.layout import REPOSITORY, STACKS, Layout
 from tests.deploy.gateway_server import GatewayStandIn, running_gateway
-from tests.deploy.support import FakeAz, make_stacks, write_tfvars
+from tests.deploy.support import SUBSCRIPTION, FakeAz, make_stacks, write_tfvars
 from tests.deploy.vault_server import FaultyVault, running
 from tests.support.certificates import Certificate, make_certificate
 
 CLIENT_KEY = "canary-client-3b1f0c77a94e4d21"
 BACKEND_KEY = "canary-backend-91e2d47b60f35a8c"
 TOKEN = "canary-token-0b6a"
+TENANT = "00000000-0000-0000-0000-00000000000b"
 
 RUNNING = {
     "name": "revision",
@@ -192,9 +193,9 @@ def installation(root: Path) -> Iterator[Installation]:
     (root / "bin").mkdir()
     az = FakeAz.install(root / "bin")
     az.answer("version", {"azure-cli": "2.80.0"})
-    az.answer(
-        "account show", {"user": {"name": "alice@example.com"}, "id": "s", "name": "n", "tenantId": "t"}
-    )
+    user = {"name": "alice@example.com", "type": "user"}
+    account = {"environmentName": "AzureCloud", "id": SUBSCRIPTION, "name": "n", "tenantId": TENANT}
+    az.answer("account show", {"user": user, **account})
     token = {"accessToken": TOKEN, "expiresOn": "2099-01-01 00:00:00.000000", "expires_on": 4070908800}
     az.answer("account get-access-token", token)
     az.answer("account get-access-token --query expiresOn", token["expiresOn"])
