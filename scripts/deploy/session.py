@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,6 +50,9 @@ T = TypeVar("T")
 
 COMMON = ("subscription_id", "name", "environment", "suffix")
 """Settings that must be the same in every stack: names, and so the state, depend on them."""
+
+_ID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_FIND_ID = "`az account show --query id` prints it"
 
 # Azure storage answers so while a new role is not known everywhere yet.
 _NO_ACCESS_YET = ("AuthorizationPermissionMismatch", "AuthorizationFailure", "StatusCode=403", "status 403")
@@ -126,8 +130,10 @@ class Session:
             elif not isinstance(value, str):
                 yield f"{key} must be a text in double quotes."
             elif is_placeholder(value):
-                hint = ": `az account show --query id` prints it" if key == "subscription_id" else ""
+                hint = f": {_FIND_ID}" if key == "subscription_id" else ""
                 yield f"{key} still is the placeholder {value!r}{hint}."
+            elif key == "subscription_id" and not _ID.fullmatch(value):
+                yield f"{key} is not the id of a subscription: {_FIND_ID}."
         given = values.get("environment")
         if isinstance(given, str) and not is_placeholder(given) and given != self.layout.environment:
             yield (

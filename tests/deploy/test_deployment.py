@@ -364,6 +364,16 @@ def test_what_every_name_depends_on_must_be_there(
     assert caught.value.details == [complaint]
 
 
+def test_a_subscription_is_given_by_its_id(session: Session, layout: Layout) -> None:
+    """Names have blanks and brackets, and Terraform takes none."""
+    write_tfvars(layout, "bootstrap", subscription_id="Production (EU)")
+    with pytest.raises(InvalidSettingsError) as caught:
+        deploy_bootstrap(session, Mode.YES)
+    assert caught.value.details == [
+        "subscription_id is not the id of a subscription: `az account show --query id` prints it."
+    ]
+
+
 def test_everything_wrong_with_a_file_is_told_at_once(session: Session, layout: Layout) -> None:
     layout.tfvars(STACKS["bootstrap"]).write_text(
         'subscription_id = "<subscription id>"\nname = ["aigw"]\nenvironment = "prod"\nlocaton = "x"\n'
