@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from scripts.deploy.errors import DeployError, ExitCode, NotReadyError
+from scripts.deploy.errors import DeployError, NotReadyError
 
 PUBLIC_CLOUD = "AzureCloud"
 
@@ -30,7 +30,6 @@ class AzureCliError(DeployError):
             details=lines[-12:],
             remedy="Run `az login` again." if no_login else "",
         )
-        self.exit_code = ExitCode.NOT_READY if no_login else ExitCode.FAILED
 
     @property
     def is_not_found(self) -> bool:

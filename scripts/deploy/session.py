@@ -346,7 +346,7 @@ def explain(
             remedy="Run the command again to see the plan as it is now.",
         )
     if error.command != "apply" and _says(error, _NO_TOKEN):
-        return NotReadyError(
+        return DeployError(
             "Terraform gets no token for Azure.",
             details=error.diagnostics,
             remedy="Run `az login` again; in a pipeline, see to its ARM_* variables.",

@@ -133,7 +133,7 @@ def test_a_login_that_ended_since_it_was_seen_says_what_to_do(made: Installation
     made.az.answer("storage account show", error=EXPIRED)
     result = made.commands.run("observability", "--plan")
     assert (result.returncode, result.stderr.splitlines()) == (
-        4,
+        1,
         [
             "✗ az storage account show failed.",
             f"  {EXPIRED.removeprefix('ERROR: ')}",
@@ -147,7 +147,7 @@ def test_a_login_that_gives_terraform_no_token_says_what_to_do(made: Installatio
     made.az.answer("storage account show", {"id": "storage"})
     made.az.answer("account get-access-token", error=EXPIRED)
     result = made.commands.run("observability", "--plan")
-    assert (result.returncode, "✗ Terraform gets no token for Azure." in result.stderr) == (4, True)
+    assert (result.returncode, "✗ Terraform gets no token for Azure." in result.stderr) == (1, True)
     assert "→ Run `az login` again" in result.stderr
 
 
