@@ -138,7 +138,7 @@ def running_backends(directory: Path) -> Iterator[Backends]:
 
 
 def environment(case: str, backends: Backends) -> dict[str, str]:
-    """One backend that serves; for `failover` another before it, always throttled for a millisecond."""
+    """One backend that serves; for `failover` one before it that is throttled for a millisecond at a time."""
     env = {
         "GATEWAY_CLIENT_NAME_0": "bench",
         "GATEWAY_CLIENT_KEY_0": CLIENT_KEY,
