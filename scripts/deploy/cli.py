@@ -33,12 +33,10 @@ logging.getLogger("azure").addHandler(logging.NullHandler())  # every failure is
 
 Environment = Annotated[
     str,
-    typer.Option(
-        "--environment",
-        "-e",
+    typer.Argument(
         envvar="GATEWAY_ENVIRONMENT",
         help="Which terraform.tfvars.<environment> to use, for example dev.",
-        metavar="NAME",
+        metavar="ENV",
     ),
 ]
 PlanOnly = Annotated[bool, _flag("--plan", help="Show what would change; exit code 10 if anything.")]
@@ -67,7 +65,7 @@ def _session(environment: str, output: OutputFormat) -> Iterator[Session]:
         with stopping_cleanly():
             if not (environment.isascii() and environment.isalnum() and environment.islower()):
                 raise InvalidSettingsError(
-                    "--environment must be lower-case letters and digits, for example dev."
+                    "ENV, the environment, must be lower-case letters and digits, for example dev."
                 )
             layout = Layout.find(environment)
             yield Session(layout, screen, AzureCli(subscription_id=_subscription(layout)), Waiter(screen))

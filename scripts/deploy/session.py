@@ -138,7 +138,7 @@ class Session:
         if isinstance(given, str) and not is_placeholder(given) and given != self.layout.environment:
             yield (
                 f"environment is {given!r}, but the command is for {self.layout.environment!r}: correct it, "
-                "or choose another with --environment."
+                "or name another one."
             )
 
     def check_agreement(self, stack: Stack, values: Mapping[str, Any]) -> None:

@@ -52,7 +52,7 @@ class Commands:
         program = f"{signals}; from scripts.deploy.cli import main_{name}; main_{name}()"
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(
-            [sys.executable, "-c", program, *arguments, "--environment", "dev"],
+            [sys.executable, "-c", program, *arguments, "dev"],
             env=self.environment,
             text=True,
             **{**streams, **options},

@@ -25,7 +25,9 @@ ROTATED = {**KEY, "GATEWAY_CLIENT_KEY_SECONDARY_0": CLIENT_KEY[::-1]}
 
 def show(made: Installation, line: str) -> None:
     """Run a command and print its line, its screen, its exit code and its time."""
-    name, *arguments = line.split()
+    name, *arguments = words = line.split()
+    first_option = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
+    typed = " ".join([*words[:first_option], "dev", *words[first_option:]])
     started = time.monotonic()
     process = made.commands.start(
         name.removeprefix("deploy-"), *arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -35,9 +37,7 @@ def show(made: Installation, line: str) -> None:
     text = re.sub(r"id=[0-9a-f-]{36}", "id=…", text.replace(str(made.root), "…"))
     # As long as what it stands for, so that tables stay straight.
     text = re.sub(r"127\.0\.0\.1:\d+", lambda found: f"{'gateway.test':·<{len(found[0])}}", text)
-    sys.stdout.write(
-        f"$ uv run {line} -e dev\n{text.rstrip()}\n[exit code {process.returncode}, {took:.1f} s]\n\n"
-    )
+    sys.stdout.write(f"$ uv run {typed}\n{text.rstrip()}\n[exit code {process.returncode}, {took:.1f} s]\n\n")
 
 
 def main() -> None:
