@@ -140,13 +140,6 @@ class AzureCli:
             for item in found
         ]
 
-    def account_key(self, resource_group: str, account: str) -> str:
-        """First key of a model account that accepts keys."""
-        found = self._json(
-            "cognitiveservices", "account", "keys", "list", "-g", resource_group, "-n", account
-        )
-        return str(found["key1"])
-
     def storage_account_exists(self, resource_group: str, name: str) -> bool:
         """Whether a storage account exists."""
         return self._exists("storage", "account", "show", "-g", resource_group, "-n", name)

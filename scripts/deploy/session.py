@@ -33,6 +33,7 @@ from scripts.deploy.tfvars import (
     missing_names,
     read_declarations,
     read_tfvars,
+    unknown_attributes,
     unknown_names,
 )
 from scripts.deploy.waiting import Waiter
@@ -93,8 +94,12 @@ class Session:
             raise InvalidSettingsError(f"{path} does not exist.", remedy=self._start_from_example(stack))
         self._refuse_automatic_files(stack)
         values = read_tfvars(path)
-        known = self.declared(stack).all | set(stack.own)
-        problems = [*self._common_problems(values), *unknown_names(values, known)]
+        declared = self.declared(stack)
+        problems = [
+            *self._common_problems(values),
+            *unknown_names(values, declared.all | set(stack.own)),
+            *unknown_attributes(values, declared),
+        ]
         if problems:
             raise InvalidSettingsError(
                 f"{path} cannot be used:",

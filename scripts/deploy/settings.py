@@ -27,10 +27,8 @@ class FoundryBackend:
     """A model account that the foundry stack has made, as its output describes it."""
 
     name: str
-    account_name: str
     endpoint: str
     region: str
-    auth: str
     priority: int
     weight: int
     deployments: tuple[str, ...]
@@ -49,19 +47,10 @@ class FoundryBackend:
     @classmethod
     def example(cls) -> FoundryBackend:
         """Stands for accounts that are not known yet."""
-        return cls(
-            "foundry",
-            "foundry",
-            "https://foundry.openai.azure.com",
-            "any",
-            "managed-identity",
-            0,
-            1,
-            ("any",),
-        )
+        return cls("foundry", "https://foundry.openai.azure.com", "any", 0, 1, ("any",))
 
     def variables(self, index: int, client_id: str) -> dict[str, str]:
-        """Settings of the backend at that index; never its key."""
+        """Settings of the backend at that index. It has no key: its account takes tokens only."""
         fields = {
             "ENDPOINT": self.endpoint,
             "NAME": self.name,
@@ -69,10 +58,9 @@ class FoundryBackend:
             "PRIORITY": str(self.priority),
             "WEIGHT": str(self.weight),
             "DEPLOYMENTS": ",".join(self.deployments),
-            "AUTH": self.auth,
+            "AUTH": "managed-identity",
+            "CLIENT_ID": client_id,
         }
-        if self.auth == "managed-identity":
-            fields["CLIENT_ID"] = client_id
         return {f"AZURE_OPENAI_{name}_{index}": value for name, value in fields.items()}
 
 

@@ -14,6 +14,7 @@ from hcl2.utils import SerializationOptions
 from lark import Token, Tree
 
 from scripts.deploy.errors import InvalidSettingsError
+from scripts.deploy.type_constraints import Shape, shape_of, undeclared
 
 # Strings stay quoted so that they can be told from expressions, which tfvars must not hold. Heredocs stay as
 # they are: the parser's own conversion loses the last line's end.
@@ -132,6 +133,7 @@ class Declarations:
 
     required: frozenset[str]
     optional: frozenset[str]
+    shapes: Mapping[str, Shape]
 
     @property
     def all(self) -> frozenset[str]:
@@ -143,12 +145,16 @@ def read_declarations(directory: Path) -> Declarations:
     """Variables that the configuration in `directory` declares."""
     required: set[str] = set()
     optional: set[str] = set()
+    shapes: dict[str, Shape] = {}
     for path in sorted(directory.glob("*.tf")):
         parsed = hcl2.loads(path.read_text(encoding="utf-8"), serialization_options=_AS_WRITTEN)
         for block in parsed.get("variable", []):
             for name, body in block.items():
                 (optional if "default" in body else required).add(_plain_key(name))
-    return Declarations(frozenset(required), frozenset(optional))
+                shapes[_plain_key(name)] = shape_of(
+                    body.get("type", "any").removeprefix("${").removesuffix("}")
+                )
+    return Declarations(frozenset(required), frozenset(optional), shapes)
 
 
 def declared_outputs(directory: Path) -> frozenset[str]:
@@ -178,12 +184,22 @@ def backend_type(directory: Path) -> str:
 def unknown_names(given: Iterable[str], known: Iterable[str]) -> list[str]:
     """A complaint about every name that is not known, with a suggestion where one resembles it."""
     known = sorted(known)
-    problems = []
-    for name in sorted(set(given) - set(known)):
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        problems.append(f"{name} is not a setting of this stack.{hint}")
-    return problems
+    return [_unknown(name, name, known) for name in sorted(set(given) - set(known))]
+
+
+def unknown_attributes(given: Mapping[str, Any], declared: Declarations) -> list[str]:
+    """The same for the attributes inside the values."""
+    return [
+        _unknown(f"{place}.{name}", name, known)
+        for variable, value in given.items()
+        for place, name, known in undeclared(variable, value, declared.shapes.get(variable))
+    ]
+
+
+def _unknown(written: str, name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return f"{written} is not a setting of this stack.{hint}"
 
 
 def missing_names(required: Iterable[str], *given: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the gateway gets from other stacks beside the user's own settings: backends, their keys, telemetry."""
+"""What the gateway gets from other stacks beside the user's own settings: backends and telemetry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.errors import InvalidSettingsError, NotReadyError
 from scripts.deploy.key_vault import Seeded, Seeder
 from scripts.deploy.settings import INSIGHTS, FoundryBackend, WorkloadSettings
@@ -23,22 +22,17 @@ class Wiring:
 
     settings: Mapping[str, str] = field(default_factory=dict)
     insights: str = ""  # connection string for traces; empty without an observability stack's output
-    accounts: Mapping[str, str] = field(default_factory=dict)  # variable of a backend's key -> model account
-    account_group: str = ""
     simulators: tuple[str, ...] = ()  # simulated regions
 
     @property
     def secret_names(self) -> list[str]:
         """Variables of the added secrets, as the gateway sees them."""
         simulated = [f"AZURE_OPENAI_KEY_{index}" for index, _ in enumerate(self.simulators)]
-        return [*([INSIGHTS] if self.insights else []), *self.accounts, *simulated]
+        return [*([INSIGHTS] if self.insights else []), *simulated]
 
-    def secrets(self, az: AzureCli, seeder: Seeder) -> dict[str, str]:
+    def secrets(self, seeder: Seeder) -> dict[str, str]:
         """Values of the added secrets as they are to be in Key Vault; a simulator's key is made up once."""
         found = {INSIGHTS: self.insights} if self.insights else {}
-        found |= {
-            variable: az.account_key(self.account_group, name) for variable, name in self.accounts.items()
-        }
         for region in self.simulators:
             name = simulator_key(region)
             found[name] = seeder.read(name) or randomness.token_urlsafe(32)
@@ -95,13 +89,9 @@ def wire_azure(upstream: Mapping[str, Output], user: WorkloadSettings, *, with_f
     output = upstream.get("azure_openai_backends") if with_foundry else None
     backends = [FoundryBackend.from_output(item) for item in output.value] if output is not None else []
     settings: dict[str, str] = {}
-    accounts: dict[str, str] = {}
     for index, backend in enumerate(backends, start=user.next_backend):
         settings |= backend.variables(index, text(upstream, "gateway_identity_client_id"))
-        if backend.auth == "key":
-            accounts[f"AZURE_OPENAI_KEY_{index}"] = backend.account_name
-    group = text(upstream, "foundry_resource_group_name") if accounts else ""
-    return Wiring(settings, _insights(upstream), accounts, group)
+    return Wiring(settings, _insights(upstream))
 
 
 def wire_simulators(upstream: Mapping[str, Output], regions: tuple[str, ...]) -> Wiring:

@@ -110,7 +110,7 @@ def deploy_workload(
     seeder = Seeder(outside.vault(text(upstream, "key_vault_uri")), session.waiter)
     images = _Images.of(session, upstream, options, outside.root)
     images.check()
-    seeded = _seed(session, seeder, {**user.secrets, **wiring.secrets(session.az, seeder)}, mode)
+    seeded = _seed(session, seeder, {**user.secrets, **wiring.secrets(seeder)}, mode)
     if mode is not Mode.PLAN:
         images.build()
     variables = wiring.variables(seeded, user) | images.references

@@ -59,8 +59,8 @@ resource "terraform_data" "accounts" { input = var.gateway_identity_principal_id
 output "foundry_resource_group_name" { value = "rg-foundry" }
 output "azure_openai_backends" {
   value = [{
-    name = "sweden", account_name = "oai-sweden", endpoint = "https://oai-sweden.openai.azure.com",
-    region = "swedencentral", auth = "managed-identity", priority = 5, weight = 1, deployments = ["gpt-4o"]
+    name = "sweden", endpoint = "https://oai-sweden.openai.azure.com",
+    region = "swedencentral", priority = 5, weight = 1, deployments = ["gpt-4o"]
   }]
 }
 """,

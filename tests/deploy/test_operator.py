@@ -38,9 +38,6 @@ def test_secrets_reach_no_argument_environment_log_output_state_or_file(made: In
         "TMPDIR": str(temporary),
         "HOME": str(home),
     }
-    main = made.layout.directory(STACKS["foundry"]) / "main.tf"
-    main.write_text(main.read_text().replace('auth = "managed-identity"', 'auth = "key"'))
-    made.az.answer("cognitiveservices account keys list", {"key1": "canary-account-key-5d0c"})
     made.deploy(*UP_TO_PLATFORM, "foundry")
     shown = [made.commands.run("workload", option) for option in ("--plan", "--yes", "--plan")]
     made.settings(secrets={"GATEWAY_CLIENT_KEY_0": "<kept>", "AZURE_OPENAI_KEY_0": "canary-rotated-77aa"})
@@ -49,8 +46,8 @@ def test_secrets_reach_no_argument_environment_log_output_state_or_file(made: In
     assert [item.returncode for item in shown] == [10, 0, 0, 0, 0, 0], [item.stderr for item in shown]
     assert made.vault.secrets["azure-openai-key-0"][-1] == "canary-rotated-77aa"
     assert "canary" not in "".join(item.stdout + item.stderr for item in shown)
-    tfvars, answers = made.layout.tfvars(STACKS["workload"]), made.az.directory / "answers.json"
     assert "apply" in (record / "arguments").read_text()
+    tfvars, answers = made.layout.tfvars(STACKS["workload"]), made.az.directory / "answers.json"
     assert set(files_with("canary", made.root)) == {tfvars, answers}
     assert list(temporary.iterdir()) == []
     assert not (made.root / "terraform.log").exists()

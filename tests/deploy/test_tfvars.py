@@ -19,8 +19,10 @@ from scripts.deploy.tfvars import (
     read_declarations,
     read_tfvars,
     texts,
+    unknown_attributes,
     unknown_names,
 )
+from scripts.deploy.type_constraints import shape_of, undeclared
 
 STACKS_DIRECTORY = REPOSITORY / "infra" / "terraform" / "stacks"
 
@@ -119,6 +121,33 @@ def test_unknown_names_come_with_a_suggestion() -> None:
     assert unknown_names(["loction"], ["location", "tags"]) == [
         "loction is not a setting of this stack. Did you mean location?"
     ]
+
+
+def test_an_unknown_attribute_at_any_depth_comes_with_a_suggestion() -> None:
+    accounts = {"sweden": {"priorty": 10, "deployments": {"gpt-4o": {"model": "gpt-4o", "capasity": 5}}}}
+    declared = read_declarations(STACKS_DIRECTORY / STACKS["foundry"].directory)
+    assert unknown_attributes({"accounts": accounts, "tags": {"any": "thing"}}, declared) == [
+        "accounts.sweden.priorty is not a setting of this stack. Did you mean priority?",
+        "accounts.sweden.deployments.gpt-4o.capasity is not a setting of this stack. Did you mean capacity?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("constraint", "value", "wrong"),
+    [
+        ("object({ a = optional(string) })", {"a": "1", "b": "2"}, ["v.b"]),
+        ("list(object({ a = string }))", [{"a": "1"}, {"c": "2"}], ["v[1].c"]),
+        ("set(object({ a = optional(object({ b = bool }), {}) }))", [{"a": {"d": True}}], ["v[0].a.d"]),
+        ("map(string)", {"anything": "1"}, []),
+        ("any", {"anything": {"at": "all"}}, []),
+        ("object({ a = string })", "not an object", []),  # what Terraform itself refuses
+    ],
+)
+def test_attributes_are_looked_for_where_the_type_has_objects(
+    constraint: str, value: object, wrong: list[str]
+) -> None:
+    found = undeclared("v", value, shape_of(constraint))
+    assert [f"{place}.{name}" for place, name, _ in found] == wrong
 
 
 def test_all_missing_names_are_listed_at_once() -> None:

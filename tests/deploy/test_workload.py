@@ -229,15 +229,6 @@ def test_no_azure_openai_leaves_those_accounts_out(world: World) -> None:
     assert [backend.name for backend in deployed.settings.backends] == ["mine"]
 
 
-def test_an_account_with_keys_has_its_key_fetched_into_key_vault(world: World) -> None:
-    main = world.session.layout.directory(STACKS["foundry"]) / "main.tf"
-    main.write_text(main.read_text().replace('auth = "managed-identity"', 'auth = "key"'))
-    deploy(world.session, STACKS["foundry"], Mode.YES)
-    world.az.answer("cognitiveservices account keys list", {"key1": "canary-account-key-5d0c"})
-    world.deploy()
-    assert world.vault.secrets["azure-openai-key-1"] == ["canary-account-key-5d0c"]
-
-
 def test_end_to_end_mode_talks_to_simulators_only(world: World) -> None:
     deployed = world.deploy(deploy_e2e=True)
     assert [backend.name for backend in deployed.settings.backends] == ["sim-eastus", "sim-westus"]

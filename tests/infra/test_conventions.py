@@ -99,6 +99,11 @@ def test_no_resource_takes_a_secret_value() -> None:
         assert "shared_key" not in text, use
 
 
+def test_model_accounts_take_no_keys_that_the_provider_would_read_into_the_state() -> None:
+    accounts = [use for use in uses() if use.type == "azurerm_cognitive_account"]
+    assert [use.body.get("local_auth_enabled") for use in accounts] == [False]
+
+
 def test_what_telemetry_goes_to_takes_none_of_the_keys_that_are_in_the_state() -> None:
     components = {"azurerm_application_insights", "azurerm_log_analytics_workspace"}
     switches = {

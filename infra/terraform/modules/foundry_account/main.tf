@@ -1,7 +1,6 @@
 resource "azurerm_cognitive_account" "this" {
   #checkov:skip=CKV2_AZURE_22:Model accounts hold no customer data at rest but what the stateful APIs keep; a customer-managed key is a decision of the data's owner.
   #checkov:skip=CKV_AZURE_134:Without a virtual network the gateway calls over the public address, with a token; with one public access is switched off below.
-  #checkov:skip=CKV_AZURE_236:Local authentication follows local_auth_enabled, off by default; the variable says what switching it on costs.
   #checkov:skip=CKV_AZURE_247:Outbound rules concern features (URL grounding, customer storage) that the gateway does not use.
   name                = var.name
   resource_group_name = var.resource_group_name
@@ -12,8 +11,8 @@ resource "azurerm_cognitive_account" "this" {
   # Entra tokens are accepted only on an account with a subdomain of its own.
   custom_subdomain_name = var.name
 
-  # With keys switched off there is none that Terraform could write into its state.
-  local_auth_enabled = var.local_auth_enabled
+  # The provider reads the keys of an account that takes them into Terraform state. This one takes tokens only.
+  local_auth_enabled = false
 
   # Shuts the public address altogether; rules for it would have nothing left to decide.
   public_network_access_enabled = !var.private

@@ -18,11 +18,6 @@ variable "kind" {
   type        = string
 }
 
-variable "local_auth_enabled" {
-  description = "Whether the account accepts keys."
-  type        = bool
-}
-
 variable "private" {
   description = "Whether the account is reachable through a private endpoint only."
   type        = bool

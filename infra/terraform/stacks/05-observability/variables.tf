@@ -47,7 +47,7 @@ variable "alert_emails" {
 }
 
 variable "alert_webhooks" {
-  description = "Who gets alerts by HTTPS POST in the common alert schema: a label and an address for each."
+  description = "Who gets alerts by HTTPS POST in the common alert schema: a label and an address for each. The addresses are kept in the state."
   type        = map(string)
   default     = {}
   nullable    = false

@@ -14,7 +14,6 @@ module "account" {
   resource_group_name  = azurerm_resource_group.foundry.name
   location             = each.value.location
   kind                 = each.value.kind
-  local_auth_enabled   = each.value.local_auth_enabled
   private              = var.private_endpoints_enabled
   deployments          = each.value.deployments
   gateway_principal_id = var.gateway_identity_principal_id

@@ -4,17 +4,15 @@ output "foundry_resource_group_name" {
 }
 
 output "azure_openai_backends" {
-  description = "One entry for each account, in the gateway's terms. There are no keys in it: where an account accepts keys, the deploy command reads them from Azure and puts them into Key Vault."
+  description = "One entry for each account, in the gateway's terms. The accounts take no keys: the gateway calls them with its identity."
   value = [
     for label, account in var.accounts : {
-      name         = label
-      account_name = module.account[label].name
-      endpoint     = module.account[label].endpoint
-      region       = account.location
-      auth         = account.local_auth_enabled ? "key" : "managed-identity"
-      priority     = account.priority
-      weight       = account.weight
-      deployments  = sort(keys(account.deployments))
+      name        = label
+      endpoint    = module.account[label].endpoint
+      region      = account.location
+      priority    = account.priority
+      weight      = account.weight
+      deployments = sort(keys(account.deployments))
     }
   ]
 }

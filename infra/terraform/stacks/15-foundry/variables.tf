@@ -7,11 +7,10 @@ variable "gateway_identity_principal_id" {
 variable "accounts" {
   description = "Accounts by a short label that becomes the backend's name: region, kind, order of preference and model deployments."
   type = map(object({
-    location           = string
-    kind               = optional(string, "AIServices")
-    local_auth_enabled = optional(bool, false)
-    priority           = optional(number, 0)
-    weight             = optional(number, 1)
+    location = string
+    kind     = optional(string, "AIServices")
+    priority = optional(number, 0)
+    weight   = optional(number, 1)
     deployments = map(object({
       model          = string
       version        = string

@@ -12,7 +12,6 @@ variables {
   resource_group_name  = "rg"
   location             = "swedencentral"
   kind                 = "AIServices"
-  local_auth_enabled   = false
   private              = false
   gateway_principal_id = "00000000-0000-0000-0000-00000000000e"
   tags                 = {}

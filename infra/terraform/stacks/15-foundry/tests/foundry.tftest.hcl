@@ -23,17 +23,16 @@ variables {
       deployments = { "gpt-4o-mini" = { model = "gpt-4o-mini", version = "2024-07-18" } }
     }
     france = {
-      location           = "francecentral"
-      local_auth_enabled = true
-      deployments        = { "gpt-4o-mini" = { model = "gpt-4o-mini", version = "2024-07-18" } }
+      location    = "francecentral"
+      deployments = { "gpt-4o-mini" = { model = "gpt-4o-mini", version = "2024-07-18" } }
     }
   }
 }
 
 run "accounts_become_backends" {
   assert {
-    condition     = { for backend in output.azure_openai_backends : backend.name => "${backend.region} ${backend.auth} ${backend.priority} ${backend.endpoint}" } == { france = "francecentral key 0 https://account.openai.azure.com", sweden = "swedencentral managed-identity 10 https://account.openai.azure.com" }
-    error_message = "Each account is a backend, with a key only where the account takes keys."
+    condition     = { for backend in output.azure_openai_backends : backend.name => "${backend.region} ${backend.priority} ${backend.endpoint}" } == { france = "francecentral 0 https://account.openai.azure.com", sweden = "swedencentral 10 https://account.openai.azure.com" }
+    error_message = "Each account is a backend."
   }
 }
 
