@@ -63,6 +63,18 @@ def value(gateway: Gateway, name: str, **labels: str) -> float:
     return sum(sample.value for sample in found)
 
 
+def logged(gateway: Gateway, text: str) -> str:
+    """The line of the error log that says it, as soon as it is there: a container's log takes a moment."""
+
+    def read() -> str | None:
+        lines = gateway.error_log.read_text().splitlines()
+        return next((line for line in lines if text in line), None)
+
+    found = eventually(read, seconds=10)
+    assert found is not None
+    return found
+
+
 def records(gateway: Gateway, count: int = 1) -> list[dict[str, Any]]:
     """The records of the first so many requests, as soon as they are written."""
 

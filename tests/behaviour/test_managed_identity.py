@@ -10,7 +10,7 @@ import pytest
 from e2e.simulator import Simulator
 from scripts.engines import Gateway
 from tests.behaviour.conftest import Stage
-from tests.behaviour.support import attempts, chat
+from tests.behaviour.support import attempts, chat, record_of
 from tests.support.identity import SECRET, IdentityEndpoint, identity_endpoint
 
 EASTUS_FIRST = {"AZURE_OPENAI_PRIORITY_0": 10}
@@ -129,6 +129,7 @@ def test_h3_no_token_is_a_failed_attempt(stage: Stage, identity: IdentityEndpoin
 def test_h3_the_token_never_reaches_a_log(stage: Stage, identity: IdentityEndpoint) -> None:
     gateway = start(stage, identity)
     chat(stage.http(gateway))
+    record_of(gateway)
     assert "token-of-eastus" not in gateway.error_log.read_text() + gateway.access_log.read_text()
 
 
