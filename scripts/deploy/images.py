@@ -142,7 +142,9 @@ class ImageBuilder:
                 self._build_here(image, context)
             else:
                 tagged = f"{image.repository}:{content_tag(self._root, image)}"
-                self._az.build_image(self._registry, tagged, image.dockerfile, str(context), self._log)
+                # `az` takes a relative path from where the operator stands, not from the context.
+                dockerfile = str(context / image.dockerfile)
+                self._az.build_image(self._registry, tagged, dockerfile, name, self._log)
 
     def _copy(self, image: Image, context: Path) -> None:
         """Only the sources: what is not in the digest cannot be in the image, no tfvars either."""

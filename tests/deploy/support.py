@@ -154,6 +154,11 @@ with (here / "calls.jsonl").open("a") as log:
 with (here / "environment.txt").open("a") as log:
     log.write(repr(os.environ) + "\\n")
 line = " ".join(sys.argv[1:])
+if line.startswith("acr build "):
+    dockerfile = sys.argv[sys.argv.index("--file") + 1]
+    if not os.path.isfile(dockerfile):  # the real one looks from where it runs, not in the context
+        sys.stderr.write(f"ERROR: Unable to find '{{dockerfile}}'.")
+        sys.exit(1)
 for answer in json.loads((here / "answers.json").read_text()):
     if line.startswith(answer["to"]):
         if answer.get("hangs"):

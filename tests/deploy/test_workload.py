@@ -256,6 +256,12 @@ def test_images_are_built_in_the_registry_with_their_digest(world: World) -> Non
     ]
 
 
+def test_images_are_built_from_whichever_directory(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(world.root)
+    world.deploy()
+    assert len(world.az.called("acr", "build")) == 2
+
+
 def test_images_that_are_there_are_not_built_again(world: World) -> None:
     world.az.answer("acr repository show", {"name": "there"})
     world.deploy()
