@@ -24,21 +24,24 @@ class AzureCliError(DeployError):
     def __init__(self, arguments: Sequence[str], stderr: str) -> None:
         command = takewhile(lambda word: not word.startswith("-"), arguments[:3])
         lines = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.strip()]
-        no_login = any(sign in line for line in lines for sign in ("AADSTS", "az login"))
-        super().__init__(
-            f"az {' '.join(command)} failed.",
-            details=lines[-12:],
-            remedy="Run `az login` again." if no_login else "",
-        )
+        super().__init__(f"az {' '.join(command)} failed.", details=lines[-12:], remedy=_remedy(lines))
 
     @property
     def is_not_found(self) -> bool:
         """Whether the thing asked for does not exist."""
         text = "\n".join(self.details).lower()
-        return any(
+        # Of a subscription that the login cannot see, nothing is known of what is in it.
+        return "subscriptionnotfound" not in text and any(
             sign in text
             for sign in ("notfound", "not found", "could not be found", "does not exist", "was not found")
         )
+
+
+def _remedy(lines: Sequence[str]) -> str:
+    text = "\n".join(lines)
+    if "SubscriptionNotFound" in text:
+        return "Run `az login` with an account that can see the subscription, or correct subscription_id."
+    return "Run `az login` again." if "AADSTS" in text or "az login" in text else ""
 
 
 @dataclass(frozen=True, slots=True)

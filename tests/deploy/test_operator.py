@@ -13,7 +13,7 @@ import pytest
 from scripts.deploy.azure_cli import AzureCliError
 from scripts.deploy.layout import STACKS
 from tests.deploy.commands import Installation
-from tests.deploy.support import files_with
+from tests.deploy.support import SUBSCRIPTION, files_with
 
 UP_TO_PLATFORM = ("bootstrap", "observability", "platform")
 
@@ -137,6 +137,18 @@ def test_a_login_that_ended_since_it_was_seen_says_what_to_do(made: Installation
             "→ Run `az login` again.",
         ],
     )
+
+
+@pytest.mark.usefixtures("azure")
+@pytest.mark.parametrize("command", [("status",), ("destroy", "all", "--yes"), ("bootstrap", "--yes")])
+def test_a_subscription_that_the_login_cannot_see_is_not_an_empty_one(
+    made: Installation, command: tuple[str, ...]
+) -> None:
+    unseen = f"The subscription '{SUBSCRIPTION}' could not be found."
+    made.az.answer("storage account show", error=f"ERROR: (SubscriptionNotFound) {unseen}")
+    result = made.commands.run(*command)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "→ Run `az login` with an account that can see the subscription" in result.stderr
 
 
 @pytest.mark.usefixtures("azure")
