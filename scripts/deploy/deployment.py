@@ -152,4 +152,4 @@ def explained(session: Session, stack: Stack) -> Iterator[None]:
     try:
         yield
     except (TerraformError, TerraformMissingError) as error:
-        raise explain(error, f"{stack.name} stack", session.unlock_command(stack)) from None
+        raise explain(error, f"{stack.name} stack", session.by_hand(stack)) from None

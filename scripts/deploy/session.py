@@ -66,6 +66,8 @@ _NO_NETWORK = (
     "i/o timeout",
     "TLS handshake timeout",
 )
+_UNSAVED = "errored.tfstate"
+"""Where Terraform puts a state that its storage does not take, a token having ended, say."""
 _ACCESS_PATIENCE_SECONDS = 600.0
 
 
@@ -201,10 +203,10 @@ class Session:
             listener=self.screen.event,
         )
 
-    def unlock_command(self, stack: Stack) -> str:
-        """What releases a stack's lock by hand; Terraform has to be told where its working data are."""
+    def by_hand(self, stack: Stack) -> str:
+        """How a command of Terraform about a stack begins; it has to be told where its working data are."""
         data, directory = self.layout.terraform_data(stack), self.layout.directory(stack)
-        return shlex.join([f"TF_DATA_DIR={data}", self.binary, f"-chdir={directory}", "force-unlock"])
+        return shlex.join([f"TF_DATA_DIR={data}", self.binary, f"-chdir={directory}"])
 
     def init(self, terraform: Terraform, config: Mapping[str, str], *, migrate_state: bool = False) -> None:
         """Initialise, and wait in sight while a new role on the state is not known to the storage yet."""
@@ -321,11 +323,11 @@ def _run_first(stack: Stack, missing: Stack) -> NotReadyError:
 
 
 def explain(
-    error: TerraformError | TerraformMissingError, what: str, unlock: str = "terraform force-unlock"
+    error: TerraformError | TerraformMissingError, what: str, by_hand: str = "terraform"
 ) -> DeployError:
     """Say in the operator's words why Terraform failed with `what`, and what to do.
 
-    `unlock` is the beginning of the command that releases a lock; the lock's id follows.
+    `by_hand` is how a command begins that the operator has to give to Terraform.
     """
     if isinstance(error, TerraformMissingError):
         return NotReadyError(
@@ -333,7 +335,14 @@ def explain(
             remedy="Install Terraform 1.9 or newer, or set TERRAFORM_BINARY=tofu.",
         )
     if isinstance(error, StateLockedError):
-        return _explain_lock(error, unlock)
+        return _explain_lock(error, by_hand)
+    if _says(error, [_UNSAVED]):
+        return DeployError(
+            f"Terraform could not save the state of the {what}.",
+            details=error.diagnostics,
+            remedy=f"Run no other command for it: it would make everything once more. Put {_UNSAVED}, which "
+            f"knows what was made, in its place first: {by_hand} state push {_UNSAVED}. Then remove that file.",
+        )
     if error.killed:
         return InterruptedDeploymentError(
             "Stopped before Terraform saved its state: that may lack what was just made, and be locked.",
@@ -388,12 +397,12 @@ def _says(error: TerraformError, signs: Sequence[str]) -> bool:
     return any(sign in text for text in error.diagnostics for sign in signs)
 
 
-def _explain_lock(error: StateLockedError, unlock: str) -> LockedError:
+def _explain_lock(error: StateLockedError, by_hand: str) -> LockedError:
     """Say who holds the state; the lock is never broken from here."""
     lock = error.lock
     facts = [f"{name}: {value}" for name, value in (("held by", lock.who), ("since", lock.created)) if value]
     facts += [f"for: {lock.operation}"] if lock.operation else []
-    force = f"{unlock} {lock.id or '<lock id>'}"
+    force = f"{by_hand} force-unlock {lock.id or '<lock id>'}"
     return LockedError(
         "Another deployment of this stack is running: its state is locked.",
         details=facts or error.diagnostics,

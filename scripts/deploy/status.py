@@ -41,7 +41,7 @@ def _state(session: Session, stack: Stack) -> str | DeployError:
     except DeployError as error:
         return error
     except TerraformError as error:
-        return explain(error, f"{stack.name} stack", session.unlock_command(stack))
+        return explain(error, f"{stack.name} stack", session.by_hand(stack))
 
 
 def _gateway(session: Session) -> dict[str, Any]:

@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 
 from scripts.deploy.bootstrap import deploy_bootstrap
-from scripts.deploy.deployment import Ended, Mode, deploy
+from scripts.deploy.deployment import Ended, Mode, deploy, explained
 from scripts.deploy.destroy import destroy
 from scripts.deploy.errors import DeployError, InvalidSettingsError, LockedError, NotReadyError
 from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session
 from scripts.deploy.status import overview
 from scripts.terraform import Terraform, TerraformError
+from tests.deploy.json_server import Reply, Request, serving
 from tests.deploy.support import FakeAz, FakeTime, make_session, write_tfvars
+from tests.support.certificates import make_certificate
 
 
 def state_of(layout: Layout, name: str) -> Path:
@@ -295,6 +297,33 @@ def test_a_plan_that_others_have_overtaken_is_not_applied(
     monkeypatch.setattr(session.screen, "confirm", let_somebody_else_deploy)
     with pytest.raises(DeployError, match="Somebody else has changed the observability stack"):
         deploy(session, STACKS["observability"], Mode.ASK)
+
+
+def test_a_state_that_could_not_be_saved_comes_with_the_command_that_saves_it(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """As when the token ends during a long run: what was made is known to a file of Terraform alone."""
+    stack = STACKS["observability"]
+    main = layout.directory(stack) / "main.tf"
+    main.write_text(main.read_text().replace('backend "local"', 'backend "http"'))
+    certificate, saved, takes = make_certificate(tmp_path), [], [403, 200]
+
+    def answer(request: Request) -> Reply:
+        if request.method == "GET":
+            return 404, {}, {}
+        saved.append(request.body)
+        return takes.pop(0), {}, {}
+
+    with serving(certificate, answer) as url:
+        terraform = session.terraform(stack)
+        terraform.init({"address": f"{url}/state", "skip_cert_verification": "true"})
+        plan = terraform.plan(tmp_path / "plan", [layout.tfvars(stack)])
+        with pytest.raises(DeployError) as caught, explained(session, stack):
+            terraform.apply(plan)
+        assert caught.value.message == "Terraform could not save the state of the observability stack."
+        command = caught.value.remedy.split("first: ")[1].split(". Then")[0]
+        subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    assert saved[1]["resources"][0]["name"] == "logs"
 
 
 HALF_MADE = """
