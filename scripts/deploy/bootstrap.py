@@ -6,6 +6,7 @@ that was stopped in between finds the state on disk and goes on there. Destroyin
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,8 +45,18 @@ def clean_up(session: Session) -> None:
 
 
 def is_on_disk(session: Session) -> bool:
-    """Whether a run was stopped while the stack's state was out of its storage."""
-    return _on_disk(session).exists()
+    """Whether a run was stopped while the stack's state was out of its storage.
+
+    A first run that could not make anything leaves one too: it says nothing of what others have made since.
+    """
+    path = _on_disk(session)
+    if not path.exists():
+        return False
+    try:
+        resources = json.loads(path.read_text(encoding="utf-8"))["resources"]
+        return any(item["mode"] == "managed" and item["instances"] for item in resources)
+    except (ValueError, KeyError, TypeError):
+        return True  # for Terraform to complain about
 
 
 def move_to_disk(session: Session, terraform: Terraform) -> None:

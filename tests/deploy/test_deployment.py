@@ -59,6 +59,46 @@ def test_bootstrap_that_was_stopped_before_the_move_goes_on(session: Session, la
     assert not left_behind.exists()
 
 
+NOT_ALLOWED = """
+resource "terraform_data" "storage" {
+  input = "x"
+  lifecycle {
+    precondition {
+      condition     = timestamp() == var.name
+      error_message = "not allowed"
+    }
+  }
+}
+"""
+
+
+@pytest.fixture
+def overtaken(session: Session, layout: Layout) -> Session:
+    """Here a first bootstrap could not make anything; since then somebody has deployed from elsewhere."""
+    main = layout.directory(STACKS["bootstrap"]) / "main.tf"
+    working = main.read_text()
+    storage = next(line for line in working.splitlines() if line.startswith("resource"))
+    main.write_text(working.replace(storage, NOT_ALLOWED))
+    with pytest.raises(DeployError, match="not allowed"):
+        deploy_bootstrap(session, Mode.YES)
+    assert (layout.working / "bootstrap.tfstate").exists()
+    main.write_text(working)
+    elsewhere = make_session(Layout(layout.environment, layout.stacks, layout.stacks.parent / "elsewhere"))
+    deploy_bootstrap(elsewhere, Mode.YES)
+    return session
+
+
+def test_a_bootstrap_that_made_nothing_does_not_stand_in_the_way(overtaken: Session) -> None:
+    assert deploy_bootstrap(overtaken, Mode.YES).ended is Ended.UNCHANGED
+
+
+def test_a_bootstrap_that_made_nothing_does_not_hide_what_is_to_be_destroyed(
+    overtaken: Session, layout: Layout
+) -> None:
+    assert [row.result for row in destroy(overtaken, ["bootstrap"], Mode.YES)] == ["destroyed"]
+    assert not (layout.working / "bootstrap.tfstate").exists()
+
+
 def test_a_stack_whose_predecessor_is_missing_says_what_to_run(session: Session) -> None:
     deploy_bootstrap(session, Mode.YES)
     with pytest.raises(NotReadyError) as caught:
