@@ -38,7 +38,12 @@ def destroy(session: Session, names: Sequence[str], mode: Mode) -> list[Destroye
         gone = [Destroyed(stack.name, 0, "absent") for stack in wanted if stack not in left]
         return gone + [_destroy_one(session, stack, mode) for stack in left]
     _refuse_orphans(session, wanted)
-    return [_destroy_one(session, stack, mode) for stack in wanted]
+    rows: list[Destroyed] = []
+    for stack in wanted:
+        rows.append(_destroy_one(session, stack, mode))
+        if rows[-1].result == "kept":  # and so stays what it stands on
+            break
+    return rows
 
 
 def _refuse_orphans(session: Session, wanted: Sequence[Stack]) -> None:

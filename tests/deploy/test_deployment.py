@@ -304,6 +304,20 @@ def test_destroy_without_the_typed_word_destroys_nothing(
     assert session.outputs(STACKS["observability"])
 
 
+def test_what_a_stack_stands_on_is_not_asked_about_once_it_is_kept(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy_up_to(session, "platform")
+    monkeypatch.setattr(session.screen, "confirm_by_typing", lambda question, _: "platform" not in question)
+    rows = destroy(session, list(STACKS), Mode.ASK)
+    assert [(row.stack, row.result) for row in rows] == [
+        ("workload", "absent"),
+        ("foundry", "absent"),
+        ("platform", "kept"),
+    ]
+    assert session.has_resources(STACKS["observability"])
+
+
 def test_status_tells_what_is_deployed_and_what_comes_next(session: Session) -> None:
     deploy_up_to(session, "observability")
     _, rows, _ = overview(session)
