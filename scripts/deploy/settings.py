@@ -80,6 +80,8 @@ class WorkloadSettings:
         """Take the two maps out of the tfvars; `check` and `check_early` say what is wrong with them."""
         app_settings, problems = texts("app_settings", values.get("app_settings"))
         secrets, more = texts("secrets", values.get("secrets"))
+        # As everywhere in the gateway's settings: a key that is emptied is taken out of use.
+        secrets = {name: value for name, value in secrets.items() if value.strip()}
         problems += more
         problems += [
             f"{name} is in both app_settings and secrets." for name in sorted({*app_settings} & {*secrets})

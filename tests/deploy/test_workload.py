@@ -205,6 +205,16 @@ def test_a_placeholder_stands_for_what_is_in_key_vault(world: World) -> None:
     assert world.gateway.requests[-1] == ("/openai/v1/models", CLIENT_KEY)
 
 
+def test_a_key_that_is_emptied_is_no_longer_in_force(world: World) -> None:
+    keys = {"GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY}
+    world.settings(secrets={**keys, "GATEWAY_CLIENT_KEY_SECONDARY_0": CLIENT_KEY[::-1]})
+    world.deploy()
+    world.settings(secrets={**keys, "GATEWAY_CLIENT_KEY_SECONDARY_0": ""})
+    deployed = world.deploy()
+    assert deployed.outcome.ended is Ended.APPLIED
+    assert "GATEWAY_CLIENT_KEY_SECONDARY_0" not in settings_in_state(world)["secrets"]
+
+
 def test_accounts_of_the_foundry_stack_become_backends(world: World) -> None:
     deploy(world.session, STACKS["foundry"], Mode.YES)
     deployed = world.deploy()
