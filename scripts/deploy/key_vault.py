@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -84,7 +84,16 @@ class Seeder:
 
     def compare(self, secrets: Mapping[str, str]) -> list[Seeded]:
         """Say what `seed` would do; writes nothing."""
-        return [self._compare(variable, value) for variable, value in sorted(secrets.items())]
+        compared: list[Seeded] = []
+        without_value: list[str] = []
+        for variable, value in sorted(secrets.items()):
+            try:
+                compared.append(self._compare(variable, value))
+            except InvalidSettingsError:
+                without_value.append(variable)
+        if without_value:
+            raise _no_value(without_value)
+        return compared
 
     def seed(self, secrets: Mapping[str, str]) -> list[Seeded]:
         """Write what differs. Raises `VaultError`; running again goes on where it stopped."""
@@ -99,10 +108,7 @@ class Seeder:
         found = self._current(variable)
         if is_placeholder(value):
             if found is None or is_placeholder(found[0]):
-                raise InvalidSettingsError(
-                    f"{variable} is a placeholder in tfvars, and Key Vault has no value for it either.",
-                    remedy="Write it into `secrets`. Once it is in Key Vault a placeholder may stand for it.",
-                )
+                raise _no_value([variable])
             return Seeded(variable, Action.KEPT, found[1])
         if found is None:
             return Seeded(variable, Action.CREATED, None)
@@ -271,6 +277,14 @@ class _Failure:
             message = f"Key Vault {vault} cannot be reached."
             remedy = "Check the network, and that the vault still exists (`status`)."
         return VaultError(message, remedy=remedy)
+
+
+def _no_value(variables: Sequence[str]) -> InvalidSettingsError:
+    return InvalidSettingsError(
+        "tfvars have a placeholder, and Key Vault has no value either, for:",
+        details=variables,
+        remedy="Write it into `secrets`. Once it is in Key Vault a placeholder may stand for it.",
+    )
 
 
 def _codes(error: HttpResponseError) -> list[str]:

@@ -106,8 +106,15 @@ class TestSeeding:
     def test_a_placeholder_without_a_real_value_is_an_error(
         self, client: SecretClient, variable: str
     ) -> None:
-        with pytest.raises(InvalidSettingsError, match="is a placeholder"):
+        with pytest.raises(InvalidSettingsError, match="have a placeholder"):
             seeder(client).seed({variable: "change-me"})
+
+    def test_all_placeholders_without_a_real_value_are_told_at_once(
+        self, client: SecretClient, variable: str
+    ) -> None:
+        with pytest.raises(InvalidSettingsError) as caught:
+            seeder(client).compare({f"{variable}_B": "<key>", f"{variable}_A": "<key>", variable: CANARY})
+        assert caught.value.details == [f"{variable}_A", f"{variable}_B"]
 
     def test_comparing_writes_nothing(self, client: SecretClient, variable: str) -> None:
         (result,) = seeder(client).compare({variable: CANARY})
