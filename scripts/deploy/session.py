@@ -340,8 +340,9 @@ def explain(
         return DeployError(
             f"Terraform could not save the state of the {what}.",
             details=error.diagnostics,
-            remedy=f"Run no other command for it: it would make everything once more. Put {_UNSAVED}, which "
-            f"knows what was made, in its place first: {by_hand} state push {_UNSAVED}. Then remove that file.",
+            remedy=f"Run no other command for it: it would make everything once more. First put {_UNSAVED}, "
+            "which knows what was made, where it belongs, and then remove it here: "
+            f"{by_hand} state push {_UNSAVED}",
         )
     if error.killed:
         return InterruptedDeploymentError(

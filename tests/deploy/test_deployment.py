@@ -375,7 +375,7 @@ def test_a_state_that_could_not_be_saved_comes_with_the_command_that_saves_it(
         with pytest.raises(DeployError) as caught, explained(session, stack):
             terraform.apply(plan)
         assert caught.value.message == "Terraform could not save the state of the observability stack."
-        command = caught.value.remedy.split("first: ")[1].split(". Then")[0]
+        command = caught.value.remedy.split("remove it here: ")[1]
         subprocess.run(command, shell=True, check=True, cwd=tmp_path)
     assert saved[1]["resources"][0]["name"] == "logs"
 
