@@ -24,6 +24,8 @@ def wait_for_revision(az: AzureCli, group: str, app: str, name: str, waiter: Wai
             raise DeployError(
                 f"Revision {name} does not run: {reason}.",
                 details=[revision.provisioning_error] if revision.provisioning_error else [],
-                remedy=f"The one before it goes on serving. Log: az containerapp logs show -g {group} "
-                f"-n {app} --revision {name} --container config-renderer (then gateway).",
+                # `az` has no logs of init containers, and one of those checks the settings.
+                remedy="The one before it goes on serving. What Azure says: az containerapp logs show "
+                f"-g {group} -n {app} --type system. What config-renderer and gateway say, in the Log "
+                f"Analytics workspace: ContainerAppConsoleLogs | where RevisionName == '{name}'",
             )

@@ -318,7 +318,10 @@ def test_a_revision_that_fails_tells_why_and_where_its_log_is(world: World) -> N
     with pytest.raises(DeployError) as caught:
         world.deploy()
     assert "ImagePullBackOff" in caught.value.details
-    assert "az containerapp logs show" in caught.value.remedy
+    assert "az containerapp logs show -g rg-test -n ca-test --type system." in caught.value.remedy
+    # `az containerapp logs show --container` knows no init container.
+    assert re.search(r"ContainerAppConsoleLogs \| where RevisionName == 'ca-test--\w+'", caught.value.remedy)
+    assert "--container" not in caught.value.remedy
 
 
 def test_a_gateway_that_lets_everybody_in_is_a_failure(world: World) -> None:
