@@ -201,6 +201,7 @@ class AzureCli:
             self._line(arguments, scoped=scoped),
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
             stdin=subprocess.DEVNULL,
         )
@@ -215,6 +216,7 @@ class AzureCli:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
+            errors="replace",  # a build may print anything
         )
         last: list[str] = []
         try:

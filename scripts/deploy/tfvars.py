@@ -141,13 +141,28 @@ class Declarations:
         return self.required | self.optional
 
 
+def _read_configuration(path: Path) -> dict[str, Any]:
+    """Blocks of a stack's file. Raises `InvalidSettingsError` with file and line."""
+    try:
+        parsed: dict[str, Any] = hcl2.loads(
+            path.read_text(encoding="utf-8"), serialization_options=_AS_WRITTEN
+        )
+    except Exception as error:
+        line = getattr(error, "line", None)
+        place = f" near line {line}" if isinstance(line, int) and line > 0 else ""
+        raise InvalidSettingsError(
+            f"{path} cannot be read{place}.", remedy=f"terraform -chdir={path.parent} validate may say more."
+        ) from None
+    return parsed
+
+
 def read_declarations(directory: Path) -> Declarations:
     """Variables that the configuration in `directory` declares."""
     required: set[str] = set()
     optional: set[str] = set()
     shapes: dict[str, Shape] = {}
     for path in sorted(directory.glob("*.tf")):
-        parsed = hcl2.loads(path.read_text(encoding="utf-8"), serialization_options=_AS_WRITTEN)
+        parsed = _read_configuration(path)
         for block in parsed.get("variable", []):
             for name, body in block.items():
                 (optional if "default" in body else required).add(_plain_key(name))
@@ -162,9 +177,7 @@ def declared_outputs(directory: Path) -> frozenset[str]:
     return frozenset(
         _plain_key(name)
         for path in sorted(directory.glob("*.tf"))
-        for block in hcl2.loads(path.read_text(encoding="utf-8"), serialization_options=_AS_WRITTEN).get(
-            "output", []
-        )
+        for block in _read_configuration(path).get("output", [])
         for name in block
     )
 
@@ -174,7 +187,7 @@ def backend_type(directory: Path) -> str:
     for path in sorted(directory.glob("*.tf")):
         if path.name.endswith("_override.tf"):
             continue
-        parsed = hcl2.loads(path.read_text(encoding="utf-8"), serialization_options=_AS_WRITTEN)
+        parsed = _read_configuration(path)
         for block in parsed.get("terraform", []):
             for backend in block.get("backend", []):
                 return _plain_key(next(iter(backend)))

@@ -74,6 +74,13 @@ def test_no_failure_is_a_traceback(commands: Commands, layout: Layout) -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_a_stack_that_cannot_be_read_is_no_traceback(commands: Commands, layout: Layout) -> None:
+    (layout.directory(STACKS["bootstrap"]) / "mine.tf").write_text('resource "terraform_data" "mine" {\n')
+    result = commands.run("bootstrap", "--plan")
+    assert (result.returncode, "Traceback" in result.stderr) == (2, False)
+    assert "00-bootstrap/mine.tf cannot be read near line" in result.stderr
+
+
 def test_doctor_finds_what_is_missing(commands: Commands, az: FakeAz) -> None:
     az.answer("account show", error="ERROR: Please run 'az login' to setup account.")
     result = commands.run("doctor", "--output", "json")

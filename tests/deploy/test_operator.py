@@ -233,6 +233,16 @@ def test_an_answer_of_az_that_is_no_json_is_no_traceback(made: Installation) -> 
     assert (result.returncode, "did not answer with JSON" in result.stderr) == (1, True)
 
 
+def test_a_build_may_print_what_is_no_text(made: Installation) -> None:
+    made.deploy(*UP_TO_PLATFORM)
+    az = made.root / "bin" / "az"
+    real = az.rename(az.with_name("real-az"))
+    az.write_text(f'#!/bin/sh\n[ "$2" = build ] && printf "caf\\351\\n"\nexec {real} "$@"\n')
+    az.chmod(0o755)
+    result = made.commands.run("workload", "--yes")
+    assert (result.returncode, "caf�" in result.stderr) == (0, True), result.stderr
+
+
 def test_a_log_file_has_values_that_are_not_folded(made: Installation) -> None:
     made.commands.environment.pop("COLUMNS")
     main = made.layout.directory(STACKS["bootstrap"]) / "main.tf"
