@@ -418,7 +418,8 @@ def stopping_cleanly() -> Iterator[None]:
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    kinds = [signal.SIGTERM, signal.SIGHUP]
+    # What is ignored stays ignored: that is what `nohup` asks for.
+    kinds = [kind for kind in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(kind) is not signal.SIG_IGN]
     before = {kind: signal.signal(kind, interrupt) for kind in kinds}
     try:
         yield

@@ -52,6 +52,22 @@ def test_stopping_while_the_plan_is_made_changes_nothing(made: Installation, kin
     assert not (made.root / "state" / "dev" / "05-observability.tfstate").exists()
 
 
+def test_a_terminal_that_closes_does_not_stop_what_nohup_has_started(made: Installation) -> None:
+    made.deploy("bootstrap")
+    planning, closed = made.root / "planning", made.root / "terminal-is-closed"
+    made.before_terraform(
+        f'if [ "$1" = plan ]; then touch {planning}; while [ ! -e {closed} ]; do sleep 0.1; done; fi'
+    )
+    process = made.commands.start(
+        "observability", "--yes", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    )
+    wait_for(planning, process)
+    process.send_signal(signal.SIGHUP)
+    closed.touch()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+
+
 @KINDS
 def test_stopping_the_first_bootstrap_leaves_its_stack_as_it_was(
     made: Installation, kind: signal.Signals
