@@ -59,6 +59,7 @@ _FIND_ID = "`az account show --query id` prints it"
 _NO_ACCESS_YET = ("AuthorizationPermissionMismatch", "AuthorizationFailure", "StatusCode=403", "status 403")
 _READING = {"init", "output", "state list"}
 _NO_TOKEN = ("AADSTS", "az login")
+_NO_PROVIDERS = ("provider packages", "Failed to install provider")
 _NO_NETWORK = (
     "no such host",
     "connection refused",
@@ -365,6 +366,12 @@ def explain(
             "Terraform gets no token for Azure.",
             details=error.diagnostics,
             remedy="Run `az login` again; in a pipeline, see to its ARM_* variables.",
+        )
+    if error.command == "init" and _says(error, _NO_PROVIDERS):
+        return DeployError(
+            f"Terraform does not get the providers of the {what}.",
+            details=error.diagnostics,
+            remedy="Check the network and its proxy, or name a mirror in Terraform's own configuration.",
         )
     if error.command in _READING and _says(error, _NO_NETWORK):
         return DeployError(

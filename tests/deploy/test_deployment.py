@@ -513,6 +513,17 @@ def test_a_state_that_cannot_be_reached_is_not_said_to_be_broken(
     assert (caught.value.details, "Check the network" in caught.value.remedy) == ([NO_HOST], True)
 
 
+def test_a_registry_of_providers_that_cannot_be_reached_is_not_taken_for_the_state(
+    session: Session, layout: Layout
+) -> None:
+    deploy_bootstrap(session, Mode.YES)
+    source = 'source = "localhost:9/nobody/nowhere"'
+    terraform = f"terraform {{\n  required_providers {{\n    nowhere = {{ {source} }}\n  }}\n}}\n"
+    (layout.directory(STACKS["observability"]) / "providers.tf").write_text(terraform)
+    with pytest.raises(DeployError, match="does not get the providers of the observability stack"):
+        deploy(session, STACKS["observability"], Mode.YES)
+
+
 def test_reading_a_state_again_does_not_initialise_again(
     session: Session, layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
