@@ -228,5 +228,5 @@ def _shell(value: Any) -> str:
         return ""
     text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     text = str(value).lower() if isinstance(value, bool) else text.replace("\n", " ")  # one line each
-    safe = all(character.isalnum() or character in "-_./:@,+=?&%" for character in text)
+    safe = all(character.isalnum() or character in "-_./:@,+=%" for character in text)
     return text if safe else "'" + text.replace("'", "'\"'\"'") + "'"

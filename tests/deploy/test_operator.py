@@ -253,16 +253,18 @@ def test_a_log_file_has_values_that_are_not_folded(made: Installation) -> None:
 
 def test_dotenv_names_are_names_for_a_shell(made: Installation) -> None:
     main = made.layout.directory(STACKS["bootstrap"]) / "main.tf"
-    main.write_text(main.read_text() + 'output "hosts" { value = { "east-us" = "a b", x = "it\'s" } }\n')
+    main.write_text(
+        main.read_text() + 'output "hosts" { value = { "east-us" = "a b", x = "it\'s", y = "?a=1&b" } }\n'
+    )
     out = made.commands.run("bootstrap", "--yes", "-o", "dotenv").stdout
     said = subprocess.run(
-        ["sh", "-euc", f'{out}\nprintf "%s|%s" "$HOSTS_EAST_US" "$HOSTS_X"'],
+        ["sh", "-euc", f'{out}\nprintf "%s|" "$HOSTS_EAST_US" "$HOSTS_X" "$HOSTS_Y"'],
         capture_output=True,
         text=True,
         check=True,
         env={"PATH": os.environ["PATH"]},
     )
-    assert said.stdout == "a b|it's"
+    assert said.stdout == "a b|it's|?a=1&b|"
 
 
 def test_a_dotenv_value_is_one_line(made: Installation) -> None:
