@@ -29,10 +29,14 @@ class SmokeResult:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Whether the gateway lets in clients only, and the key of one; None when no client has a key."""
+    """Whether the gateway lets in clients only, and the key of one; None when no client has a key.
+
+    `tells` is whether its answers name the backends that were asked.
+    """
 
     is_closed: bool
     key: str | None
+    tells: bool = True
 
 
 def check_gateway(
@@ -58,8 +62,8 @@ def check_gateway(
         attempts = answer.headers.get("x-gateway-attempts")
         raise DeployError(
             f"Deployed, but {url}{PATH} answers HTTP {answer.status_code} to a client's request.",
-            details=[f"attempts: {attempts or 'none'}", answer.text[:300]],
-            remedy=_remedy(answer.status_code, attempts),
+            details=[f"attempts: {attempts or ('none' if door.tells else 'unknown')}", answer.text[:300]],
+            remedy=_remedy(answer.status_code, attempts) if door.tells else _REMEDY_UNTOLD,
         )
     return _result(answer)
 
@@ -70,6 +74,12 @@ def _result(answer: httpx.Response) -> SmokeResult:
         answer.headers.get("x-gateway-backend"),
         round(answer.elapsed.total_seconds() * 1000),
     )
+
+
+_REMEDY_UNTOLD = (
+    "With GATEWAY_EXPOSE_BACKEND_HEADERS off the answer does not say whether a backend was asked. "
+    "The record of the request in the gateway's log does."
+)
 
 
 def _remedy(status: int, attempts: str | None) -> str:

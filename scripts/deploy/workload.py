@@ -121,7 +121,8 @@ def deploy_workload(
     if values.get("ingress_external") is False:
         session.screen.warn("no request was sent: the gateway answers inside its environment only")
         return Deployed(outcome, settings, seeded)
-    door = Door(settings.gateway.require_auth, _client_key(settings, user, seeder))
+    gateway = settings.gateway
+    door = Door(gateway.require_auth, _client_key(settings, user, seeder), gateway.expose_backend_headers)
     new_roles = any(backend.auth == "managed-identity" for backend in settings.backends)
     smoke = _try(session, text(outcome.outputs, "gateway_url"), door, outside, new_roles=new_roles)
     return Deployed(outcome, settings, seeded, smoke)

@@ -495,6 +495,19 @@ def test_an_address_that_is_not_let_in_is_not_taken_for_a_backends_refusal(world
         world.deploy()
 
 
+def test_a_gateway_that_hides_its_attempts_is_not_said_to_have_made_none(world: World) -> None:
+    hiding = {
+        "GATEWAY_CLIENT_NAME_0": "team-a",
+        "AZURE_OPENAI_ENDPOINT_0": "https://mine.openai.azure.com",
+        "GATEWAY_EXPOSE_BACKEND_HEADERS": "false",
+    }
+    world.settings(app_settings=hiding)
+    world.gateway.statuses = [401, 429]
+    with pytest.raises(DeployError, match="does not say whether a backend was asked") as caught:
+        world.deploy()
+    assert caught.value.details[0] == "attempts: unknown"
+
+
 def install_docker(world: World, monkeypatch: pytest.MonkeyPatch, code: int = 0) -> Path:
     """A stand-in for Docker; gives the file that it writes its arguments to."""
     log = world.root / "docker.log"
