@@ -109,7 +109,7 @@ def plan_and_apply(
             session.screen.say(terraform.show(plan))
             return Outcome(Ended.PLANNED, terraform.outputs())
         if not agreed(session.screen, mode, plan):
-            session.screen.warn("nothing was changed")
+            session.screen.warn("the plan was not applied")
             return Outcome(Ended.DECLINED, terraform.outputs())
         terraform.apply(plan)
         return Outcome(Ended.APPLIED, terraform.outputs())

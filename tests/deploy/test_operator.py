@@ -80,8 +80,23 @@ def test_return_at_the_question_changes_nothing(made: Installation) -> None:
         terminal.expect("[y/N]")
         terminal.type("\n")
         assert terminal.end() == 1
-    assert "nothing was changed" in terminal.seen
+    assert "the plan was not applied" in terminal.seen
     assert made.commands.run("status", "-o", "json").stdout.count('"not deployed"') == 5
+
+
+def test_what_was_written_before_the_question_is_not_denied(made: Installation) -> None:
+    made.deploy(*UP_TO_PLATFORM)
+    with made.commands.terminal("workload") as terminal:
+        terminal.expect("Write 3 secrets to Key Vault? [y/N]")
+        terminal.type("y\n")
+        terminal.expect("Apply 1 change? [y/N]")
+        terminal.type("n\n")
+        assert terminal.end() == 1
+    assert ("the plan was not applied" in terminal.seen, "nothing was changed" in terminal.seen) == (
+        True,
+        False,
+    )
+    assert made.vault.secrets
 
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["ctrl-c", "ctrl-d"])
