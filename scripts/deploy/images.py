@@ -78,13 +78,28 @@ def _below(path: Path) -> Iterable[Path]:
     return [item for item in path.rglob("*") if item.is_file() and not _NOISE & set(item.parts)]
 
 
-def find_docker() -> str:
-    """The local Docker. Raises `NotReadyError` without one."""
+_WITHOUT_DOCKER = "Leave --local-docker out: images are then built in the registry."
+
+
+def require_docker() -> None:
+    """Raise `NotReadyError` when nothing can be built here: the client is there without an engine, too."""
+    asked = subprocess.run(  # noqa: S603 - no shell, arguments are ours
+        [_find_docker(), "info"],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if asked.returncode != 0:
+        said = asked.stderr.strip().splitlines()[-1:]
+        raise NotReadyError("Docker does not run.", details=said, remedy=f"Start it. {_WITHOUT_DOCKER}")
+
+
+def _find_docker() -> str:
     docker = shutil.which("docker")
     if docker is None:
-        raise NotReadyError(
-            "Docker was not found.", remedy="Leave --local-docker out: images are then built in the registry."
-        )
+        raise NotReadyError("Docker was not found.", remedy=_WITHOUT_DOCKER)
     return docker
 
 
@@ -154,7 +169,7 @@ class ImageBuilder:
             shutil.copy2(path, target)
 
     def _build_here(self, image: Image, context: Path) -> None:
-        docker = find_docker()
+        docker = _find_docker()
         self._az.log_in_docker(self._registry)
         reference = self.reference(image)
         build = [docker, "build", "--platform", "linux/amd64", "--file", str(context / image.dockerfile)]

@@ -17,7 +17,7 @@ from renderer.settings import Client
 from scripts.deploy.console import counted
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy
 from scripts.deploy.errors import DeployError, NotReadyError
-from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image, ImageBuilder, find_docker
+from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image, ImageBuilder, require_docker
 from scripts.deploy.key_vault import Action, Seeded, Seeder
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.revision import wait_for_revision
@@ -203,7 +203,7 @@ class _Images:
         if not self.options.image_build:
             self.builder.require(list(self.images.values()))
         elif self.options.local_docker:
-            find_docker()
+            require_docker()
 
     def build(self) -> None:
         if self.options.image_build:

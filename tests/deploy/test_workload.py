@@ -508,11 +508,13 @@ def test_a_gateway_that_hides_its_attempts_is_not_said_to_have_made_none(world: 
     assert caught.value.details[0] == "attempts: unknown"
 
 
-def install_docker(world: World, monkeypatch: pytest.MonkeyPatch, code: int = 0) -> Path:
+def install_docker(world: World, monkeypatch: pytest.MonkeyPatch, failing: str = "nothing") -> Path:
     """A stand-in for Docker; gives the file that it writes its arguments to."""
     log = world.root / "docker.log"
     program = world.root / "bin" / "docker"
-    program.write_text(f'#!/bin/sh\necho "$@" >> {log}\necho chatter\nexit {code}\n')
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = info ] || {{ echo "$@" >> {log}; echo chatter; }}\n[ "$1" != {failing} ]\n'
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", world.az.path)
     return log
@@ -542,11 +544,20 @@ def test_what_docker_says_is_not_part_of_the_result(
 def test_a_build_that_fails_stops_before_anything_is_applied(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install_docker(world, monkeypatch, code=1)
+    install_docker(world, monkeypatch, failing="build")
     world.az.answer("acr login")
     with pytest.raises(DeployError, match="docker build of"):
         world.deploy(local_docker=True)
     assert not (world.root / "state" / "dev" / "20-workload.tfstate").exists()
+
+
+def test_without_an_engine_of_docker_nothing_is_touched(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_docker(world, monkeypatch, failing="info")
+    with pytest.raises(NotReadyError, match="Docker does not run"):
+        world.deploy(local_docker=True)
+    assert written(world) == []
 
 
 def test_without_docker_nothing_is_touched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
