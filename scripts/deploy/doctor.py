@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -32,6 +33,9 @@ PROVIDERS = (
     "Microsoft.Storage",
 )
 """What the stacks register: all of `resource_providers_to_register`."""
+
+AZURE_CLI_MINIMUM = (2, 53)
+"""The first with `az containerapp`; older ones ask for an extension when the gateway is already deployed."""
 
 UNIQUE = (
     (("storage", "account"), "state_storage_account"),
@@ -78,9 +82,16 @@ def _tools(session: Session) -> Iterator[Finding]:
         shown = ".".join(map(str, version))
         yield Finding(session.binary, Verdict.OK if enough else Verdict.BAD, shown, remedy)
     if session.az.is_installed():
-        yield attempt("Azure CLI", lambda: Finding("Azure CLI", Verdict.OK, session.az.version()))
+        yield attempt("Azure CLI", lambda: _azure_cli(session))
     else:
         yield Finding("Azure CLI", Verdict.BAD, "not found", "Install it: https://aka.ms/install-azure-cli")
+
+
+def _azure_cli(session: Session) -> Finding:
+    version = session.az.version()
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) >= AZURE_CLI_MINIMUM:
+        return Finding("Azure CLI", Verdict.OK, version)
+    return Finding("Azure CLI", Verdict.BAD, version, "Install 2.53 or newer: az upgrade")
 
 
 def _settings(session: Session) -> Iterator[Finding]:

@@ -38,6 +38,16 @@ def test_all_is_well(session: Session, made: Installation) -> None:
     assert [(item.check, item.found) for item in odd] == [("state storage", "does not exist")]
 
 
+@pytest.mark.parametrize(
+    ("version", "verdict"), [("2.52.0", Verdict.BAD), ("2.53.0", Verdict.OK), ("3.0.0b1", Verdict.OK)]
+)
+def test_an_azure_cli_that_knows_no_container_apps_is_too_old(
+    session: Session, made: Installation, version: str, verdict: Verdict
+) -> None:
+    made.az.answer("version", {"azure-cli": version})
+    assert look(session)["Azure CLI"].verdict is verdict
+
+
 def test_every_provider_that_a_stack_registers_is_looked_at() -> None:
     lists = (
         re.findall(r'"(Microsoft\.\w+)"', line)
