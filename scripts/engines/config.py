@@ -28,6 +28,12 @@ def section(config: Mapping[str, Any], *path: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def trusted_certificates(config: Mapping[str, Any]) -> str | None:
+    """Path of the certificates that backends are checked with; `None` for those of the system."""
+    path = section(config, "apisix", "ssl").get("ssl_trusted_certificate", "system")
+    return None if path == "system" else str(path)
+
+
 def with_listeners(config: Mapping[str, Any], ports: Ports, workers: int | None = None) -> dict[str, Any]:
     """A copy of `config` that listens on `ports` of the loopback address, with `workers` when given."""
     changed: dict[str, Any] = copy.deepcopy(dict(config))

@@ -6,7 +6,14 @@ import shutil
 import subprocess
 
 from scripts.engines.base import REPOSITORY, Instance, Launch
-from scripts.engines.config import as_root, dump_config, parse_config, with_listeners, write_private
+from scripts.engines.config import (
+    as_root,
+    dump_config,
+    parse_config,
+    trusted_certificates,
+    with_listeners,
+    write_private,
+)
 from scripts.engines.errors import EngineError
 
 IMAGE = "docker.io/apache/apisix:3.18.0-debian"
@@ -67,6 +74,7 @@ class DockerEngine:
         write_private(directory / "apisix.yaml", instance.files["apisix.yaml"])
         write_private(directory / "config.yaml", dump_config(as_root(config)))
         container = f"azure-openai-gateway-{instance.ports.traffic}"
+        certificates = trusted_certificates(config)
         variables = [argument for name in instance.env for argument in ("--env", name)]
         return Launch(
             # As root: the files are readable by their owner only, whom a container does not know.
@@ -75,6 +83,7 @@ class DockerEngine:
                 # The directory, not the files: a file that is replaced has another inode.
                 *("--volume", f"{directory}:{_CONFIG}:ro"),
                 *("--volume", f"{REPOSITORY / 'apisix'}:{_BUNDLE}/apisix:ro"),
+                *(["--volume", f"{certificates}:{certificates}:ro"] if certificates else []),
                 *variables,
                 *("--entrypoint", "bash", IMAGE, f"{_BUNDLE}/apisix/image/entrypoint.sh"),
             ],

@@ -12,7 +12,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from scripts.engines.base import REPOSITORY, Instance, Launch
-from scripts.engines.config import dump_config, parse_config, section, with_listeners, write_private
+from scripts.engines.config import (
+    dump_config,
+    parse_config,
+    section,
+    trusted_certificates,
+    with_listeners,
+    write_private,
+)
 from scripts.engines.errors import EngineError
 
 HOST = REPOSITORY / "apisix" / "embedded"
@@ -174,9 +181,9 @@ def _resolvers(config: Mapping[str, Any]) -> list[str]:
 
 
 def _trusted_certificate(config: Mapping[str, Any]) -> str | None:
-    configured = section(config, "apisix", "ssl").get("ssl_trusted_certificate", "system")
-    if configured != "system":
-        return str(configured)
+    configured = trusted_certificates(config)
+    if configured:
+        return configured
     return next((str(path) for path in _CERTIFICATES if path.is_file()), None)
 
 
