@@ -432,6 +432,66 @@ def test_a7_what_names_its_deployments_elsewhere_is_403(stage: Stage, collection
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
 
 
+@pytest.mark.parametrize("path", ["Batches", "EVALS", "Fine_Tuning/jobs", "Realtime/calls"])
+def test_a7_the_case_of_a_path_does_not_help(stage: Stage, path: str) -> None:
+    form = [("model", (None, "gpt-4o")), ("session", (None, '{"model": "o1"}'))]
+    client = stage.http(stage.gateway(**ALLOWED))
+    body: dict[str, Any] = {"files": form} if path == "Realtime/calls" else {"json": {"model": "gpt-4o"}}
+    assert client.post(f"/openai/v1/{path}", **body).status_code == 403
+
+
+RUNS = [
+    "v1/threads/runs",
+    "v1/threads/thread_1/runs",
+    "threads/thread_1/Runs?api-version=2024-05-01-preview",
+    "v1/videos/video_1/remix",
+]
+
+
+@pytest.mark.parametrize("path", RUNS)
+def test_a7_what_runs_the_model_of_something_stored_and_names_none_is_403(
+    stage: Stage, sim: Simulator, path: str
+) -> None:
+    answer = stage.http(stage.gateway(["eastus"], **ALLOWED)).post(
+        f"/openai/{path}", json={"assistant_id": "asst_of_another_client"}
+    )
+    assert (answer.status_code, sim.requests("eastus")) == (403, [])
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers"),
+    [
+        ("threads/runs", {"assistant_id": "asst_1"}, {"x-ms-spillover-deployment": "gpt-4o"}),
+        ("responses", {"input": "Hi", "tools": [{"type": "image_generation", "model": "gpt-4o"}]}, {}),
+    ],
+)
+def test_a7_naming_only_a_helper_is_naming_none(
+    stage: Stage, sim: Simulator, path: str, body: dict[str, Any], headers: dict[str, str]
+) -> None:
+    client = stage.http(stage.gateway(["eastus"], **ALLOWED))
+    answer = client.post(f"/openai/v1/{path}", json=body, headers=headers)
+    assert (answer.status_code, sim.requests("eastus")) == (403, [])
+
+
+def test_a7_a_session_names_its_own_deployment(stage: Stage, sim: Simulator) -> None:
+    stage.http(stage.gateway(["eastus"], **ALLOWED)).post(
+        "/openai/v1/realtime/client_secrets", json={"session": {"type": "realtime", "model": "gpt-4o"}}
+    )
+    assert len(sim.requests("eastus")) == 1
+
+
+def test_a7_a_run_that_names_an_allowed_deployment_passes(stage: Stage, sim: Simulator) -> None:
+    stage.http(stage.gateway(["eastus"], **ALLOWED)).post(
+        "/openai/v1/threads/thread_1/runs", json={"assistant_id": "asst_1", "model": "gpt-4o"}
+    )
+    assert len(sim.requests("eastus")) == 1
+
+
+def test_a7_runs_can_be_looked_at(stage: Stage, sim: Simulator) -> None:
+    stage.http(stage.gateway(["eastus"], **ALLOWED)).get("/openai/v1/threads/thread_1/runs")
+    assert len(sim.requests("eastus")) == 1
+
+
 def test_a7_a_refused_deployment_reaches_no_backend(stage: Stage, sim: Simulator) -> None:
     chat(stage.http(stage.gateway(["eastus"], **ALLOWED)), model="o1")
     assert sim.requests("eastus") == []

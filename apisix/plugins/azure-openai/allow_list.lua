@@ -30,6 +30,9 @@ local WITHOUT_MODEL = {
     ["/threads"] = true,
 }
 
+-- What runs a model that something stored names: an assistant, possibly another client's, or a video.
+local RUNS = { "^threads/runs$", "^threads/[^/]+/runs$", "^videos/[^/]+/remix$" }
+
 local WITHOUT_BODY = { GET = true, HEAD = true, DELETE = true, OPTIONS = true }
 
 local _M = {}
@@ -39,8 +42,17 @@ local function is_out_of_sight(request)
         return false
     end
     -- The session of a call can be part of a form.
-    local is_call = has_prefix(request.operation, "realtime/") and not request.decoded
+    local is_call = has_prefix(request.operation:lower(), "realtime/") and not request.decoded
     return OUT_OF_SIGHT[request.resource] or is_call
+end
+
+local function runs_what_is_stored(operation)
+    for _, pattern in ipairs(RUNS) do
+        if operation:find(pattern) then
+            return true
+        end
+    end
+    return false
 end
 
 -- Requests for stored resources name no deployment; one that runs a model, or a session with one, must.
@@ -48,9 +60,12 @@ local function must_name(request)
     if request.is_upgrade then
         return true
     end
-    return not WITHOUT_BODY[request.method]
-        and not WITHOUT_MODEL[request.resource]
-        and not (ownership.is_stored(request.operation) and references.in_path(request.operation))
+    if WITHOUT_BODY[request.method] then
+        return false
+    end
+    return runs_what_is_stored(request.operation:lower())
+        or not WITHOUT_MODEL[request.resource]
+            and not (ownership.is_stored(request.operation) and references.in_path(request.operation))
 end
 
 local function add(names, value)
@@ -77,6 +92,12 @@ local function walk(names, value, visits, is_naming, is_top)
         end
     end
     return visits
+end
+
+-- Whether a request says which deployment does its work; those of tools and headers only help with it.
+local function has_named(request)
+    local session = request.decoded and request.decoded.session
+    return request.deployment ~= "" or (type(session) == "table" and type(session.model) == "string")
 end
 
 -- Every deployment that a request names; nil when it is too large to tell.
@@ -121,7 +142,7 @@ function _M.fault(client, request)
             return "This client may not use the deployment '" .. name .. "'."
         end
     end
-    if #names == 0 and must_name(request) then
+    if must_name(request) and not has_named(request) then
         return "This client may use certain deployments only; the request names none."
     end
     return nil

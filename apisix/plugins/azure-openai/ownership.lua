@@ -51,7 +51,9 @@ local HOME_COLLECTIONS = {
 
 local _M = {}
 
-local function collection_of(operation)
+-- A backend may take a collection's name in any case.
+local function collection_of(path)
+    local operation = path:lower()
     -- Completions that were made with `store` can be looked up; making one is no matter of stored resources.
     return operation:match("^chat/completions/") or operation:match("^[^/]+") or ""
 end
