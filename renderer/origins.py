@@ -49,7 +49,7 @@ _PLUGIN_FIELDS: dict[str, tuple[type[Group], dict[str, str]]] = {
     "ip-restriction": (IpRestriction, {"whitelist": "allowlist", "blacklist": "denylist"}),
     "limit-req": (RateLimit, {"rate": "rate", "burst": "burst"}),
     "limit-count": (Quota, {"count": "count", "time_window": "time_window"}),
-    "ai-prompt-guard": (
+    "azure-openai-prompt-guard": (
         PromptGuard,
         {"deny_patterns": "deny_patterns", "allow_patterns": "allow_patterns"},
     ),

@@ -506,16 +506,23 @@ class PromptGuard(Group):
 
     title = "Guardrail: prompt guard"
     about = (
-        "Regular expressions (PCRE) for the text of the user's last message. Comma separated, or a JSON list "
-        "of strings when a pattern has a comma. Needs at least one of the two lists."
+        "Regular expressions (PCRE) for what a request says to a model. Comma separated, or a JSON list of "
+        "strings when a pattern has a comma. Needs at least one of the two lists. While it is on, requests "
+        "whose prompts the gateway cannot see are 403: realtime sessions, batches, evals, prompts in tokens."
     )
 
     enabled: Flag = setting("ENABLE_PROMPT_GUARD", False, about="Turns it on.")
     deny_patterns: Patterns | None = setting(
-        "PROMPT_DENY_PATTERNS", None, about="A prompt that matches one is turned away.", shown="none"
+        "PROMPT_DENY_PATTERNS",
+        None,
+        about="A request is turned away when a text in it matches one.",
+        shown="none",
     )
     allow_patterns: Patterns | None = setting(
-        "PROMPT_ALLOW_PATTERNS", None, about="A prompt that matches none is turned away.", shown="none"
+        "PROMPT_ALLOW_PATTERNS",
+        None,
+        about="A request is turned away when a text of its user matches none.",
+        shown="none",
     )
 
 

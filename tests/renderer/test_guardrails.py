@@ -1,4 +1,4 @@
-"""Guardrails: stock plugins in front of the routes below /openai/, each off until it is switched on."""
+"""Guardrails: plugins in front of the routes below /openai/, each off until it is switched on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PLUGINS = {
     "limit-req",
     "limit-count",
     "response-rewrite",
-    "ai-prompt-guard",
+    "azure-openai-prompt-guard",
     "openid-connect",
 }
 
@@ -61,8 +61,8 @@ def test_all_guardrails_together_are_accepted_by_the_schemas_of_apisix() -> None
     assert set(plugins_of("inference", **EVERYTHING)) >= PLUGINS
 
 
-def test_every_guardrail_but_the_prompt_guard_stands_before_resources_too() -> None:
-    assert PLUGINS - set(plugins_of("resources", **EVERYTHING)) == {"ai-prompt-guard"}
+def test_every_guardrail_stands_before_resources_too() -> None:
+    assert set(plugins_of("resources", **EVERYTHING)) >= PLUGINS
 
 
 @pytest.mark.parametrize("name", ["health-live", "health-ready", "not-found"])
@@ -140,12 +140,12 @@ def test_patterns_are_those_of_pcre() -> None:
     guard = plugins_of(
         "inference", ENABLE_PROMPT_GUARD="1", PROMPT_DENY_PATTERNS=r"(?<name>a)\h++,[[:alpha:]]"
     )
-    assert guard["ai-prompt-guard"]["deny_patterns"] == [r"(?<name>a)\h++", "[[:alpha:]]"]
+    assert guard["azure-openai-prompt-guard"]["deny_patterns"] == [r"(?<name>a)\h++", "[[:alpha:]]"]
 
 
 def test_patterns_with_commas_are_written_as_a_json_list() -> None:
     guard = plugins_of("inference", ENABLE_PROMPT_GUARD="1", PROMPT_DENY_PATTERNS='["a{1,3}", "b"]')
-    assert guard["ai-prompt-guard"]["deny_patterns"] == ["a{1,3}", "b"]
+    assert guard["azure-openai-prompt-guard"]["deny_patterns"] == ["a{1,3}", "b"]
 
 
 @pytest.mark.parametrize("text", [r"\d{3,}", "a{1,3}", "fine,b{,2}"])
@@ -160,7 +160,7 @@ def test_a_json_list_of_something_else_than_patterns_is_wrong(text: str) -> None
 
 def test_a_single_character_class_is_no_json_list() -> None:
     guard = plugins_of("inference", ENABLE_PROMPT_GUARD="1", PROMPT_DENY_PATTERNS="[0-9]")
-    assert guard["ai-prompt-guard"]["deny_patterns"] == ["[0-9]"]
+    assert guard["azure-openai-prompt-guard"]["deny_patterns"] == ["[0-9]"]
 
 
 def test_rejected_requests_get_429() -> None:

@@ -106,43 +106,44 @@ end
 --- Where the values of a field lie.
 -- @param body table as `request_body` makes it
 -- @param content_type string with the boundary
--- @param name string
+-- @param name string in lower case; a backend may take the field in any case
 -- @return table list of { offset, length } in bytes; empty when the form is not plain
+-- @return boolean whether the form is plain
 function _M.locate(body, content_type, name)
     local found = parameters(content_type)
     local boundary = found and found.boundary
     if not boundary or #boundary > LONGEST_BOUNDARY_BYTES then
-        return {}
+        return {}, false
     end
 
     local view = view_of(body)
     local delimiter = "\r\n--" .. boundary
     if text_at(view, 0, #delimiter - 2) ~= delimiter:sub(3) then
-        return {}
+        return {}, false
     end
     local places, after_delimiter = {}, #delimiter - 2
     for _ = 1, MOST_PARTS do
         local head, is_end = line_end(view, after_delimiter)
         if is_end then
-            return places
+            return places, true
         end
         local head_end = head and find(view, "\r\n\r\n", head)
         if not head_end or head_end - head > LONGEST_PART_HEAD_BYTES then
-            return {}
+            return {}, false
         end
         local part_name, is_file = read_head(text_at(view, head, head_end - head))
         -- An empty value shares its line end with the head.
         local value = head_end + 4
         local value_end = part_name and find(view, delimiter, value - 2)
         if not value_end then
-            return {}
+            return {}, false
         end
-        if part_name == name and not is_file then
+        if not is_file and part_name:lower() == name then
             places[#places + 1] = { offset = value, length = math_max(value_end - value, 0) }
         end
         after_delimiter = value_end + #delimiter
     end
-    return {}
+    return {}, false
 end
 
 return _M

@@ -1,0 +1,75 @@
+--- Turns away requests by what they say to a model, and those of which it cannot see what they say.
+--
+-- It stands before inference and before all other requests: a prompt that is refused on one path must not get through
+-- on another.
+local errors = require("apisix.plugins.azure-openai.errors")
+local prompts = require("apisix.plugins.azure-openai.prompts")
+local schemas = require("apisix.plugins.azure-openai.schemas")
+
+local ipairs = ipairs
+local re_find = ngx.re.find
+
+local PLUGIN = "azure-openai-prompt-guard"
+-- Compiled once and kept; patterns and texts are UTF-8.
+local OPTIONS = "jou"
+local document = schemas.read(PLUGIN)
+
+local _M = {
+    version = 0.1,
+    priority = 1072, -- behind the limits, before whatever sends the request
+    name = PLUGIN,
+    schema = document.schema,
+    check_schema = schemas.checker(document),
+}
+
+local UNSEEN = "The prompt guard of this gateway is on, and it cannot see what this request says to a model: realtime "
+    .. "sessions, batches, evals, prompts in tokens, and bodies that are neither JSON nor a plain form are refused."
+local REFUSED = "The prompt guard of this gateway does not allow this prompt."
+local UNREADABLE =
+    "The prompt guard of this gateway cannot match this prompt: it is not UTF-8, or too complex."
+
+-- Whether a text matches one of some patterns; nil when that cannot be told.
+local function matches(text, patterns)
+    for _, pattern in ipairs(patterns or {}) do
+        local from, _, err = re_find(text, pattern, OPTIONS)
+        if err then
+            return nil
+        end
+        if from then
+            return true
+        end
+    end
+    return false
+end
+
+-- What is wrong with a text, or nil. A text that cannot be matched is not let through.
+local function fault_of(conf, prompt)
+    local is_denied = matches(prompt.text, conf.deny_patterns)
+    local is_allowed = not (conf.allow_patterns and prompt.is_users)
+        or matches(prompt.text, conf.allow_patterns)
+    if is_denied == nil or is_allowed == nil then
+        return UNREADABLE
+    end
+    return (is_denied or not is_allowed) and REFUSED or nil
+end
+
+local function refuse(ctx, status, code, message)
+    ctx.azure_openai.error = code
+    return errors.respond(ctx, status, code, message)
+end
+
+function _M.access(conf, ctx)
+    local texts = prompts.of(ctx.azure_openai.request)
+    if not texts then
+        return refuse(ctx, 403, "prompt_not_visible", UNSEEN)
+    end
+    for _, prompt in ipairs(texts) do
+        local fault = fault_of(conf, prompt)
+        if fault then
+            return refuse(ctx, 400, "prompt_not_allowed", fault)
+        end
+    end
+    return nil
+end
+
+return _M
