@@ -283,6 +283,21 @@ def _redis(parsed: Parsed) -> Iterator[Problem]:
             )
 
 
+def _logged_password(parsed: Parsed) -> Iterator[Problem]:
+    gateway, redis = parsed.group(Gateway), parsed.group(Redis)
+    if gateway is None or redis is None or redis.password is None:
+        return
+    for group in (parsed.group(RateLimit), parsed.group(Quota)):
+        if gateway.log_level in ("debug", "info") and group is not None and group.enabled:
+            switch = variable(type(group), "enabled")
+            yield Problem(
+                variable(Gateway, "log_level"),
+                f"is {gateway.log_level}, at which APISIX logs the route of each request, and {switch} puts "
+                "the password of Redis into it",
+                f"Write notice or a higher level, or set {switch}=false",
+            )
+
+
 def _guardrails(parsed: Parsed) -> Iterator[Problem]:
     needs: tuple[tuple[type[Group], tuple[str, ...]], ...] = (
         (Cors, ("allow_origins",)),
@@ -357,6 +372,7 @@ _RULES: tuple[Callable[[Parsed], Iterator[Problem]], ...] = (
     _trusted_proxies,
     _hash_key,
     _redis,
+    _logged_password,
     _guardrails,
     _cors_credentials,
 )
