@@ -552,6 +552,20 @@ def test_o2_whatever_the_path_a_record_is_one_line_of_json(stage: Stage, path: s
     assert record_of(gateway)["path"].startswith("/openai/v1/")
 
 
+@pytest.mark.parametrize(
+    ("target", "status"), [("/openai/v1/models?" + "x" * 40_000, 414), ("/openai/v1/models%00", 400)]
+)
+def test_o2_what_nginx_itself_refuses_leaves_a_record_too(stage: Stage, target: str, status: int) -> None:
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    stage.http(gateway).get("/", extensions={"target": target.encode()})
+    record = record_of(gateway)
+    assert (record["status"], record["outcome"], record["client_address"]) == (
+        status,
+        "client_error",
+        "127.0.0.1",
+    )
+
+
 def test_o2_the_query_is_not_recorded(stage: Stage) -> None:
     gateway = stage.gateway(["eastus"], **AT_ONCE)
     stage.http(gateway).post(f"{DEPLOYMENT_CHAT}&subscription-key=a-key-in-the-query", json=CHAT)

@@ -66,7 +66,7 @@ def test_the_access_log_has_no_query(mode: str) -> None:
 @pytest.mark.parametrize("mode", ["prod", "test"])
 def test_o2_the_access_log_is_the_gateways_own_record_where_machines_read_it(mode: str) -> None:
     http = config(GATEWAY_LOG_MODE=mode)["nginx_config"]["http"]
-    assert (http["access_log_format"], http["access_log_format_escape"]) == ("$azure_openai_record", "none")
+    assert (http["access_log_format"], http["access_log_format_escape"]) == ("$azure_openai_line", "none")
 
 
 def test_the_access_log_is_readable_at_once_in_development() -> None:
