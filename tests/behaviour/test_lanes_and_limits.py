@@ -408,7 +408,15 @@ def test_a7_a_key_that_stands_twice_in_the_body_does_not_help(stage: Stage) -> N
     assert answer.status_code == 403
 
 
-@pytest.mark.parametrize("header", ["x-ms-spillover-deployment", "x-ms-oai-image-generation-deployment"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "x-ms-spillover-deployment",
+        "x-ms-oai-image-generation-deployment",
+        "x_ms_spillover_deployment",
+        "X-MS-Spillover_Deployment",
+    ],
+)
 @pytest.mark.parametrize(("named", "status"), [("o1", 403), ("whisper-1", 200)])
 def test_a7_the_list_holds_for_headers_too(stage: Stage, header: str, named: str, status: int) -> None:
     client = stage.http(stage.gateway(**ALLOWED))

@@ -10,7 +10,10 @@ local has_prefix = core.string.has_prefix
 
 -- Headers that name a further deployment: which one answers when a provisioned one is full, and which one makes the
 -- images of a response.
-local NAMING_HEADERS = { "x-ms-spillover-deployment", "x-ms-oai-image-generation-deployment" }
+local NAMING_HEADERS = {
+    ["x-ms-spillover-deployment"] = true,
+    ["x-ms-oai-image-generation-deployment"] = true,
+}
 
 -- What a model reads and what belongs to the client names no deployments.
 local CONTENT = { messages = true, input = true, prompt = true, metadata = true }
@@ -107,10 +110,12 @@ local function names_in(request)
     if request.decoded and walk(names, request.decoded, MOST_VISITS, false, true) < 0 then
         return nil
     end
-    for _, header in ipairs(NAMING_HEADERS) do
-        local value = request.headers[header]
-        for _, name in ipairs(type(value) == "table" and value or { value }) do
-            add(names, name)
+    for header, value in pairs(request.headers) do
+        -- As `headers` does, this takes `_` for `-`.
+        if NAMING_HEADERS[(header:lower():gsub("_", "-"))] then
+            for _, name in ipairs(type(value) == "table" and value or { value }) do
+                add(names, name)
+            end
         end
     end
     return names
