@@ -33,7 +33,6 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _BACKEND_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _DEPLOYMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_TENANT_DOMAIN = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}")
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?")
 _RANGED_QUANTIFIER = re.compile(r"\{[0-9]*,[0-9]*\}")
 _INSTRUMENTATION_KEY = re.compile(r"(?i)(?:^|;)\s*InstrumentationKey\s*=\s*[^;\s]")
@@ -387,10 +386,10 @@ def parse_host(value: object) -> object:
 
 
 def parse_tenant(value: object) -> object:
-    """Check an Entra tenant: its id or one of its domain names."""
+    """Check the id of an Entra tenant: its tokens name it so, and never by a domain."""
     text = str(value)
-    if not (_GUID.fullmatch(text) or _TENANT_DOMAIN.fullmatch(text)):
-        raise wrong("is no tenant", "Write the directory (tenant) id, a GUID, as shown by az account show")
+    if not _GUID.fullmatch(text):
+        raise wrong("is no tenant id", "Write the directory (tenant) id, a GUID, as shown by az account show")
     return text.lower()
 
 

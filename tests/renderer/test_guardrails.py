@@ -191,6 +191,11 @@ def test_it_is_fine_where_no_route_has_the_password(settings: dict[str, str]) ->
     assert not problems(**settings)
 
 
+@pytest.mark.parametrize("tenant", ["contoso.onmicrosoft.com", "common", "organizations"])
+def test_a_tenant_that_no_token_names_so_is_wrong(tenant: str) -> None:
+    assert "GUID" in problem("ENTRA_TENANT_ID", **{**ENTRA, "ENTRA_TENANT_ID": tenant}).remedy
+
+
 def test_rejected_requests_get_429() -> None:
     plugins = plugins_of("inference", **EVERYTHING)
     assert plugins["limit-req"]["rejected_code"] == plugins["limit-count"]["rejected_code"] == 429
