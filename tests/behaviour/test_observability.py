@@ -359,6 +359,15 @@ def test_o1_invented_names_do_not_displace_real_ones(stage: Stage, sim: Simulato
     assert value(gateway, "requests_total", deployment="gpt-4o", outcome="success") == 1
 
 
+def test_o1_names_in_bodies_that_mean_nothing_do_not_either(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    client = stage.http(gateway)
+    for number in range(NAMES):
+        client.request("GET", "/openai/v1/models", json={"model": f"invented-{number}"})
+    chat(client)
+    assert value(gateway, "requests_total", deployment="gpt-4o", outcome="success") == 1
+
+
 def test_o1_even_names_that_are_served_are_bounded(stage: Stage) -> None:
     gateway = stage.gateway(["eastus"])
     ask_for_invented_names(stage.http(gateway))

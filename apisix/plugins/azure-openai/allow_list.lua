@@ -36,12 +36,10 @@ local WITHOUT_MODEL = {
 -- What runs a model that something stored names: an assistant, possibly another client's, or a video.
 local RUNS = { "^threads/runs$", "^threads/[^/]+/runs$", "^videos/[^/]+/remix$" }
 
-local WITHOUT_BODY = { GET = true, HEAD = true, DELETE = true, OPTIONS = true }
-
 local _M = {}
 
 local function is_out_of_sight(request)
-    if WITHOUT_BODY[request.method] then
+    if request.is_bodyless then
         return false
     end
     -- The session of a call can be part of a form.
@@ -63,7 +61,7 @@ local function must_name(request)
     if request.is_upgrade then
         return true
     end
-    if WITHOUT_BODY[request.method] then
+    if request.is_bodyless then
         return false
     end
     return runs_what_is_stored(request.operation:lower())

@@ -19,6 +19,9 @@ local has_prefix = core.string.has_prefix
 -- Azure's names are shorter. Longer ones would only fill the memory of what is known of deployments.
 local LONGEST_NAME_BYTES = 128
 
+-- Methods to whose body HTTP gives no meaning (RFC 9110, section 9.3).
+local WITHOUT_BODY = { GET = true, HEAD = true, DELETE = true, OPTIONS = true }
+
 local NOT_PLAIN = "The request path is not in its plain form: it must begin with /openai/ and have no empty, '.' or "
     .. "'..' segments, no '/' at its end, no backslash and no encoded '/', '.' or backslash."
 
@@ -63,6 +66,9 @@ local function named_deployment(ctx, target, operation, body, decoded)
         local name, fault = websocket.deployment(target)
         return name or (not fault and "" or nil), fault
     end
+    if WITHOUT_BODY[ngx.req.get_method()] then
+        return ""
+    end
     if not decoded and has_prefix(content_type(ctx), "multipart/form-data") then
         return named_in_form(ctx, body, operation)
     end
@@ -103,8 +109,9 @@ end
 
 --- Reads the request of any kind.
 -- @param max_bytes number largest body
--- @return table|nil request { method, target (path and query), headers, kind (surface), operation, deployment ("" for
---   none), deployment_place (in a form), resource (kind of stored resource), body, decoded, is_upgrade }
+-- @return table|nil request { method, is_bodyless (a body would mean nothing), target (path and query), headers,
+--   kind (surface), operation, deployment ("" for none), deployment_place (in a form), resource (kind of stored
+--   resource), body, decoded, is_upgrade }
 -- @return number|nil status of the refusal
 -- @return string|nil message
 function _M.read(ctx, max_bytes)
@@ -139,8 +146,10 @@ function _M.read(ctx, max_bytes)
     if not is_deployment_name(deployment) then
         return nil, 404, "No deployment has such a name."
     end
+    local method = ngx.req.get_method()
     return {
-        method = ngx.req.get_method(),
+        method = method,
+        is_bodyless = WITHOUT_BODY[method] == true,
         target = target,
         headers = headers,
         kind = kind,
