@@ -167,6 +167,14 @@ def test_t2_an_error_of_the_request_itself_is_not_tried_elsewhere(stage: Stage, 
     assert (attempts(response), "filtered" in response.text) == (["eastus:200"], True)
 
 
+@pytest.mark.parametrize("code", ["invalid_image_url", "image_too_large", "unsupported_image_media_type"])
+def test_t2_a_request_with_a_bad_image_rests_no_backend(stage: Stage, sim: Simulator, code: str) -> None:
+    sim.fail("eastus", stream_error="response_failed", code=code, message="not an image", count=1)
+    client = stage.http(stage.gateway(["eastus"], BREAKER_FAILURES=1))
+    answers = [client.post(V1_RESPONSES, json=RESPONSES_STREAM) for _ in range(2)]
+    assert [attempts(answer) for answer in answers] == [["eastus:200"], ["eastus:200"]]
+
+
 @pytest.mark.parametrize(
     "start",
     [

@@ -9,6 +9,7 @@ local tostring = tostring
 local ipairs = ipairs
 local pairs = pairs
 local math_max = math.max
+local has_prefix = core.string.has_prefix
 
 local PREAMBLE = {
     ["response.created"] = true,
@@ -31,15 +32,14 @@ local THROTTLE_PHRASES = { "rate limit", "too many requests", "high demand", "re
 
 -- Errors that every backend would repeat: the request itself is at fault.
 local CLIENT_CODES = {
-    invalid_request_error = true,
-    invalid_prompt = true,
     content_filter = true,
     context_length_exceeded = true,
-    invalid_image = true,
-    invalid_api_parameter = true,
-    unsupported_parameter = true,
+    empty_image_file = true,
+    failed_to_download_image = true,
     ["400"] = true,
 }
+-- invalid_prompt, invalid_image_url, unsupported_parameter, image_too_large … (ResponseErrorCode in OpenAI's API).
+local CLIENT_CODE_PREFIXES = { "invalid_", "unsupported_", "image_" }
 
 local _M = {}
 
@@ -69,12 +69,21 @@ local function error_of(event_type, decoded)
     return nil
 end
 
+local function is_client_code(code)
+    for _, prefix in ipairs(CLIENT_CODE_PREFIXES) do
+        if has_prefix(code, prefix) then
+            return true
+        end
+    end
+    return CLIENT_CODES[code]
+end
+
 local function error_reason(err)
     local code, kind, message = lower(err.code), lower(err.type), lower(err.message)
     if THROTTLE_CODES[code] or THROTTLE_CODES[kind] then
         return "throttled"
     end
-    if CLIENT_CODES[code] or CLIENT_CODES[kind] then
+    if is_client_code(code) or is_client_code(kind) then
         return nil
     end
     if SERVER_CODES[code] then
