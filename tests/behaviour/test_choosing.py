@@ -41,6 +41,21 @@ def test_b1_learning_concerns_that_deployment_only(stage: Stage, sim: Simulator)
     assert winner(chat(client, model="gpt-4o-mini")) == "eastus"
 
 
+def test_b1_a_missing_deployment_in_a_form_that_is_not_read_concerns_no_other_request(
+    stage: Stage, sim: Simulator
+) -> None:
+    sim.fail("eastus", status=404, code="DeploymentNotFound", path="/audio")
+    client = stage.http(stage.gateway(["eastus"]))
+    # The gateway reads no form that begins with a preamble.
+    form = b'preamble\r\n--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nno-such\r\n--b--\r\n'
+    client.post(
+        "/openai/v1/audio/transcriptions",
+        content=form,
+        headers={"content-type": "multipart/form-data; boundary=b"},
+    )
+    assert client.get("/openai/v1/models").status_code == 200
+
+
 def test_b1_a_deployment_that_every_backend_misses_is_the_backends_404(stage: Stage, sim: Simulator) -> None:
     for region in REGIONS[:2]:
         sim.fail(region, status=404, code="DeploymentNotFound")

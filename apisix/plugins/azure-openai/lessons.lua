@@ -6,6 +6,8 @@ local availability = require("apisix.plugins.azure-openai.availability")
 local shared_cooldowns = require("apisix.plugins.azure-openai.shared_cooldowns")
 local throttle = require("apisix.plugins.azure-openai.throttle")
 
+local has_prefix = core.string.has_prefix
+
 local EVERY = availability.EVERY
 
 -- Failures before the backend has been asked anything; the others concern one deployment.
@@ -62,7 +64,10 @@ end
 
 function of_pair.not_deployed(_, backend, deployment)
     availability.answered(backend, deployment)
-    availability.deployment_missing(backend, deployment)
+    -- A request can name its deployment where the gateway does not see it; that says nothing of others of its kind.
+    if not has_prefix(deployment, "/") then
+        availability.deployment_missing(backend, deployment)
+    end
 end
 
 function of_pair.not_found(_, backend, deployment)
