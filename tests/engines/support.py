@@ -54,7 +54,10 @@ def config_yaml(root: Path, plugins: list[str], hook: str | None = None, server_
             **({"lua_module_hook": hook} if hook else {}),
         },
         "nginx_config": {
-            "http": {"custom_lua_shared_dict": {"tests": "1m"}, "access_log_buffer": 1},
+            "http": {
+                "custom_lua_shared_dict": {"tests": "1m", "azure-openai-availability": "1m"},
+                "access_log_buffer": 1,
+            },
             "http_server_configuration_snippet": server_snippet,
         },
         "plugin_attr": {"ai-proxy": {"http_client": "lua-resty-http"}, "prometheus": {"refresh_interval": 1}},

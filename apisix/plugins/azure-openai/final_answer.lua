@@ -54,11 +54,13 @@ local function earlier(seconds, other)
 end
 
 -- Why the candidates are unavailable and when the first of them may be back: `cooldown` counts those that are
--- throttled, `recovery` open breakers too; both are in seconds and nil when there are none.
+-- throttled, `recovery` open breakers too; both are in seconds and nil when there are none. `is_served` tells whether
+-- any has the deployment, as far as is known.
 local function survey(pool, request)
     local found = {}
     for backend, deployment in pool_module.candidates(pool, request) do
         local reason, seconds = availability.state(backend, deployment)
+        found.is_served = found.is_served or reason ~= "missing"
         if reason == "throttled" then
             found.cooldown = earlier(found.cooldown, seconds)
         end
@@ -125,10 +127,11 @@ function _M.compose(pool, request, failures)
 
     local best = most_useful(failures)
     if not best then
-        if not found.recovery then
+        if not found.is_served then
             return missing_answer(request.deployment)
         end
-        return unavailable_answer("No backend is available right now.", found.recovery)
+        -- Without anybody who rests, one has recovered since it was passed over.
+        return unavailable_answer("No backend is available right now.", found.recovery or 0)
     end
     if best.reason == "throttled" then
         -- Its cool-down was so short that it is over by now.
