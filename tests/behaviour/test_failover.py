@@ -160,6 +160,19 @@ def test_f2_a_200_that_reports_no_remaining_quota_cools_down(stage: Stage, sim: 
     assert [winner(chat(client)), winner(chat(client))] == ["eastus", "westus"]
 
 
+def test_f2_it_rests_until_the_limit_that_is_used_up_is_reset(stage: Stage, sim: Simulator) -> None:
+    headers = {
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": "7s",
+        "x-ratelimit-remaining-tokens": "90000",
+        "x-ratelimit-reset-tokens": "1m0s",
+    }
+    sim.fail("eastus", status=200, body={"id": "chatcmpl-1"}, headers=headers)
+    client = stage.http(stage.gateway(["eastus"]))
+    chat(client)
+    assert int(chat(client).headers["retry-after"]) <= 7
+
+
 def test_f3_the_breaker_opens_after_consecutive_failures(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", status=500)
     client = stage.http(stage.gateway(**HEAVY_EASTUS, BREAKER_FAILURES=2))

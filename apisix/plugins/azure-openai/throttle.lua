@@ -15,6 +15,9 @@ local DURATION_UNITS = { ms = 0.001, s = 1, m = 60, h = 3600, d = 86400 }
 -- How units begin in prose, longer beginnings first.
 local UNIT_PREFIXES = { { "milli", 0.001 }, { "ms", 0.001 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 } }
 local SHORTEST_SECONDS = 0.001
+-- The limits of a deployment, each with headers of its own.
+local KINDS = { "requests", "tokens" }
+local RESET_PREFIXES = { "x-ratelimit-reset-", "x-rate-limit-reset-" }
 
 local _M = {}
 
@@ -65,22 +68,35 @@ local function first_value(headers, name)
     return value
 end
 
+-- The limits of which nothing is left, as far as the answer says.
+local function used_up(headers)
+    local kinds = {}
+    for _, kind in ipairs(KINDS) do
+        if tonumber(first_value(headers, "x-ratelimit-remaining-" .. kind)) == 0 then
+            kinds[#kinds + 1] = kind
+        end
+    end
+    return kinds
+end
+
 -- Two limits can be exhausted; the request has to wait for the later one.
-local function parse_resets(headers)
+local function longest_reset(headers, kinds)
     local longest
-    for _, name in ipairs({
-        "x-ratelimit-reset-requests",
-        "x-ratelimit-reset-tokens",
-        "x-rate-limit-reset-requests",
-        "x-rate-limit-reset-tokens",
-    }) do
-        local value = first_value(headers, name)
-        local seconds = value and parse_duration(value)
-        if seconds then
-            longest = math_max(longest or 0, seconds)
+    for _, kind in ipairs(kinds) do
+        for _, prefix in ipairs(RESET_PREFIXES) do
+            local value = first_value(headers, prefix .. kind)
+            local seconds = value and parse_duration(value)
+            if seconds then
+                longest = math_max(longest or 0, seconds)
+            end
         end
     end
     return longest
+end
+
+-- A limit that is far from exhausted states when it will be whole again: nobody has to wait for that.
+local function parse_resets(headers)
+    return longest_reset(headers, used_up(headers)) or longest_reset(headers, KINDS)
 end
 
 -- "26 seconds", "2 minutes", "120ms"; a number that stands alone counts seconds.
@@ -150,8 +166,7 @@ end
 -- @param headers table
 -- @return boolean
 function _M.is_exhausted(headers)
-    return tonumber(first_value(headers, "x-ratelimit-remaining-requests")) == 0
-        or tonumber(first_value(headers, "x-ratelimit-remaining-tokens")) == 0
+    return #used_up(headers) > 0
 end
 
 return _M
