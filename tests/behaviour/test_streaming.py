@@ -181,8 +181,10 @@ def test_t2_a_request_with_a_bad_image_rests_no_backend(stage: Stage, sim: Simul
         "event: error\ndata: Too Many Requests\n\n",
         'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
         'data: {"error":{"code":"too_many_requests","message":"slow down"}}\n\n',
+        'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":null},'
+        '"finish_reason":null}]}\n\ndata: {"error":{"code":"too_many_requests","message":"slow down"}}\n\n',
     ],
-    ids=["plain text", "behind a role"],
+    ids=["plain text", "behind a role", "behind a role and what it does not say"],
 )
 def test_t2_an_error_before_any_words_is_a_failed_attempt(stage: Stage, start: str) -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"

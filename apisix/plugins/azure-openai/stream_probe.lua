@@ -4,6 +4,7 @@ local sse = require("apisix.plugins.azure-openai.sse")
 
 local ngx = ngx
 local ngx_now = ngx.now
+local next = next
 local type = type
 local tostring = tostring
 local ipairs = ipairs
@@ -97,14 +98,11 @@ local function error_reason(err)
     return "server_error"
 end
 
--- Members of a delta that are no output yet.
-local SILENT_MEMBERS = { role = true, content = true, refusal = true }
-
 local function is_nothing(value)
-    return value == nil or value == ngx.null or value == ""
+    return value == nil or value == ngx.null or value == "" or (type(value) == "table" and next(value) == nil)
 end
 
--- Whether no choice says anything: `{"delta":{"role":"assistant","content":""},"finish_reason":null}`.
+-- Whether no choice says anything: `{"delta":{"role":"assistant","content":"","tool_calls":null}}`.
 local function is_silent(choices)
     for _, choice in ipairs(choices) do
         local delta = type(choice) == "table" and choice.delta
@@ -112,7 +110,7 @@ local function is_silent(choices)
             return false
         end
         for name, value in pairs(delta) do
-            if not SILENT_MEMBERS[name] or (name ~= "role" and not is_nothing(value)) then
+            if name ~= "role" and not is_nothing(value) then
                 return false
             end
         end
