@@ -30,11 +30,13 @@ SURFACES = [
 ]
 
 
-def read_until_broken(client: httpx.Client, target: str, body: dict[str, Any]) -> tuple[str, bool]:
+def read_until_broken(
+    client: httpx.Client, target: str, body: dict[str, Any] | None, method: str = "POST"
+) -> tuple[str, bool]:
     """What arrived of a stream, and whether the connection broke instead of ending cleanly."""
     text = ""
     try:
-        with client.stream("POST", target, json=body) as response:
+        with client.stream(method, target, json=body) as response:
             for piece in response.iter_text():
                 text += piece
     except httpx.RemoteProtocolError:
@@ -212,6 +214,23 @@ def test_t3_a_break_after_output_is_told_in_one_error_event(
     text, _ = read_until_broken(stage.http(stage.gateway(**EASTUS_FIRST)), target, body)
     errors = [event for event in events(text) if event.get("error") or event.get("type") == "error"]
     assert len(errors) == 1
+
+
+def test_t3_a_stored_response_that_breaks_off_ends_in_the_form_of_its_surface(stage: Stage) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    with RawServer([(head, OUTPUT.encode())]) as backend:
+        client = stage.http(stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url))
+        text, _ = read_until_broken(client, "/openai/v1/responses/resp_1?stream=true", None, method="GET")
+    assert list(events(text))[-1]["type"] == "error"
+
+
+def test_t3_an_error_that_is_null_does_not_end_a_stream(stage: Stage) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    chunk = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}],"error":null}\n\n'
+    with RawServer([(head, chunk)]) as backend:
+        client = stage.http(stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url))
+        _, broken = read_until_broken(client, V1_CHAT, CHAT_STREAM)
+    assert broken
 
 
 def test_t3_the_official_client_raises(stage: Stage, sim: Simulator) -> None:

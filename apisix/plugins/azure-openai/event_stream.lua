@@ -27,7 +27,7 @@ local LAST_OF_RESPONSES = {
 }
 
 local function ends_chat(_, decoded)
-    return decoded.error ~= nil
+    return decoded.error ~= nil and decoded.error ~= ngx.null
 end
 
 local function ends_response(event_type, decoded)
@@ -40,10 +40,13 @@ local LAST_EVENT = {
     ["completions"] = ends_chat,
 }
 
+-- Also a stored response that is read again as a stream.
+local function is_of_responses(operation)
+    return operation == "responses" or has_prefix(operation, "responses/")
+end
+
 local function last_event_of(operation)
-    -- Also a stored response that is read again as a stream.
-    return (operation == "responses" or has_prefix(operation, "responses/")) and ends_response
-        or LAST_EVENT[operation]
+    return is_of_responses(operation) and ends_response or LAST_EVENT[operation]
 end
 
 -- Whether the last event of a complete stream is in a block: at its end, most likely.
@@ -109,7 +112,7 @@ end
 
 local function interruption(operation)
     local message = "The backend broke off its answer."
-    if operation == "responses" then
+    if is_of_responses(operation) then
         return "event: error\ndata: "
             .. core.json.encode({
                 type = "error",
