@@ -281,6 +281,20 @@ def test_f4_a_slow_failure_is_not_repeated_after_a_wait_either(stage: Stage, sim
     assert attempts(chat(stage.http(gateway))) == ["eastus:429"]
 
 
+def test_f4_a_wait_is_no_second_attempt_for_who_did_not_have_to_rest(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=500)
+    sim.fail("westus", status=429, retry_after_ms=300, count=1)
+    response = chat(stage.http(stage.gateway(**HEAVY_EASTUS, AI_PROXY_MAX_WAIT_MS=5000)))
+    assert attempts(response) == ["eastus:500", "westus:429", "westus:200"]
+
+
+def test_f4_nobody_waits_for_an_attempt_that_is_not_left(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, retry_after=5)
+    gateway = stage.gateway(["eastus"], AI_PROXY_MAX_ATTEMPTS=1, AI_PROXY_MAX_WAIT_MS=10_000)
+    # Nearly all of it is still to come.
+    assert int(chat(stage.http(gateway)).headers["retry-after"]) > 1
+
+
 def throttle(sim: Simulator, **seconds: float) -> None:
     for region, retry_after in seconds.items():
         sim.fail(region, status=429, retry_after=retry_after)

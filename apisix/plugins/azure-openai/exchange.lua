@@ -16,6 +16,7 @@ local websocket = require("apisix.plugins.azure-openai.websocket")
 
 local ngx = ngx
 local ngx_now = ngx.now
+local ipairs = ipairs
 local tonumber = tonumber
 local type = type
 local math_huge = math.huge
@@ -133,9 +134,9 @@ local function timed_attempt(state, pool, backend, deployment, is_trial, request
     return outcome
 end
 
--- One pass over the candidates. Returns the answer for the client, or nil and whether trying again makes no sense.
-local function try_candidates(ctx, state, pool, request, failures)
-    local tried = {}
+-- One pass over the candidates that are not in `tried`. Returns the answer for the client, or nil and whether trying
+-- again makes no sense.
+local function try_candidates(ctx, state, pool, request, tried, failures)
     local limit = pool.failover.max_attempts or math_huge
     while #state.trail < limit do
         local backend, deployment, is_trial = balancer.next(ctx, pool, request, tried)
@@ -157,7 +158,21 @@ local function try_candidates(ctx, state, pool, request, failures)
             return nil, true
         end
     end
-    return nil, false
+    return nil, true
+end
+
+-- Holds the request while a candidate rests that recovers soon, and tries those that had to rest. Whoever failed
+-- without having to has had its attempt.
+local function try_after_rest(ctx, state, pool, request, tried, failures)
+    local seconds, resting = final_answer.worthwhile_wait(pool, request)
+    if not seconds then
+        return nil
+    end
+    ngx.sleep(seconds)
+    for _, name in ipairs(resting) do
+        tried[name] = nil
+    end
+    return (try_candidates(ctx, state, pool, request, tried, failures))
 end
 
 local function abort()
@@ -179,11 +194,10 @@ function _M.run(ctx, pool, request)
     -- A client that leaves ends its request at once, upstream connection included.
     ngx.on_abort(abort)
 
-    local answer, is_final = try_candidates(ctx, state, pool, request, failures)
-    local wait_seconds = not answer and not is_final and final_answer.worthwhile_wait(pool, request)
-    if wait_seconds then
-        ngx.sleep(wait_seconds)
-        answer = try_candidates(ctx, state, pool, request, failures)
+    local tried = {}
+    local answer, is_final = try_candidates(ctx, state, pool, request, tried, failures)
+    if not answer and not is_final then
+        answer = try_after_rest(ctx, state, pool, request, tried, failures)
     end
 
     if not answer then

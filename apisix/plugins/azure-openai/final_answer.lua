@@ -54,10 +54,10 @@ local function earlier(seconds, other)
 end
 
 -- Why the candidates are unavailable and when the first of them may be back: `cooldown` counts those that are
--- throttled, `recovery` open breakers too; both are in seconds and nil when there are none. `is_served` tells whether
--- any has the deployment, as far as is known.
+-- throttled, `recovery` open breakers too; both are in seconds and nil when there are none. `resting` lists the names
+-- of all these, and `is_served` tells whether any candidate has the deployment, as far as is known.
 local function survey(pool, request)
-    local found = {}
+    local found = { resting = {} }
     for backend, deployment in pool_module.candidates(pool, request) do
         local reason, seconds = availability.state(backend, deployment)
         found.is_served = found.is_served or reason ~= "missing"
@@ -66,6 +66,7 @@ local function survey(pool, request)
         end
         if reason == "throttled" or reason == "open" then
             found.recovery = earlier(found.recovery, seconds)
+            found.resting[#found.resting + 1] = backend.name
         end
     end
     return found
@@ -105,13 +106,14 @@ end
 
 --- How long the client's request may be held because a candidate recovers soon.
 -- @return number|nil seconds; nil when waiting is off or would not help in time
+-- @return table|nil names of the backends that rest now
 function _M.worthwhile_wait(pool, request)
     if pool.failover.max_wait_ms == 0 then
         return nil
     end
-    local recovery = survey(pool, request).recovery
-    if recovery and recovery * 1000 <= pool.failover.max_wait_ms then
-        return recovery + WAKE_UP_SECONDS
+    local found = survey(pool, request)
+    if found.recovery and found.recovery * 1000 <= pool.failover.max_wait_ms then
+        return found.recovery + WAKE_UP_SECONDS, found.resting
     end
     return nil
 end
