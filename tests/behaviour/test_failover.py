@@ -12,6 +12,7 @@ import pytest
 from e2e.simulator import Simulator
 from tests.behaviour.conftest import CHAT, REGIONS, Stage
 from tests.behaviour.support import V1_RESPONSES, attempts, chat, logged, winner
+from tests.engines.raw_server import RawServer
 from tests.support.ports import refusing_port
 from tests.support.waiting import eventually
 
@@ -345,6 +346,15 @@ def test_f5_the_most_useful_own_answer_is_passed_on(stage: Stage, sim: Simulator
     sim.fail("westus", status=503, message="the model is being updated")
     response = chat(stage.http(stage.gateway()))
     assert (response.status_code, "being updated" in response.text) == (503, True)
+
+
+def test_f5_an_empty_answer_is_put_into_words(stage: Stage) -> None:
+    with RawServer(
+        [(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nretry-after: 3\r\n\r\n",)]
+    ) as backend:
+        response = chat(stage.http(stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url)))
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], response.headers["retry-after"]) == (502, "502", "3")
 
 
 def test_f5_the_gateways_bad_credential_is_not_the_clients_401(stage: Stage, sim: Simulator) -> None:

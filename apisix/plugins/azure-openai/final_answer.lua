@@ -5,6 +5,7 @@ local errors = require("apisix.plugins.azure-openai.errors")
 local pool_module = require("apisix.plugins.azure-openai.pool")
 
 local ipairs = ipairs
+local tostring = tostring
 local math_ceil = math.ceil
 local math_min = math.min
 local math_max = math.max
@@ -96,6 +97,18 @@ local function unavailable_answer(message, recovery_seconds)
     return own_answer(503, "service_unavailable", message, recovery_seconds)
 end
 
+-- A backend's own answer; where it says nothing but its status, that is said in a body.
+local function with_words(request, answer)
+    if answer.body ~= "" or request.method == "HEAD" then
+        return answer
+    end
+    local status = answer.status
+    answer.headers["content-type"] = "application/json"
+    answer.body =
+        errors.body(status, tostring(status), "The backend answered " .. status .. " and nothing else.")
+    return answer
+end
+
 local function missing_answer(deployment)
     return own_answer(
         404,
@@ -144,7 +157,7 @@ function _M.compose(pool, request, failures)
         return unavailable_answer("No backend that may hold this is available right now.", found.recovery)
     end
     if OWN_ANSWER[best.reason] then
-        return best
+        return with_words(request, best)
     end
     if best.reason == "timeout" then
         return own_answer(504, "gateway_timeout", "The backend did not answer in time.")
