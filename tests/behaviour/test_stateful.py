@@ -14,7 +14,7 @@ import pytest
 from e2e.simulator import Simulator
 from scripts.engines import Gateway
 from tests.behaviour.conftest import API_VERSION, REGIONS, Stage
-from tests.behaviour.support import V1_RESPONSES, attempts, chat, winner
+from tests.behaviour.support import V1_CHAT, V1_RESPONSES, attempts, chat, winner
 from tests.engines.raw_server import RawServer
 from tests.support.ports import refusing_port
 from tests.support.redis import RedisServer, is_installed
@@ -249,6 +249,29 @@ def test_r2_what_probing_found_is_remembered(stage: Stage) -> None:
     replica = on_eastus(stage)
     respond(replica, previous_response_id=created)
     assert continued(replica, created) == {"westus:200"}
+
+
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        (V1_CHAT, {"messages": [{"role": "user", "content": [{"file": {"file_id": "file-1"}}]}]}),
+        (
+            V1_RESPONSES,
+            {
+                "store": False,
+                "input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}],
+            },
+        ),
+    ],
+    ids=["chat", "responses"],
+)
+def test_r2_a_file_that_was_found_is_remembered_whatever_answer_it_was_for(
+    stage: Stage, sim: Simulator, target: str, body: dict[str, Any]
+) -> None:
+    sim.fail("eastus", status=404, code="not_found", message="No such file.")
+    client = on_eastus(stage)
+    answers = [client.post(target, json={"model": "gpt-4o", **body}) for _ in range(2)]
+    assert [attempts(answer) for answer in answers] == [["eastus:404", "westus:200"], ["westus:200"]]
 
 
 def test_r2_so_a_stream_finds_its_predecessor(stage: Stage) -> None:

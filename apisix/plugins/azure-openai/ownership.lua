@@ -173,7 +173,7 @@ end
 -- @param request table gets `answered_id`, the id of the answer where it is a stored resource
 -- @param answer table from the exchange, before it is relayed
 function _M.learn(request, answer)
-    if answer.status >= 300 or not is_kept(request) then
+    if answer.status >= 300 then
         return
     end
     for _, id in ipairs(request.references) do
@@ -183,6 +183,9 @@ function _M.learn(request, answer)
         end
     end
 
+    if not is_kept(request) then
+        return
+    end
     if answer.event_stream then
         -- The first event of a Responses stream holds the whole response object, whose id comes first.
         answer.event_stream.on_first_block = function(block)
