@@ -223,6 +223,13 @@ def test_r1_a_restarted_gateway_finds_owners_in_redis(stage: Stage, redis: Redis
 
 
 @needs_redis
+def test_r1_what_is_too_long_for_an_id_is_not_looked_up(stage: Stage, redis: RedisServer) -> None:
+    client = stage.http(stage.gateway(["eastus"], **redis.settings))
+    respond(client, previous_response_id="resp_" + "x" * 1_000_000)
+    assert "cmdstat_mget" not in str(redis.command("INFO", "commandstats"))
+
+
+@needs_redis
 def test_r1_redis_keeps_no_body_and_no_key(stage: Stage, redis: RedisServer) -> None:
     respond(stage.http(stage.gateway(["eastus"], **redis.settings)), input="a very private question")
     keys = eventually(lambda: redis.command("KEYS", "*"))

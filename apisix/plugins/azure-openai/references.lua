@@ -22,6 +22,8 @@ local NESTED_WORDS = { '"file_id', '"vector_store_ids"', '"container"', '"item_r
 -- One owner is all that is looked for; a request with more references tells nothing new.
 local MOST_IDS = 16
 local MOST_VISITS = 10000
+-- Ids are much shorter. What a client puts in their place would be a key in memory and in Redis.
+local LONGEST_ID_BYTES = 512
 
 -- Ids are a prefix and a random part: `resp_…`, `file-…`. Words below a collection that look alike are not ids.
 local NOT_IDS = { input_tokens = true }
@@ -56,7 +58,7 @@ local function add(ids, value)
         end
         value = value.id
     end
-    if type(value) == "string" and value ~= "" and #ids < MOST_IDS then
+    if type(value) == "string" and value ~= "" and #value <= LONGEST_ID_BYTES and #ids < MOST_IDS then
         ids[#ids + 1] = value
     end
 end
