@@ -9,6 +9,7 @@ local ngx_now = ngx.now
 local ipairs = ipairs
 local unpack = unpack
 local tonumber = tonumber
+local type = type
 
 local TIMEOUT_MS = 100
 -- After a failure Redis is left alone for a while, so that its outage costs no request more than one time-out.
@@ -76,6 +77,15 @@ local function run(command, ...)
     return result
 end
 
+-- Runs a command that Redis answers with a list. What answers otherwise is no Redis, or not in order.
+local function list_of(command, ...)
+    local result = run(command, ...)
+    if result ~= nil and type(result) ~= "table" then
+        return fail("its answer to " .. command .. " is no list")
+    end
+    return result
+end
+
 --- Whether replicas share state at all.
 -- @return boolean
 function _M.is_configured()
@@ -91,7 +101,7 @@ function _M.get_all(keys)
     for index, key in ipairs(keys) do
         names[index] = PREFIX .. key
     end
-    return run("mget", unpack(names)) or {}
+    return list_of("mget", unpack(names)) or {}
 end
 
 local function set(premature, key, value, seconds)
@@ -130,7 +140,7 @@ end
 -- @param list string
 -- @return table member -> deadline in seconds since the epoch
 function _M.announced(list)
-    local flat = run("zrangebyscore", PREFIX .. list, ngx_now(), "+inf", "withscores") or {}
+    local flat = list_of("zrangebyscore", PREFIX .. list, ngx_now(), "+inf", "withscores") or {}
     local deadlines = {}
     for index = 1, #flat, 2 do
         deadlines[flat[index]] = tonumber(flat[index + 1])
@@ -151,11 +161,12 @@ return {count, redis.call('PTTL', KEYS[1])}
 -- @return number|nil count, nil when Redis cannot say
 -- @return number|nil milliseconds until the window ends
 function _M.count(key, amount, window_ms)
-    local result = run("eval", COUNT_SCRIPT, 1, PREFIX .. key, amount, window_ms)
-    if not result then
+    local result = list_of("eval", COUNT_SCRIPT, 1, PREFIX .. key, amount, window_ms) or {}
+    local count, remaining_ms = tonumber(result[1]), tonumber(result[2])
+    if not count or not remaining_ms then
         return nil
     end
-    return result[1], result[2]
+    return count, remaining_ms
 end
 
 return _M
