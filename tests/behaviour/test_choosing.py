@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -84,6 +85,13 @@ def test_b1_a_rename_changes_the_model_field_of_an_upload(stage: Stage, sim: Sim
     client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"RIFF" * 10))
     body = sim.requests("eastus")[0].body
     assert (b"my-whisper\r\n" in body, b"whisper-1\r\n" in body) == (True, False)
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4o-mini-2024-07-18"])
+def test_b1_the_model_that_a_job_trains_is_no_deployment(stage: Stage, sim: Simulator, model: str) -> None:
+    client = stage.http(stage.gateway(["eastus"], AZURE_OPENAI_DEPLOYMENTS_0="gpt-4o=my-gpt4o"))
+    client.post("/openai/v1/fine_tuning/jobs", json={"model": model, "training_file": "file-1"})
+    assert [json.loads(request.body)["model"] for request in sim.requests("eastus")] == [model]
 
 
 def test_b1_each_backend_gets_its_own_name_during_failover(stage: Stage, sim: Simulator) -> None:

@@ -72,6 +72,10 @@ local function named_deployment(ctx, target, operation, body, decoded)
     if not decoded and has_prefix(content_type(ctx), "multipart/form-data") then
         return named_in_form(ctx, body, operation)
     end
+    if ownership.kind(operation) == "/fine_tuning" then
+        -- Its `model` is the one to be trained, which need not be deployed.
+        return ""
+    end
     local name = decoded and decoded.model
     return type(name) == "string" and name or ""
 end
