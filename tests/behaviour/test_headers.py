@@ -22,6 +22,12 @@ def test_h1_they_reach_it_on_errors_too(stage: Stage, sim: Simulator) -> None:
     assert "x-ms-region" in chat(stage.http(stage.gateway(["eastus"]))).headers
 
 
+def test_h1_they_reach_it_on_errors_inside_a_stream_too(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stream_error="auto", code="server_error")
+    response = chat(stage.http(stage.gateway(["eastus"])), stream=True)
+    assert (response.status_code, response.headers["x-ms-region"]) == (500, "East US")
+
+
 def test_h1_they_reach_it_on_streams_too(stage: Stage) -> None:
     assert "x-ms-region" in chat(stage.http(stage.gateway(["eastus"])), stream=True).headers
 

@@ -117,6 +117,14 @@ def test_t2_with_nowhere_to_go_the_client_gets_a_true_429(stage: Stage, sim: Sim
     assert (response.status_code, response.headers["retry-after"]) == (429, "8")
 
 
+def test_t2_an_error_inside_a_stream_is_read_with_the_headers_before_it(stage: Stage) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-ratelimit-reset-tokens: 8\r\n\r\n"
+    error = b'data: {"error":{"code":"too_many_requests","message":"slow down"}}\n\n'
+    with RawServer([(head, error)]) as backend:
+        client = stage.http(stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url))
+        assert chat(client, stream=True).headers["retry-after"] == "8"
+
+
 def test_t2_with_nowhere_to_go_the_client_gets_a_true_5xx(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", stream_error="auto", code="server_error", message="the model crashed")
     response = chat(stage.http(stage.gateway(["eastus"])), stream=True)

@@ -75,14 +75,11 @@ local function as_failure(answer, probe)
     end
     local message = type(probe.error.message) == "string" and probe.error.message or "the stream failed"
     local code = type(probe.error.code) == "string" and probe.error.code or tostring(status)
+    answer.headers["content-type"] = "application/json"
     return {
         reason = probe.reason,
         status = status,
-        headers = {
-            ["content-type"] = "application/json",
-            ["retry-after"] = answer.headers["retry-after"],
-            ["retry-after-ms"] = answer.headers["retry-after-ms"],
-        },
+        headers = answer.headers,
         body = errors.body(status, code, message),
     }
 end
