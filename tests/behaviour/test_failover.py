@@ -190,6 +190,34 @@ def test_f3_a_success_in_between_keeps_the_breaker_closed(stage: Stage, sim: Sim
     assert len(sim.requests("eastus")) == 6
 
 
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        ("/openai/v1/chat/completions", CHAT | {"stream": True}),
+        ("/openai/v1/audio/speech", {"model": "gpt-4o", "input": "Hello", "voice": "alloy"}),
+    ],
+)
+def test_f3_answers_that_break_off_open_the_breaker(
+    stage: Stage, sim: Simulator, target: str, body: dict[str, Any]
+) -> None:
+    sim.fail("eastus", cut=8)
+    client = stage.http(stage.gateway(**HEAVY_EASTUS, BREAKER_FAILURES=2))
+    for _ in range(2):
+        with pytest.raises(httpx.RemoteProtocolError):
+            client.post(target, json=body)
+    assert attempts(chat(client)) == ["westus:200"]
+
+
+def test_f3_a_whole_stream_in_between_keeps_the_breaker_closed(stage: Stage, sim: Simulator) -> None:
+    client = stage.http(stage.gateway(**HEAVY_EASTUS, BREAKER_FAILURES=2))
+    for _ in range(2):
+        sim.fail("eastus", cut=8, count=1)
+        with pytest.raises(httpx.RemoteProtocolError):
+            chat(client, stream=True)
+        chat(client, stream=True)
+    assert attempts(chat(client)) == ["eastus:200"]
+
+
 def test_f3_a_half_open_breaker_lets_one_trial_through(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", status=500, count=1)
     client = stage.http(stage.gateway(["eastus"], BREAKER_FAILURES=1, BREAKER_OPEN_SECONDS=1))

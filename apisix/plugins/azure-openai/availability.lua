@@ -164,21 +164,27 @@ function _M.open(backend, deployment, failover)
 end
 
 local function close(backend, deployment)
-    local entry = key("failures", backend, deployment)
     local _, kind = dict:get(key("until", backend, deployment))
     if kind == OPEN then
         dict:delete(key("until", backend, deployment))
         dict:delete(key("openings", backend, deployment))
         dict:delete(key("trial", backend, deployment))
     end
-    if dict:get(entry) then
-        dict:delete(entry)
-    end
+end
+
+--- Notes that a pair has begun an answer of many parts: the breaker closes. Until the answer is whole, failures in a
+--- row are counted on.
+function _M.began(backend, deployment)
+    close(backend, deployment)
 end
 
 --- Notes that a pair, or EVERY deployment, works: the breaker closes and the failure count ends. A cool-down stays.
 function _M.answered(backend, deployment)
     close(backend, deployment)
+    local failures = key("failures", backend, deployment)
+    if dict:get(failures) then
+        dict:delete(failures)
+    end
 end
 
 --- Notes which share of its quota a pair reported as left.

@@ -2,6 +2,7 @@
 --- ended as if it were complete when it is not.
 local core = require("apisix.core")
 local errors = require("apisix.plugins.azure-openai.errors")
+local lessons = require("apisix.plugins.azure-openai.lessons")
 local pump_module = require("apisix.plugins.azure-openai.pump")
 local served_model = require("apisix.plugins.azure-openai.served_model")
 local sse = require("apisix.plugins.azure-openai.sse")
@@ -147,8 +148,9 @@ local function pass_on(state, stream, block, emit)
     return send_block(state, block, emit)
 end
 
-local function break_off(state, answer, err, emit)
+local function break_off(state, pool, answer, err, emit)
     core.log.warn("azure-openai: the stream of backend '", answer.backend.name, "' broke: ", err)
+    lessons.interrupted(pool, answer, err)
     state.error = "stream_interrupted"
     emit(interruption(state.operation))
     -- An error after the headers cuts the connection: the client must not take the stream for complete.
@@ -205,11 +207,12 @@ function _M.send(state, pool, answer, emit)
             else
                 upstream.release(stream.connection)
             end
+            lessons.completed(answer)
             return nil
         else
             stream.pump:stop()
             upstream.close(stream.connection)
-            return break_off(state, answer, err or "it ended too early", emit)
+            return break_off(state, pool, answer, err or "it ended too early", emit)
         end
 
         if not alive then

@@ -1,7 +1,8 @@
 --- The failover loop: from a client's request to the one answer that the client gets.
 --
 -- Nothing reaches the client before the loop ends, so an attempt that fails leaves no trace. An answer is
--- { status, headers, body | event_stream | connection | tunnel, backend }; whoever called hands it to `relay`.
+-- { status, headers, body | event_stream | connection | tunnel, backend, deployment (the backend's name for it) };
+-- whoever called hands it to `relay`.
 local balancer = require("apisix.plugins.azure-openai.balancer")
 local credentials = require("apisix.plugins.azure-openai.credentials")
 local event_stream = require("apisix.plugins.azure-openai.event_stream")
@@ -117,7 +118,7 @@ local function timed_attempt(state, pool, backend, deployment, is_trial, request
     local outcome = attempt(pool, backend, deployment, request)
     state.pending, state.under_way = nil, nil
 
-    outcome.backend = backend
+    outcome.backend, outcome.deployment = backend, deployment
     -- A region that is not configured is learned.
     local region = outcome.headers and outcome.headers["x-ms-region"]
     backend.region = backend.region or (type(region) == "string" and region or nil)

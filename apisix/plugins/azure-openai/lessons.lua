@@ -75,7 +75,11 @@ function of_pair.not_found(_, backend, deployment)
 end
 
 local function learn_from_answer(pool, backend, deployment, outcome)
-    availability.answered(backend, deployment)
+    if outcome.event_stream or outcome.connection then
+        availability.began(backend, deployment)
+    else
+        availability.answered(backend, deployment)
+    end
     local share = throttle.remaining_share(outcome.headers)
     if share then
         availability.note_remaining(backend, deployment, share)
@@ -90,6 +94,18 @@ end
 function _M.forget(backend, deployment)
     availability.release(backend, deployment)
     availability.release(backend, EVERY)
+end
+
+--- Tells that an answer which the client gets in parts has come to its end.
+-- @param answer table from `exchange.run`
+function _M.completed(answer)
+    availability.answered(answer.backend, answer.deployment)
+end
+
+--- Tells that such an answer broke off.
+-- @param err string
+function _M.interrupted(pool, answer, err)
+    count_failure(pool, answer.backend, answer.deployment, { reason = "interrupted", err = err })
 end
 
 --- Tells `availability` what an attempt showed.

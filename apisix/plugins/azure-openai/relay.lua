@@ -4,6 +4,7 @@ local plugin = require("apisix.plugin")
 local accounting = require("apisix.plugins.azure-openai.accounting")
 local event_stream = require("apisix.plugins.azure-openai.event_stream")
 local headers = require("apisix.plugins.azure-openai.headers")
+local lessons = require("apisix.plugins.azure-openai.lessons")
 local served_model = require("apisix.plugins.azure-openai.served_model")
 local upstream = require("apisix.plugins.azure-openai.upstream")
 local usage = require("apisix.plugins.azure-openai.usage")
@@ -49,7 +50,7 @@ function _M.head(ctx, pool, answer)
 end
 
 -- Binary answers (audio, file content): any size, passed on as they are read.
-local function send_chunks(state, answer, emit)
+local function send_chunks(state, pool, answer, emit)
     local connection = answer.connection
     local read = upstream.reader(connection)
     while true do
@@ -57,12 +58,14 @@ local function send_chunks(state, answer, emit)
         if err then
             upstream.close(connection)
             core.log.warn("azure-openai: the answer of backend '", answer.backend.name, "' broke: ", err)
+            lessons.interrupted(pool, answer, err)
             state.error = "answer_interrupted"
             -- An error after the headers cuts the connection: the client must see that the answer is short.
             return ngx.exit(ngx.ERROR)
         end
         if not chunk then
             upstream.release(connection)
+            lessons.completed(answer)
             return nil
         end
         state.first_output_at = state.first_output_at or ngx_now()
@@ -94,7 +97,7 @@ function _M.body(ctx, pool, answer)
         if answer.event_stream then
             event_stream.send(state, pool, answer, emit)
         elseif answer.connection then
-            send_chunks(state, answer, emit)
+            send_chunks(state, pool, answer, emit)
         end
         ngx.flush(true)
     end
