@@ -20,7 +20,8 @@ end
 
 local sent, position, returned = 0, 0, false
 local answer = {
-    backend = { name = "eastus" },
+    backend = { name = "eastus", fingerprint = "1" },
+    deployment = "gpt-4o",
     event_stream = {
         held = {},
         splitter = sse.splitter(),
