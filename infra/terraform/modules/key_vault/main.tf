@@ -25,14 +25,15 @@ resource "azurerm_key_vault" "this" {
   tags = var.tags
 }
 
-# Seeding secrets is a role of its own too: the deploy command writes them, never Terraform.
+# Seeding secrets is a role of its own too: the deploy command writes them, never Terraform. Kept by object id, as for the
+# state: another label must not take the role away.
 resource "azurerm_role_assignment" "officers" {
-  for_each = var.secret_officers
+  for_each = toset(values(var.secret_officers))
 
   scope                = azurerm_key_vault.this.id
   role_definition_name = "Key Vault Secrets Officer"
   principal_id         = each.value
-  description          = "Seeds the gateway's secrets (${each.key})."
+  description          = "Seeds the gateway's secrets."
 }
 
 resource "azurerm_monitor_diagnostic_setting" "audit" {

@@ -63,12 +63,13 @@ resource "azurerm_storage_container" "state" {
 }
 
 # The owner of a subscription may manage a storage account and still not read a blob in it: state access is a role of
-# its own, for each person or pipeline that deploys.
+# its own, for each person or pipeline that deploys. Nothing here may depend on a label: whoever gets another one would have
+# the role taken away and given back side by side, which Azure can refuse ("already exists") after it was taken away.
 resource "azurerm_role_assignment" "state" {
-  for_each = var.state_principals
+  for_each = toset(values(var.state_principals))
 
   scope                = azurerm_storage_account.state.id
   role_definition_name = "Storage Blob Data Contributor"
   principal_id         = each.value
-  description          = "Reads and writes Terraform state (${each.key})."
+  description          = "Reads and writes Terraform state."
 }

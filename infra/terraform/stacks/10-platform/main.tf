@@ -47,14 +47,14 @@ module "registry" {
   tags                       = local.tags
 }
 
-# Whoever deploys may push images, with their own token.
+# Whoever deploys may push images, with their own token. Kept by object id, as for the state.
 resource "azurerm_role_assignment" "push" {
-  for_each = local.deployers
+  for_each = toset(values(local.deployers))
 
   scope                = module.registry.id
   role_definition_name = "AcrPush"
   principal_id         = each.value
-  description          = "Pushes the gateway's images (${each.key})."
+  description          = "Pushes the gateway's images."
 }
 
 module "key_vault" {

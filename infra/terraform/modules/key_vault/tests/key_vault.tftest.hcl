@@ -47,3 +47,23 @@ run "a_private_vault_takes_no_public_connection" {
     error_message = "Public access must be off."
   }
 }
+
+run "another_label_leaves_the_role_where_it_is" {
+  command = plan
+
+  variables {
+    secret_officers = {
+      alice    = "00000000-0000-0000-0000-00000000000b"
+      pipeline = "00000000-0000-0000-0000-00000000000c"
+    }
+  }
+
+  assert {
+    condition     = toset(keys(azurerm_role_assignment.officers)) == toset(["00000000-0000-0000-0000-00000000000b", "00000000-0000-0000-0000-00000000000c"])
+    error_message = "Its address must be the object id."
+  }
+  assert {
+    condition     = length(distinct([for role in azurerm_role_assignment.officers : role.description])) == 1
+    error_message = "azurerm 4 replaces a role whose description changes, so no label may be in it."
+  }
+}

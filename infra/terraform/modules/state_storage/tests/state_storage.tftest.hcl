@@ -42,8 +42,29 @@ run "exactly_the_listed_principals_have_the_role" {
   command = plan
 
   assert {
-    condition     = { for label, role in azurerm_role_assignment.state : label => "${role.principal_id} ${role.role_definition_name}" } == { pipeline = "00000000-0000-0000-0000-00000000000c Storage Blob Data Contributor" }
+    condition     = [for role in azurerm_role_assignment.state : "${role.principal_id} ${role.role_definition_name}"] == ["00000000-0000-0000-0000-00000000000c Storage Blob Data Contributor"]
     error_message = "Nobody else may be added."
+  }
+}
+
+# Another address would have it taken away and given back side by side: refused once, access to this very state is gone.
+run "another_label_leaves_the_role_where_it_is" {
+  command = plan
+
+  variables {
+    state_principals = {
+      alice    = "00000000-0000-0000-0000-00000000000b"
+      pipeline = "00000000-0000-0000-0000-00000000000c"
+    }
+  }
+
+  assert {
+    condition     = toset(keys(azurerm_role_assignment.state)) == toset(["00000000-0000-0000-0000-00000000000b", "00000000-0000-0000-0000-00000000000c"])
+    error_message = "Its address must be the object id."
+  }
+  assert {
+    condition     = length(distinct([for role in azurerm_role_assignment.state : role.description])) == 1
+    error_message = "azurerm 4 replaces a role whose description changes, so no label may be in it."
   }
 }
 

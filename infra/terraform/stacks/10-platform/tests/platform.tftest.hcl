@@ -43,8 +43,28 @@ variables {
 
 run "whoever_runs_it_may_push_images" {
   assert {
-    condition     = { for label, role in azurerm_role_assignment.push : label => "${role.principal_id} ${role.role_definition_name}" } == { deployer = "00000000-0000-0000-0000-00000000000b AcrPush" }
+    condition     = [for role in azurerm_role_assignment.push : "${role.principal_id} ${role.role_definition_name}"] == ["00000000-0000-0000-0000-00000000000b AcrPush"]
     error_message = "Without a list, the deployer gets the role."
+  }
+}
+
+run "whoever_gets_a_label_keeps_the_role" {
+  command = plan
+
+  variables {
+    deployer_principals = {
+      alice    = "00000000-0000-0000-0000-00000000000b"
+      pipeline = "00000000-0000-0000-0000-00000000000c"
+    }
+  }
+
+  assert {
+    condition     = toset(keys(azurerm_role_assignment.push)) == toset(["00000000-0000-0000-0000-00000000000b", "00000000-0000-0000-0000-00000000000c"])
+    error_message = "Another address would have the role taken away and given back side by side, which may be refused."
+  }
+  assert {
+    condition     = length(distinct([for role in azurerm_role_assignment.push : role.description])) == 1
+    error_message = "azurerm 4 replaces a role whose description changes, so no label may be in it."
   }
 }
 
