@@ -10,13 +10,13 @@ variable "subscription_id" {
 }
 
 variable "name" {
-  description = "Short name of the installation, the same in every stack: 2 to 8 lower-case letters, digits and dashes."
+  description = "Short name of the installation, the same in every stack: 2 to 8 lower-case letters, digits and single dashes."
   type        = string
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z]([a-z0-9-]{0,6}[a-z0-9])$", var.name))
-    error_message = "name must be 2 to 8 characters of a-z, 0-9 and dash, start with a letter and not end with a dash."
+    condition     = can(regex("^[a-z](-?[a-z0-9])+$", var.name)) && length(var.name) <= 8
+    error_message = "name must be 2 to 8 characters of a-z, 0-9 and single dashes, start with a letter and not end with a dash."
   }
 }
 

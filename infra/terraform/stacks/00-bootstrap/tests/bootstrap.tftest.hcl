@@ -40,3 +40,31 @@ run "addresses_and_ranges_are_accepted" {
     state_allowed_ip_ranges = ["203.0.113.7", "198.51.100.0/24"]
   }
 }
+
+run "two_dashes_in_a_row_are_refused" {
+  command = plan
+
+  variables {
+    name = "ai--gw"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "the_longest_name_is_accepted" {
+  command = plan
+
+  variables {
+    name = "a-i-gw-1"
+  }
+}
+
+run "a_longer_name_is_refused" {
+  command = plan
+
+  variables {
+    name = "a-i-gw-12"
+  }
+
+  expect_failures = [var.name]
+}
