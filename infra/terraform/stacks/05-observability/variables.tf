@@ -56,6 +56,11 @@ variable "alert_webhooks" {
     condition     = alltrue([for address in values(var.alert_webhooks) : startswith(address, "https://")])
     error_message = "alert_webhooks must map a label to an https address."
   }
+
+  validation {
+    condition     = length(setintersection(keys(var.alert_emails), keys(var.alert_webhooks))) == 0
+    error_message = "alert_emails and alert_webhooks must not share a label: Azure takes each only once in an action group."
+  }
 }
 
 variable "alerts_enabled" {

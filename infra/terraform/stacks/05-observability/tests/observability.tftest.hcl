@@ -41,6 +41,16 @@ run "a_web_hook_in_the_clear_is_refused" {
   expect_failures = [var.alert_webhooks]
 }
 
+run "a_mail_and_a_web_hook_of_the_same_label_are_refused" {
+  command = plan
+
+  variables {
+    alert_webhooks = { oncall = "https://example.com/hook" }
+  }
+
+  expect_failures = [var.alert_webhooks]
+}
+
 run "a_bad_subscription_is_refused" {
   command = plan
 
