@@ -13,7 +13,7 @@ from renderer.names import is_known
 from renderer.render import PORTS
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.tfvars import read_declarations
-from tests.infra.schema import TERRAFORM, configurations, parse, uses
+from tests.infra.schema import TERRAFORM, configurations, parse, recorded_schemas, uses
 
 DIRECTORIES = configurations()
 STACK_DIRECTORIES = [TERRAFORM / "stacks" / stack.directory for stack in STACKS.values()]
@@ -48,10 +48,13 @@ def test_stacks_share_their_common_variables(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("directory", DIRECTORIES, ids=lambda path: path.name)
-def test_both_major_versions_of_the_provider_are_accepted(directory: Path) -> None:
+def test_the_oldest_accepted_version_of_the_provider_is_one_that_every_argument_is_checked_against(
+    directory: Path,
+) -> None:
     text = "".join(path.read_text() for path in directory.glob("*.tf"))
+    oldest = min(recorded_schemas()).rsplit(".", 1)[0]
     if 'resource "azurerm_' in text:
-        assert '">= 4.55, < 6"' in text
+        assert f'">= {oldest}, < 6"' in text
     assert 'required_version = ">= 1.9"' in text
 
 
