@@ -127,14 +127,13 @@ def test_the_gateways_identity_is_handed_out_with_its_roles() -> None:
         assert "azurerm_role_assignment.gateway" in json.dumps(outputs[name]["depends_on"])
 
 
-def test_the_revision_to_wait_for_is_read_after_the_change() -> None:
+@pytest.mark.parametrize("output", ["latest_revision_name", "url"])
+def test_the_revision_to_wait_for_and_its_address_are_read_after_the_change(output: str) -> None:
     (source,) = [use for use in uses() if use.type == "azurerm_container_app" and use.kind == "data"]
     assert source.body["depends_on"] == ["${azurerm_container_app.gateway}"]
-    outputs = outputs_of(source.file.parent)
-    assert (
-        outputs["latest_revision_name"]["value"]
-        == f"${{data.{source.type}.{source.name}.latest_revision_name}}"
-    )
+    value = str(outputs_of(source.file.parent)[output]["value"])
+    assert f"data.{source.type}.{source.name}." in value
+    assert "azurerm_container_app.gateway" not in value
 
 
 def test_only_the_gateway_can_be_reached_from_outside() -> None:

@@ -325,8 +325,9 @@ resource "azurerm_container_app" "gateway" {
   }
 }
 
-# The app's own attribute still names the revision before a change once the change is made: the provider does not mark it
-# as about to change, so the plan promises the old name. What depends on a changing resource is read after the change.
+# The app's own attributes still have the revision and the host name of before a change once the change is made: the
+# provider does not mark them as about to change, so the plan promises the old ones. What depends on a changing resource is
+# read after the change.
 data "azurerm_container_app" "deployed" {
   name                = azurerm_container_app.gateway.name
   resource_group_name = azurerm_container_app.gateway.resource_group_name

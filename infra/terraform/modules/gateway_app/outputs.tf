@@ -10,7 +10,7 @@ output "name" {
 
 output "url" {
   description = "Address of the gateway."
-  value       = "https://${one(azurerm_container_app.gateway.ingress[*].fqdn)}"
+  value       = "https://${one(data.azurerm_container_app.deployed.ingress[*].fqdn)}"
 }
 
 output "latest_revision_name" {

@@ -2,6 +2,9 @@ mock_provider "azurerm" {
   mock_resource "azurerm_container_app" {
     defaults = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.App/containerApps/ca" }
   }
+  mock_data "azurerm_container_app" {
+    defaults = { ingress = [{ fqdn = "ca-aigw-dev.internal.example.com" }] }
+  }
 }
 
 variables {
@@ -26,6 +29,17 @@ run "without_e2e_there_is_no_simulator" {
   assert {
     condition     = output.simulator_hosts == {}
     error_message = "Simulators belong to end-to-end tests."
+  }
+}
+
+run "the_address_is_the_one_after_the_change" {
+  variables {
+    ingress_external = false
+  }
+
+  assert {
+    condition     = output.gateway_url == "https://ca-aigw-dev.internal.example.com"
+    error_message = "Turned inward or outward the app gets another host name, which its resource does not tell yet."
   }
 }
 
