@@ -160,6 +160,11 @@ def test_the_gateway_knows_every_setting_that_the_stack_adds() -> None:
     assert {name for name in added if not is_known(name)} == set()
 
 
+def test_an_environment_in_a_network_finds_every_provider_registered_that_it_asks_for() -> None:
+    platform = (TERRAFORM / "stacks" / "10-platform" / "providers.tf").read_text()
+    assert {"Microsoft.App", "Microsoft.ContainerService"} <= set(re.findall(r'"(Microsoft\.\w+)"', platform))
+
+
 def test_probes_and_rules_use_the_ports_that_are_rendered() -> None:
     app = (TERRAFORM / "modules" / "gateway_app" / "main.tf").read_text()
     templates = "".join(path.read_text() for path in (REPOSITORY / "apisix" / "templates").glob("*.j2"))
