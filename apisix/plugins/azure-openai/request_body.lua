@@ -1,6 +1,6 @@
 --- A request body that can be sent more than once: text in memory, or the file to which nginx spooled a large one.
 --
--- A body is { size (bytes), text | path } with optional `before` and `after`, text around the slice of the file.
+-- A body is { size (bytes), text | path }; one with a replacement in a file has `pieces`: text, and slices of the file.
 local ngx = ngx
 local io_open = io.open
 local math_min = math.min
