@@ -35,6 +35,12 @@ RUNNING = {
 }
 
 
+def _heed_signals() -> None:
+    # A suite that runs in the background, or under nohup, ignores these and would pass that on.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Commands:
     """Runs a command of the package on the small stacks."""
 
@@ -47,15 +53,18 @@ class Commands:
         }
 
     def start(self, name: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        # A suite that runs in the background ignores SIGINT and would pass that on.
-        signals = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        program = f"{signals}; from scripts.deploy.cli import main_{name}; main_{name}()"
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        program = f"from scripts.deploy.cli import main_{name}; main_{name}()"
+        usual = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "preexec_fn": _heed_signals,
+        }
         return subprocess.Popen(
             [sys.executable, "-c", program, *arguments, "dev"],
             env=self.environment,
             text=True,
-            **{**streams, **options},
+            **{**usual, **options},
         )
 
     def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
