@@ -3,7 +3,22 @@ mock_provider "azurerm" {
     defaults = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.App/containerApps/ca" }
   }
   mock_data "azurerm_container_app" {
-    defaults = { ingress = [{ fqdn = "ca-aigw-dev.internal.example.com" }] }
+    # OpenTofu takes a whole element only.
+    defaults = {
+      ingress = [{
+        fqdn                       = "ca-aigw-dev.internal.example.com"
+        allow_insecure_connections = false
+        client_certificate_mode    = ""
+        cors                       = []
+        custom_domain              = []
+        exposed_port               = 0
+        external_enabled           = false
+        ip_security_restriction    = []
+        target_port                = 9080
+        traffic_weight             = []
+        transport                  = "auto"
+      }]
+    }
   }
 }
 
