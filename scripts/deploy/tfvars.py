@@ -40,16 +40,20 @@ def read_tfvars(path: Path) -> dict[str, Any]:
         tree = hcl2.parses_to_tree(text + "\n")
         parsed = hcl2.serialize(hcl2.transform(tree), serialization_options=_AS_WRITTEN)
     except Exception as error:  # its own words quote the text around the mistake, and so a secret
-        line = getattr(error, "line", None)
-        place = f" near line {line}" if isinstance(line, int) and line > 0 else ""
         raise InvalidSettingsError(
-            f"{path} is not valid tfvars{place}.",
+            f"{path} is not valid tfvars{_near(error)}.",
             remedy='Each setting is `name = value`; texts are in double quotes, maps are { KEY = "value" }.',
         ) from None
     twice = [f"{name} is given twice." for name in _duplicates(tree)]
     if twice:
         raise InvalidSettingsError(f"{path} cannot be used:", details=twice, remedy="Keep one of each.")
     return {_plain_key(name): _literal(value, path, name) for name, value in parsed.items()}
+
+
+def _near(error: Exception) -> str:
+    """Where the parser stumbled, as far as it says."""
+    line = getattr(error, "line", None)
+    return f" near line {line}" if isinstance(line, int) and line > 0 else ""
 
 
 def _duplicates(tree: Tree[Token], prefix: str = "") -> Iterator[str]:
@@ -148,10 +152,8 @@ def _read_configuration(path: Path) -> dict[str, Any]:
             path.read_text(encoding="utf-8"), serialization_options=_AS_WRITTEN
         )
     except Exception as error:
-        line = getattr(error, "line", None)
-        place = f" near line {line}" if isinstance(line, int) and line > 0 else ""
         raise InvalidSettingsError(
-            f"{path} cannot be read{place}.", remedy=f"terraform -chdir={path.parent} validate may say more."
+            f"{path} cannot be read{_near(error)}.", remedy=f"terraform -chdir={path.parent} validate may say more."
         ) from None
     return parsed
 
