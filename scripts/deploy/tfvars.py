@@ -153,7 +153,8 @@ def _read_configuration(path: Path) -> dict[str, Any]:
         )
     except Exception as error:
         raise InvalidSettingsError(
-            f"{path} cannot be read{_near(error)}.", remedy=f"terraform -chdir={path.parent} validate may say more."
+            f"{path} cannot be read{_near(error)}.",
+            remedy=f"terraform -chdir={path.parent} validate may say more.",
         ) from None
     return parsed
 
