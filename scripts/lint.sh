@@ -48,9 +48,15 @@ terraform_lint() {
     tflint "${options[@]}"
 }
 
+# Every import is declared, and every declared package is imported. Only tests may import development packages.
+dependencies() {
+    .venv/bin/deptry renderer scripts e2e && .venv/bin/deptry tests --ignore DEP002,DEP004
+}
+
 check "ruff check" .venv/bin/ruff check --quiet .
 check "ruff format" .venv/bin/ruff format --check --diff --quiet .
 check "mypy" .venv/bin/mypy --no-error-summary
+check "dependencies" dependencies
 check "shellcheck" shellcheck .ci/run scripts/*.sh
 check "luacheck" luacheck --quiet apisix
 check "stylua" lua_format
