@@ -1,9 +1,9 @@
 --- Answers that need no backend: liveness, readiness, and 404 for whatever the gateway does not serve.
 local plugin = require("apisix.plugin")
-local errors = require("apisix.plugins.azure-openai.errors")
-local record = require("apisix.plugins.azure-openai.record")
-local schemas = require("apisix.plugins.azure-openai.schemas")
-local tracing = require("apisix.plugins.azure-openai.tracing")
+local errors = require("apisix.plugins.azure-openai.base.errors")
+local record = require("apisix.plugins.azure-openai.account.record")
+local schemas = require("apisix.plugins.azure-openai.base.schemas")
+local tracing = require("apisix.plugins.azure-openai.account.tracing")
 
 local ipairs = ipairs
 

@@ -3,10 +3,10 @@
 local core = require("apisix.core")
 local plugin = require("apisix.plugin")
 local resty_sha256 = require("resty.sha256")
-local errors = require("apisix.plugins.azure-openai.errors")
-local headers = require("apisix.plugins.azure-openai.headers")
-local schemas = require("apisix.plugins.azure-openai.schemas")
-local websocket = require("apisix.plugins.azure-openai.websocket")
+local errors = require("apisix.plugins.azure-openai.base.errors")
+local headers = require("apisix.plugins.azure-openai.attempt.headers")
+local schemas = require("apisix.plugins.azure-openai.base.schemas")
+local websocket = require("apisix.plugins.azure-openai.request.websocket")
 
 local ngx = ngx
 local ipairs = ipairs

@@ -1,18 +1,18 @@
 --- Frames every request below /openai/: starts its record, holds the pool's configuration, and gives errors that
 --- other plugins make the shape that clients understand.
 local core = require("apisix.core")
-local accounting = require("apisix.plugins.azure-openai.accounting")
-local errors = require("apisix.plugins.azure-openai.errors")
-local headers = require("apisix.plugins.azure-openai.headers")
-local lessons = require("apisix.plugins.azure-openai.lessons")
-local limits = require("apisix.plugins.azure-openai.limits")
-local pool_module = require("apisix.plugins.azure-openai.pool")
-local request_module = require("apisix.plugins.azure-openai.request")
-local record = require("apisix.plugins.azure-openai.record")
-local schemas = require("apisix.plugins.azure-openai.schemas")
-local shared_cooldowns = require("apisix.plugins.azure-openai.shared_cooldowns")
-local stock_metrics = require("apisix.plugins.azure-openai.stock_metrics")
-local tracing = require("apisix.plugins.azure-openai.tracing")
+local accounting = require("apisix.plugins.azure-openai.account.accounting")
+local errors = require("apisix.plugins.azure-openai.base.errors")
+local headers = require("apisix.plugins.azure-openai.attempt.headers")
+local lessons = require("apisix.plugins.azure-openai.outcome.outcomes")
+local limits = require("apisix.plugins.azure-openai.account.limits")
+local pool_module = require("apisix.plugins.azure-openai.routing.pool")
+local request_module = require("apisix.plugins.azure-openai.request.reading")
+local record = require("apisix.plugins.azure-openai.account.record")
+local schemas = require("apisix.plugins.azure-openai.base.schemas")
+local shared_cooldowns = require("apisix.plugins.azure-openai.routing.shared_cooldowns")
+local stock_metrics = require("apisix.plugins.azure-openai.account.stock_metrics")
+local tracing = require("apisix.plugins.azure-openai.account.tracing")
 
 local ngx = ngx
 local ipairs = ipairs

@@ -1,9 +1,9 @@
 --- Serves what ai-proxy-multi cannot: requests without a body or with another one than JSON, answers of any type,
 --- and WebSockets. Choosing, failing over and relaying are the exchange's, as for inference.
 local exchange = require("apisix.plugins.azure-openai.exchange")
-local relay = require("apisix.plugins.azure-openai.relay")
-local schemas = require("apisix.plugins.azure-openai.schemas")
-local tunnel = require("apisix.plugins.azure-openai.tunnel")
+local relay = require("apisix.plugins.azure-openai.answer.relay")
+local schemas = require("apisix.plugins.azure-openai.base.schemas")
+local tunnel = require("apisix.plugins.azure-openai.answer.tunnel")
 
 local PLUGIN = "azure-openai-passthrough"
 local document = schemas.read(PLUGIN)

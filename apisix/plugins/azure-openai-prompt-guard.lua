@@ -2,9 +2,9 @@
 --
 -- It stands before inference and before all other requests: a prompt that is refused on one path must not get through
 -- on another.
-local errors = require("apisix.plugins.azure-openai.errors")
-local prompts = require("apisix.plugins.azure-openai.prompts")
-local schemas = require("apisix.plugins.azure-openai.schemas")
+local errors = require("apisix.plugins.azure-openai.base.errors")
+local prompts = require("apisix.plugins.azure-openai.request.prompts")
+local schemas = require("apisix.plugins.azure-openai.base.schemas")
 
 local ipairs = ipairs
 local re_find = ngx.re.find

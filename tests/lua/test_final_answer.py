@@ -7,7 +7,7 @@ from tests.engines.support import Lua
 
 def test_f5_a_backend_that_recovers_just_after_it_was_passed_over_makes_no_404(lua: Lua) -> None:
     chunk = """
-    local final_answer = require("apisix.plugins.azure-openai.final_answer")
+    local final_answer = require("apisix.plugins.azure-openai.outcome.final_answer")
     local backend = { name = "eastus", fingerprint = "1", weight = 1 }
     local answer = final_answer.compose({ backends = { backend } }, { deployment = "gpt-4o" }, {})
     return answer.status, answer.headers["retry-after"]

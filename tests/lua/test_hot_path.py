@@ -9,8 +9,8 @@ from tests.engines.support import Lua
 # Relays a stream of so many events and counts how often JSON is decoded on the way.
 RELAY = """
 local core = require("apisix.core")
-local event_stream = require("apisix.plugins.azure-openai.event_stream")
-local sse = require("apisix.plugins.azure-openai.sse")
+local event_stream = require("apisix.plugins.azure-openai.answer.event_stream")
+local sse = require("apisix.plugins.azure-openai.answer.sse")
 
 local decode, decoded = core.json.decode, 0
 core.json.decode = function(...)
@@ -60,7 +60,7 @@ def test_t7_a_longer_stream_is_not_decoded_more_often(lua: Lua, events: int) -> 
 
 def test_t7_a_line_without_a_colon_costs_no_more_than_reading_it(lua: Lua) -> None:
     chunk = """
-    local sse = require("apisix.plugins.azure-openai.sse")
+    local sse = require("apisix.plugins.azure-openai.answer.sse")
     return (sse.parse(("x"):rep(2 * 1024 * 1024) .. "\\ndata: {}\\n\\n"))
     """
     # With work that grows with the square of the line this would take hours; the client waits for 10 s.

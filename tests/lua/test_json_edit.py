@@ -35,7 +35,7 @@ LAYOUTS = st.sampled_from(
     ]
 )
 
-MODULE = 'local json_edit = require("apisix.plugins.azure-openai.json_edit")\n'
+MODULE = 'local json_edit = require("apisix.plugins.azure-openai.base.json_edit")\n'
 
 
 @given(
@@ -105,8 +105,8 @@ def test_an_escaped_key_is_the_key(lua: Lua) -> None:
 @GENERATED
 def test_answers_that_are_no_json_are_no_error(lua: Lua, text: str) -> None:
     chunk = """
-    local usage = require("apisix.plugins.azure-openai.usage")
-    local served_model = require("apisix.plugins.azure-openai.served_model")
+    local usage = require("apisix.plugins.azure-openai.account.usage")
+    local served_model = require("apisix.plugins.azure-openai.account.served_model")
     local body = '{"usage":{},"model":"m"' .. text
     return type(usage.of_body(body)), type(served_model.of_body(body))
     """

@@ -13,8 +13,8 @@ from tests.engines.support import Lua
 
 BOUNDARY = "----a-boundary"
 LOCATE = """
-local multipart = require("apisix.plugins.azure-openai.multipart")
-local request_body = require("apisix.plugins.azure-openai.request_body")
+local multipart = require("apisix.plugins.azure-openai.request.multipart")
+local request_body = require("apisix.plugins.azure-openai.request.body")
 local values = {}
 local body = type(path) == "string" and { size = size, path = path } or request_body.of_text(text)
 for index, place in ipairs(multipart.locate(body, content_type, "model")) do

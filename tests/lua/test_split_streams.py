@@ -15,10 +15,10 @@ from tests.engines.support import Lua
 
 # Reads a stream in pieces as the gateway does: what the client gets, and what the gateway learns.
 READ = """
-local sse = require("apisix.plugins.azure-openai.sse")
-local probe = require("apisix.plugins.azure-openai.stream_probe")
-local usage = require("apisix.plugins.azure-openai.usage")
-local served_model = require("apisix.plugins.azure-openai.served_model")
+local sse = require("apisix.plugins.azure-openai.answer.sse")
+local probe = require("apisix.plugins.azure-openai.answer.stream_probe")
+local usage = require("apisix.plugins.azure-openai.account.usage")
+local served_model = require("apisix.plugins.azure-openai.account.served_model")
 local core = require("apisix.core")
 
 local function pump_of(pieces)
@@ -178,7 +178,7 @@ def test_generated_streams_in_generated_pieces(
 @settings(max_examples=200)
 def test_no_byte_is_lost_or_repeated_whatever_the_input(lua: Lua, pieces: list[str]) -> None:
     chunk = """
-    local splitter, passed = require("apisix.plugins.azure-openai.sse").splitter(), {}
+    local splitter, passed = require("apisix.plugins.azure-openai.answer.sse").splitter(), {}
     for _, piece in ipairs(pieces) do
         passed[#passed + 1] = splitter:push(piece)
     end

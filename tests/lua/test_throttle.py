@@ -51,7 +51,7 @@ BODIES = st.one_of(
     st.tuples(st.sampled_from(["retry after ", "Retry after ", "Try again in "]), HINT, WORDS).map("".join),
 )
 
-MODULE = 'local throttle = require("apisix.plugins.azure-openai.throttle")\n'
+MODULE = 'local throttle = require("apisix.plugins.azure-openai.outcome.throttle_hints")\n'
 FAILOVER = "{ cooldown_default_seconds = 10, cooldown_max_seconds = 120 }"
 
 

@@ -3,9 +3,9 @@
 -- ai-proxy-multi parses the request and runs the AI plugins around it; choosing, failing over and relaying is the
 -- exchange's, so that inference and all other requests share one failover loop.
 local exchange = require("apisix.plugins.azure-openai.exchange")
-local relay = require("apisix.plugins.azure-openai.relay")
-local request_module = require("apisix.plugins.azure-openai.request")
-local stock_metrics = require("apisix.plugins.azure-openai.stock_metrics")
+local relay = require("apisix.plugins.azure-openai.answer.relay")
+local request_module = require("apisix.plugins.azure-openai.request.reading")
+local stock_metrics = require("apisix.plugins.azure-openai.account.stock_metrics")
 
 local ngx = ngx
 local type = type

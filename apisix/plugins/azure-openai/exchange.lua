@@ -3,17 +3,17 @@
 -- Nothing reaches the client before the loop ends, so an attempt that fails leaves no trace. An answer is
 -- { status, headers, body | event_stream | connection | tunnel, backend, deployment (the backend's name for it) };
 -- whoever called hands it to `relay`.
-local balancer = require("apisix.plugins.azure-openai.balancer")
-local credentials = require("apisix.plugins.azure-openai.credentials")
-local event_stream = require("apisix.plugins.azure-openai.event_stream")
-local final_answer = require("apisix.plugins.azure-openai.final_answer")
-local headers = require("apisix.plugins.azure-openai.headers")
-local lessons = require("apisix.plugins.azure-openai.lessons")
-local ownership = require("apisix.plugins.azure-openai.ownership")
-local request_module = require("apisix.plugins.azure-openai.request")
-local upstream = require("apisix.plugins.azure-openai.upstream")
-local verdict = require("apisix.plugins.azure-openai.verdict")
-local websocket = require("apisix.plugins.azure-openai.websocket")
+local balancer = require("apisix.plugins.azure-openai.routing.balancer")
+local credentials = require("apisix.plugins.azure-openai.attempt.credentials")
+local event_stream = require("apisix.plugins.azure-openai.answer.event_stream")
+local final_answer = require("apisix.plugins.azure-openai.outcome.final_answer")
+local headers = require("apisix.plugins.azure-openai.attempt.headers")
+local lessons = require("apisix.plugins.azure-openai.outcome.outcomes")
+local ownership = require("apisix.plugins.azure-openai.routing.ownership")
+local request_module = require("apisix.plugins.azure-openai.request.reading")
+local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
+local verdict = require("apisix.plugins.azure-openai.outcome.verdict")
+local websocket = require("apisix.plugins.azure-openai.request.websocket")
 
 local ngx = ngx
 local ngx_now = ngx.now

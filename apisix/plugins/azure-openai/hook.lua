@@ -2,7 +2,7 @@
 require("apisix") -- before apisix.core, which relies on its patches
 
 local driver = require("apisix.plugins.ai-providers.azure-openai-pool")
-local stock_metrics = require("apisix.plugins.azure-openai.stock_metrics")
+local stock_metrics = require("apisix.plugins.azure-openai.account.stock_metrics")
 local provider_schema = require("apisix.plugins.ai-providers.schema")
 local transport = require("apisix.plugins.ai-transport.http")
 

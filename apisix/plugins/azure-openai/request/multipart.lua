@@ -3,7 +3,7 @@
 -- The form is walked from delimiter to delimiter, as a backend reads it, so that neither the place of a field nor
 -- text inside a file that looks like one makes a difference. What could be read in more than one way is not read:
 -- such a form has no fields here.
-local request_body = require("apisix.plugins.azure-openai.request_body")
+local request_body = require("apisix.plugins.azure-openai.request.body")
 
 local math_max = math.max
 

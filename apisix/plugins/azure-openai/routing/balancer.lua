@@ -1,8 +1,8 @@
 --- Chooses the backend of the next attempt: priority groups, then weights (or a consistent hash) inside a group.
 local core = require("apisix.core")
 local lrucache = require("resty.lrucache")
-local availability = require("apisix.plugins.azure-openai.availability")
-local pool_module = require("apisix.plugins.azure-openai.pool")
+local availability = require("apisix.plugins.azure-openai.routing.availability")
+local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 
 local ngx = ngx
 local ipairs = ipairs

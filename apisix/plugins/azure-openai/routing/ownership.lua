@@ -1,10 +1,10 @@
 --- Which backend holds which stored resource. Responses, conversations, files, batches, vector stores … live in one
 -- Azure resource only; their ids lead back to it.
 local core = require("apisix.core")
-local json_edit = require("apisix.plugins.azure-openai.json_edit")
-local references = require("apisix.plugins.azure-openai.references")
-local request_body = require("apisix.plugins.azure-openai.request_body")
-local shared_state = require("apisix.plugins.azure-openai.shared_state")
+local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
+local references = require("apisix.plugins.azure-openai.request.references")
+local request_body = require("apisix.plugins.azure-openai.request.body")
+local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
 
 local ngx = ngx
 local type = type

@@ -4,10 +4,10 @@
 -- Windows are fixed: they start with the first use and end together with their count. Counts are shared by the
 -- workers, and by the replicas where Redis is configured.
 local core = require("apisix.core")
-local allow_list = require("apisix.plugins.azure-openai.allow_list")
-local availability = require("apisix.plugins.azure-openai.availability")
-local pool_module = require("apisix.plugins.azure-openai.pool")
-local shared_state = require("apisix.plugins.azure-openai.shared_state")
+local allow_list = require("apisix.plugins.azure-openai.request.allow_list")
+local availability = require("apisix.plugins.azure-openai.routing.availability")
+local pool_module = require("apisix.plugins.azure-openai.routing.pool")
+local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
 
 local ngx = ngx
 local ipairs = ipairs

@@ -1,7 +1,7 @@
 --- What a request says to a model: the texts in its JSON body or in its form, whoever is given as their speaker.
 local core = require("apisix.core")
-local multipart = require("apisix.plugins.azure-openai.multipart")
-local request_body = require("apisix.plugins.azure-openai.request_body")
+local multipart = require("apisix.plugins.azure-openai.request.multipart")
+local request_body = require("apisix.plugins.azure-openai.request.body")
 
 local ipairs = ipairs
 local pairs = pairs

@@ -4,8 +4,8 @@
 -- (openai-node, src/realtime/websocket.ts). A key in the query is not accepted, because queries end up in logs; it is
 -- kept from the backend all the same, which would take it for the credential.
 local core = require("apisix.core")
-local query = require("apisix.plugins.azure-openai.query")
-local surface = require("apisix.plugins.azure-openai.surface")
+local query = require("apisix.plugins.azure-openai.request.query")
+local surface = require("apisix.plugins.azure-openai.request.surface")
 
 local ngx = ngx
 local ipairs = ipairs

@@ -2,9 +2,9 @@
 --- find out by asking the backend.
 --
 -- They are read by a timer, so no request waits for Redis; a replica learns of a cool-down within a second.
-local availability = require("apisix.plugins.azure-openai.availability")
-local pool_module = require("apisix.plugins.azure-openai.pool")
-local shared_state = require("apisix.plugins.azure-openai.shared_state")
+local availability = require("apisix.plugins.azure-openai.routing.availability")
+local pool_module = require("apisix.plugins.azure-openai.routing.pool")
+local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
 
 local ngx = ngx
 local ngx_now = ngx.now

@@ -1,7 +1,7 @@
 --- Holds clients that may use only some deployments to these, wherever a request can name one.
 local core = require("apisix.core")
-local ownership = require("apisix.plugins.azure-openai.ownership")
-local references = require("apisix.plugins.azure-openai.references")
+local ownership = require("apisix.plugins.azure-openai.routing.ownership")
+local references = require("apisix.plugins.azure-openai.request.references")
 
 local ipairs = ipairs
 local pairs = pairs

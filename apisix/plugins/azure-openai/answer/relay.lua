@@ -1,13 +1,13 @@
 --- Hands the winner's answer to the client: its head, then its body as it arrives.
 local core = require("apisix.core")
 local plugin = require("apisix.plugin")
-local accounting = require("apisix.plugins.azure-openai.accounting")
-local event_stream = require("apisix.plugins.azure-openai.event_stream")
-local headers = require("apisix.plugins.azure-openai.headers")
-local lessons = require("apisix.plugins.azure-openai.lessons")
-local served_model = require("apisix.plugins.azure-openai.served_model")
-local upstream = require("apisix.plugins.azure-openai.upstream")
-local usage = require("apisix.plugins.azure-openai.usage")
+local accounting = require("apisix.plugins.azure-openai.account.accounting")
+local event_stream = require("apisix.plugins.azure-openai.answer.event_stream")
+local headers = require("apisix.plugins.azure-openai.attempt.headers")
+local lessons = require("apisix.plugins.azure-openai.outcome.outcomes")
+local served_model = require("apisix.plugins.azure-openai.account.served_model")
+local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
+local usage = require("apisix.plugins.azure-openai.account.usage")
 
 local ngx = ngx
 local ngx_now = ngx.now

@@ -1,6 +1,6 @@
 --- Which model answered, as the backend reports it: a deployment's name need not say so.
 local core = require("apisix.core")
-local json_edit = require("apisix.plugins.azure-openai.json_edit")
+local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
 
 local type = type
 local pcall = pcall

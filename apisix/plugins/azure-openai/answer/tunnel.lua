@@ -1,7 +1,7 @@
 --- A plain tunnel between a client and a backend after a 101: bytes in both directions until one side ends.
 local core = require("apisix.core")
-local accounting = require("apisix.plugins.azure-openai.accounting")
-local upstream = require("apisix.plugins.azure-openai.upstream")
+local accounting = require("apisix.plugins.azure-openai.account.accounting")
+local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
 
 local ngx = ngx
 

@@ -1,6 +1,6 @@
 --- Looks into a 200 event stream until its first output: Azure can report throttling or a fault there.
 local core = require("apisix.core")
-local sse = require("apisix.plugins.azure-openai.sse")
+local sse = require("apisix.plugins.azure-openai.answer.sse")
 
 local ngx = ngx
 local ngx_now = ngx.now

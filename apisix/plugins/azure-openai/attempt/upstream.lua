@@ -1,6 +1,6 @@
 --- One HTTP request to one backend: connect, send, read the head of the answer.
 local http = require("resty.http")
-local request_body = require("apisix.plugins.azure-openai.request_body")
+local request_body = require("apisix.plugins.azure-openai.request.body")
 
 local type = type
 

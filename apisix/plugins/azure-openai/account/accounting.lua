@@ -1,8 +1,8 @@
 --- Settles a finished request: tokens, their price, limits and metrics.
-local limits = require("apisix.plugins.azure-openai.limits")
-local metrics = require("apisix.plugins.azure-openai.metrics")
-local ownership = require("apisix.plugins.azure-openai.ownership")
-local usage_module = require("apisix.plugins.azure-openai.usage")
+local limits = require("apisix.plugins.azure-openai.account.limits")
+local metrics = require("apisix.plugins.azure-openai.account.metrics")
+local ownership = require("apisix.plugins.azure-openai.routing.ownership")
+local usage_module = require("apisix.plugins.azure-openai.account.usage")
 
 local ngx = ngx
 local math_floor = math.floor

@@ -3,7 +3,7 @@
 -- The state lives in a shared dictionary, so that what one worker learns every worker knows. One key holds why and
 -- until when a pair is unavailable; reading it is all that a healthy request pays. Faults that concern the whole
 -- backend (it cannot be reached, it refuses the credential) are kept for EVERY deployment at once.
-local metrics = require("apisix.plugins.azure-openai.metrics")
+local metrics = require("apisix.plugins.azure-openai.account.metrics")
 
 local ngx = ngx
 local ngx_now = ngx.now

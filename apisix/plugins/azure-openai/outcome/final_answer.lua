@@ -1,8 +1,8 @@
 --- What the client gets when no backend could serve: the truth, and when to come back.
 local core = require("apisix.core")
-local availability = require("apisix.plugins.azure-openai.availability")
-local errors = require("apisix.plugins.azure-openai.errors")
-local pool_module = require("apisix.plugins.azure-openai.pool")
+local availability = require("apisix.plugins.azure-openai.routing.availability")
+local errors = require("apisix.plugins.azure-openai.base.errors")
+local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 
 local ipairs = ipairs
 local tostring = tostring

@@ -1,12 +1,12 @@
 --- Reads a client's request once, for whoever serves it: surface, operation, deployment, body.
 local core = require("apisix.core")
-local json_edit = require("apisix.plugins.azure-openai.json_edit")
-local multipart = require("apisix.plugins.azure-openai.multipart")
-local ownership = require("apisix.plugins.azure-openai.ownership")
-local request_body = require("apisix.plugins.azure-openai.request_body")
-local surface = require("apisix.plugins.azure-openai.surface")
-local usage = require("apisix.plugins.azure-openai.usage")
-local websocket = require("apisix.plugins.azure-openai.websocket")
+local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
+local multipart = require("apisix.plugins.azure-openai.request.multipart")
+local ownership = require("apisix.plugins.azure-openai.routing.ownership")
+local request_body = require("apisix.plugins.azure-openai.request.body")
+local surface = require("apisix.plugins.azure-openai.request.surface")
+local usage = require("apisix.plugins.azure-openai.account.usage")
+local websocket = require("apisix.plugins.azure-openai.request.websocket")
 
 local ngx = ngx
 local ipairs = ipairs

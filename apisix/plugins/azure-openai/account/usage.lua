@@ -1,7 +1,7 @@
 --- Token usage of an answer: as the backend reports it, else estimated and marked so.
 local core = require("apisix.core")
-local json_edit = require("apisix.plugins.azure-openai.json_edit")
-local sse = require("apisix.plugins.azure-openai.sse")
+local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
+local sse = require("apisix.plugins.azure-openai.answer.sse")
 
 local ngx = ngx
 local type = type

@@ -3,7 +3,7 @@
 -- They take the model's name as a label, and clients can invent those. And the gauge of active connections is
 -- raised before the backend is known and lowered after: with the backend as a label it would never return to zero.
 local exporter = require("apisix.plugins.prometheus.exporter")
-local metrics = require("apisix.plugins.azure-openai.metrics")
+local metrics = require("apisix.plugins.azure-openai.account.metrics")
 
 local _M = {}
 

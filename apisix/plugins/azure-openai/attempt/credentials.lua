@@ -1,5 +1,5 @@
 --- The one credential with which the gateway calls a backend.
-local identity = require("apisix.plugins.azure-openai.identity")
+local identity = require("apisix.plugins.azure-openai.attempt.identity")
 
 local _M = {}
 

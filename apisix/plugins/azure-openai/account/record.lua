@@ -1,6 +1,6 @@
 --- The one structured record that each request leaves in the access log.
 local core = require("apisix.core")
-local metrics = require("apisix.plugins.azure-openai.metrics")
+local metrics = require("apisix.plugins.azure-openai.account.metrics")
 
 local ngx = ngx
 local ipairs = ipairs

@@ -2,7 +2,7 @@
 -- without it.
 local core = require("apisix.core")
 local redis = require("resty.redis")
-local pool_module = require("apisix.plugins.azure-openai.pool")
+local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 
 local ngx = ngx
 local ngx_now = ngx.now

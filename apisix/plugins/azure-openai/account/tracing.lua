@@ -3,7 +3,7 @@
 --
 -- The server span is the opentelemetry plugin's, which ends it before the log phase of any plugin of a route. So
 -- the span is completed in the moment in which it ends. Names are those of OpenTelemetry's semantic conventions.
-local accounting = require("apisix.plugins.azure-openai.accounting")
+local accounting = require("apisix.plugins.azure-openai.account.accounting")
 
 local ipairs = ipairs
 local type = type

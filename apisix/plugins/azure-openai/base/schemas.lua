@@ -6,7 +6,7 @@ local error = error
 local pairs = pairs
 local setmetatable = setmetatable
 
-local directory = debug.getinfo(1, "S").source:match("^@(.*)schemas%.lua$") .. "schemas/"
+local directory = debug.getinfo(1, "S").source:match("^@(.*)base/schemas%.lua$") .. "schemas/"
 
 local _M = {}
 

@@ -1,14 +1,14 @@
 --- An event stream on its way from a backend to the client: probed, relayed in whole events, kept alive, and never
 --- ended as if it were complete when it is not.
 local core = require("apisix.core")
-local errors = require("apisix.plugins.azure-openai.errors")
-local lessons = require("apisix.plugins.azure-openai.lessons")
-local pump_module = require("apisix.plugins.azure-openai.pump")
-local served_model = require("apisix.plugins.azure-openai.served_model")
-local sse = require("apisix.plugins.azure-openai.sse")
-local stream_probe = require("apisix.plugins.azure-openai.stream_probe")
-local upstream = require("apisix.plugins.azure-openai.upstream")
-local usage_module = require("apisix.plugins.azure-openai.usage")
+local errors = require("apisix.plugins.azure-openai.base.errors")
+local lessons = require("apisix.plugins.azure-openai.outcome.outcomes")
+local pump_module = require("apisix.plugins.azure-openai.answer.pump")
+local served_model = require("apisix.plugins.azure-openai.account.served_model")
+local sse = require("apisix.plugins.azure-openai.answer.sse")
+local stream_probe = require("apisix.plugins.azure-openai.answer.stream_probe")
+local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
+local usage_module = require("apisix.plugins.azure-openai.account.usage")
 
 local ngx = ngx
 local ipairs = ipairs

@@ -1,7 +1,7 @@
 --- The pool of backends, built once per configuration version from the gateway plugin's metadata.
 local core = require("apisix.core")
 local plugin = require("apisix.plugin")
-local schemas = require("apisix.plugins.azure-openai.schemas")
+local schemas = require("apisix.plugins.azure-openai.base.schemas")
 
 local ipairs = ipairs
 local tonumber = tonumber

@@ -2,9 +2,9 @@
 --
 -- Both may have been on trial, so each outcome settles both.
 local core = require("apisix.core")
-local availability = require("apisix.plugins.azure-openai.availability")
-local shared_cooldowns = require("apisix.plugins.azure-openai.shared_cooldowns")
-local throttle = require("apisix.plugins.azure-openai.throttle")
+local availability = require("apisix.plugins.azure-openai.routing.availability")
+local shared_cooldowns = require("apisix.plugins.azure-openai.routing.shared_cooldowns")
+local throttle = require("apisix.plugins.azure-openai.outcome.throttle_hints")
 
 local has_prefix = core.string.has_prefix
 
