@@ -23,7 +23,7 @@ from azure.core.pipeline import PipelineResponse
 from azure.core.pipeline.policies import RetryPolicy
 from azure.keyvault.secrets import ApiVersion, SecretClient
 
-from renderer.errors import (
+from renderer.problems import (
     KeyVaultError,
     KeyVaultPermissionError,
     KeyVaultThrottledError,

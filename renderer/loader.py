@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from renderer import names
-from renderer.checks import Parsed, check
-from renderer.errors import ConfigurationError, Problem
-from renderer.settings import Group, NumberedGroup, Settings
+from renderer.cross_rules import Parsed, check
+from renderer.model import Group, NumberedGroup, Settings
+from renderer.problems import ConfigurationError, Problem
 from renderer.sources import in_quotes, present
 from renderer.wording import explain
 

@@ -12,8 +12,8 @@ from typing import get_args
 
 from pydantic.fields import FieldInfo
 
-from renderer.errors import Problem
-from renderer.settings import Backend, Client, Group, NumberedGroup, Settings
+from renderer.model import Backend, Client, Group, NumberedGroup, Settings
+from renderer.problems import Problem
 
 NUMBERED_GROUPS: tuple[type[NumberedGroup], ...] = (Backend, Client)
 

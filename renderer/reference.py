@@ -9,12 +9,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from renderer import names
-from renderer.settings import Backend, Client, Group
+from renderer.model import Backend, Client, Group
 
 _INTRODUCTION = """\
 # Configuration
 
-<!-- Written by `render-config --reference` from the model in renderer/settings.py; edit that instead. -->
+<!-- Written by `render-config --reference` from the model in renderer/model.py; edit that instead. -->
 
 The gateway is configured by variables. `render-config` reads them, checks them all, and renders the files
 that APISIX and the collector run on. Every mistake is reported at once: the variable, what is wrong, what to

@@ -11,10 +11,10 @@ from typing import Any
 import jinja2
 
 from renderer import sizing
+from renderer.model import Settings
+from renderer.parsers import prices_from_json
 from renderer.resources import DATA, TEMPLATES
-from renderer.settings import Settings
-from renderer.validate import parse_document, require_valid
-from renderer.values import prices_from_json
+from renderer.schema_check import parse_document, require_valid
 
 DEFAULT_BUNDLE_ROOT = "/usr/local/azure-openai-gateway"
 """Where the image keeps the directory that holds `apisix/plugins/`."""

@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-from renderer.settings import Settings
+from renderer.model import Settings
 
 KIB = 1024
 MIB = 1024 * KIB

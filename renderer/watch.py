@@ -9,8 +9,8 @@ from typing import Protocol
 
 import yaml
 
-from renderer.errors import ConfigurationError, KeyVaultError, Problem
 from renderer.output import read_text, write_changed
+from renderer.problems import ConfigurationError, KeyVaultError, Problem
 
 LIVE_FILE = "apisix.yaml"
 """The one file that the gateway reads again while it runs; the others take effect with its next start."""

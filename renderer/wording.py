@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from renderer import names
-from renderer.settings import Group
+from renderer.model import Group
 
 _Wording = tuple[str, str]
 

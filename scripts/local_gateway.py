@@ -10,8 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from renderer import read_env_file
-from renderer.errors import ConfigurationError, KeyVaultError
+from renderer import ConfigurationError, KeyVaultError, read_env_file
 from scripts.engines import EngineError, Gateway, choose_engine, start_files
 from scripts.engines.base import Engine
 from scripts.engines.rendering import render

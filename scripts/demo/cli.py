@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from renderer.errors import ConfigurationError
+from renderer import ConfigurationError
 from scripts.demo.calls import Caller
 from scripts.demo.report import Report, make_console
 from scripts.demo.stage import Stage, set_up

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from renderer import ConfigurationError, load_settings
 from renderer import Settings as GatewaySettings
+from renderer.model import Backend
 from renderer.names import closest_name, env_of, is_known, is_secret, numbered, scalar_groups, variable
-from renderer.settings import Backend
-from renderer.values import is_sovereign
+from renderer.parsers import is_sovereign
 from scripts.deploy.errors import InvalidSettingsError, NotReadyError
 from scripts.deploy.key_vault import secret_problems
 from scripts.deploy.tfvars import is_placeholder, texts

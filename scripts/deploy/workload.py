@@ -12,8 +12,8 @@ from azure.identity import AzureCliCredential
 from azure.keyvault.secrets import SecretClient
 
 from renderer import Settings as GatewaySettings
+from renderer.model import Client
 from renderer.names import variable
-from renderer.settings import Client
 from scripts.deploy.console import counted
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy
 from scripts.deploy.errors import DeployError, NotReadyError

@@ -77,7 +77,7 @@ class Gateway:
 
         Raises:
             EngineError: the gateway refused it, or took longer than 10 s.
-            renderer.errors.ConfigurationError: the settings are wrong; nothing was changed.
+            renderer.ConfigurationError: the settings are wrong; nothing was changed.
         """
         self.replace_configuration(render(env, self._bundle_root)["apisix.yaml"])
 

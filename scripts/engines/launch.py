@@ -95,7 +95,7 @@ def start_gateway(
 
     Raises:
         EngineError: it cannot be started; says why.
-        renderer.errors.ConfigurationError: the settings are wrong.
+        renderer.ConfigurationError: the settings are wrong.
     """
     chosen, _ = choose_engine(engine)
     return start_files(

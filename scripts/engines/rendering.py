@@ -15,6 +15,6 @@ def render(
         bundle_root: the directory that holds apisix/plugins, as the engine sees it.
 
     Raises:
-        renderer.errors.ConfigurationError: the settings are wrong.
+        renderer.ConfigurationError: the settings are wrong.
     """
     return render_files(load_settings(env, env_file=env_file), bundle_root)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from e2e.simulator import Simulator
-from renderer.errors import ConfigurationError
+from renderer import ConfigurationError
 from tests.behaviour.conftest import CLIENT_KEY, Stage
 from tests.behaviour.support import V1_CHAT, chat
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from e2e.simulator import Region, Simulator
-from renderer.errors import ConfigurationError
+from renderer import ConfigurationError
 from scripts.engines import EngineError, Gateway
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, REGIONS, Stage
 from tests.behaviour.support import V1_CHAT, attempts, chat, winner

@@ -13,13 +13,13 @@ import pytest
 from azure.core.pipeline.transport import RequestsTransport
 
 from renderer import ConfigurationError, load_settings, names
-from renderer.errors import (
+from renderer.key_vault import read_vault, variable_of
+from renderer.problems import (
     KeyVaultError,
     KeyVaultPermissionError,
     KeyVaultThrottledError,
     KeyVaultUnreachableError,
 )
-from renderer.key_vault import read_vault, variable_of
 from tests.renderer.support import env
 from tests.support.certificates import make_certificate
 from tests.support.key_vault import FixedToken, KeyVaultEmulator

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from renderer import names
+from renderer.model import Settings
 from renderer.reference import reference_page
-from renderer.settings import Settings
 
 
 def test_every_variable_is_on_the_page() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from renderer import render_files
+from renderer.parsers import prices_from_json
 from renderer.resources import DATA
-from renderer.values import prices_from_json
 from tests.renderer.support import load, problem, problems
 
 

@@ -15,8 +15,8 @@ from queue import Queue
 import pytest
 
 from renderer import load_settings, render_files
-from renderer.errors import ConfigurationError, KeyVaultError, KeyVaultUnreachableError, Problem
 from renderer.output import write_changed
+from renderer.problems import ConfigurationError, KeyVaultError, KeyVaultUnreachableError, Problem
 from renderer.watch import watch
 from tests.support.scripted_vault import THROTTLED, ScriptedVault
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from renderer import ConfigurationError, Problem, render_files
-from renderer.validate import parse_document, plugin_schema, require_valid
+from renderer.schema_check import parse_document, plugin_schema, require_valid
 from tests.renderer.support import BACKEND_KEY, documents, load
 from tests.renderer.test_guardrails import EVERYTHING
 

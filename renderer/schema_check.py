@@ -17,9 +17,9 @@ from typing import Any
 import jsonschema_rs
 import yaml
 
-from renderer.errors import ConfigurationError, Problem
-from renderer.origins import origin
+from renderer.problems import ConfigurationError, Problem
 from renderer.resources import DATA, PLUGIN_SCHEMAS
+from renderer.variable_of_path import variable_of_path
 
 Schema = dict[str, Any]
 
@@ -128,7 +128,7 @@ def _violations(block: str, schema: Schema, value: object) -> Iterator[Problem]:
 
 def _problem(block: str, path: list[str | int], what: str) -> Problem:
     where = "/".join([block, *map(str, path)])
-    variable = origin(block, path)
+    variable = variable_of_path(block, path)
     if variable is None:
         return Problem(where, what, "Report this as a defect of the template")
     return Problem(variable, f"makes {where} invalid: it {what}", "Correct the value")

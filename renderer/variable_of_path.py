@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from renderer.names import variable
-from renderer.settings import (
+from renderer.model import (
     Backend,
     Balancing,
     Client,
@@ -20,6 +19,7 @@ from renderer.settings import (
     Telemetry,
     TokenLimits,
 )
+from renderer.names import variable
 
 Path = list[str | int]
 
@@ -63,7 +63,7 @@ _PLUGIN_FIELDS: dict[str, tuple[type[Group], dict[str, str]]] = {
 _REDIS_FIELDS = {"redis_host": "host", "redis_port": "port", "redis_password": "password", "redis_ssl": "tls"}
 
 
-def origin(block: str, path: Path) -> str | None:
+def variable_of_path(block: str, path: Path) -> str | None:
     """The variable behind `path` in `block` (such as `routes/inference/cors`); None when there is none."""
     if not path:
         return None

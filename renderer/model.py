@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic.config import JsonDict
 
-from renderer.values import (
+from renderer.parsers import (
     AppId,
     AppIds,
     BackendName,

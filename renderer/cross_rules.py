@@ -10,10 +10,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import SecretStr
 
-from renderer import values
-from renderer.errors import Problem
-from renderer.names import variable
-from renderer.settings import (
+from renderer.model import (
     MINIMUM_KEY_LENGTH,
     Backend,
     Balancing,
@@ -31,6 +28,9 @@ from renderer.settings import (
     Redis,
     Settings,
 )
+from renderer.names import variable
+from renderer.parsers import is_loopback
+from renderer.problems import Problem
 from renderer.wording import in_sentence
 
 G = TypeVar("G", bound=Group)
@@ -104,7 +104,7 @@ def _plain_http(parsed: Parsed) -> Iterator[Problem]:
     if gateway is None or gateway.e2e_test_mode:
         return
     for index, backend in parsed.valid(Backend).items():
-        if backend.endpoint.startswith("http://") and not values.is_loopback(backend.endpoint):
+        if backend.endpoint.startswith("http://") and not is_loopback(backend.endpoint):
             yield Problem(
                 variable(Backend, "endpoint", index),
                 "is plain http, which would send the key in the clear",
