@@ -13,7 +13,7 @@ from rich.markup import escape
 from renderer import ConfigurationError, KeyVaultError, read_env_file
 from scripts.engines import EngineError, Gateway, choose_engine, start_files
 from scripts.engines.base import Engine
-from scripts.engines.rendering import render
+from scripts.engines.files import render
 from scripts.engines.selection import AUTO, NAMES
 
 STOP_GRACE_SECONDS = 30.0
@@ -54,12 +54,12 @@ def _announce(gateway: Gateway, why: str) -> None:
 
 
 def _serve(gateway: Gateway) -> None:
-    """Returns when the gateway is asked to stop; raises EngineError when it ends by itself."""
+    """Returns on a request to stop; raises EngineError when the gateway ends on its own."""
     try:
         status = gateway.wait()
     except _StopRequestedError:
         return
-    raise EngineError(f"the gateway ended by itself with exit status {status}; see {gateway.error_log}")
+    raise EngineError(f"the gateway ended on its own with exit status {status}; see {gateway.error_log}")
 
 
 def _stop(gateway: Gateway) -> None:
@@ -89,22 +89,22 @@ def _start(
 
 @app.command()
 def run(
-    engine: Annotated[str, typer.Option(help=f"What runs it: {', '.join(NAMES)}.")] = AUTO,
+    engine: Annotated[str, typer.Option(help=f"The engine that runs it: {', '.join(NAMES)}.")] = AUTO,
     env_file: Annotated[
-        Path | None, typer.Option(help="Settings as NAME=value lines; the environment wins.")
+        Path | None, typer.Option(help="File of settings as NAME=value lines; the environment wins.")
     ] = None,
     port: Annotated[
-        int, typer.Option(help="Port on 127.0.0.1; 0 for any free one.", min=0, max=65535)
+        int, typer.Option(help="Port for clients on 127.0.0.1; 0 for any free one.", min=0, max=65535)
     ] = 9080,
-    workers: Annotated[int | None, typer.Option(help="nginx workers.", min=1)] = None,
+    workers: Annotated[int | None, typer.Option(help="nginx workers. Default: as rendered.", min=1)] = None,
     directory: Annotated[
-        Path | None, typer.Option(help="Where its files live; kept. A temporary directory by default.")
+        Path | None, typer.Option(help="Directory for its files, which is kept. Default: a temporary one.")
     ] = None,
     keep_files: Annotated[bool, typer.Option(help="Keep the files after the gateway has stopped.")] = False,
 ) -> None:
     """Render the settings and run the gateway on this machine until it is stopped.
 
-    Exit status: 0 after a stop, 1 when it could not run, 2 for wrong settings, 3 for Key Vault.
+    Exit status: 0 after a stop, 1 when the gateway could not run, 2 for wrong settings, 3 for Key Vault.
     """
     for number in _BY_SIGNAL:
         signal.signal(number, _request_stop)

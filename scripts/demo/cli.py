@@ -80,7 +80,7 @@ def _keep_up(stage: Stage, console: Console) -> None:
     except _StopRequestedError:
         console.print("Stopped.")
     else:
-        raise EngineError(f"the gateway ended by itself with exit status {status}")
+        raise EngineError(f"the gateway ended on its own with exit status {status}")
 
 
 def _refuse(problems: list[str]) -> NoReturn:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.engines.base import REPOSITORY, Instance, Launch
-from scripts.engines.config import (
+from scripts.engines.base import REPOSITORY, EngineError, Instance, Launch
+from scripts.engines.files import (
     LOOPBACK,
     as_root,
     dump_config,
@@ -18,7 +18,6 @@ from scripts.engines.config import (
     with_listeners,
     write_private,
 )
-from scripts.engines.errors import EngineError
 from scripts.engines.ports import free_ports
 
 VERSION = "3.18"
@@ -45,7 +44,7 @@ def _installed_version() -> str | None:
 
 
 def _private(config: Mapping[str, Any]) -> dict[str, Any]:
-    # Listeners that APISIX has by default, and that would collide with those of another instance.
+    # APISIX opens these listeners by default; two instances would collide on them.
     changed = dict(config)
     apisix = changed["apisix"] = dict(section(config, "apisix"))
     control, tls = free_ports(2)
@@ -57,15 +56,15 @@ def _private(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class ApisixEngine:
-    """A private instance of the installed APISIX: its code by links, its own conf/ and logs/."""
+    """A private instance of the installed APISIX: links to its code, and a conf/ and logs/ of its own."""
 
     name = "apisix"
     bundle_root = str(REPOSITORY)
-    # APISIX's plugins and routes follow the file with timers of their own.
+    # APISIX's plugins and routes pick up a changed file by timers of their own.
     settle_seconds = 0.5
 
     def missing(self) -> str | None:
-        """Names the part that is missing, or the version that was found instead."""
+        """Names the missing part, or the version that is installed instead."""
         version = _installed_version()
         if version is None:
             return f"no APISIX in {_home()} (set APISIX_HOME to where APISIX {VERSION} is installed)"
@@ -116,7 +115,7 @@ class ApisixEngine:
 
     @staticmethod
     def _init(directory: Path, environment: dict[str, str]) -> None:
-        # Run in the instance's directory, `apisix` takes it as its home.
+        # `apisix` takes the working directory as its home.
         done = subprocess.run(
             ["apisix", "init"],  # noqa: S607
             cwd=directory,

@@ -1,21 +1,36 @@
-"""What every engine offers: whether it can run here, and how."""
+"""The contract between the engines and the code that starts them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from scripts.engines.ports import Ports
-
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class EngineError(Exception):
+    """The gateway cannot be started; `problems` has one line for each reason."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where a gateway listens on 127.0.0.1."""
+
+    traffic: int
+    metrics: int
+    status: int
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One gateway to be run: its directory, its rendered files and its listeners.
+    """One gateway to run: its directory, its rendered files and its listeners.
 
-    `files` maps names (apisix.yaml, config.yaml) to text; `env` holds the variables that the gateway's
-    Lua may read; `workers` is None for as many as config.yaml says.
+    `files` maps file names (apisix.yaml, config.yaml) to their text. `env` holds the variables that the
+    gateway's Lua may read. Without `workers`, config.yaml decides how many there are.
     """
 
     directory: Path
@@ -27,11 +42,11 @@ class Instance:
 
 @dataclass(frozen=True)
 class Launch:
-    """A prepared gateway: the process to start and the files to look at.
+    """A prepared gateway: the process to start and the files to watch.
 
-    `apisix_yaml` is the file whose change makes the running gateway reload. `stop_command` replaces
-    signals where the started process is only a client of the gateway; it gets the seconds that requests
-    in flight have.
+    The running gateway reloads when the file `apisix_yaml` changes. `stop_command` makes the command that
+    stops the gateway where a signal to the started process would not reach it, as with a container. Its
+    argument is how many seconds requests in flight may still take.
     """
 
     argv: list[str]
@@ -44,22 +59,22 @@ class Launch:
 
 
 class Engine(Protocol):
-    """Something that runs the rendered files and the Lua bundle."""
+    """A way to run the rendered files and the Lua bundle."""
 
     @property
     def name(self) -> str:
-        """Its name on the command line."""
+        """The engine's name on the command line."""
 
     @property
     def bundle_root(self) -> str:
-        """Where the engine sees the directory that holds apisix/plugins."""
+        """The directory that holds apisix/plugins, as the engine sees it."""
 
     @property
     def settle_seconds(self) -> float:
-        """How long after a worker has read a changed apisix.yaml it may still serve the old one."""
+        """How many seconds a worker may serve the old apisix.yaml after it has read the new one."""
 
     def missing(self) -> str | None:
-        """Why this engine cannot run here, and what to do about it; None when it can."""
+        """Says why this engine cannot run here, and what to do about it; None when it can."""
 
     def prepare(self, instance: Instance) -> Launch:
         """Writes what the engine needs into the instance's directory.

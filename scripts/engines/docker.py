@@ -5,8 +5,8 @@ import os
 import shutil
 import subprocess
 
-from scripts.engines.base import REPOSITORY, Instance, Launch
-from scripts.engines.config import (
+from scripts.engines.base import REPOSITORY, EngineError, Instance, Launch
+from scripts.engines.files import (
     as_root,
     dump_config,
     parse_config,
@@ -14,7 +14,6 @@ from scripts.engines.config import (
     with_listeners,
     write_private,
 )
-from scripts.engines.errors import EngineError
 
 IMAGE = "docker.io/apache/apisix:3.18.0-debian"
 _BUNDLE = "/usr/local/azure-openai-gateway"
@@ -31,7 +30,7 @@ def _reason(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def _fetch_image(client: str) -> None:
-    # Ahead of the start, whose time limit is no measure of a download.
+    # Before the start, because a download may take longer than a start is allowed to.
     if _run(client, "image", "inspect", IMAGE).returncode == 0:
         return
     pulled = _run(client, "pull", "--quiet", IMAGE)
@@ -40,14 +39,14 @@ def _fetch_image(client: str) -> None:
 
 
 class DockerEngine:
-    """What production runs, in a container on this machine."""
+    """The official image that production runs, in a container on this machine."""
 
     name = "docker"
     bundle_root = _BUNDLE
     settle_seconds = 0.5
 
     def missing(self) -> str | None:
-        """Whether it is the client or the engine that is missing."""
+        """Says whether the client or the engine is missing."""
         client = shutil.which("docker")
         if client is None:
             return "there is no docker client on PATH (install Docker)"
@@ -60,10 +59,10 @@ class DockerEngine:
         return None
 
     def prepare(self, instance: Instance) -> Launch:
-        """Fetches the image if need be and writes the files to mount.
+        """Fetches the image when it is missing, and writes the files to mount.
 
-        The container has the entrypoint of the gateway's image, and the host's network, where loopback
-        backends are.
+        The container runs the entrypoint of the gateway's image. It uses the host's network, so that it can
+        reach backends on the loopback address.
         """
         client = shutil.which("docker") or "docker"
         _fetch_image(client)
@@ -77,17 +76,17 @@ class DockerEngine:
         certificates = trusted_certificates(config)
         variables = [argument for name in instance.env for argument in ("--env", name)]
         return Launch(
-            # As root: the files are readable by their owner only, whom a container does not know.
+            # As root: only their owner can read the files, and the container does not know that user.
             argv=[
                 *(client, "run", "--rm", "--name", container, "--network", "host", "--user", "root"),
-                # The directory, not the files: a file that is replaced has another inode.
+                # The directory, not the files: a mounted file would not follow its replacement.
                 *("--volume", f"{directory}:{_CONFIG}:ro"),
                 *("--volume", f"{REPOSITORY / 'apisix'}:{_BUNDLE}/apisix:ro"),
                 *(["--volume", f"{certificates}:{certificates}:ro"] if certificates else []),
                 *variables,
                 *("--entrypoint", "bash", IMAGE, f"{_BUNDLE}/apisix/image/entrypoint.sh"),
             ],
-            # The client's own settings too: DOCKER_HOST, for example.
+            # Includes the settings of the docker client, such as DOCKER_HOST.
             env={**os.environ, **instance.env},
             cwd=directory,
             apisix_yaml=directory / "apisix.yaml",

@@ -8,17 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from scripts.engines.base import Engine, Instance, Launch
-from scripts.engines.config import LOOPBACK, metrics_uri, parse_config, write_private
-from scripts.engines.errors import EngineError
+from scripts.engines.base import Engine, EngineError, Instance, Launch
+from scripts.engines.files import LOOPBACK, metrics_uri, parse_config, render, write_private
 from scripts.engines.process import GatewayProcess
-from scripts.engines.rendering import render
 
 START_TIMEOUT_SECONDS = 30.0
 STOP_GRACE_SECONDS = 5.0
 RELOAD_TIMEOUT_SECONDS = 10.0
 _REMOVALS = 20
-# What the engines' logs say of a changed file: a worker's last word on it, and what is wrong with it.
+# In the engines' logs: the last line of a worker about a changed file, and a line for each problem.
 _DECIDED = (b"apisix.yaml reloaded.", b"config file refused.")
 _REFUSED = b"configuration refused: "
 
@@ -28,7 +26,7 @@ def _problem_in(line: str) -> str:
 
 
 def _remove(directory: Path) -> None:
-    # What ended a moment ago may have left a file while its directory was being emptied.
+    # A process that is just ending may write a file while its directory is being emptied.
     for _ in range(_REMOVALS):
         shutil.rmtree(directory, ignore_errors=True)
         if not directory.exists():
@@ -61,15 +59,15 @@ class Gateway:
 
     @property
     def children(self) -> list[int]:
-        """The process ids of its workers and helpers; none where they cannot be seen, as in a container."""
+        """The process ids of its workers and helpers; empty where they cannot be seen, as in a container."""
         return self._process.children() or []
 
     def wait_until_ready(self, timeout: float = START_TIMEOUT_SECONDS) -> None:
-        """Returns when the gateway serves; raises EngineError when it does not come to that."""
+        """Returns when the gateway serves; raises EngineError when it does not within `timeout` seconds."""
         self._process.wait_until_ready(timeout)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Waits until the gateway ends by itself; returns its exit status."""
+        """Waits until the gateway ends on its own; returns its exit status."""
         return self._process.wait(timeout)
 
     def reload(self, env: Mapping[str, str]) -> None:
@@ -82,9 +80,9 @@ class Gateway:
         self.replace_configuration(render(env, self._bundle_root)["apisix.yaml"])
 
     def replace_configuration(self, apisix_yaml: str) -> None:
-        """Puts `apisix_yaml` in place of the current one and waits until it is served or refused."""
+        """Replaces the gateway's apisix.yaml and waits until the new one is served or refused."""
         start = self.error_log.stat().st_size
-        # A reload is noticed by the modification time, which counts whole seconds.
+        # The engines notice a change by the modification time in whole seconds.
         modified = max(int(time.time()), int(self._apisix_yaml.stat().st_mtime) + 1)
         replacement = self._apisix_yaml.with_suffix(".new")
         write_private(replacement, apisix_yaml)
@@ -99,7 +97,7 @@ class Gateway:
             with self.error_log.open("rb") as log:
                 log.seek(start)
                 lines = log.read().splitlines()
-            # Until the last worker has decided, what it says could be taken for its word on the next change.
+            # Wait for every worker: a late line would otherwise be taken for an answer to the next change.
             if sum(any(word in line for word in _DECIDED) for line in lines) >= expected:
                 refused = [line.decode(errors="replace") for line in lines if _REFUSED in line]
                 if refused:
@@ -107,10 +105,10 @@ class Gateway:
                 time.sleep(self._settle_seconds)
                 return
             time.sleep(0.02)
-        raise EngineError(f"the configuration was not taken up within {RELOAD_TIMEOUT_SECONDS:g} s")
+        raise EngineError(f"the gateway did not load the configuration within {RELOAD_TIMEOUT_SECONDS:g} s")
 
     def stop(self, grace: float = STOP_GRACE_SECONDS) -> None:
-        """Stops serving; requests in flight have `grace` seconds to finish. Removes the files it made."""
+        """Stops the gateway; requests in flight have `grace` seconds to finish. Removes the files it made."""
         self._process.stop(grace)
         if not self._keep_files:
             _remove(self.directory)

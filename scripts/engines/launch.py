@@ -1,16 +1,14 @@
-"""Starts gateways: from settings, or from files that have been rendered already."""
+"""Starts a gateway from settings, or from rendered files."""
 
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from scripts.engines.base import Engine, Instance
-from scripts.engines.config import parse_config, section
-from scripts.engines.errors import EngineError
+from scripts.engines.base import Engine, EngineError, Instance
+from scripts.engines.files import parse_config, render, section
 from scripts.engines.gateway import START_TIMEOUT_SECONDS, Gateway
 from scripts.engines.ports import choose_ports
-from scripts.engines.rendering import render
 from scripts.engines.selection import choose_engine
 
 _TRIES = 3
@@ -48,12 +46,13 @@ def start_files(
 
     Args:
         port: port for clients on 127.0.0.1; 0 for any free one.
-        directory: where the instance lives; a temporary directory by default.
-        keep_files: leave the directory behind when the gateway stops.
-        timeout: seconds within which it has to be ready.
+        workers: how many nginx workers; `None` for as many as config.yaml says.
+        directory: where the instance's files go; a temporary directory by default.
+        keep_files: keep the directory after the gateway has stopped.
+        timeout: how many seconds the gateway may take to become ready.
 
     Raises:
-        EngineError: it cannot be started; says why.
+        EngineError: the gateway cannot be started; says why.
     """
     for attempt in range(1, _TRIES + 1):
         ports = choose_ports(port)
@@ -71,7 +70,7 @@ def start_files(
         except EngineError as error:
             if directory is None and not keep_files:
                 shutil.rmtree(root, ignore_errors=True)
-            # Between choosing a port and listening on it, another process may have taken it.
+            # Another process may have taken the port since it was chosen.
             taken = any(_PORT_TAKEN in problem for problem in error.problems)
             if not taken or port or attempt == _TRIES:
                 raise
@@ -90,11 +89,10 @@ def start_gateway(
 ) -> Gateway:
     """Renders `env`, starts a gateway on loopback ports and waits until it is ready.
 
-    Args: see `start_files`; `engine` is docker, apisix, embedded or auto; `workers` is None for as many
-    as the rendered configuration says.
+    `engine` is docker, apisix, embedded or auto. `start_files` describes the other arguments.
 
     Raises:
-        EngineError: it cannot be started; says why.
+        EngineError: the gateway cannot be started; says why.
         renderer.ConfigurationError: the settings are wrong.
     """
     chosen, _ = choose_engine(engine)

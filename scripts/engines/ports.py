@@ -3,27 +3,17 @@
 import random
 import socket
 from contextlib import ExitStack
-from dataclasses import dataclass
 
-from scripts.engines.errors import EngineError
+from scripts.engines.base import EngineError, Ports
 
-# Below the range from which the kernel takes the ports of outgoing connections, so that no connection
-# can take a port between the moment it is found free and the moment nginx listens on it.
+# Below the range that the kernel uses for outgoing connections. So no connection can take a port between
+# the moment it is found free and the moment nginx listens on it.
 _RANGE = range(10240, 32768)
 _TRIES = 200
 
 
-@dataclass(frozen=True)
-class Ports:
-    """Where a gateway listens on 127.0.0.1."""
-
-    traffic: int
-    metrics: int
-    status: int
-
-
 def _bind(port: int, *, after_others: bool = False) -> socket.socket | None:
-    """A socket on the port; `after_others`: also where connections of somebody who has ended linger."""
+    """A socket on the port, or None; `after_others` allows a port on which old connections still linger."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, after_others)
     try:
@@ -35,7 +25,7 @@ def _bind(port: int, *, after_others: bool = False) -> socket.socket | None:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different ports that nothing listens on."""
+    """`count` different ports on which nothing listens."""
     with ExitStack() as held:
         found: list[int] = []
         for port in random.sample(_RANGE, _TRIES):
@@ -53,7 +43,7 @@ def free_ports(count: int) -> list[int]:
 def choose_ports(traffic: int = 0) -> Ports:
     """Ports for a gateway; `traffic` is the port for clients, 0 for any free one."""
     if traffic:
-        # As nginx does, or a gateway could not be started again for a minute.
+        # nginx does the same. Otherwise a gateway could not start again on its port for a minute.
         listener = _bind(traffic, after_others=True)
         if listener is None:
             raise EngineError(f"port {traffic} is in use: choose another with --port, or 0 for any free port")

@@ -1,4 +1,4 @@
-"""Runs a prepared gateway: start, wait until it is ready, stop."""
+"""The process of a prepared gateway: start, wait until it is ready, stop."""
 
 import atexit
 import http.client
@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.engines.base import Launch
-from scripts.engines.config import LOOPBACK
-from scripts.engines.errors import EngineError
+from scripts.engines.base import EngineError, Launch
+from scripts.engines.files import LOOPBACK
 
 _POLL_SECONDS = 0.02
 _LOG_LINES = 15
@@ -57,7 +56,7 @@ class GatewayProcess:
     def __init__(self, launch: Launch, status_port: int) -> None:
         self._launch = launch
         self._status_port = status_port
-        # Configurations that log to the console (/dev/stdout, /dev/stderr) end up in the same files.
+        # So a configuration that logs to /dev/stdout or /dev/stderr writes to the same files.
         with launch.access_log.open("ab") as out, launch.error_log.open("ab") as err:
             self._process = subprocess.Popen(  # noqa: S603
                 launch.argv,
@@ -68,7 +67,7 @@ class GatewayProcess:
                 stderr=err,
                 start_new_session=True,
             )
-        # Whoever forgets to stop a gateway does not leave one behind.
+        # A gateway that nobody stopped ends with this program.
         atexit.register(self.stop, 0.5)
 
     @property
@@ -101,7 +100,7 @@ class GatewayProcess:
         )
 
     def children(self) -> list[int] | None:
-        """Ids of the processes that the gateway has started; None where they cannot be seen."""
+        """The ids of the processes that the gateway has started; None where they cannot be seen."""
         if self._launch.stop_command is not None:
             return None
         try:
@@ -111,8 +110,8 @@ class GatewayProcess:
         return [int(pid) for pid in text.split()]
 
     def _readiness(self) -> _Readiness:
-        # nginx starts its workers once it has every port. Until then another gateway, which took the
-        # same port a moment earlier, may be the one that answers.
+        # nginx starts its workers once it has every port. Before that, an answer may come from another
+        # gateway that took the same port a moment earlier.
         if self.children() == []:
             return _Readiness(ready=False, problems=[])
         return _ask(self._status_port)
@@ -122,7 +121,7 @@ class GatewayProcess:
         return self._process.wait(timeout)
 
     def stop(self, grace: float) -> None:
-        """Lets requests in flight finish for up to `grace` seconds, then ends the gateway."""
+        """Gives requests in flight `grace` seconds to finish, then ends the gateway."""
         atexit.unregister(self.stop)
         if self._process.poll() is not None:
             return
@@ -134,7 +133,7 @@ class GatewayProcess:
             try:
                 self._process.wait(grace)
             except subprocess.TimeoutExpired:
-                # The whole group: workers would outlive a first process that is killed.
+                # The whole process group, because workers outlive a first process that is killed.
                 os.killpg(self.pid, last_resort)
                 grace = 2.0
             else:

@@ -1,10 +1,9 @@
-"""Which engine runs a gateway."""
+"""Chooses the engine that runs a gateway."""
 
 from scripts.engines.apisix import ApisixEngine
-from scripts.engines.base import Engine
+from scripts.engines.base import Engine, EngineError
 from scripts.engines.docker import DockerEngine
 from scripts.engines.embedded import EmbeddedEngine
-from scripts.engines.errors import EngineError
 
 AUTO = "auto"
 # Closest to production first.
@@ -24,7 +23,7 @@ def _automatic() -> tuple[Engine, str]:
 
 
 def choose_engine(name: str) -> tuple[Engine, str]:
-    """The engine of a name, or for `auto` the first that can run here, and why it was chosen.
+    """The engine with this name, and why it was chosen; for `auto` the first one that can run here.
 
     Raises:
         EngineError: there is no such engine, or it cannot run here.

@@ -15,7 +15,7 @@ import pytest
 
 from e2e.simulator import Region, Simulator
 from scripts.engines import Gateway, choose_engine, start_files
-from scripts.engines.rendering import render
+from scripts.engines.files import render
 
 REGIONS = ("eastus", "westus", "swedencentral")
 CLIENT_KEY = "client-key-of-team-a-0001"

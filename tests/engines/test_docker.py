@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from scripts.engines import EngineError
-from scripts.engines.base import Instance, Launch
+from scripts.engines.base import Instance, Launch, Ports
 from scripts.engines.docker import IMAGE, DockerEngine
-from scripts.engines.ports import Ports
 from tests.engines.support import apisix_yaml, config_yaml
 
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from scripts.engines import EngineError, Gateway, choose_engine, start_files
-from scripts.engines.base import Instance
+from scripts.engines.base import Instance, Ports
 from scripts.engines.embedded import EmbeddedEngine
-from scripts.engines.ports import Ports, choose_ports, free_ports
+from scripts.engines.ports import choose_ports, free_ports
 from scripts.engines.process import GatewayProcess
 from tests.engines.support import apisix_yaml, config_yaml, start, write_plugins
 

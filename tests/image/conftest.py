@@ -14,9 +14,9 @@ import pytest
 
 from renderer import load_settings, render_files
 from scripts.engines.apisix import DEFAULT_HOME, ApisixEngine
-from scripts.engines.base import REPOSITORY
-from scripts.engines.config import as_root, dump_config, parse_config, with_listeners
-from scripts.engines.ports import Ports, choose_ports
+from scripts.engines.base import REPOSITORY, Ports
+from scripts.engines.files import as_root, dump_config, parse_config, with_listeners
+from scripts.engines.ports import choose_ports
 
 IMAGE = REPOSITORY / "apisix" / "image"
 CLIENT_KEY = "client-key-of-team-a-0001"

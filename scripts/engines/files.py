@@ -1,4 +1,4 @@
-"""The parts of a rendered config.yaml that belong to one machine: where it listens, how many workers."""
+"""The rendered files: made from the settings, then fitted to this machine (listeners, workers, user)."""
 
 import copy
 import os
@@ -8,10 +8,26 @@ from typing import Any
 
 import yaml
 
-from scripts.engines.ports import Ports
+from renderer import load_settings, render_files
+from scripts.engines.base import Ports
 
 LOOPBACK = "127.0.0.1"
 METRICS_URI = "/apisix/prometheus/metrics"
+
+
+def render(
+    env: Mapping[str, str], bundle_root: str, env_file: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The text of each rendered file by its name, such as `{"apisix.yaml": "…", "config.yaml": "…"}`.
+
+    Args:
+        env: the variables of the environment; they win over those of `env_file`.
+        bundle_root: the directory that holds apisix/plugins, as the engine sees it.
+
+    Raises:
+        renderer.ConfigurationError: the settings are wrong.
+    """
+    return render_files(load_settings(env, env_file=env_file), bundle_root)
 
 
 def parse_config(text: str) -> dict[str, Any]:
@@ -21,7 +37,11 @@ def parse_config(text: str) -> dict[str, Any]:
 
 
 def section(config: Mapping[str, Any], *path: str) -> dict[str, Any]:
-    """The mapping at a path of keys; an empty one when it is absent."""
+    """The mapping at a path of keys; an empty one when it is absent.
+
+    >>> section({"apisix": {"ssl": {"enable": False}}}, "apisix", "ssl")
+    {'enable': False}
+    """
     value: Any = config
     for key in path:
         value = (value or {}).get(key)
@@ -29,7 +49,7 @@ def section(config: Mapping[str, Any], *path: str) -> dict[str, Any]:
 
 
 def trusted_certificates(config: Mapping[str, Any]) -> str | None:
-    """Path of the certificates that backends are checked with; `None` for those of the system."""
+    """The file of certificates that backends are checked against; `None` for the system's own."""
     path = section(config, "apisix", "ssl").get("ssl_trusted_certificate", "system")
     return None if path == "system" else str(path)
 
@@ -39,7 +59,7 @@ def with_listeners(config: Mapping[str, Any], ports: Ports, workers: int | None 
     changed: dict[str, Any] = copy.deepcopy(dict(config))
     apisix = changed.setdefault("apisix", {})
     apisix["node_listen"] = [{"ip": LOOPBACK, "port": ports.traffic}]
-    # Two instances that chose the same port would share it silently.
+    # Otherwise two instances with the same port would share it silently.
     apisix["enable_reuseport"] = False
     apisix["status"] = {"ip": LOOPBACK, "port": ports.status}
     prometheus = changed.setdefault("plugin_attr", {}).setdefault("prometheus", {})
@@ -50,26 +70,25 @@ def with_listeners(config: Mapping[str, Any], ports: Ports, workers: int | None 
 
 
 def as_root(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of `config` whose workers run as root, where the first process does.
+    """A copy of `config` whose workers run as root, for a first process that runs as root.
 
-    The instance's directory is readable by its owner only, since the files hold keys; workers that run
-    as anybody else could not read them.
+    The files hold keys, so only their owner can read them. Workers of another user could not.
     """
     return {**config, "nginx_config": {"user": "root", **section(config, "nginx_config")}}
 
 
 def dump_config(config: Mapping[str, Any]) -> str:
-    """config.yaml text of a mapping."""
+    """A mapping as the text of a config.yaml."""
     return yaml.safe_dump(dict(config), sort_keys=False)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a file that only its owner can read, since rendered files hold keys."""
+    """Writes a file that only its owner can read, because rendered files hold keys."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
 
 
 def metrics_uri(config: Mapping[str, Any]) -> str:
-    """Path of the metrics page on the metrics port."""
+    """The path of the metrics page on the metrics port."""
     return str(section(config, "plugin_attr", "prometheus").get("export_uri", METRICS_URI))
