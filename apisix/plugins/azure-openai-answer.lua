@@ -1,4 +1,4 @@
---- Answers that need no backend: liveness, readiness, and 404 for whatever the gateway does not serve.
+--- Answers that need no backend: liveness, readiness, and 404 for paths that the gateway does not serve.
 local plugin = require("apisix.plugin")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local record = require("apisix.plugins.azure-openai.account.record")
@@ -24,19 +24,19 @@ ANSWERS["live"] = function()
     return 200, { status = "live" }
 end
 
--- Items that APISIX could not validate are absent: without backends or clients the configuration is not whole.
+-- APISIX skips an item that it finds invalid: without backends or clients the configuration is not whole.
 ANSWERS["ready"] = function(conf, ctx)
     for _, id in ipairs(conf.requires or {}) do
         local metadata = plugin.plugin_metadata(id)
         if not (metadata and metadata.value) then
-            return errors.respond(ctx, 503, "not_ready", "The configuration of " .. id .. " is not loaded.")
+            return errors.respond(ctx, 503, "The configuration of " .. id .. " is not loaded.", "not_ready")
         end
     end
     return 200, { status = "ready" }
 end
 
 ANSWERS["not-found"] = function(_, ctx)
-    return errors.respond(ctx, 404, "404", "Resource not found: this gateway serves paths below /openai/.")
+    return errors.respond(ctx, 404, "Resource not found: this gateway serves paths below /openai/.")
 end
 
 function _M.access(conf, ctx)

@@ -1,5 +1,5 @@
---- Who the client is: by the token of Entra ID that openid-connect has verified, else by key. The configuration
---- holds only digests, and a key is found by its digest.
+--- Finds the client of a request: by the Entra ID token that openid-connect has verified, else by key. The
+--- configuration holds only digests of keys, and a key is looked up by its digest.
 local core = require("apisix.core")
 local plugin = require("apisix.plugin")
 local resty_sha256 = require("resty.sha256")
@@ -16,7 +16,7 @@ local math_huge = math.huge
 local string_char = string.char
 
 local PLUGIN = "azure-openai-auth"
--- How far the clocks of the tenant and of this gateway may be apart; openid-connect grants as much.
+-- The clocks of the tenant and of this gateway may differ by so much; openid-connect allows the same.
 local LEEWAY_SECONDS = 120
 local document = schemas.read(PLUGIN)
 
@@ -55,7 +55,7 @@ end
 local function known_clients()
     local metadata = plugin.plugin_metadata(PLUGIN)
     local conf = metadata and metadata.value
-    -- APISIX skips an item that it finds invalid; the last good one stays in force.
+    -- APISIX skips an invalid item; the last valid one stays in force.
     if conf and conf ~= indexed_from then
         clients, indexed_from = index_of(conf.clients), conf
     end
@@ -70,7 +70,7 @@ end
 
 local function key_in(name, value)
     if name == "authorization" then
-        -- Before authentication nothing may take long: no part of the pattern can match in more than one way.
+        -- The pattern runs before authentication, so it must be fast: no part of it can match in two ways.
         return value:match("^[Bb][Ee][Aa][Rr][Ee][Rr]%s+(%S+)%s*$")
     end
     return value
@@ -100,7 +100,7 @@ local function client_of_key(ctx, known)
     return nil
 end
 
--- The claims of a verified token: the gateway plugin has removed whatever a client put there itself.
+-- The claims of a verified token. The gateway plugin has removed what a client itself put into this header.
 local function verified_claims(ctx)
     local encoded = core.request.header(ctx, headers.VERIFIED_CLAIMS)
     if not encoded then
@@ -110,12 +110,12 @@ local function verified_claims(ctx)
     return core.json.decode(ngx.decode_base64(encoded))
 end
 
--- Whether a token is not valid yet: openid-connect does not look at nbf when it is given a list of issuers.
+-- Whether a token is not valid yet. With a list of issuers openid-connect does not check nbf.
 local function is_early(not_before)
     return not_before ~= nil and (tonumber(not_before) or math_huge) > ngx.time() + LEEWAY_SECONDS
 end
 
--- An application that may call without being configured as a client is one by its own id.
+-- An application that may call but is not configured as a client is named by its own id.
 local function client_of_token(claims, known)
     if is_early(claims.nbf) then
         return nil
@@ -138,7 +138,7 @@ function _M.rewrite(conf, ctx)
     local client, fault = find_client(ctx)
     if not client then
         core.response.set_header("WWW-Authenticate", 'Bearer realm="' .. conf.realm .. '"')
-        return errors.respond(ctx, 401, "401", "Access denied: " .. fault)
+        return errors.respond(ctx, 401, "Access denied: " .. fault)
     end
 
     -- Read by Prometheus, loggers and limits.

@@ -1,9 +1,7 @@
---- Serves what ai-proxy-multi cannot: requests without a body or with another one than JSON, answers of any type,
---- and WebSockets. Choosing, failing over and relaying are the exchange's, as for inference.
-local exchange = require("apisix.plugins.azure-openai.exchange")
-local relay = require("apisix.plugins.azure-openai.answer.relay")
+--- Serves what ai-proxy-multi cannot: requests without a body or with a body that is no JSON, answers of any type, and
+--- WebSockets.
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
-local tunnel = require("apisix.plugins.azure-openai.answer.tunnel")
+local serve = require("apisix.plugins.azure-openai.serve")
 
 local PLUGIN = "azure-openai-passthrough"
 local document = schemas.read(PLUGIN)
@@ -22,14 +20,7 @@ function _M.access(_, ctx)
 end
 
 function _M.before_proxy(_, ctx)
-    local state = ctx.azure_openai
-    local answer = exchange.run(ctx, state.pool, state.request)
-    relay.head(ctx, state.pool, answer)
-    if answer.tunnel then
-        tunnel.run(ctx, state.pool, answer)
-    else
-        relay.body(ctx, state.pool, answer)
-    end
+    serve.finish(ctx, serve.begin(ctx))
 end
 
 return _M

@@ -1,7 +1,6 @@
---- Turns away requests by what they say to a model, and those of which it cannot see what they say.
+--- Refuses requests by what they say to a model. It also refuses requests whose prompts it cannot see.
 --
--- It stands before inference and before all other requests: a prompt that is refused on one path must not get through
--- on another.
+-- It guards every path below /openai/: a prompt that is refused on one path must not pass on another.
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local prompts = require("apisix.plugins.azure-openai.request.prompts")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
@@ -16,7 +15,7 @@ local document = schemas.read(PLUGIN)
 
 local _M = {
     version = 0.1,
-    priority = 1072, -- behind the limits, before whatever sends the request
+    priority = 1072, -- after the limits, before the plugins that send the request
     name = PLUGIN,
     schema = document.schema,
     check_schema = schemas.checker(document),
@@ -28,7 +27,7 @@ local REFUSED = "The prompt guard of this gateway does not allow this prompt."
 local UNREADABLE =
     "The prompt guard of this gateway cannot match this prompt: it is not UTF-8, or too complex."
 
--- Whether a text matches one of some patterns; nil when that cannot be told.
+-- Whether a text matches one of the patterns; nil when the match fails.
 local function matches(text, patterns)
     for _, pattern in ipairs(patterns or {}) do
         local from, _, err = re_find(text, pattern, OPTIONS)
@@ -42,7 +41,7 @@ local function matches(text, patterns)
     return false
 end
 
--- What is wrong with a text, or nil. A text that cannot be matched is not let through.
+-- Why a text is refused, or nil. A text that cannot be matched is refused.
 local function fault_of(conf, prompt)
     local is_denied = matches(prompt.text, conf.deny_patterns)
     local is_allowed = not (conf.allow_patterns and prompt.is_users)
@@ -55,7 +54,7 @@ end
 
 local function refuse(ctx, status, code, message)
     ctx.azure_openai.error = code
-    return errors.respond(ctx, status, code, message)
+    return errors.respond(ctx, status, message, code)
 end
 
 function _M.access(conf, ctx)

@@ -9,6 +9,7 @@ from tests.engines.support import Lua
 # Relays a stream of so many events and counts how often JSON is decoded on the way.
 RELAY = """
 local core = require("apisix.core")
+local accounting = require("apisix.plugins.azure-openai.account.accounting")
 local event_stream = require("apisix.plugins.azure-openai.answer.event_stream")
 local sse = require("apisix.plugins.azure-openai.answer.sse")
 
@@ -37,8 +38,11 @@ local answer = {
         },
     },
 }
-local pool = { failover = { stream_heartbeat_seconds = 0 } }
-event_stream.send({ operation = "chat/completions" }, pool, answer, function()
+local state = {
+    request = { operation = "chat/completions" },
+    pool = { failover = { stream_heartbeat_seconds = 0 } },
+}
+event_stream.send(state, answer, accounting.meter(state), function()
     sent = sent + 1
     return true
 end)

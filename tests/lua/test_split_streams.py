@@ -18,7 +18,6 @@ READ = """
 local sse = require("apisix.plugins.azure-openai.answer.sse")
 local probe = require("apisix.plugins.azure-openai.answer.stream_probe")
 local usage = require("apisix.plugins.azure-openai.account.usage")
-local served_model = require("apisix.plugins.azure-openai.account.served_model")
 local core = require("apisix.core")
 
 local function pump_of(pieces)
@@ -41,7 +40,7 @@ local function read(pieces)
         whole = whole and block:find("\\n\\r?\\n$") ~= nil
         local text, tokens = usage.of_block(block, true)
         shown[#shown + 1] = text
-        found, model = tokens or found, model or served_model.of_events(block)
+        found, model = tokens or found, model or usage.model_of_events(block)
     end
     for _, block in ipairs(outcome.held) do
         pass(block)

@@ -1,17 +1,26 @@
 --- The ai-proxy-multi driver: serves one logical instance from the whole pool of Azure OpenAI backends.
 --
--- ai-proxy-multi parses the request and runs the AI plugins around it; choosing, failing over and relaying is the
--- exchange's, so that inference and all other requests share one failover loop.
-local exchange = require("apisix.plugins.azure-openai.exchange")
-local relay = require("apisix.plugins.azure-openai.answer.relay")
-local request_module = require("apisix.plugins.azure-openai.request.reading")
+-- ai-proxy-multi runs the AI plugins around a request; choosing, failing over and relaying is `serve`'s, so inference
+-- and all other requests share one failover loop. For one request ai-proxy-multi calls, in this order:
+--
+--   build_body       nothing to do: each attempt changes what its backend needs changed
+--   build_request    names this driver in the parameters
+--   transport        ai-transport.http, which the hook has wrapped: parameters of this driver come to `transport`
+--                    here. It finds the answer and sets the head.
+--   parse_response, parse_streaming_response   send the body
+--
+-- ai-proxy-multi would end a 429 or 5xx before the last step. So it always sees 200, and all answers take the same way.
 local stock_metrics = require("apisix.plugins.azure-openai.account.stock_metrics")
+local reading = require("apisix.plugins.azure-openai.request.reading")
+local serve = require("apisix.plugins.azure-openai.serve")
 
 local ngx = ngx
 local type = type
 
+local NAME = "azure-openai-pool"
+
 local _M = {
-    NAME = "azure-openai-pool",
+    NAME = NAME,
     -- Azure speaks all of these itself: nothing is ever converted.
     capabilities = {
         ["openai-chat"] = {},
@@ -21,55 +30,39 @@ local _M = {
     },
 }
 
---- The body as it is: what a backend needs changed is changed per attempt.
 function _M.build_body(_, body)
     return body, false
 end
 
--- What ai-proxy-multi expects of its transport, over a finished exchange.
-local function as_transport_response(answer)
+--- Builds the parameters that `transport` gets.
+-- @param body string|table the client's own bytes, or what an AI plugin made of them
+function _M.build_request(_, _, body)
+    return { driver = NAME, body = body }
+end
+
+--- Runs the exchange in place of one HTTP request.
+-- @param params table from `build_request`
+-- @return table in the form of a transport's response
+function _M.transport(params)
+    local ctx = ngx.ctx.api_ctx
+    local state = ctx.azure_openai
+    stock_metrics.label(ctx, false)
+    state.request = reading.to_send(ctx, state.request, type(params.body) == "table" and params.body or nil)
+    local answer = serve.begin(ctx)
     return {
-        status = answer.status,
+        status = 200,
         headers = answer.headers,
-        answer = answer,
+        -- Without one, ai-proxy-multi takes the answer for a failure.
         body_reader = true,
-        read_body = function()
-            return answer.body
-        end,
+        answer = answer,
         _upstream_addr = answer.backend and (answer.backend.host .. ":" .. answer.backend.port),
     }
 end
 
---- Prepares the exchange; the hook lets the transport run it.
--- @return table params
-function _M.build_request(_, _, body)
-    local ctx = ngx.ctx.api_ctx
-    local state = ctx.azure_openai
-    local request = state.request
-    if type(body) == "table" then
-        -- An AI plugin has changed the request.
-        request_module.replace_body(request, body)
-    end
-    stock_metrics.label(ctx, false)
-    state.hide_usage = request_module.ask_for_usage(ctx, request)
-    return {
-        body = body,
-        exchange = function()
-            local answer = exchange.run(ctx, state.pool, request)
-            relay.head(ctx, state.pool, answer)
-            return as_transport_response(answer)
-        end,
-    }
-end
-
---- Sends an answer that is not an event stream.
 function _M.parse_response(_, ctx, res)
-    relay.body(ctx, ctx.azure_openai.pool, res.answer)
+    serve.finish(ctx, res.answer)
 end
 
---- Sends an event stream.
-function _M.parse_streaming_response(_, ctx, res)
-    relay.body(ctx, ctx.azure_openai.pool, res.answer)
-end
+_M.parse_streaming_response = _M.parse_response
 
 return _M

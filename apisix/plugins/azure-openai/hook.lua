@@ -9,12 +9,12 @@ local transport = require("apisix.plugins.ai-transport.http")
 -- The schema of ai-proxy-multi holds this very list as the enum of its providers.
 table.insert(provider_schema.providers, driver.NAME)
 
--- The driver's requests do not go to one host: the exchange decides, attempt by attempt.
+-- The driver asks several backends, one after the other; the stock transport asks one host.
 local stock_request = transport.request
 
 function transport.request(params, timeout)
-    if params.exchange then
-        return params.exchange()
+    if params.driver == driver.NAME then
+        return driver.transport(params)
     end
     return stock_request(params, timeout)
 end

@@ -1,25 +1,45 @@
 --- Settles a finished request: tokens, their price, limits and metrics.
 local limits = require("apisix.plugins.azure-openai.account.limits")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
-local ownership = require("apisix.plugins.azure-openai.routing.ownership")
+local prices = require("apisix.plugins.azure-openai.account.prices")
 local usage_module = require("apisix.plugins.azure-openai.account.usage")
+local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
+local ownership = require("apisix.plugins.azure-openai.routing.ownership")
+local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ngx = ngx
 local math_floor = math.floor
 
 local _M = {}
 
--- A stored answer reports its usage whenever it is read; it was used once.
+--- Makes what watches the body of an answer on its way to the client.
+-- @param state RequestState gets usage and model
+-- @return table { body = function(text), events = function(block) -> the block that the client may see }
+function _M.meter(state)
+    return {
+        body = function(text)
+            state.usage, state.model = usage_module.of_body(text)
+        end,
+        events = function(block)
+            state.model = state.model or usage_module.model_of_events(block)
+            local shown, usage = usage_module.of_block(block, state.request.hides_usage)
+            state.usage = usage or state.usage
+            return shown
+        end,
+    }
+end
+
+-- A stored answer reports its usage each time it is read, but the tokens were used once.
 local function drop_repeated_usage(state)
-    local id = state.request.answered_id
+    local id = state.answered_id
     if state.usage and state.usage.total > 0 and id and not ownership.is_first_report(id) then
         state.usage = nil
     end
 end
 
 --- Hands the usage to APISIX's own AI metrics and loggers. Before the log phase, since theirs may run first.
--- @param ctx table
--- @param state table the request's state
+-- @param ctx table request context
+-- @param state RequestState
 function _M.publish(ctx, state)
     drop_repeated_usage(state)
     local usage = state.usage
@@ -34,43 +54,47 @@ function _M.publish(ctx, state)
     ctx.var.apisix_upstream_response_time = math_floor((ngx.now() - state.started_at) * 1000)
 end
 
--- The attempt from which the client went away.
+-- The client left during this attempt, so `exchange` could not note it.
 local function note_left_attempt(state)
-    local left = state.under_way
-    if left then
-        state.under_way = nil
-        state.trail[#state.trail + 1] = {
-            backend = left.backend.name,
-            region = left.backend.region,
-            status = state.error or "interrupted",
-            started = left.started,
-            seconds = ngx.now() - left.started,
-        }
+    local attempt = state.attempt
+    if not attempt then
+        return
     end
+    state.attempt = nil
+    if attempt.is_trial then
+        outcomes.abandoned(attempt)
+    end
+    state.trail[#state.trail + 1] = {
+        backend = attempt.backend.name,
+        region = regions.of(attempt.backend),
+        status = state.error or "interrupted",
+        started_at = attempt.started_at,
+        seconds = ngx.now() - attempt.started_at,
+    }
 end
 
--- Only what makes a model work uses tokens; reading a stored answer, streamed or not, does not.
+-- Only requests that make a model work use tokens; reading a stored answer does not.
 local function is_to_be_estimated(state)
     return state.winner and not state.usage and state.sent_events and state.request.method == "POST"
 end
 
---- Completes what is known of a request that is over. Settling twice is fine.
--- @param state table the request's state
+--- Completes what is known of a request that is over. A second call changes nothing.
+-- @param state RequestState
 function _M.settle(state)
     note_left_attempt(state)
     if is_to_be_estimated(state) then
         state.usage = usage_module.estimate(state.request.body, state.sent_events)
-        if state.request.answered_id then
-            ownership.note_report(state.request.answered_id)
+        if state.answered_id then
+            ownership.note_report(state.answered_id)
         end
     end
     if state.usage then
-        state.cost_usd = metrics.cost(state.pool.pricing, state.model, state.deployment, state.usage)
+        state.cost_usd = prices.cost(state.pool.pricing, state.model, state.request.deployment, state.usage)
     end
 end
 
 --- Charges and counts a request, in the log phase.
--- @param state table the request's state
+-- @param state RequestState
 function _M.finish(state)
     _M.settle(state)
     if state.usage then

@@ -1,8 +1,8 @@
---- What a request may use: a client's deployments and per-minute limits, the lanes' buckets, and the reserve that
---- low-priority work must leave to the others.
+--- Decides whether a request may run: its client's deployments and per-minute limits, the buckets of the lanes, and the
+--- reserve that low-priority work leaves to the rest.
 --
--- Windows are fixed: they start with the first use and end together with their count. Counts are shared by the
--- workers, and by the replicas where Redis is configured.
+-- A window starts with its first use and ends together with its count. Workers share the counts; replicas too, when
+-- Redis is configured.
 local core = require("apisix.core")
 local allow_list = require("apisix.plugins.azure-openai.request.allow_list")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
@@ -74,7 +74,7 @@ local function refusal(status, code, message, reason, seconds)
     }
 end
 
--- A request counts before it runs, tokens after: what they will be is not known yet.
+-- A request counts before it runs. Tokens count afterwards, since their number is not known before.
 local function check_bucket(bucket)
     local used, seconds
     if bucket.kind == "requests" then

@@ -3,15 +3,16 @@
 -- Label sets are bounded: names that a client invents become "other".
 local exporter = require("apisix.plugins.prometheus.exporter")
 
+local regions = require("apisix.plugins.azure-openai.routing.regions")
+
 local ipairs = ipairs
 local next = next
 local ngx_now = ngx.now
 
--- Names that were real at least once are labels of their own, up to this many in each worker.
+-- So many names of each kind become labels in each worker, once they were real.
 local MOST_NAMES = 200
 local SECONDS_TO_FIRST_TOKEN = { 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120 }
 local TOKEN_KINDS = { "prompt", "completion", "cached", "reasoning" }
-local PER_MILLION = 1e-6
 -- Stands for all deployments of a backend.
 local EVERY = "*"
 local INTERRUPTIONS = { stream_interrupted = true, answer_interrupted = true, tunnel_broken = true }
@@ -65,13 +66,13 @@ local function register()
     }
 end
 
--- The prometheus plugin may be loaded later than this module, or not at all.
+-- The prometheus plugin may load after this module, or never.
 local function registered()
     metrics = metrics or register()
     return metrics
 end
 
--- Makes a function(name, is_real) that gives names which were real at least once as labels, and else "other".
+-- Makes a function(name, is_real) that returns the label of a name: the name itself once it was real, else "other".
 local function bounded_labels()
     local known, count = {}, 0
     return function(name, is_real)
@@ -159,23 +160,24 @@ end
 -- @param status number what the client got
 function _M.count(state, status)
     local registry = registered()
-    if not registry or not state.request then
+    local request = state.request
+    if not registry or not request then
         return
     end
 
     local winner = state.winner
     local was_served = winner ~= nil and status < 400
-    local deployment = deployment_label(state.deployment, was_served)
+    local deployment = deployment_label(request.deployment, was_served)
     count_failures(registry, state, deployment)
     if not winner then
-        if next(state.trail) or state.exhausted then
+        if next(state.trail) or state.is_exhausted then
             registry.exhausted:inc(1, { deployment, status })
         end
         registry.requests:inc(1, { "", "", deployment, outcome(state, status) })
         return
     end
 
-    local region = winner.region or ""
+    local region = regions.of(winner) or ""
     registry.requests:inc(1, { winner.name, region, deployment, outcome(state, status) })
     if state.first_output_at then
         registry.first_token:observe(
@@ -187,29 +189,6 @@ function _M.count(state, status)
         local model = state.model and model_label(state.model, was_served) or deployment
         count_tokens(registry, state, state.client and state.client.name or "", model)
     end
-end
-
--- The price of the model that answered, with or without the date of its version (gpt-4o-2024-08-06), else of
--- the deployment, which many name after its model.
-local function price_of(pricing, model, deployment)
-    return model and (pricing[model] or pricing[model:gsub("%-%d%d%d%d%-%d%d%-%d%d$", "")])
-        or pricing[deployment]
-end
-
---- What some usage costs, by the configured prices.
--- @param pricing table|nil model -> { prompt, cached, completion } in USD per million tokens
--- @param model string|nil as the backend reports it
--- @param deployment string
--- @param usage table
--- @return number|nil USD, nil for models without a price
-function _M.cost(pricing, model, deployment, usage)
-    local price = pricing and price_of(pricing, model, deployment)
-    if not price then
-        return nil
-    end
-    local fresh = usage.prompt - usage.cached
-    return (fresh * price.prompt + usage.cached * price.cached + usage.completion * price.completion)
-        * PER_MILLION
 end
 
 return _M

@@ -1,6 +1,7 @@
 --- The one structured record that each request leaves in the access log.
 local core = require("apisix.core")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
+local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ngx = ngx
 local ipairs = ipairs
@@ -8,7 +9,7 @@ local math_floor = math.floor
 
 local _M = {}
 
--- Paths and bodies can hold any bytes; a record has to be text.
+-- A path can hold any bytes, and a record must be text: "caf\xE9" -> "caf%E9".
 local function ascii(text)
     return text
             and text:gsub("[\128-\255]", function(byte)
@@ -64,7 +65,7 @@ local function describe(ctx, state)
         operation = request and ascii(request.operation),
         model = state.model,
         backend = state.winner and state.winner.name,
-        region = state.winner and state.winner.region,
+        region = state.winner and regions.of(state.winner),
         attempts = attempts(state.trail),
         streamed = state.is_stream == true,
         tokens = tokens(state.usage),
@@ -79,7 +80,7 @@ local function describe(ctx, state)
 end
 
 --- Writes the record of a request into the variable that the access log prints. Log phase only.
--- @param ctx table; without the gateway plugin's state the record says just what nginx knows
+-- @param ctx table request context; without `azure_openai` the record says only what nginx knows
 function _M.write(ctx)
     local state = ctx.azure_openai or { trail = {} }
     ngx.var.azure_openai_record = core.json.encode(describe(ctx, state))

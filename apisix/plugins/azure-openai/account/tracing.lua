@@ -1,9 +1,10 @@
 --- Adds to a request's trace what the gateway knows of it: `gen_ai.*` attributes on the server span, and a child
 --- span for each attempt.
 --
--- The server span is the opentelemetry plugin's, which ends it before the log phase of any plugin of a route. So
--- the span is completed in the moment in which it ends. Names are those of OpenTelemetry's semantic conventions.
+-- The opentelemetry plugin ends its server span before the log phase of a route's plugins. So the span is completed at
+-- the moment when it ends. Names are those of OpenTelemetry's semantic conventions.
 local accounting = require("apisix.plugins.azure-openai.account.accounting")
+local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ipairs = ipairs
 local type = type
@@ -38,16 +39,16 @@ end
 
 local function describe_request(span, state)
     local usage = state.usage or {}
-    local winner = state.winner or {}
+    local winner, request = state.winner, state.request
     add(span, {
         { "gen_ai.provider.name", PROVIDER },
-        { "gen_ai.operation.name", OPERATION_NAMES[state.operation] },
-        { "gen_ai.request.model", state.deployment },
+        { "gen_ai.operation.name", OPERATION_NAMES[request.operation] },
+        { "gen_ai.request.model", request.deployment },
         { "gen_ai.response.model", state.model },
         { "gen_ai.usage.input_tokens", usage.prompt },
         { "gen_ai.usage.output_tokens", usage.completion },
-        { "azure_openai.backend", winner.name },
-        { "azure_openai.region", winner.region },
+        { "azure_openai.backend", winner and winner.name },
+        { "azure_openai.region", winner and regions.of(winner) },
         { "azure_openai.client", state.client and state.client.name },
         { "azure_openai.lane", state.lane },
         { "azure_openai.attempts", #state.trail },
@@ -63,7 +64,7 @@ local function add_attempt(context, tracer, attempt)
         context,
         "attempt " .. attempt.backend,
         { kind = span_kind.client },
-        attempt.started * NANOSECONDS
+        attempt.started_at * NANOSECONDS
     )
     add(span, {
         { "azure_openai.backend", attempt.backend },
@@ -74,7 +75,7 @@ local function add_attempt(context, tracer, attempt)
     if attempt.reason then
         span:set_status(span_status.ERROR, attempt.reason)
     end
-    span:finish((attempt.started + attempt.seconds) * NANOSECONDS)
+    span:finish((attempt.started_at + attempt.seconds) * NANOSECONDS)
 end
 
 local function complete(context, span, state)
@@ -87,7 +88,7 @@ local function complete(context, span, state)
     end
 end
 
--- The opentelemetry plugin notes the target as the client wrote it, and a query may hold a key.
+-- The opentelemetry plugin records the target as the client wrote it, and its query may hold a key.
 local function forget_query(span)
     for _, attribute in ipairs(span.attributes) do
         if attribute.key == TARGET_ATTRIBUTE then
@@ -118,7 +119,7 @@ function _M.keep_private(ctx)
     end
 end
 
---- Has the request's server span completed when it ends; does nothing for requests that are not traced.
+--- Completes the request's server span when it ends. Does nothing for requests that are not traced.
 -- @param ctx table request context, with `azure_openai` set
 function _M.watch(ctx)
     local context, span = recording(ctx)

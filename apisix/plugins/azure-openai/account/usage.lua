@@ -1,20 +1,29 @@
---- Token usage of an answer: as the backend reports it, else estimated and marked so.
+--- Token usage of an answer, as the backend reports it or else estimated and marked so; and the model that answered, as
+--- the backend reports it, since the name of a deployment need not say so.
 local core = require("apisix.core")
 local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
 local sse = require("apisix.plugins.azure-openai.answer.sse")
 
-local ngx = ngx
+local pcall = pcall
 local type = type
 local table_concat = table.concat
 local math_ceil = math.ceil
 
--- The first api-version that accepts stream_options on the deployments surface.
-local FIRST_VERSION_WITH_STREAM_OPTIONS = "2024-09-01"
 local USAGE = '"usage"'
 -- English prose has about four bytes a token.
 local BYTES_PER_TOKEN = 4
--- What stands before the bytes of a data URL.
+-- Stands before the bytes of a data URL.
 local BASE64 = ";base64,"
+-- Inside a JSON string the quotes would be escaped, so a model's own text never looks like this.
+local MODEL = '"model"%s*:%s*"([^"\\]+)"'
+
+---@class Usage
+---@field prompt number tokens, as all below
+---@field completion number
+---@field total number
+---@field cached number part of `prompt`
+---@field reasoning number part of `completion`
+---@field estimated boolean
 
 local _M = {}
 
@@ -27,7 +36,7 @@ local function detail(usage, group, name)
     return type(details) == "table" and integer(details[name]) or 0
 end
 
--- Chat counts "prompt" and "completion", Responses "input" and "output"; both mean the same.
+-- Chat says "prompt" and "completion", Responses "input" and "output"; they mean the same.
 local function normalise(usage)
     local is_responses = usage.input_tokens ~= nil
     local prompt_details = is_responses and "input_tokens_details" or "prompt_tokens_details"
@@ -44,7 +53,7 @@ local function normalise(usage)
     }
 end
 
--- `"usage": null` stands in every chunk; only an object is worth a look.
+-- Every chunk has `"usage": null`; only an object is worth decoding.
 local function has_usage(text)
     local _, stop = text:find(USAGE, 1, true)
     while stop do
@@ -56,19 +65,36 @@ local function has_usage(text)
     return false
 end
 
---- The usage that a JSON answer reports.
--- @param body string
--- @return table|nil { prompt, completion, total, cached, reasoning (tokens), estimated }
-function _M.of_body(body)
-    if not has_usage(body) or body:byte(1) ~= 123 then
-        return nil
-    end
-    local ok, text = pcall(json_edit.get, body, "usage")
-    local usage = ok and text and core.json.decode(text)
-    return type(usage) == "table" and normalise(usage) or nil
+-- A top-level member of a JSON answer; nil when the answer is no object or has no such member.
+local function member(body, name)
+    local ok, text = pcall(json_edit.get, body, name)
+    return ok and text and core.json.decode(text) or nil
 end
 
--- Bytes of a request body that are read by the model as text: images and files are inside as base64.
+--- What a JSON answer reports:
+--
+--     {"model":"gpt-4o","usage":{"prompt_tokens":9, …}} -> { prompt = 9, … }, "gpt-4o"
+--
+-- @param body string
+-- @return Usage|nil
+-- @return string|nil model
+function _M.of_body(body)
+    if body:byte(1) ~= 123 then
+        return nil, nil
+    end
+    local usage = has_usage(body) and member(body, "usage")
+    local model = body:find(MODEL) and member(body, "model")
+    return type(usage) == "table" and normalise(usage) or nil, type(model) == "string" and model or nil
+end
+
+--- The model that a block of events names first. Chunks before the first output may leave it empty.
+-- @param block string
+-- @return string|nil
+function _M.model_of_events(block)
+    return block:match(MODEL)
+end
+
+-- Bytes of a request body that the model reads as text. Images and files in base64 do not count.
 local function text_bytes(body)
     local bytes, text = body.size, body.text
     local position = text and text:find(BASE64, 1, true)
@@ -80,9 +106,10 @@ local function text_bytes(body)
     return bytes
 end
 
---- A guess, for streams that do not report their usage.
+--- Estimates the usage of a stream that does not report it.
 -- @param body table|nil the request body, as `request_body` makes it
--- @param events number how many events the client got; models send about a token in each
+-- @param events number how many events the client got; each holds about one token
+-- @return Usage
 function _M.estimate(body, events)
     local prompt = body and math_ceil(text_bytes(body) / BYTES_PER_TOKEN) or 0
     return {
@@ -93,44 +120,6 @@ function _M.estimate(body, events)
         reasoning = 0,
         estimated = true,
     }
-end
-
-local function accepts_stream_options(kind, ctx)
-    if kind == "v1" then
-        return true
-    end
-    local version = ctx.var.arg_api_version or ctx.var["arg_api-version"]
-    return type(version) == "string" and version:sub(1, 10) >= FIRST_VERSION_WITH_STREAM_OPTIONS
-end
-
---- Asks for the usage of a stream where that is possible and the client has not decided itself.
--- @param kind string surface
--- @param operation string
--- @param decoded table the request body
--- @param text string the request body
--- @return string the body to send
--- @return boolean whether the usage chunk has to be kept from the client
-function _M.request(ctx, kind, operation, decoded, text)
-    local options = decoded.stream_options
-    local is_undecided = options == nil
-        or options == ngx.null
-        or (type(options) == "table" and options.include_usage == nil)
-    if
-        decoded.stream ~= true
-        or (operation ~= "chat/completions" and operation ~= "completions")
-        or not is_undecided
-        or not accepts_stream_options(kind, ctx)
-    then
-        return text, false
-    end
-
-    local asked = { include_usage = true }
-    if type(options) == "table" then
-        for name, value in pairs(options) do
-            asked[name] = value
-        end
-    end
-    return json_edit.set(text, "stream_options", asked), true
 end
 
 local function usage_in(event)
@@ -150,9 +139,9 @@ end
 
 --- Looks for usage in a block of complete events; blocks without it are not decoded.
 -- @param block string
--- @param hide boolean whether the chunk that only carries usage is taken out
+-- @param hide boolean whether to take out the chunk that only carries usage
 -- @return string the block for the client, "" when nothing is left
--- @return table|nil usage
+-- @return Usage|nil
 function _M.of_block(block, hide)
     if not has_usage(block) then
         return block

@@ -1,14 +1,12 @@
---- An event stream on its way from a backend to the client: probed, relayed in whole events, kept alive, and never
---- ended as if it were complete when it is not.
+--- Relays an event stream from a backend to the client: probes it, sends whole events, keeps it alive, and never ends a
+--- broken stream as if it were complete.
 local core = require("apisix.core")
 local errors = require("apisix.plugins.azure-openai.base.errors")
-local lessons = require("apisix.plugins.azure-openai.outcome.outcomes")
+local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 local pump_module = require("apisix.plugins.azure-openai.answer.pump")
-local served_model = require("apisix.plugins.azure-openai.account.served_model")
 local sse = require("apisix.plugins.azure-openai.answer.sse")
 local stream_probe = require("apisix.plugins.azure-openai.answer.stream_probe")
 local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
-local usage_module = require("apisix.plugins.azure-openai.account.usage")
 
 local ngx = ngx
 local ipairs = ipairs
@@ -19,6 +17,7 @@ local HEARTBEAT = ": keep-alive\n\n"
 
 local _M = {}
 
+-- The last event of a Responses stream is one of these.
 local LAST_OF_RESPONSES = {
     ["response.completed"] = true,
     ["response.incomplete"] = true,
@@ -35,13 +34,13 @@ local function ends_response(event_type, decoded)
     return LAST_OF_RESPONSES[decoded.type or event_type] == true
 end
 
--- What the last event of a complete stream looks like, besides [DONE]. Streams of other operations end when they end.
+-- Which event may end a complete stream, besides [DONE]. Streams of other operations have no last event.
 local LAST_EVENT = {
     ["chat/completions"] = ends_chat,
     ["completions"] = ends_chat,
 }
 
--- Also a stored response that is read again as a stream.
+-- A stored response can be read again as a stream.
 local function is_of_responses(operation)
     return operation == "responses" or has_prefix(operation, "responses/")
 end
@@ -50,7 +49,7 @@ local function last_event_of(operation)
     return is_of_responses(operation) and ends_response or LAST_EVENT[operation]
 end
 
--- Whether the last event of a complete stream is in a block: at its end, most likely.
+-- Whether a block holds the last event of a complete stream; it is most likely at the block's end.
 local function has_last_event(block, is_last)
     local events = {}
     for event in sse.events(block) do
@@ -68,31 +67,32 @@ end
 
 local STATUS_OF_REASON = { throttled = 429, server_error = 500 }
 
--- Turns an error inside a 200 stream into the answer that the backend should have given.
-local function as_failure(answer, probe)
+-- Turns an error inside a 200 stream into the outcome that the backend should have given.
+local function as_failure(response, probe)
     local status = STATUS_OF_REASON[probe.reason]
     if not status then
         return { reason = probe.reason, err = probe.error.message }
     end
     local message = type(probe.error.message) == "string" and probe.error.message or "the stream failed"
     local code = type(probe.error.code) == "string" and probe.error.code or tostring(status)
-    answer.headers["content-type"] = "application/json"
+    response.headers["content-type"] = "application/json"
     return {
         reason = probe.reason,
         status = status,
-        headers = answer.headers,
-        body = errors.body(status, code, message),
+        headers = response.headers,
+        body = errors.body(status, message, code),
     }
 end
 
---- Opens the stream of a 200 answer and reads up to its first output.
+--- Opens the stream of a 200 response and reads up to its first output.
 -- @param pool table
--- @param answer table from `upstream.send`
--- @return table outcome of the attempt: an answer with `stream`, or a failure with `reason`
-function _M.open(pool, answer)
+-- @param response table from `upstream.send`
+-- @return table|nil stream, for the Answer's `event_stream`
+-- @return Outcome|nil the failure, when the stream begins with one
+function _M.open(pool, response)
     local stream = {
-        connection = answer,
-        pump = pump_module.new(upstream.reader(answer)),
+        connection = response,
+        pump = pump_module.new(upstream.reader(response)),
         splitter = sse.splitter(),
     }
     local failover = pool.failover
@@ -100,12 +100,12 @@ function _M.open(pool, answer)
     local probe = stream_probe.run(stream.pump, stream.splitter, failover.stream_probe_ms, silence_seconds)
     if probe.reason then
         stream.pump:stop()
-        upstream.close(answer)
-        return as_failure(answer, probe)
+        upstream.close(response)
+        return nil, as_failure(response, probe)
     end
 
     stream.held = probe.held
-    return { status = answer.status, headers = answer.headers, event_stream = stream }
+    return stream
 end
 
 local function interruption(operation)
@@ -119,18 +119,11 @@ local function interruption(operation)
             })
             .. "\n\n"
     end
-    return "data: " .. errors.body(502, "stream_interrupted", message) .. "\n\n"
+    return "data: " .. errors.body(502, message, "stream_interrupted") .. "\n\n"
 end
 
--- Sends one block of complete events, less what the client did not ask for. Returns false when it is gone.
-local function send_block(state, block, emit)
-    local shown, usage = usage_module.of_block(block, state.hide_usage)
-    state.usage = usage or state.usage
-    return shown == "" or emit(shown)
-end
-
--- Passes a block on and notes what it tells about the stream. Returns false when the client is gone.
-local function pass_on(state, stream, block, emit)
+-- Passes a block of complete events on. Returns false when the client is gone.
+local function pass_on(state, stream, block, meter, emit)
     local events = sse.count(block)
     if events > 0 then
         if stream.on_first_block then
@@ -138,46 +131,46 @@ local function pass_on(state, stream, block, emit)
             stream.on_first_block = nil
         end
         state.sent_events = (state.sent_events or 0) + events
-        -- Looked at when the stream ends, not with each block.
+        -- Only the last one is looked at, when the stream ends.
         stream.last_block = block
     end
-    state.model = state.model or served_model.of_events(block)
     if not state.first_output_at and stream_probe.has_output(block) then
         state.first_output_at = ngx.now()
     end
-    return send_block(state, block, emit)
+    local shown = meter.events(block)
+    return shown == "" or emit(shown)
 end
 
-local function break_off(state, pool, answer, err, emit)
+local function break_off(state, answer, err, emit)
     core.log.warn("azure-openai: the stream of backend '", answer.backend.name, "' broke: ", err)
-    lessons.interrupted(pool, answer, err)
+    outcomes.failed(state.pool, answer, err)
     state.error = "stream_interrupted"
-    emit(interruption(state.operation))
+    emit(interruption(state.request.operation))
     -- An error after the headers cuts the connection: the client must not take the stream for complete.
     return ngx.exit(ngx.ERROR)
 end
 
--- Whether a stream that has ended, or broken off, is whole. Its last event may lack the blank line behind it.
-local function ends_whole(state, stream, err, emit)
+-- Whether a stream that has ended, or broken off, is whole. The blank line after its last event may be missing.
+local function ends_whole(state, stream, err, meter, emit)
     local rest = stream.splitter:rest()
-    local is_last = last_event_of(state.operation)
+    local is_last = last_event_of(state.request.operation)
     if not is_last then
-        return not err and (rest == "" or pass_on(state, stream, rest, emit))
+        return not err and (rest == "" or pass_on(state, stream, rest, meter, emit))
     end
     if rest ~= "" and has_last_event(rest, is_last) then
-        return pass_on(state, stream, rest, emit)
+        return pass_on(state, stream, rest, meter, emit)
     end
     return stream.last_block ~= nil and has_last_event(stream.last_block, is_last)
 end
 
 --- Relays the stream to its end.
--- @param state table the request's state: operation, hide_usage; gets usage, sent_events and error
--- @param pool table
--- @param answer table with `event_stream` and `backend`
+-- @param state RequestState gets sent_events, first_output_at and error
+-- @param answer Answer with `event_stream`
+-- @param meter table watches the events: `meter.events(block)` returns the block that the client may see
 -- @param emit function(text) -> false when the client is gone
-function _M.send(state, pool, answer, emit)
+function _M.send(state, answer, meter, emit)
     local stream = answer.event_stream
-    local heartbeat_seconds = pool.failover.stream_heartbeat_seconds
+    local heartbeat_seconds = state.pool.failover.stream_heartbeat_seconds
 
     local function client_gone()
         state.error = "client_gone"
@@ -186,7 +179,7 @@ function _M.send(state, pool, answer, emit)
     end
 
     for _, block in ipairs(stream.held) do
-        if not pass_on(state, stream, block, emit) then
+        if not pass_on(state, stream, block, meter, emit) then
             return client_gone()
         end
     end
@@ -197,22 +190,22 @@ function _M.send(state, pool, answer, emit)
         if chunk then
             local block = stream.splitter:push(chunk)
             if block then
-                alive = pass_on(state, stream, block, emit)
+                alive = pass_on(state, stream, block, meter, emit)
             end
         elseif err == "idle" then
             alive = emit(HEARTBEAT)
-        elseif ends_whole(state, stream, err, emit) then
+        elseif ends_whole(state, stream, err, meter, emit) then
             if err then
                 upstream.close(stream.connection)
             else
                 upstream.release(stream.connection)
             end
-            lessons.completed(answer)
+            outcomes.succeeded(answer)
             return nil
         else
             stream.pump:stop()
             upstream.close(stream.connection)
-            return break_off(state, pool, answer, err or "it ended too early", emit)
+            return break_off(state, answer, err or "it ended too early", emit)
         end
 
         if not alive then

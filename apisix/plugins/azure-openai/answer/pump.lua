@@ -1,14 +1,14 @@
---- Reads an answer's body in a light thread of its own, so that its consumer can wait with a time limit.
+--- Reads an answer's body in a light thread of its own, so its consumer can wait with a time limit.
 --
--- A cosocket read that times out loses what it had read so far; the pump's reads never time out early. It runs at
--- most CAPACITY chunks ahead, so a slow client slows the backend down instead of filling memory.
+-- A cosocket read that times out loses the bytes that it has read; the pump's reads never time out early. The pump runs
+-- at most CAPACITY chunks ahead, so a slow client slows the backend down instead of filling memory.
 local semaphore = require("ngx.semaphore")
 
 local ngx = ngx
 local setmetatable = setmetatable
 
 local CAPACITY = 8
--- Semaphores need some limit; the read itself has the real one.
+-- A semaphore needs a limit; the real one is that of the read.
 local FOREVER_SECONDS = 86400
 
 local _M = {}

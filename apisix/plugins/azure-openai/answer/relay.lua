@@ -1,24 +1,23 @@
---- Hands the winner's answer to the client: its head, then its body as it arrives.
+--- Sends the answer to the client: its head, then its body as it arrives.
 local core = require("apisix.core")
 local plugin = require("apisix.plugin")
-local accounting = require("apisix.plugins.azure-openai.account.accounting")
 local event_stream = require("apisix.plugins.azure-openai.answer.event_stream")
+local tunnel = require("apisix.plugins.azure-openai.answer.tunnel")
 local headers = require("apisix.plugins.azure-openai.attempt.headers")
-local lessons = require("apisix.plugins.azure-openai.outcome.outcomes")
-local served_model = require("apisix.plugins.azure-openai.account.served_model")
 local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
-local usage = require("apisix.plugins.azure-openai.account.usage")
+local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 
 local ngx = ngx
 local ngx_now = ngx.now
 local ipairs = ipairs
 local table_concat = table.concat
 
--- Answers whose length would say something of a body that they never have (RFC 9110, section 8.6).
+-- These answers have no body, and a length would promise one (RFC 9110, section 8.6).
 local WITHOUT_BODY = { [204] = true, [304] = true }
 
 local _M = {}
 
+-- { {backend="eastus", status=429}, {backend="westus", status=200} } -> "eastus:429,westus:200"
 local function attempts_line(trail)
     local parts = {}
     for index, entry in ipairs(trail) do
@@ -28,20 +27,20 @@ local function attempts_line(trail)
 end
 
 --- Sets status and headers of the client's answer. Nothing is sent yet.
--- @param pool table
--- @param answer table from `exchange.run`
-function _M.head(ctx, pool, answer)
-    local state = ctx.azure_openai
+-- @param ctx table request context
+-- @param state RequestState
+-- @param answer Answer
+function _M.head(ctx, state, answer)
     ctx.azure_openai_shaped = true
     ngx.status = answer.status
     headers.to_client(answer.headers)
     state.backend_request_id = answer.headers["x-request-id"]
-    state.is_stream = answer.event_stream ~= nil
+    state.is_stream = answer.event_stream ~= nil or answer.tunnel ~= nil
     if answer.body and ctx.var.request_method ~= "HEAD" and not WITHOUT_BODY[answer.status] then
         ngx.header["Content-Length"] = #answer.body
     end
 
-    if pool.expose_backend_headers then
+    if state.pool.expose_backend_headers then
         ngx.header["x-gateway-backend"] = state.winner and state.winner.name
         if #state.trail > 0 then
             ngx.header["x-gateway-attempts"] = attempts_line(state.trail)
@@ -49,8 +48,8 @@ function _M.head(ctx, pool, answer)
     end
 end
 
--- Binary answers (audio, file content): any size, passed on as they are read.
-local function send_chunks(state, pool, answer, emit)
+-- Sends a body of any size, such as audio or a file, as it is read.
+local function send_chunks(state, answer, emit)
     local connection = answer.connection
     local read = upstream.reader(connection)
     while true do
@@ -58,14 +57,14 @@ local function send_chunks(state, pool, answer, emit)
         if err then
             upstream.close(connection)
             core.log.warn("azure-openai: the answer of backend '", answer.backend.name, "' broke: ", err)
-            lessons.interrupted(pool, answer, err)
+            outcomes.failed(state.pool, answer, err)
             state.error = "answer_interrupted"
             -- An error after the headers cuts the connection: the client must see that the answer is short.
             return ngx.exit(ngx.ERROR)
         end
         if not chunk then
             upstream.release(connection)
-            lessons.completed(answer)
+            outcomes.succeeded(answer)
             return nil
         end
         state.first_output_at = state.first_output_at or ngx_now()
@@ -78,30 +77,33 @@ local function send_chunks(state, pool, answer, emit)
 end
 
 --- Sends the body; afterwards the client has its whole answer.
--- @param pool table
--- @param answer table from `exchange.run`
-function _M.body(ctx, pool, answer)
-    local state = ctx.azure_openai
+-- @param ctx table request context
+-- @param state RequestState
+-- @param answer Answer
+-- @param meter table watches the body: `meter.body(text)` and `meter.events(block)`
+function _M.body(ctx, state, answer, meter)
+    if answer.tunnel then
+        return tunnel.run(state, answer)
+    end
     local function emit(text)
         return plugin.lua_response_filter(ctx, answer.headers, text, nil, true)
     end
 
     if answer.body and #answer.body > 0 then
-        state.usage = usage.of_body(answer.body)
-        state.model = served_model.of_body(answer.body)
+        meter.body(answer.body)
         state.first_output_at = ngx_now()
         emit(answer.body)
-    else
-        -- Also keeps nginx from going on to its content phase when the body turns out to be empty.
-        ngx.send_headers()
-        if answer.event_stream then
-            event_stream.send(state, pool, answer, emit)
-        elseif answer.connection then
-            send_chunks(state, pool, answer, emit)
-        end
-        ngx.flush(true)
+        return nil
     end
-    accounting.publish(ctx, state)
+    -- Also keeps nginx from going on to its content phase when the body turns out to be empty.
+    ngx.send_headers()
+    if answer.event_stream then
+        event_stream.send(state, answer, meter, emit)
+    elseif answer.connection then
+        send_chunks(state, answer, emit)
+    end
+    ngx.flush(true)
+    return nil
 end
 
 return _M

@@ -1,4 +1,4 @@
---- Server-sent events: framing that does not depend on how reads split them.
+--- Server-sent events. How reads split them makes no difference.
 local core = require("apisix.core")
 
 local setmetatable = setmetatable
@@ -8,7 +8,7 @@ local table_concat = table.concat
 
 -- The longest start of an event boundary ("\r\n\r\n" less its last byte) that a chunk can end with.
 local OVERLAP = 3
--- An event that never ends must not fill memory; past this it is passed on in pieces.
+-- An event that never ends must not fill memory: beyond this size it is passed on in pieces.
 local LONGEST_HELD_BYTES = 8 * 1024 * 1024
 
 local _M = {}
@@ -32,7 +32,7 @@ end
 -- @return string|nil all events that are complete now, as they came; nil when there are none
 function splitter:push(chunk)
     local cut = #chunk
-    -- Most chunks end with an event, so that there is nothing to search for.
+    -- Most chunks end with an event, so no search is needed.
     if not has_suffix(chunk, "\n\n") then
         local after = (self.tail .. chunk):match("^.*\n\r?\n()")
         if not after then
@@ -51,7 +51,7 @@ function splitter:push(chunk)
     return complete
 end
 
---- Takes out what is held without having come to its end.
+--- Takes out the beginning of an event that never came to its end.
 -- @return string "" when nothing is held
 function splitter:rest()
     local rest = table_concat(self.parts)

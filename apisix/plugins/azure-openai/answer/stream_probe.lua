@@ -1,4 +1,4 @@
---- Looks into a 200 event stream until its first output: Azure can report throttling or a fault there.
+--- Reads a 200 event stream up to its first output, since Azure can report throttling or a fault there.
 local core = require("apisix.core")
 local sse = require("apisix.plugins.azure-openai.answer.sse")
 
@@ -28,10 +28,10 @@ local THROTTLE_CODES = {
 }
 local SERVER_CODES =
     { server_error = true, internal_error = true, internal_server_error = true, ["500"] = true }
--- What errors without a telling code say when they mean throttling.
+-- Phrases that mean throttling in errors without a telling code.
 local THROTTLE_PHRASES = { "rate limit", "too many requests", "high demand", "retry after" }
 
--- Errors that every backend would repeat: the request itself is at fault.
+-- Errors that every backend would repeat, because the request is at fault.
 local CLIENT_CODES = {
     content_filter = true,
     context_length_exceeded = true,
@@ -48,7 +48,7 @@ local function lower(value)
     return value ~= nil and tostring(value):lower() or ""
 end
 
--- The error object of an event, whatever the variant: nested, flat, inside a response, message only.
+-- The error object of an event in any of its forms: nested, flat, inside a response, message only.
 local function error_of(event_type, decoded)
     local kind = decoded.type or event_type
     if kind == "response.failed" then
@@ -102,7 +102,7 @@ local function is_nothing(value)
     return value == nil or value == ngx.null or value == "" or (type(value) == "table" and next(value) == nil)
 end
 
--- Whether no choice says anything: `{"delta":{"role":"assistant","content":"","tool_calls":null}}`.
+-- Whether all choices are empty, as in `{"delta":{"role":"assistant","content":"","tool_calls":null}}`.
 local function is_silent(choices)
     for _, choice in ipairs(choices) do
         local delta = type(choice) == "table" and choice.delta
@@ -126,7 +126,7 @@ local function is_preamble(event_type, decoded)
     if type(choices) ~= "table" then
         return false
     end
-    -- The chunk that only carries prompt_filter_results, and those that only say who speaks.
+    -- The chunk that only carries prompt_filter_results, and chunks that only name the role.
     if #choices == 0 then
         return type(decoded.usage) ~= "table"
     end

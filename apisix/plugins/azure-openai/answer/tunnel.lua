@@ -1,12 +1,11 @@
 --- A plain tunnel between a client and a backend after a 101: bytes in both directions until one side ends.
 local core = require("apisix.core")
-local accounting = require("apisix.plugins.azure-openai.account.accounting")
 local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
 
 local ngx = ngx
 
 local CHUNK_BYTES = 65536
--- A session may be silent for as long as it likes; the largest timeout that nginx takes. Backends end sessions
+-- A session may be silent for any time, so this is the largest timeout that nginx takes. Backends end sessions
 -- themselves, and TCP notices a peer that has vanished.
 local FOREVER_MS = 2147483647
 
@@ -27,7 +26,7 @@ local function copy(from, to)
     end
 end
 
--- A peer that takes nothing for as long as an answer may take is gone.
+-- A peer that accepts nothing for the read timeout is gone.
 local function prepare(side, pool)
     local patience_ms = pool.failover.read_timeout_ms
     side.socket:settimeouts(patience_ms, patience_ms, FOREVER_MS)
@@ -37,19 +36,16 @@ local function relay(client, backend)
     local to_client = ngx.thread.spawn(copy, backend, client)
     local to_backend = ngx.thread.spawn(copy, client, backend)
     local _, ended, err = ngx.thread.wait(to_client, to_backend)
-    -- What one side still had to say was sent before its end was seen; the other side has nobody to talk to.
+    -- All bytes of the side that ended were sent before its end was seen. The other side has no peer any more.
     ngx.thread.kill(to_client)
     ngx.thread.kill(to_backend)
     return ended, err
 end
 
 --- Sends the 101 and relays until either side ends; then both are closed.
--- @param ctx table
--- @param pool table for its timeouts
--- @param answer table from `exchange.run` whose `tunnel` is the upgraded connection
-function _M.run(ctx, pool, answer)
-    local state = ctx.azure_openai
-    state.is_stream = true
+-- @param state RequestState gets error
+-- @param answer Answer whose `tunnel` is the upgraded connection
+function _M.run(state, answer)
     ngx.header["Upgrade"] = "websocket"
     ngx.send_headers()
     ngx.flush(true)
@@ -65,8 +61,8 @@ function _M.run(ctx, pool, answer)
 
     local client = { socket = socket }
     local backend = { socket = answer.tunnel.client.sock }
-    prepare(client, pool)
-    prepare(backend, pool)
+    prepare(client, state.pool)
+    prepare(backend, state.pool)
     backend.socket:setoption("keepalive", true)
 
     local ended, err = relay(client, backend)
@@ -75,7 +71,6 @@ function _M.run(ctx, pool, answer)
         state.error = ended == client and "client_gone" or "tunnel_broken"
         core.log.info("azure-openai: the tunnel to backend '", answer.backend.name, "' broke: ", err)
     end
-    accounting.publish(ctx, state)
     return nil
 end
 

@@ -12,10 +12,10 @@ local _M = {}
 --- Headers in which a client may put its key, in the order in which they are tried.
 _M.CLIENT_CREDENTIALS = { "authorization", "api-key", "ocp-apim-subscription-key" }
 
---- Header in which openid-connect says whose token it has verified: the claims, as JSON in Base64.
+--- Header in which openid-connect puts the claims of a verified token, as JSON in Base64.
 _M.VERIFIED_CLAIMS = "x-userinfo"
 
---- Headers in which openid-connect tells others of a client. Only what stands there after it ran can be believed.
+--- Headers in which openid-connect describes a client. They can be trusted only after it ran.
 _M.IDENTITY = { _M.VERIFIED_CLAIMS, "x-access-token", "x-id-token", "x-raw-id-token", "x-refresh-token" }
 
 local function set_of(...)
@@ -39,7 +39,7 @@ local HOP_BY_HOP = set_of(
     "upgrade"
 )
 
--- Set anew for each backend, or of no concern to it.
+-- Set anew for each backend, or of no use to it.
 local NOT_FORWARDED =
     set_of("host", "content-length", "expect", "cookie", "x-priority", "x-credential-identifier")
 for _, names in ipairs({ _M.CLIENT_CREDENTIALS, _M.IDENTITY }) do
@@ -48,12 +48,12 @@ for _, names in ipairs({ _M.CLIENT_CREDENTIALS, _M.IDENTITY }) do
     end
 end
 
--- Names with which something inside the gateway could be steered, and what proxies on the way have added.
--- A WebSocket handshake is the `websocket` module's, since it may hold the client's key.
+-- Headers that could steer the gateway, and headers that proxies add. The `websocket` module handles the WebSocket
+-- handshake, since it may hold the client's key.
 local INTERNAL_PREFIXES = { "x-apisix-", "x-consumer-", "x-gateway-", "x-gw-", "x-forwarded-" }
 local HANDSHAKE_PREFIX = "sec-websocket-"
 
--- Written by nginx or decided by how the gateway sends the body.
+-- nginx writes these, or they depend on how the gateway sends the body.
 local NOT_RETURNED = set_of("content-length", "date", "server")
 
 local function is_internal(name)

@@ -108,7 +108,7 @@ local function refresh(backend, entry)
     return token, err
 end
 
--- Runs `refresh` unless somebody else does; the lock ends by itself after the longest possible request.
+-- Runs `refresh` unless another request does. The lock expires after the longest possible request.
 local function refresh_once(backend, entry)
     local lock = "refreshing|" .. entry
     if not dict:add(lock, true, REQUEST_TIMEOUT_MS / 1000 * 3) then
@@ -125,7 +125,7 @@ local function refresh_in_background(premature, backend, entry)
     end
     local token, err = refresh_once(backend, entry)
     if not token and err ~= "busy" then
-        -- The token at hand is still good; the endpoint is not asked again for each request.
+        -- The present token is still good, so the endpoint is not asked again by each request.
         dict:set("refresh|" .. entry, ngx_now() + RETRY_REFRESH_SECONDS, RETRY_REFRESH_SECONDS)
         core.log.warn(
             "azure-openai: cannot refresh the managed-identity token of backend '",

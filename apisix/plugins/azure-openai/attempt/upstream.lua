@@ -8,12 +8,12 @@ local CHUNK_BYTES = 65536
 
 local SWITCHING_PROTOCOLS = 101
 
--- The pool of connections that are never put into one, so that a connection made under its name is a new one.
+-- No connection is ever put into the pool of this name, so a connection from it is always new.
 local UNPOOLED = "azure-openai-unpooled"
 
 local _M = {}
 
--- A connection that the backend has closed, for example one from the pool, shows as one of these before any answer.
+-- The errors of a connection that the backend has closed before any response, for example one from the pool.
 local BROKEN = { closed = true, ["connection reset by peer"] = true, ["broken pipe"] = true }
 
 local function connect_reason(err)
@@ -49,13 +49,13 @@ local function connect(backend, pool, pool_name)
     return client
 end
 
--- lua-resty-http wants the query apart; with its question mark even an empty one stays as it was.
+-- lua-resty-http wants path and query apart. With its question mark even an empty query stays as it was.
 local function split_target(target)
     local path, query = target:match("^([^?]*)(%?.*)$")
     return path or target, query
 end
 
--- Of a header that may stand there once only, the first counts.
+-- The first line counts of a header that may stand there once only.
 local function keep_one(headers, name)
     local value = headers[name]
     if type(value) == "table" then
@@ -63,12 +63,12 @@ local function keep_one(headers, name)
     end
 end
 
--- Interim answers (100, 102, 103) are about the connection, and the client has another one: the real answer follows.
-local function read_final(client, request, answer, err)
-    while answer and answer.status < 200 and answer.status ~= SWITCHING_PROTOCOLS do
-        answer, err = client:read_response(request)
+-- Interim responses (100, 102, 103) are about the connection, and the client has another one: the real response follows.
+local function read_final(client, request, response, err)
+    while response and response.status < 200 and response.status ~= SWITCHING_PROTOCOLS do
+        response, err = client:read_response(request)
     end
-    return answer, err
+    return response, err
 end
 
 local function exchange_once(client, message)
@@ -78,27 +78,27 @@ local function exchange_once(client, message)
         path = path,
         query = query,
         headers = message.headers,
-        -- Made anew for each try: a reader that a dead connection has begun would go on in the middle.
+        -- Made anew for each try: a reader that a dead connection has begun would continue in the middle.
         body = request_body.sendable(message.body),
     }
-    local answer, err = client:request(request)
-    if not answer and BROKEN[err] and message.body then
-        -- A backend that does not want the body may have said why before it hung up.
-        answer = client:read_response(request)
+    local response, err = client:request(request)
+    if not response and BROKEN[err] and message.body then
+        -- A backend that refuses the body may have answered before it closed.
+        response = client:read_response(request)
     end
-    answer, err = read_final(client, request, answer, err)
-    if answer and type(answer.headers["content-length"]) == "table" then
+    response, err = read_final(client, request, response, err)
+    if response and type(response.headers["content-length"]) == "table" then
         return nil, "more than one content-length"
     end
-    return answer, err
+    return response, err
 end
 
---- Sends a request and waits for the head of the answer.
+--- Sends a request and waits for the head of the response.
 -- @param pool table for its timeouts
 -- @param backend table
 -- @param message table { method, target (path and query), headers, body (as `request_body` makes it, or nil) }
--- @return table|nil answer with status, headers, body_reader and `client`, the connection to release or close
--- @return string|nil reason: "dns", "connect", "tls", "timeout" (no answer in time) or "reset"
+-- @return table|nil response with status, headers, body_reader and `client`, the connection to release or close
+-- @return string|nil reason: "dns", "connect", "tls", "timeout" (no response in time) or "reset"
 -- @return string|nil error for the log
 function _M.send(pool, backend, message)
     local client, err = connect(backend, pool)
@@ -107,40 +107,40 @@ function _M.send(pool, backend, message)
     end
     local was_pooled = (client:get_reused_times() or 0) > 0
     local is_unpooled = false
-    local answer
-    answer, err = exchange_once(client, message)
-    if not answer and was_pooled and BROKEN[err] then
-        -- Most likely a connection that had died in the pool. Once more, on one that cannot have.
+    local response
+    response, err = exchange_once(client, message)
+    if not response and was_pooled and BROKEN[err] then
+        -- Most likely the connection died in the pool. Once more, on a new one.
         is_unpooled = true
         client:close()
         client, err = connect(backend, pool, UNPOOLED)
         if not client then
             return nil, connect_reason(err), err
         end
-        answer, err = exchange_once(client, message)
+        response, err = exchange_once(client, message)
     end
-    if not answer then
+    if not response then
         client:close()
         return nil, err == "timeout" and "timeout" or "reset", err
     end
-    answer.client = client
-    answer.is_unpooled = is_unpooled
-    keep_one(answer.headers, "content-type")
-    return answer
+    response.client = client
+    response.is_unpooled = is_unpooled
+    keep_one(response.headers, "content-type")
+    return response
 end
 
---- A reader of the answer's body that hands out what has arrived, in pieces of bounded size.
+--- A reader of the response's body that hands out what has arrived, in pieces of bounded size.
 -- @return function() -> chunk | nil at the end | nil, error
-function _M.reader(answer)
-    local headers = answer.headers
+function _M.reader(response)
+    local headers = response.headers
     if headers["content-length"] or headers["transfer-encoding"] then
         return function()
-            return answer.body_reader(CHUNK_BYTES)
+            return response.body_reader(CHUNK_BYTES)
         end
     end
 
     -- A body that ends with its connection: the client library would wait for a full piece.
-    local sock = answer.client.sock
+    local sock = response.client.sock
     return function()
         local data, err = sock:receiveany(CHUNK_BYTES)
         if err == "closed" then
@@ -150,17 +150,17 @@ function _M.reader(answer)
     end
 end
 
---- Puts the connection of a fully read answer back into the pool that it came from.
-function _M.release(answer)
-    if answer.is_unpooled then
-        return _M.close(answer)
+--- Puts the connection of a fully read response back into the pool that it came from.
+function _M.release(response)
+    if response.is_unpooled then
+        return _M.close(response)
     end
-    answer.client:set_keepalive(60000, 64)
+    response.client:set_keepalive(60000, 64)
 end
 
---- Drops the connection of an answer that is not read to its end.
-function _M.close(answer)
-    answer.client:close()
+--- Drops the connection of an response that is not read to its end.
+function _M.close(response)
+    response.client:close()
 end
 
 return _M

@@ -1,8 +1,7 @@
---- State that replicas share through Redis, where it is configured. Nothing waits long for it and nothing fails
+--- State that replicas share through Redis, when it is configured. Nothing waits long for Redis, and nothing fails
 -- without it.
 local core = require("apisix.core")
 local redis = require("resty.redis")
-local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 
 local ngx = ngx
 local ngx_now = ngx.now
@@ -12,17 +11,24 @@ local tonumber = tonumber
 local type = type
 
 local TIMEOUT_MS = 100
--- After a failure Redis is left alone for a while, so that its outage costs no request more than one time-out.
+-- After a failure Redis is left alone for a while, so an outage costs few requests a time-out.
 local RETRY_AFTER_SECONDS = 2
 local KEEPALIVE_MS = 60000
 local CONNECTIONS = 64
--- A list on which nothing is put any more ends by itself.
+-- A list that gets no new entries expires.
 local LIST_SECONDS = 3600
 local PREFIX = "azure-openai-gateway:"
 
 local _M = {}
 
+local configured
 local broken_until = 0
+
+--- Sets the Redis to use from now on in this worker.
+-- @param redis_conf table|nil { host, port, password, tls }; nil for none
+function _M.use(redis_conf)
+    configured = redis_conf
+end
 
 local function connect(conf)
     local client = redis:new()
@@ -55,8 +61,7 @@ end
 
 -- Runs one command; nil when Redis is not configured, not reachable or has no such key.
 local function run(command, ...)
-    local pool = pool_module.current()
-    local conf = pool and pool.redis
+    local conf = configured
     if not conf or ngx_now() < broken_until then
         return nil
     end
@@ -77,7 +82,7 @@ local function run(command, ...)
     return result
 end
 
--- Runs a command that Redis answers with a list. What answers otherwise is no Redis, or not in order.
+-- Runs a command that Redis answers with a list. Any other answer counts as a failure of Redis.
 local function list_of(command, ...)
     local result = run(command, ...)
     if result ~= nil and type(result) ~= "table" then
@@ -89,8 +94,7 @@ end
 --- Whether replicas share state at all.
 -- @return boolean
 function _M.is_configured()
-    local pool = pool_module.current()
-    return pool ~= nil and pool.redis ~= nil
+    return configured ~= nil
 end
 
 --- Reads values at once.
@@ -126,7 +130,7 @@ local function announce(premature, list, member, deadline)
     end
 end
 
---- Puts something that ends at a known time on a list of such, in the background.
+--- Puts a member with a deadline on a list, in the background.
 -- @param list string
 -- @param member string
 -- @param deadline number seconds since the epoch
@@ -136,7 +140,7 @@ function _M.announce_later(list, member, deadline)
     end
 end
 
---- What is on a list and has not ended.
+--- The members of a list whose deadline has not passed.
 -- @param list string
 -- @return table member -> deadline in seconds since the epoch
 function _M.announced(list)

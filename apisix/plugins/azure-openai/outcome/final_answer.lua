@@ -1,23 +1,22 @@
---- What the client gets when no backend could serve: the truth, and when to come back.
+--- Composes the client's answer when no backend could serve: why, and when to try again.
 local core = require("apisix.core")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 
 local ipairs = ipairs
-local tostring = tostring
 local math_ceil = math.ceil
 local math_min = math.min
 local math_max = math.max
 
--- SDKs give up on a request that asks them to wait longer.
+-- SDKs give up when they are asked to wait longer.
 local LONGEST_RETRY_AFTER_SECONDS = 120
 
--- Timers are not exact; a candidate that is asked too early still rests.
+-- Timers are not exact. Without this margin the candidate would still rest.
 local WAKE_UP_SECONDS = 0.005
 
--- How much a failed attempt tells the client; the backend's own words beat ours. A refusal of the gateway's
--- credential is never passed on: the client would think that its own key is bad.
+-- How useful each failure is to the client. A backend's own words are more useful than ours. A refusal of the gateway's
+-- credential is never passed on, since the client would think that its own key is bad.
 local USEFULNESS = {
     throttled = 7,
     server_error = 6,
@@ -33,33 +32,33 @@ local USEFULNESS = {
     not_deployed = 1,
 }
 
--- Failures whose own answer is passed on as it is.
+-- Failures whose answer the client gets as it is.
 local OWN_ANSWER = { server_error = true, not_found = true, not_deployed = true }
--- Failures that only tell where something is not.
+-- Failures that only say where a resource is not.
 local IS_NEGATIVE = { not_found = true, not_deployed = true }
 
 local _M = {}
 
-local function own_answer(status, code, message, retry_after_seconds)
+local function own_answer(status, message, retry_after_seconds, code)
     local headers = { ["Content-Type"] = "application/json" }
     if retry_after_seconds then
         local seconds = math_max(math_min(retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS), 0.001)
         headers["retry-after-ms"] = math_ceil(seconds * 1000)
         headers["retry-after"] = math_ceil(seconds)
     end
-    return { status = status, headers = headers, body = errors.body(status, code, message) }
+    return { status = status, headers = headers, body = errors.body(status, message, code) }
 end
 
 local function earlier(seconds, other)
     return math_min(seconds or other, other)
 end
 
--- Why the candidates are unavailable and when the first of them may be back: `cooldown` counts those that are
--- throttled, `recovery` open breakers too; both are in seconds and nil when there are none. `resting` lists the names
--- of all these, and `is_served` tells whether any candidate has the deployment, as far as is known.
-local function survey(pool, request)
+-- Why the candidates are unavailable, and in how many seconds the first may be back: `cooldown` for throttled ones,
+-- `recovery` for open breakers too (nil when there are none). `resting` lists the names of all these. `is_served` tells
+-- whether any candidate may have the deployment.
+local function survey(pool, plan)
     local found = { resting = {} }
-    for backend, deployment in pool_module.candidates(pool, request) do
+    for backend, deployment in pool_module.candidates(pool, plan) do
         local reason, seconds = availability.state(backend, deployment)
         found.is_served = found.is_served or reason ~= "missing"
         if reason == "throttled" then
@@ -87,44 +86,43 @@ local function throttled_answer(seconds)
     local shown = math_max(math_ceil(math_min(seconds, LONGEST_RETRY_AFTER_SECONDS)), 1)
     return own_answer(
         429,
-        "429",
         "The deployment is throttled on the gateway's backends. Please retry after " .. shown .. " seconds.",
         seconds
     )
 end
 
 local function unavailable_answer(message, recovery_seconds)
-    return own_answer(503, "service_unavailable", message, recovery_seconds)
+    return own_answer(503, message, recovery_seconds)
 end
 
--- A backend's own answer; where it says nothing but its status, that is said in a body.
-local function with_words(request, answer)
-    if answer.body ~= "" or request.method == "HEAD" then
-        return answer
+-- A backend's own answer. An empty one gets a body that says so.
+local function backend_answer(request, outcome)
+    local status, headers, body = outcome.status, outcome.headers, outcome.body
+    if body == "" and request.method ~= "HEAD" then
+        headers["content-type"] = "application/json"
+        body = errors.body(status, "The backend answered " .. status .. " and nothing else.")
     end
-    local status = answer.status
-    answer.headers["content-type"] = "application/json"
-    answer.body =
-        errors.body(status, tostring(status), "The backend answered " .. status .. " and nothing else.")
-    return answer
+    return { status = status, headers = headers, body = body }
 end
 
 local function missing_answer(deployment)
     return own_answer(
         404,
-        "DeploymentNotFound",
-        "No backend of this gateway serves the deployment '" .. deployment .. "'."
+        "No backend of this gateway serves the deployment '" .. deployment .. "'.",
+        nil,
+        "DeploymentNotFound"
     )
 end
 
---- How long the client's request may be held because a candidate recovers soon.
+--- How long the request may be held because a candidate recovers soon.
+-- @param plan table from `ownership.plan`
 -- @return number|nil seconds; nil when waiting is off or would not help in time
 -- @return table|nil names of the backends that rest now
-function _M.worthwhile_wait(pool, request)
+function _M.worthwhile_wait(pool, plan)
     if pool.failover.max_wait_ms == 0 then
         return nil
     end
-    local found = survey(pool, request)
+    local found = survey(pool, plan)
     if found.recovery and found.recovery * 1000 <= pool.failover.max_wait_ms then
         return found.recovery + WAKE_UP_SECONDS, found.resting
     end
@@ -132,10 +130,12 @@ function _M.worthwhile_wait(pool, request)
 end
 
 --- The answer after the last candidate.
--- @param failures list of failed outcomes of this request; empty when all candidates were skipped
--- @return table answer
-function _M.compose(pool, request, failures)
-    local found = survey(pool, request)
+-- @param request table from `reading.read`
+-- @param plan table from `ownership.plan`
+-- @param failures Outcome[] of this request; empty when all candidates were skipped
+-- @return Answer
+function _M.compose(pool, request, plan, failures)
+    local found = survey(pool, plan)
     if found.cooldown then
         return throttled_answer(found.cooldown)
     end
@@ -145,22 +145,22 @@ function _M.compose(pool, request, failures)
         if not found.is_served then
             return missing_answer(request.deployment)
         end
-        -- Without anybody who rests, one has recovered since it was passed over.
+        -- When no candidate rests now, one has recovered since it was skipped.
         return unavailable_answer("No backend is available right now.", found.recovery or 0)
     end
     if best.reason == "throttled" then
-        -- Its cool-down was so short that it is over by now.
+        -- Its cool-down was so short that it is already over.
         return throttled_answer(0)
     end
     if IS_NEGATIVE[best.reason] and found.recovery then
-        -- Those who were asked do not have it; one that rests may.
+        -- The backends that were asked do not have it; a resting one may.
         return unavailable_answer("No backend that may hold this is available right now.", found.recovery)
     end
     if OWN_ANSWER[best.reason] then
-        return with_words(request, best)
+        return backend_answer(request, best)
     end
     if best.reason == "timeout" then
-        return own_answer(504, "gateway_timeout", "The backend did not answer in time.")
+        return own_answer(504, "The backend did not answer in time.")
     end
     core.log.info("azure-openai: no backend could be used: ", best.reason, " ", best.err or "")
     return unavailable_answer("No backend could be reached.", found.recovery)

@@ -1,27 +1,27 @@
---- What the outcome of an attempt teaches: about the pair of backend and deployment, and about the backend as a whole.
+--- What the outcome of an attempt says: about the pair of backend and deployment, and about the backend as a whole.
 --
--- Both may have been on trial, so each outcome settles both.
+-- Both may have been on trial, so each outcome settles both. The verbs are those of `availability`.
 local core = require("apisix.core")
+local throttle_hints = require("apisix.plugins.azure-openai.outcome.throttle_hints")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local shared_cooldowns = require("apisix.plugins.azure-openai.routing.shared_cooldowns")
-local throttle = require("apisix.plugins.azure-openai.outcome.throttle_hints")
 
 local has_prefix = core.string.has_prefix
 
 local EVERY = availability.EVERY
 
--- Failures before the backend has been asked anything; the others concern one deployment.
+-- Failures before the backend was asked anything; the others concern one deployment.
 local UNREACHED = { connect = true, dns = true, tls = true, identity = true }
 
 local _M = {}
 
-local function cool_down(pool, backend, deployment, outcome)
-    local seconds = throttle.cooldown_seconds(outcome.headers, outcome.body, pool.failover)
+local function throttled(pool, backend, deployment, headers, body)
+    local seconds = throttle_hints.cooldown_seconds(headers, body, pool.failover)
     shared_cooldowns.start(backend, deployment, seconds)
 end
 
-local function open_for_credential(pool, backend, deployment, outcome)
-    if availability.open(backend, deployment, pool.failover) then
+local function refused(pool, backend, deployment, outcome)
+    if availability.refused(backend, deployment, pool.failover) then
         core.log.error(
             "azure-openai: backend '",
             backend.name,
@@ -35,14 +35,14 @@ local function open_for_credential(pool, backend, deployment, outcome)
     end
 end
 
-local function count_failure(pool, backend, deployment, outcome)
-    local opened = availability.failed(backend, deployment, pool.failover)
-    if opened then
+local function failed(pool, backend, deployment, outcome)
+    local seconds = availability.failed(backend, deployment, pool.failover)
+    if seconds then
         core.log.warn(
             "azure-openai: backend '",
             backend.name,
             "' rests for ",
-            opened,
+            seconds,
             " s: ",
             outcome.status or outcome.reason,
             " ",
@@ -51,94 +51,100 @@ local function count_failure(pool, backend, deployment, outcome)
     end
 end
 
--- What each reason says of the pair; all of them mean that the backend can be reached.
+-- What each reason says of the pair. In all these cases the backend answered.
 local of_pair = {}
 
--- A role that lacks a right, or a gated deployment: others may work with the same credential.
-of_pair.forbidden = open_for_credential
+-- The role lacks a right, or the deployment is gated: other deployments may work with the same credential.
+of_pair.forbidden = refused
 
 function of_pair.throttled(pool, backend, deployment, outcome)
-    availability.answered(backend, deployment)
-    cool_down(pool, backend, deployment, outcome)
+    availability.succeeded(backend, deployment)
+    throttled(pool, backend, deployment, outcome.headers, outcome.body)
 end
 
 function of_pair.not_deployed(_, backend, deployment)
-    availability.answered(backend, deployment)
-    -- A request can name its deployment where the gateway does not see it; that says nothing of others of its kind.
+    availability.succeeded(backend, deployment)
+    -- A request can name its deployment where the gateway does not see it. That says nothing of others of its kind.
     if not has_prefix(deployment, "/") then
-        availability.deployment_missing(backend, deployment)
+        availability.missing(backend, deployment)
     end
 end
 
 function of_pair.not_found(_, backend, deployment)
-    availability.answered(backend, deployment)
+    availability.succeeded(backend, deployment)
 end
 
-local function learn_from_answer(pool, backend, deployment, outcome)
-    if outcome.event_stream or outcome.connection then
+local function settle_answer(pool, backend, deployment, answer)
+    if answer.event_stream or answer.connection then
         availability.began(backend, deployment)
     else
-        availability.answered(backend, deployment)
+        availability.succeeded(backend, deployment)
     end
-    local share = throttle.remaining_share(outcome.headers)
+    local share = throttle_hints.remaining_share(answer.headers)
     if share then
         availability.note_remaining(backend, deployment, share)
     end
-    if throttle.is_exhausted(outcome.headers) then
+    if throttle_hints.is_exhausted(answer.headers) then
         -- The body is the client's answer and says nothing about quotas.
-        cool_down(pool, backend, deployment, { headers = outcome.headers })
+        throttled(pool, backend, deployment, answer.headers, nil)
     end
 end
 
---- Gives the trials of an attempt back when its outcome will never be known.
-function _M.forget(backend, deployment)
-    availability.release(backend, deployment)
-    availability.release(backend, EVERY)
+local function settle_unreached(pool, backend, outcome)
+    if outcome.reason == "identity" then
+        core.log.error(
+            "azure-openai: no managed-identity token for backend '",
+            backend.name,
+            "': ",
+            outcome.err
+        )
+    end
+    failed(pool, backend, EVERY, outcome)
 end
 
---- Tells that an answer which the client gets in parts has come to its end.
--- @param answer table from `exchange.run`
-function _M.completed(answer)
-    availability.answered(answer.backend, answer.deployment)
-end
-
---- Tells that such an answer broke off.
--- @param err string
-function _M.interrupted(pool, answer, err)
-    count_failure(pool, answer.backend, answer.deployment, { reason = "interrupted", err = err })
-end
-
---- Tells `availability` what an attempt showed.
+--- Tells `availability` what an attempt came to.
 -- @param pool table
--- @param backend table
--- @param deployment string the backend's name for it
--- @param outcome table with `reason` when the attempt failed, `status`, `headers`, `body`, `err`
-function _M.learn(pool, backend, deployment, outcome)
-    local reason = outcome.reason
+-- @param attempt Attempt
+-- @param outcome Outcome; its reason is one of "throttled", "credential", "forbidden", "not_deployed", "not_found",
+--   "server_error" (outcome/verdict.lua), "connect", "dns", "tls", "timeout", "reset" and "identity" (attempt room)
+function _M.settle(pool, attempt, outcome)
+    local backend, deployment, reason = attempt.backend, attempt.deployment, outcome.reason
     if reason == "credential" or UNREACHED[reason] then
-        -- Nothing was learned about the deployment.
-        availability.release(backend, deployment)
+        -- The outcome says nothing about the deployment.
+        availability.abandoned(backend, deployment)
     end
     if reason == "credential" then
-        return open_for_credential(pool, backend, EVERY, outcome)
+        return refused(pool, backend, EVERY, outcome)
     end
     if UNREACHED[reason] then
-        if reason == "identity" then
-            core.log.error(
-                "azure-openai: no managed-identity token for backend '",
-                backend.name,
-                "': ",
-                outcome.err
-            )
-        end
-        return count_failure(pool, backend, EVERY, outcome)
+        return settle_unreached(pool, backend, outcome)
     end
 
-    availability.answered(backend, EVERY)
+    availability.succeeded(backend, EVERY)
     if not reason then
-        return learn_from_answer(pool, backend, deployment, outcome)
+        return settle_answer(pool, backend, deployment, outcome.answer)
     end
-    return (of_pair[reason] or count_failure)(pool, backend, deployment, outcome)
+    return (of_pair[reason] or failed)(pool, backend, deployment, outcome)
+end
+
+--- The outcome of an attempt will never be known: its trials are free again.
+-- @param attempt Attempt
+function _M.abandoned(attempt)
+    availability.abandoned(attempt.backend, attempt.deployment)
+    availability.abandoned(attempt.backend, EVERY)
+end
+
+--- An answer in parts came to its end.
+-- @param answer Answer
+function _M.succeeded(answer)
+    availability.succeeded(answer.backend, answer.deployment)
+end
+
+--- An answer in parts broke off.
+-- @param answer Answer
+-- @param err string
+function _M.failed(pool, answer, err)
+    failed(pool, answer.backend, answer.deployment, { reason = "interrupted", err = err })
 end
 
 return _M

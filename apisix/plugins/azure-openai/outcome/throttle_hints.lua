@@ -1,7 +1,7 @@
---- How long a throttled deployment wants to be left alone, from whatever the answer says.
+--- Reads from an answer how long a throttled deployment must rest, and how much of its quota is left.
 --
--- Azure states it in several places and sometimes wrongly: -1, 0, a day, prose. The first hint that makes sense
--- counts. Source: Azure OpenAI quota documentation and the headers seen in SDK issue threads.
+-- Azure says it in several places and sometimes wrongly: -1, 0, a day, prose. The first hint that makes sense counts.
+-- Source: Azure OpenAI quota documentation and the headers seen in SDK issue threads.
 local core = require("apisix.core")
 
 local ngx = ngx
@@ -12,10 +12,10 @@ local math_min = math.min
 local math_max = math.max
 
 local DURATION_UNITS = { ms = 0.001, s = 1, m = 60, h = 3600, d = 86400 }
--- How units begin in prose, longer beginnings first.
+-- How units begin in prose; longer beginnings first.
 local UNIT_PREFIXES = { { "milli", 0.001 }, { "ms", 0.001 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 } }
 local SHORTEST_SECONDS = 0.001
--- The limits of a deployment, each with headers of its own.
+-- The two limits of a deployment; each has headers of its own.
 local KINDS = { "requests", "tokens" }
 local RESET_PREFIXES = { "x-ratelimit-reset-", "x-rate-limit-reset-" }
 
@@ -29,7 +29,7 @@ local function positive(number)
     return nil
 end
 
--- "1s", "6m0s", "120ms" or a bare number of seconds.
+-- "1s" -> 1, "6m0s" -> 360, "120ms" -> 0.12, "20" -> 20.
 local function parse_duration(text)
     local plain = tonumber(text)
     if plain then
@@ -68,7 +68,7 @@ local function first_value(headers, name)
     return value
 end
 
--- The limits of which nothing is left, as far as the answer says.
+-- The limits of which nothing is left.
 local function used_up(headers)
     local kinds = {}
     for _, kind in ipairs(KINDS) do
@@ -79,7 +79,7 @@ local function used_up(headers)
     return kinds
 end
 
--- Two limits can be exhausted; the request has to wait for the later one.
+-- Two limits can be exhausted; the later reset counts.
 local function longest_reset(headers, kinds)
     local longest
     for _, kind in ipairs(kinds) do
@@ -94,12 +94,12 @@ local function longest_reset(headers, kinds)
     return longest
 end
 
--- A limit that is far from exhausted states when it will be whole again: nobody has to wait for that.
+-- A limit with quota left says when it will be whole again. Only the reset of an exhausted limit matters.
 local function parse_resets(headers)
     return longest_reset(headers, used_up(headers)) or longest_reset(headers, KINDS)
 end
 
--- "26 seconds", "2 minutes", "120ms"; a number that stands alone counts seconds.
+-- "seconds" -> 1, "minutes" -> 60, "ms" -> 0.001; no unit means seconds.
 local function unit_seconds(unit)
     for _, entry in ipairs(UNIT_PREFIXES) do
         if has_prefix(unit, entry[1]) then
@@ -131,7 +131,7 @@ local function hinted_seconds(headers, body)
         or body and parse_message(body)
 end
 
---- The cool-down that a throttled answer asks for.
+--- The cool-down that a throttled answer asks for: `retry-after-ms: 700` -> 0.7, "retry after 26 seconds" -> 26.
 -- @param headers table the answer's headers, read without regard to case
 -- @param body string|nil
 -- @param failover table with cooldown_default_seconds and cooldown_max_seconds

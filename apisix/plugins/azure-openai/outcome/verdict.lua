@@ -1,4 +1,4 @@
---- What a backend's answer means for the request: the client's business, or a reason to try elsewhere.
+--- Decides whether a backend's answer is for the client or a reason to try another backend.
 local core = require("apisix.core")
 
 local type = type
@@ -11,17 +11,17 @@ local function error_code(body)
     return type(err) == "table" and type(err.code) == "string" and err.code or ""
 end
 
--- The answers of a resource that does not hold what the request refers to.
+-- Whether the backend does not hold the resource that the request refers to.
 local function is_elsewhere(status, code)
     return status == 404 or code:find("not_found", 1, true) ~= nil or code == "invalid_encrypted_content"
 end
 
---- Classifies a completely read error answer.
--- @param status number 400 or more
+--- Classifies an answer that was read whole: (429, …) -> "throttled", (400, content filter) -> nil.
+-- @param status number
 -- @param body string|nil
--- @param refers_to_stored boolean whether the request refers to something that another backend may hold
--- @return string|nil reason of a failed attempt: "throttled", "credential" (not valid for anything), "forbidden" (not
---   valid for this), "not_deployed", "not_found" or "server_error"; nil when the answer is for the client
+-- @param refers_to_stored boolean whether the request refers to a resource that another backend may hold
+-- @return string|nil reason of a failed attempt: "throttled", "credential" (refused for everything), "forbidden"
+--   (refused for this), "not_deployed", "not_found" or "server_error"; nil when the answer is for the client
 function _M.reason(status, body, refers_to_stored)
     if status == 429 then
         return "throttled"

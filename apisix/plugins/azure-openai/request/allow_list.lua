@@ -1,6 +1,6 @@
---- Holds clients that may use only some deployments to these, wherever a request can name one.
+--- Checks every deployment that a request names against the client's allow-list.
 local core = require("apisix.core")
-local ownership = require("apisix.plugins.azure-openai.routing.ownership")
+local collections = require("apisix.plugins.azure-openai.request.collections")
 local references = require("apisix.plugins.azure-openai.request.references")
 
 local ipairs = ipairs
@@ -15,15 +15,15 @@ local NAMING_HEADERS = {
     ["x-ms-oai-image-generation-deployment"] = true,
 }
 
--- What a model reads and what belongs to the client names no deployments.
+-- The model's input and the client's own data name no deployments.
 local CONTENT = { messages = true, input = true, prompt = true, metadata = true }
 -- Members below which `model` is a deployment.
 local NAMING_PARENTS = { session = true, tools = true }
 local MOST_VISITS = 10000
 
--- What is created here runs deployments that a file or a nested document names, out of the gateway's sight.
+-- These run deployments that a file or a nested document names. The gateway cannot see those names.
 local OUT_OF_SIGHT = { ["/batches"] = true, ["/evals"] = true, ["/fine_tuning"] = true }
--- What is created here runs no model.
+-- Creating these runs no model.
 local WITHOUT_MODEL = {
     ["/files"] = true,
     ["/uploads"] = true,
@@ -33,7 +33,7 @@ local WITHOUT_MODEL = {
     ["/threads"] = true,
 }
 
--- What runs a model that something stored names: an assistant, possibly another client's, or a video.
+-- These run a model that a stored resource names: an assistant (possibly another client's) or a video.
 local RUNS = { "^threads/runs$", "^threads/[^/]+/runs$", "^videos/[^/]+/remix$" }
 
 local _M = {}
@@ -56,7 +56,7 @@ local function runs_what_is_stored(operation)
     return false
 end
 
--- Requests for stored resources name no deployment; one that runs a model, or a session with one, must.
+-- Whether a request must name its deployment. Requests for stored resources need not; those that run a model must.
 local function must_name(request)
     if request.is_upgrade then
         return true
@@ -66,7 +66,7 @@ local function must_name(request)
     end
     return runs_what_is_stored(request.operation:lower())
         or not WITHOUT_MODEL[request.resource]
-            and not (ownership.is_stored(request.operation) and references.in_path(request.operation))
+            and not (collections.is_stored(request.operation) and references.in_path(request.operation))
 end
 
 local function add(names, value)
@@ -75,7 +75,7 @@ local function add(names, value)
     end
 end
 
--- Adds the names in part of a body. Returns how many members may still be looked at, negative when it is too large.
+-- Adds the names in part of a body. Returns how many members may still be visited; negative when there are too many.
 local function walk(names, value, visits, is_naming, is_top)
     for name, member in pairs(value) do
         visits = visits - 1
@@ -95,7 +95,7 @@ local function walk(names, value, visits, is_naming, is_top)
     return visits
 end
 
--- Whether a request says which deployment does its work; those of tools and headers only help with it.
+-- Whether a request names the deployment that does its work. Those of tools and headers only help with it.
 local function has_named(request)
     local session = request.decoded and request.decoded.session
     return request.deployment ~= "" or (type(session) == "table" and type(session.model) == "string")
@@ -109,7 +109,7 @@ local function names_in(request)
         return nil
     end
     for header, value in pairs(request.headers) do
-        -- As `headers` does, this takes `_` for `-`.
+        -- `_` counts as `-`, as in `headers`.
         if NAMING_HEADERS[(header:lower():gsub("_", "-"))] then
             for _, name in ipairs(type(value) == "table" and value or { value }) do
                 add(names, name)

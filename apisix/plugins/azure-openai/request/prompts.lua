@@ -1,4 +1,4 @@
---- What a request says to a model: the texts in its JSON body or in its form, whoever is given as their speaker.
+--- The texts that a request says to a model, in its JSON body or in its form, in any role.
 local core = require("apisix.core")
 local multipart = require("apisix.plugins.azure-openai.request.multipart")
 local request_body = require("apisix.plugins.azure-openai.request.body")
@@ -9,14 +9,14 @@ local type = type
 local has_prefix = core.string.has_prefix
 local table_concat = table.concat
 
--- What is created here runs prompts that are in a file, or that come later in a session of its own.
+-- These run prompts from a file, or prompts that come later.
 local OUT_OF_SIGHT = { ["/batches"] = true, ["/evals"] = true }
 local SESSIONS = "^realtime/"
--- What is uploaded here is stored, and said to no model by it.
+-- Uploads are stored; no model reads them now.
 local FILES = { ["/files"] = true, ["/uploads"] = true, ["/containers"] = true }
--- The field of a form that is said to a model, for pictures, sound and videos.
+-- The field of a form that a model reads, for pictures, sound and videos.
 local FIELD = "prompt"
--- Members with which a user speaks, unless their object gives another role or is something else than a message.
+-- Members that hold a user's words, unless their object has another role or is no message.
 local SPOKEN = { prompt = true, input = true, content = true }
 -- Words of the protocol, which a backend checks.
 local WORDS = { role = true, type = true, model = true }
@@ -29,7 +29,7 @@ local function add(texts, text, is_users)
     end
 end
 
--- A message can come in parts, and be one only in all of them.
+-- A message can come in parts; a pattern may match only all of them together.
 local function joined(parts)
     local texts = {}
     for _, part in ipairs(parts) do
@@ -45,7 +45,7 @@ local function is_of_user(object)
     return object.role == "user" or (object.role == nil and (object.type == nil or object.type == "message"))
 end
 
--- Adds the strings of a JSON value. `is_spoken` tells whether those of a list are a user's.
+-- Adds the strings of a JSON value. `is_spoken` tells whether the strings of a list are a user's words.
 local function add_strings(texts, value, is_spoken)
     local is_users = is_of_user(value)
     for name, member in pairs(value) do
@@ -70,7 +70,7 @@ end
 local function of_json(request)
     local decoded = request.decoded
     if not decoded then
-        -- `{}` says nothing; a list, or what is no JSON, could say anything.
+        -- `{}` says nothing. A list, or text that is no JSON, could say anything.
         return request_body.text(request.body):find("^%s*{%s*}%s*$") and {} or nil
     end
     if is_in_tokens(decoded.prompt) or is_in_tokens(decoded.input) then
@@ -95,8 +95,8 @@ end
 
 --- The texts of a request.
 -- @param request table from `request.read`
--- @return table|nil list of { text, is_users (whether a user is said to have spoken it) }; nil when the request says
---   something that cannot be seen
+-- @return table|nil list of { text, is_users (whether these are a user's words) }; nil when the gateway cannot see the
+--   texts
 function _M.of(request)
     if request.is_upgrade then
         return nil

@@ -1,22 +1,23 @@
---- Reads a client's request once, for whoever serves it: surface, operation, deployment, body.
+--- Reads a client's request once: surface, operation, deployment, body.
 local core = require("apisix.core")
+local collections = require("apisix.plugins.azure-openai.request.collections")
 local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
 local multipart = require("apisix.plugins.azure-openai.request.multipart")
-local ownership = require("apisix.plugins.azure-openai.routing.ownership")
 local request_body = require("apisix.plugins.azure-openai.request.body")
+local stream_options = require("apisix.plugins.azure-openai.request.stream_options")
 local surface = require("apisix.plugins.azure-openai.request.surface")
-local usage = require("apisix.plugins.azure-openai.account.usage")
 local websocket = require("apisix.plugins.azure-openai.request.websocket")
 
 local ngx = ngx
 local ipairs = ipairs
 local next = next
 local pairs = pairs
+local setmetatable = setmetatable
 local type = type
 local math_min = math.min
 local has_prefix = core.string.has_prefix
 
--- Azure's names are shorter. Longer ones would only fill the memory of what is known of deployments.
+-- Azure's names are shorter. Longer ones would only fill the memory that is kept for each deployment.
 local LONGEST_NAME_BYTES = 128
 
 -- Methods to whose body HTTP gives no meaning (RFC 9110, section 9.3).
@@ -29,7 +30,7 @@ local _M = {}
 
 local function content_type(ctx)
     local value = core.request.header(ctx, "content-type")
-    -- A body without a type is taken for JSON, as the SDKs' and curl users' intent.
+    -- A body without a type counts as JSON: that is what users of the SDKs and of curl mean.
     return type(value) == "string" and value:lower() or "application/json"
 end
 
@@ -39,13 +40,13 @@ local function decode(ctx, max_bytes)
         return nil
     end
     local decoded = core.request.get_json_request_body_table(max_bytes)
-    -- An empty table could be an array; nothing could be done with an empty object either.
+    -- An empty table could be an array or an object, and neither says anything.
     return type(decoded) == "table" and #decoded == 0 and next(decoded) and decoded or nil
 end
 
--- The deployment that a form names, and where. Files to be stored name none and can be large.
+-- The deployment that a form names, and its place. Files to be stored name none and can be large.
 local function named_in_form(ctx, body, operation)
-    if not body or ownership.is_homed(operation) then
+    if not body or collections.is_homed(operation) then
         return ""
     end
     local places = multipart.locate(body, core.request.header(ctx, "content-type"), "model")
@@ -56,11 +57,11 @@ local function named_in_form(ctx, body, operation)
     if not place then
         return ""
     end
-    -- One byte more than a name can have is enough to see that it is none.
+    -- One byte more than the longest name is enough to see that it is too long.
     return request_body.slice(body, place.offset, math_min(place.length, LONGEST_NAME_BYTES + 1)), nil, place
 end
 
--- Returns the deployment ("" for none) or nil and what is wrong, and for a form the place of the name.
+-- Returns the deployment ("" for none), or nil and the fault; for a form also the place of the name.
 local function named_deployment(ctx, target, operation, body, decoded)
     if websocket.is_realtime(operation) then
         local name, fault = websocket.deployment(target)
@@ -72,16 +73,16 @@ local function named_deployment(ctx, target, operation, body, decoded)
     if not decoded and has_prefix(content_type(ctx), "multipart/form-data") then
         return named_in_form(ctx, body, operation)
     end
-    if ownership.kind(operation) == "/fine_tuning" then
-        -- Its `model` is the one to be trained, which need not be deployed.
+    if collections.kind(operation) == "/fine_tuning" then
+        -- `model` is the one to train, which need not be deployed.
         return ""
     end
     local name = decoded and decoded.model
     return type(name) == "string" and name or ""
 end
 
--- Bytes that may not stand in a request line or a header value (RFC 3986, RFC 9110). nginx lets some of them
--- through; what would break at every backend is the client's fault and must not count against a backend.
+-- Bytes that a request line or a header value may not hold (RFC 3986, RFC 9110). nginx lets some of them through, and
+-- every backend would refuse them. That is the client's fault, so it must not count against a backend.
 local NOT_IN_TARGET = "[%z\1-\32#<>`]"
 local NOT_IN_VALUE = "[%z\1-\8\10-\31\127]"
 
@@ -106,33 +107,37 @@ local function is_malformed(target, headers)
     return false
 end
 
--- Names that no deployment can have, before they reach any state or label. A leading slash marks kinds of resources.
+-- Whether a deployment can have such a name. Others must not reach any state or label. A leading slash marks kinds of
+-- stored resources.
 local function is_deployment_name(name)
     return #name <= LONGEST_NAME_BYTES and not name:find("[%c\128-\255]") and name:byte(1) ~= 47
 end
 
---- Reads the request of any kind.
+local function refused(status, message, code)
+    return nil, { status = status, message = message, code = code }
+end
+
+--- Reads a request of any kind.
 -- @param max_bytes number largest body
--- @return table|nil request { method, is_bodyless (a body would mean nothing), target (path and query), headers,
+-- @return table|nil request { method, is_bodyless (HTTP gives its body no meaning), target (path and query), headers,
 --   kind (surface), operation, deployment ("" for none), deployment_place (in a form), resource (kind of stored
 --   resource), body, decoded, is_upgrade }
--- @return number|nil status of the refusal
--- @return string|nil message
+-- @return table|nil refusal { status, message, code (nil for the usual one) }
 function _M.read(ctx, max_bytes)
-    -- Not `ctx.var`, whose request_uri APISIX has normalised.
+    -- Not `ctx.var`: APISIX has normalised its request_uri.
     local target, headers = ngx.var.request_uri, core.request.headers(ctx)
     if is_malformed(target, headers) then
-        return nil, 400, "The request has characters in its path or headers that HTTP does not allow."
+        return refused(400, "The request has characters in its path or headers that HTTP does not allow.")
     end
     if type(headers["content-type"]) == "table" then
-        return nil, 400, "The request has more than one Content-Type."
+        return refused(400, "The request has more than one Content-Type.")
     end
     if not surface.is_plain(target) then
-        return nil, 400, NOT_PLAIN
+        return refused(400, NOT_PLAIN)
     end
     local body, err = request_body.read(max_bytes)
     if err then
-        return nil, 413, err
+        return refused(413, err)
     end
 
     local kind, operation, deployment = surface.parse(ctx.var.uri)
@@ -144,11 +149,11 @@ function _M.read(ctx, max_bytes)
     if not deployment then
         deployment, fault, place = named_deployment(ctx, target, operation, body, decoded)
         if fault then
-            return nil, 400, fault
+            return refused(400, fault)
         end
     end
     if not is_deployment_name(deployment) then
-        return nil, 404, "No deployment has such a name."
+        return refused(404, "No deployment has such a name.", "DeploymentNotFound")
     end
     local method = ngx.req.get_method()
     return {
@@ -160,14 +165,14 @@ function _M.read(ctx, max_bytes)
         operation = operation,
         deployment = deployment,
         deployment_place = place,
-        resource = ownership.kind(operation),
+        resource = collections.kind(operation),
         body = body,
         decoded = decoded,
         is_upgrade = websocket.is_requested(ctx),
     }
 end
 
---- What keeps a request from being an inference request.
+--- Why a request cannot be an inference request; nil when it can.
 -- @return string|nil message
 function _M.inference_fault(request)
     local decoded = request.decoded
@@ -175,7 +180,7 @@ function _M.inference_fault(request)
         return "The request body is not a JSON object."
     end
     if decoded.model == ngx.null then
-        -- ai-proxy-multi takes whatever stands there for a name; the bytes that are sent keep their null.
+        -- ai-proxy-multi would take null for a name. The bytes that are sent keep it.
         decoded.model = nil
     end
     if decoded.model ~= nil and type(decoded.model) ~= "string" then
@@ -184,22 +189,29 @@ function _M.inference_fault(request)
     return nil
 end
 
---- Replaces the body by what a plugin made of it.
--- @param decoded table
-function _M.replace_body(request, decoded)
-    request.decoded = decoded
-    request.body = request_body.of_text(core.json.encode(decoded))
+-- The request with another body. The request that was given stays as it is.
+local function with_body(request, text, decoded)
+    return setmetatable({ body = request_body.of_text(text), decoded = decoded }, { __index = request })
 end
 
---- Asks for token usage where the stream would not carry it.
--- @return boolean whether the usage chunk has to be kept from the client
-function _M.ask_for_usage(ctx, request)
-    local text = request_body.text(request.body)
-    local changed, hide = usage.request(ctx, request.kind, request.operation, request.decoded, text)
-    if hide then
-        request.body = request_body.of_text(changed)
+--- The request as it goes to backends: with the body that a plugin made of it, and asked for token usage where the
+--- stream would not report it.
+-- @param decoded table|nil what an AI plugin made of the body; nil when none changed it
+-- @return table request, the same one when nothing changes; `hides_usage` tells that the client must not see the usage
+--   chunk
+function _M.to_send(ctx, request, decoded)
+    if decoded then
+        request = with_body(request, core.json.encode(decoded), decoded)
     end
-    return hide
+    local text = request_body.text(request.body)
+    local changed, is_added =
+        stream_options.ask_for_usage(ctx, request.kind, request.operation, request.decoded, text)
+    if not is_added then
+        return request
+    end
+    request = with_body(request, changed, request.decoded)
+    request.hides_usage = true
+    return request
 end
 
 local function renamed_body(request, name)
@@ -210,7 +222,7 @@ local function renamed_body(request, name)
     return request_body.with_replacement(request.body, place.offset, place.length, name)
 end
 
---- The request as a backend that calls the deployment `name` has to get it.
+--- What a backend that calls the deployment `name` gets.
 -- @param name string
 -- @return string path with query
 -- @return table|nil body

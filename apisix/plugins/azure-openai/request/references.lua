@@ -1,4 +1,7 @@
 --- The stored resources that a request refers to: responses, conversations, files, vector stores, containers.
+local collections = require("apisix.plugins.azure-openai.request.collections")
+local request_body = require("apisix.plugins.azure-openai.request.body")
+
 local ipairs = ipairs
 local pairs = pairs
 local type = type
@@ -19,13 +22,13 @@ local NESTED_MEMBERS = { file_id = true, file_ids = true, vector_store_ids = tru
 -- A body without any of these words has no nested reference and is not walked.
 local NESTED_WORDS = { '"file_id', '"vector_store_ids"', '"container"', '"item_reference"' }
 
--- One owner is all that is looked for; a request with more references tells nothing new.
+-- The gateway looks for one owner only, so more references would tell nothing new.
 local MOST_IDS = 16
 local MOST_VISITS = 10000
--- Ids are much shorter. What a client puts in their place would be a key in memory and in Redis.
+-- Real ids are much shorter. Each id becomes a key in memory and in Redis, so long ones are ignored.
 local LONGEST_ID_BYTES = 512
 
--- Ids are a prefix and a random part: `resp_…`, `file-…`. Words below a collection that look alike are not ids.
+-- Ids are a prefix and a random part: `resp_…`, `file-…`. These words below a collection only look like ids.
 local NOT_IDS = { input_tokens = true }
 
 local _M = {}
@@ -34,7 +37,7 @@ local function is_id(segment)
     return segment ~= nil and segment:find("[_-]") ~= nil and not NOT_IDS[segment]
 end
 
---- The first id in a path: `responses/{id}/input_items`, `fine_tuning/jobs/{id}`, `video/generations/jobs/{id}`.
+--- The first id in a path: "responses/resp_1/input_items" -> "resp_1", "fine_tuning/jobs/ftjob-1" -> "ftjob-1".
 -- @param operation string
 -- @return string|nil
 function _M.in_path(operation)
@@ -92,17 +95,28 @@ local function has_nested(text)
     return false
 end
 
---- Adds the ids that a request body refers to.
--- @param ids table list of strings, at most 16 in all
--- @param decoded table the body
--- @param text string the same body as it was sent
-function _M.add_from_body(ids, decoded, text)
+-- Adds the ids in a body: `decoded`, and `text` as it was sent.
+local function add_from_body(ids, decoded, text)
     for _, name in ipairs(TOP_MEMBERS) do
         add(ids, decoded[name])
     end
     if has_nested(text) then
         walk(ids, decoded, MOST_VISITS)
     end
+end
+
+--- The ids of stored resources that a request refers to, the most telling first.
+-- @param request table from `reading.read`
+-- @return table list of strings, at most 16
+function _M.of(request)
+    local ids = {}
+    if collections.is_stored(request.operation) then
+        ids[1] = _M.in_path(request.operation)
+    end
+    if request.decoded then
+        add_from_body(ids, request.decoded, request_body.text(request.body))
+    end
+    return ids
 end
 
 return _M

@@ -1,10 +1,11 @@
 --- Which (backend, deployment) pairs may be used now: cool-downs, circuit breakers and missing deployments.
 --
--- The state lives in a shared dictionary, so that what one worker learns every worker knows. One key holds why and
--- until when a pair is unavailable; reading it is all that a healthy request pays. Faults that concern the whole
--- backend (it cannot be reached, it refuses the credential) are kept for EVERY deployment at once.
-local metrics = require("apisix.plugins.azure-openai.account.metrics")
-
+-- A request acquires a pair and then reports one thing of it: `succeeded`, `began` (an answer in parts), `throttled`,
+-- `failed`, `refused` (the credential), `missing` (the deployment) or `abandoned` (nobody knows).
+--
+-- The state lives in a shared dictionary, so all workers share it. One key holds why and until when a pair is
+-- unavailable; a healthy request reads no more than that. Faults of the whole backend (it cannot be reached, it refuses
+-- the credential) are kept for EVERY deployment at once.
 local ngx = ngx
 local ngx_now = ngx.now
 local math_min = math.min
@@ -12,24 +13,32 @@ local math_max = math.max
 
 local dict = ngx.shared["azure-openai-availability"]
 
--- No text, so that no deployment is called so.
+-- A table, so it can never equal a deployment name.
 local EVERY = {}
 local MISSING_SECONDS = 300
--- An open breaker is remembered past its deadline: what follows is a trial, not business as usual.
+-- An open breaker is remembered past its deadline, because the next request is a trial.
 local HALF_OPEN_MEMORY_SECONDS = 3600
 
--- Stored as the flags of the dictionary entry whose value is the deadline.
+-- The flags of a dictionary entry; its value is the deadline.
 local THROTTLED, OPEN, MISSING = 1, 2, 3
 local REASONS = { [THROTTLED] = "throttled", [OPEN] = "open", [MISSING] = "missing" }
 
--- A reported quota says little about the next minute.
+-- A reported quota says little about later minutes.
 local QUOTA_MEMORY_SECONDS = 60
 
 local _M = { EVERY = EVERY }
 
+local function observer() end
+
+--- Sets who watches.
+-- @param on_rest function(backend, deployment (nil for all), reason, seconds), called when a pair starts to rest
+function _M.watch(on_rest)
+    observer = on_rest
+end
+
 local function key(kind, backend, deployment)
     if deployment == EVERY then
-        -- A backend that cannot be reached or refuses the credential starts afresh with another address or key.
+        -- With another address or key a backend starts afresh.
         return kind .. "-all|" .. backend.name .. "|" .. backend.fingerprint
     end
     return kind .. "|" .. backend.name .. "|" .. deployment
@@ -71,22 +80,21 @@ function _M.state(backend, deployment)
     return reason, seconds
 end
 
--- Whether the pair may be used, and whether that took the one trial of its half-open breaker.
+-- Whether the pair may be used, and whether this takes the one trial of its half-open breaker.
 local function claim_trial(backend, deployment, seconds)
     if state_of(backend, deployment, ngx_now()) ~= "half-open" then
         return true, false
     end
-    -- The claim expires by itself, so that a worker that dies in its trial does not lock the backend out.
+    -- The claim expires: a worker that dies during its trial must not lock the backend out.
     return dict:add(key("trial", backend, deployment), ngx_now() + seconds, seconds), true
 end
 
---- Claims the right to send a request to a pair. Only half-open pairs can refuse: one trial at a time.
+--- Claims the right to send a request to a pair. Only half-open pairs can refuse: they take one trial at a time.
 -- @param failover table the pool's failover settings
 -- @return boolean
--- @return boolean whether it is a trial of the pair or of the whole backend, or both: to be settled by `answered` and
---   `failed`, or given back by `release`
+-- @return boolean whether it is a trial of the pair or of the whole backend, or both
 function _M.acquire(backend, deployment, failover)
-    -- A model may think for minutes; others need not wait for its answer before they try as well.
+    -- A model may think for minutes; other requests need not wait so long before they try as well.
     local trial_seconds = math_min(failover.read_timeout_ms / 1000, failover.breaker_max_open_seconds)
     local acquired, is_trial = claim_trial(backend, deployment, trial_seconds)
     if not acquired then
@@ -102,38 +110,38 @@ function _M.acquire(backend, deployment, failover)
     return true, is_trial or is_wide_trial
 end
 
---- Gives a claimed trial back undecided, for an attempt that ended without learning anything.
+--- The outcome will never be known: a claimed trial is free again.
 -- @param deployment string|table one deployment, or EVERY
-function _M.release(backend, deployment)
+function _M.abandoned(backend, deployment)
     dict:delete(key("trial", backend, deployment))
 end
 
--- Of two reasons the one that lasts longer counts.
+-- The later deadline wins.
 local function set_unavailable(backend, deployment, kind, seconds, memory_seconds)
     local entry = key("until", backend, deployment)
     local deadline = ngx_now() + seconds
     local known_deadline = dict:get(entry)
     if not known_deadline or known_deadline < deadline then
         dict:set(entry, deadline, memory_seconds, kind)
-        metrics.unavailable(backend, deployment ~= EVERY and deployment or nil, REASONS[kind], seconds)
+        observer(backend, deployment ~= EVERY and deployment or nil, REASONS[kind], seconds)
     end
 end
 
---- Starts a cool-down after a throttled answer.
+--- The pair refused for want of quota: a cool-down starts.
 -- @param seconds number
-function _M.cool_down(backend, deployment, seconds)
+function _M.throttled(backend, deployment, seconds)
     set_unavailable(backend, deployment, THROTTLED, seconds, seconds)
 end
 
---- Remembers for some minutes that the backend has no such deployment.
-function _M.deployment_missing(backend, deployment)
+--- The backend has no such deployment; that is remembered for some minutes.
+function _M.missing(backend, deployment)
     set_unavailable(backend, deployment, MISSING, MISSING_SECONDS, MISSING_SECONDS)
 end
 
 local function open(backend, deployment, failover)
     local deadline, kind = dict:get(key("until", backend, deployment))
     if kind == OPEN and deadline > ngx_now() then
-        -- Requests that were under way when it opened fail too; that is no reason to back off further.
+        -- Requests that were under way when it opened fail too. They must not prolong the back-off.
         return nil
     end
 
@@ -146,7 +154,7 @@ local function open(backend, deployment, failover)
     return seconds
 end
 
---- Counts a failure; the breaker opens after `breaker_failures` in a row, or when a trial fails.
+--- The attempt failed. The breaker opens after `breaker_failures` in a row, or when a trial fails.
 -- @param failover table the pool's failover settings
 -- @return number|nil seconds for which the breaker opened
 function _M.failed(backend, deployment, failover)
@@ -157,9 +165,9 @@ function _M.failed(backend, deployment, failover)
     return nil
 end
 
---- Opens the breaker at once, for faults that do not go away by trying again.
+--- The credential was refused: the breaker opens at once, since trying again would not help.
 -- @return number|nil seconds for which the breaker opened, nil when it was open already
-function _M.open(backend, deployment, failover)
+function _M.refused(backend, deployment, failover)
     return open(backend, deployment, failover)
 end
 
@@ -172,14 +180,13 @@ local function close(backend, deployment)
     end
 end
 
---- Notes that a pair has begun an answer of many parts: the breaker closes. Until the answer is whole, failures in a
---- row are counted on.
+--- An answer in parts has begun: the breaker closes. Failures in a row count on until the answer is whole.
 function _M.began(backend, deployment)
     close(backend, deployment)
 end
 
---- Notes that a pair, or EVERY deployment, works: the breaker closes and the failure count ends. A cool-down stays.
-function _M.answered(backend, deployment)
+--- The pair, or EVERY deployment, works: the breaker closes and the failure count ends. A cool-down stays.
+function _M.succeeded(backend, deployment)
     close(backend, deployment)
     local failures = key("failures", backend, deployment)
     if dict:get(failures) then
@@ -187,7 +194,7 @@ function _M.answered(backend, deployment)
     end
 end
 
---- Notes which share of its quota a pair reported as left.
+--- Notes the share of its quota that a pair reported as left.
 -- @param share number 0 to 1
 function _M.note_remaining(backend, deployment, share)
     dict:set(key("quota", backend, deployment), share, QUOTA_MEMORY_SECONDS)

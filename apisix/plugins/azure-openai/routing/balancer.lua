@@ -25,8 +25,8 @@ local function credits_for(pool, group, deployment)
     return rotation.credits
 end
 
--- Smooth weighted round robin over the backends that are available now: each gains its weight, the richest
--- serves and pays the total.
+-- Smooth weighted round robin over the available backends: each gains its weight, the richest serves and pays the
+-- total.
 local function rotate(credits, available)
     local total, chosen = 0, nil
     for _, backend in ipairs(available) do
@@ -41,7 +41,7 @@ local function rotate(credits, available)
     return chosen
 end
 
--- Weighted rendezvous hashing: the same key meets the same backend, and when that one is away only its keys move.
+-- Weighted rendezvous hashing: a key always meets the same backend. When that backend is away, only its keys move.
 local function hash(key, available)
     local highest, chosen
     for _, backend in ipairs(available) do
@@ -70,12 +70,12 @@ local function hash_key(ctx, balancer)
     return ctx.var[balancer.key]
 end
 
--- The backend's name for the deployment when it may be tried now.
-local function usable_deployment(backend, request, tried)
+-- The backend's name for the deployment; nil when the backend cannot be tried now.
+local function usable_deployment(backend, plan, tried)
     if tried[backend.name] then
         return nil
     end
-    local deployment = pool_module.deployment_on(backend, request)
+    local deployment = pool_module.deployment_on(backend, plan)
     if not deployment then
         return nil
     end
@@ -86,10 +86,10 @@ local function usable_deployment(backend, request, tried)
     return deployment
 end
 
-local function choose(ctx, pool, group, request, tried)
+local function choose(ctx, pool, group, plan, tried)
     local available = {}
     for _, backend in ipairs(group) do
-        if usable_deployment(backend, request, tried) then
+        if usable_deployment(backend, plan, tried) then
             available[#available + 1] = backend
         end
     end
@@ -98,7 +98,7 @@ local function choose(ctx, pool, group, request, tried)
     end
 
     local key = hash_key(ctx, pool.balancer)
-    return key and hash(key, available) or rotate(credits_for(pool, group, request.deployment), available)
+    return key and hash(key, available) or rotate(credits_for(pool, group, plan.deployment), available)
 end
 
 local function claim(pool, backend, deployment, tried)
@@ -106,23 +106,23 @@ local function claim(pool, backend, deployment, tried)
     return availability.acquire(backend, deployment, pool.failover)
 end
 
-local function next_in_group(ctx, pool, group, request, tried)
-    local backend = choose(ctx, pool, group, request, tried)
+local function next_in_group(ctx, pool, group, plan, tried)
+    local backend = choose(ctx, pool, group, plan, tried)
     while backend do
-        local deployment = pool_module.deployment_on(backend, request)
+        local deployment = pool_module.deployment_on(backend, plan)
         local acquired, is_trial = claim(pool, backend, deployment, tried)
         if acquired then
             return backend, deployment, is_trial
         end
-        backend = choose(ctx, pool, group, request, tried)
+        backend = choose(ctx, pool, group, plan, tried)
     end
     return nil
 end
 
--- The backend that holds what the request refers to, or its home. Drained ones still serve what they own.
-local function next_preferred(pool, request, tried)
-    local backend = request.owner or request.home
-    local deployment = backend and usable_deployment(backend, request, tried)
+-- The owner of a stored resource, or the home backend. A drained backend still serves the resources that it owns.
+local function next_preferred(pool, plan, tried)
+    local backend = plan.owner or plan.home
+    local deployment = backend and usable_deployment(backend, plan, tried)
     if not deployment then
         return nil
     end
@@ -136,25 +136,25 @@ end
 --- The backend to try next.
 -- @param ctx table request context
 -- @param pool table
--- @param request table with `deployment` (the client's name for it, "" for none), `owner` and `home`
+-- @param plan table from `ownership.plan`
 -- @param tried table set of backend names; the chosen one is added
 -- @return table|nil backend, nil when none is left
 -- @return string|nil the backend's name for the deployment
 -- @return boolean|nil whether the attempt is the trial of a half-open breaker
-function _M.next(ctx, pool, request, tried)
-    local preferred, preferred_deployment, preferred_is_trial = next_preferred(pool, request, tried)
-    if preferred or request.owner then
+function _M.next(ctx, pool, plan, tried)
+    local preferred, preferred_deployment, preferred_is_trial = next_preferred(pool, plan, tried)
+    if preferred or plan.owner then
         return preferred, preferred_deployment, preferred_is_trial
     end
 
     for _, group in ipairs(pool.groups) do
-        local backend, deployment, is_trial = next_in_group(ctx, pool, group, request, tried)
+        local backend, deployment, is_trial = next_in_group(ctx, pool, group, plan, tried)
         if backend then
             return backend, deployment, is_trial
         end
     end
-    if pool_module.may_be_drained(request) then
-        return next_in_group(ctx, pool, pool.drained, request, tried)
+    if pool_module.may_be_drained(plan) then
+        return next_in_group(ctx, pool, pool.drained, plan, tried)
     end
     return nil
 end

@@ -1,9 +1,9 @@
 --- Which backend holds which stored resource. Responses, conversations, files, batches, vector stores … live in one
--- Azure resource only; their ids lead back to it.
+--- Azure resource only, and their ids lead back to it.
 local core = require("apisix.core")
+local collections = require("apisix.plugins.azure-openai.request.collections")
 local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
 local references = require("apisix.plugins.azure-openai.request.references")
-local request_body = require("apisix.plugins.azure-openai.request.body")
 local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
 
 local ngx = ngx
@@ -17,82 +17,9 @@ local dict = ngx.shared["azure-openai-ownership"]
 local REMEMBER_SECONDS = 30 * 86400
 local SHARED_PREFIX = "owner:"
 
--- First path segments below which ids name stored resources.
-local COLLECTIONS = {
-    responses = true,
-    conversations = true,
-    files = true,
-    uploads = true,
-    batches = true,
-    vector_stores = true,
-    assistants = true,
-    threads = true,
-    fine_tuning = true,
-    evals = true,
-    containers = true,
-    operations = true,
-    video = true,
-    videos = true,
-    ["chat/completions/"] = true,
-}
-
--- What is created in these refers to files, so it is kept together in one home.
-local HOME_COLLECTIONS = {
-    files = true,
-    uploads = true,
-    batches = true,
-    vector_stores = true,
-    assistants = true,
-    threads = true,
-    fine_tuning = true,
-    evals = true,
-    containers = true,
-}
-
 local _M = {}
 
--- A backend may take a collection's name in any case.
-local function collection_of(path)
-    local operation = path:lower()
-    -- Completions that were made with `store` can be looked up; making one is no matter of stored resources.
-    return operation:match("^chat/completions/") or operation:match("^[^/]+") or ""
-end
-
---- Whether an operation is on stored resources rather than a model's work.
--- @param operation string
--- @return boolean
-function _M.is_stored(operation)
-    return COLLECTIONS[collection_of(operation)] == true
-end
-
---- A name for the kind of resources that an operation is on, one of a few: "/files", or "/" for what is not stored.
--- @param operation string
--- @return string
-function _M.kind(operation)
-    return _M.is_stored(operation) and "/" .. collection_of(operation) or "/"
-end
-
---- The ids of stored resources that a request refers to, the most telling first.
--- @return table list of strings
-function _M.references(request)
-    local ids = {}
-    if _M.is_stored(request.operation) then
-        ids[1] = references.in_path(request.operation)
-    end
-    if request.decoded then
-        references.add_from_body(ids, request.decoded, request_body.text(request.body))
-    end
-    return ids
-end
-
---- Whether a request belongs to the home backend when no id says otherwise: creating and listing.
--- @param operation string
--- @return boolean
-function _M.is_homed(operation)
-    return HOME_COLLECTIONS[collection_of(operation)] == true
-end
-
--- What other replicas know of some resources, remembered here.
+-- Asks Redis for the owner of one of some resources, and remembers it here.
 local function owner_known_elsewhere(pool, ids)
     local keys = {}
     for index, id in ipairs(ids) do
@@ -109,11 +36,7 @@ local function owner_known_elsewhere(pool, ids)
     return nil
 end
 
---- The backend that owns one of some resources.
--- @param pool table
--- @param ids list of strings
--- @return table|nil backend, nil when unknown or no longer configured
-function _M.owner(pool, ids)
+local function owner_of(pool, ids)
     for _, id in ipairs(ids) do
         local backend = pool.by_name[dict:get(id)]
         if backend then
@@ -123,8 +46,24 @@ function _M.owner(pool, ids)
     return #ids > 0 and owner_known_elsewhere(pool, ids) or nil
 end
 
---- Remembers an owner.
-function _M.remember(id, backend)
+--- Where a request may go.
+-- @param pool table
+-- @param request table from `reading.read`
+-- @return table plan { deployment ("" for none), resource (kind of stored resource), references (ids), owner (the
+--   backend that holds one of them, nil when unknown or no longer configured), home (the backend for what has no owner
+--   yet, or nil) }
+function _M.plan(pool, request)
+    local ids = references.of(request)
+    return {
+        deployment = request.deployment,
+        resource = request.resource,
+        references = ids,
+        owner = owner_of(pool, ids),
+        home = collections.is_homed(request.operation) and pool.home or nil,
+    }
+end
+
+local function remember(id, backend)
     if dict:get(id) ~= backend.name then
         dict:set(id, backend.name, REMEMBER_SECONDS)
         shared_state.set_later(SHARED_PREFIX .. id, backend.name, REMEMBER_SECONDS)
@@ -155,44 +94,43 @@ local function id_in_json(body)
     return type(id) == "string" and id or nil
 end
 
--- Whether the answer can be referred to later: responses unless the client says otherwise, completions if it does.
+-- Whether the answer can be referred to later. Responses can, unless the client says no; completions, if it says yes.
 local function is_kept(request)
     local store = request.decoded and request.decoded.store
-    return store == true or (store ~= false and _M.is_stored(request.operation))
+    return store == true or (store ~= false and collections.is_stored(request.operation))
 end
 
--- Notes which resource the answer is, or is about to be.
-local function note(request, backend, id)
-    request.answered_id = id
-    if id and request.method == "POST" then
-        _M.remember(id, backend)
-    end
-end
-
---- Learns from a successful answer which resource the backend has created or holds.
--- @param request table gets `answered_id`, the id of the answer where it is a stored resource
--- @param answer table from the exchange, before it is relayed
-function _M.learn(request, answer)
+--- Learns from a successful answer which resources its backend holds.
+-- @param plan table from `plan`; its `owner` is nil when the resource has just been looked for elsewhere
+-- @param request table
+-- @param answer Answer before it is sent
+-- @param on_id function(id) called when the id of a stored answer is known: at once, or with the first event
+function _M.learn(plan, request, answer, on_id)
     if answer.status >= 300 then
         return
     end
-    for _, id in ipairs(request.references) do
-        -- Whoever is known to hold something goes on to, unless it has just been looked for elsewhere.
-        if not request.owner or dict:get(id) == nil then
-            _M.remember(id, answer.backend)
+    for _, id in ipairs(plan.references) do
+        if not plan.owner or dict:get(id) == nil then
+            remember(id, answer.backend)
         end
     end
 
+    local function note(id)
+        if id and request.method == "POST" then
+            remember(id, answer.backend)
+        end
+        on_id(id)
+    end
     if not is_kept(request) then
         return
     end
     if answer.event_stream then
         -- The first event of a Responses stream holds the whole response object, whose id comes first.
         answer.event_stream.on_first_block = function(block)
-            note(request, answer.backend, block:match('"id"%s*:%s*"(resp_[^"]+)"'))
+            note(block:match('"id"%s*:%s*"(resp_[^"]+)"'))
         end
     elseif answer.body and answer.body:byte(1) == 123 then
-        note(request, answer.backend, id_in_json(answer.body))
+        note(id_in_json(answer.body))
     end
 end
 

@@ -2,6 +2,7 @@
 local core = require("apisix.core")
 local plugin = require("apisix.plugin")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
+local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
 
 local ipairs = ipairs
 local tonumber = tonumber
@@ -9,6 +10,7 @@ local table_sort = table.sort
 
 local PLUGIN = "azure-openai-gateway"
 local metadata_schema = schemas.read(PLUGIN).metadata_schema
+local BACKEND_SCHEMA = metadata_schema.properties.backends.items
 
 local _M = {}
 
@@ -23,29 +25,30 @@ local function split_endpoint(endpoint)
     return scheme, host, tonumber(port) or (scheme == "https" and 443 or 80)
 end
 
-local function build_backend(index, conf)
+local function build_backend(index, backend_conf)
+    local conf = schemas.with_defaults(BACKEND_SCHEMA, backend_conf)
     local scheme, host, port = split_endpoint(conf.endpoint)
     return {
         name = conf.name,
         scheme = scheme,
         host = host,
         port = port,
-        weight = conf.weight or 1,
-        priority = conf.priority or 0,
+        weight = conf.weight,
+        priority = conf.priority,
         region = conf.region,
         deployments = conf.deployments,
-        auth = conf.auth or "key",
+        auth = conf.auth,
         key = conf.key,
         client_id = conf.client_id,
         token_scope = conf.token_scope,
         fingerprint = ngx.crc32_long(conf.endpoint .. "|" .. (conf.key or conf.client_id or "")),
-        -- The setting an operator has to look at when the backend refuses the credential.
+        -- The setting to check when the backend refuses the credential.
         variable = "AZURE_OPENAI_" .. (conf.auth == "managed-identity" and "AUTH_" or "KEY_") .. (index - 1),
     }
 end
 
--- Drained backends (weight 0) take no new work, so they are in no group; they are kept apart, because they may
--- still own stored resources.
+-- Drained backends (weight 0) take no new work, so they are in no group. They are kept apart, since they may still own
+-- stored resources.
 local function build_groups(backends)
     local by_priority, groups, drained = {}, {}, { priority = "drained" }
     for _, backend in ipairs(backends) do
@@ -67,8 +70,8 @@ local function build_groups(backends)
     return groups, drained
 end
 
--- Where files and what refers to them are created: the backend that is configured, else the first one, but none that
--- is drained, unless all are.
+-- The backend for files and everything that refers to files: the configured one, else the first. A drained backend is
+-- chosen only when all are drained.
 local function home_of(backends, configured)
     if configured and configured.weight > 0 then
         return configured
@@ -101,7 +104,6 @@ local function build(conf)
         expose_backend_headers = conf.expose_backend_headers ~= false,
         ssl_verify = conf.ssl_verify ~= false,
         limits = conf.limits,
-        redis = conf.redis,
         pricing = conf.pricing,
     }
 end
@@ -112,7 +114,7 @@ function _M.current()
     local metadata = plugin.plugin_metadata(PLUGIN)
     local conf = metadata and metadata.value
     if not conf then
-        -- APISIX skips an item that it finds invalid; the last good one stays in force.
+        -- APISIX skips an invalid item; the last valid one stays in force.
         return current, not current and "no backends are configured" or nil
     end
 
@@ -120,53 +122,55 @@ function _M.current()
     if conf ~= built_from then
         current = build(conf)
         built_from = conf
+        shared_state.use(conf.redis)
         core.log.info("azure-openai: pool of ", #current.backends, " backends loaded")
     end
     return current
 end
 
---- The backend's own name for what a request wants: its deployment, or the kind of resource when it names none.
--- Availability is kept for these, so that trouble with one kind of resource concerns that kind alone.
+--- The backend's own name for the deployment that a request wants, or the kind of stored resource when the request
+--- names no deployment. Availability is kept per such name, so trouble with files says nothing about chats.
 -- @param backend table
--- @param request table with `deployment`, `resource` and, for a stored resource, its `owner`
+-- @param wanted table { deployment ("" for none), resource (kind of stored resource), owner (backend, or nil) }: a
+--   request, or a plan from `ownership.plan`
 -- @return string|nil nil when the backend does not serve the deployment
-local function deployment_on(backend, request)
-    local deployment = request.deployment
+local function deployment_on(backend, wanted)
+    local deployment = wanted.deployment
     if deployment == "" then
-        return request.resource
+        return wanted.resource
     end
     if not backend.deployments then
         return deployment
     end
-    -- What is stored on a backend can only be served there, listed deployment or not.
-    return backend.deployments[deployment] or (backend == request.owner and deployment or nil)
+    -- A stored resource can only be served by its owner, even when the owner does not list the deployment.
+    return backend.deployments[deployment] or (backend == wanted.owner and deployment or nil)
 end
 _M.deployment_on = deployment_on
 
---- Whether a drained backend may serve a request: only what refers to something that it may hold.
-function _M.may_be_drained(request)
-    return request.references ~= nil and #request.references > 0
+--- Whether a drained backend may serve a request: only when the request refers to a resource that it may hold.
+function _M.may_be_drained(wanted)
+    return wanted.references ~= nil and #wanted.references > 0
 end
 
 --- Iterates over every backend that may serve a request, whether it is available or not.
--- @param request table with `deployment` and, for a stored resource, its `owner` or at least `references`
+-- @param wanted table as for `deployment_on`, with `references` when it is known to refer to stored resources
 -- @return function() -> backend, its name for the deployment
-function _M.candidates(pool, request)
-    if request.owner then
-        local owner = request.owner
+function _M.candidates(pool, wanted)
+    if wanted.owner then
+        local owner = wanted.owner
         return function()
             local backend = owner
             owner = nil
-            return backend, backend and deployment_on(backend, request)
+            return backend, backend and deployment_on(backend, wanted)
         end
     end
 
-    local index, with_drained = 0, _M.may_be_drained(request)
+    local index, with_drained = 0, _M.may_be_drained(wanted)
     return function()
         while index < #pool.backends do
             index = index + 1
             local backend = pool.backends[index]
-            local deployment = (backend.weight > 0 or with_drained) and deployment_on(backend, request)
+            local deployment = (backend.weight > 0 or with_drained) and deployment_on(backend, wanted)
             if deployment then
                 return backend, deployment
             end

@@ -1,7 +1,7 @@
---- Cool-downs that hold for all replicas, where Redis is configured: what one replica is told, the others need not
---- find out by asking the backend.
+--- Cool-downs that hold for all replicas when Redis is configured: the others need not ask a backend that has told one
+--- replica to wait.
 --
--- They are read by a timer, so no request waits for Redis; a replica learns of a cool-down within a second.
+-- A timer reads them, so no request waits for Redis. A replica learns of a cool-down within a second.
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
@@ -14,7 +14,7 @@ local dict = ngx.shared["azure-openai-availability"]
 
 local LIST = "cooldowns"
 local POLL_SECONDS = 1
--- Shorter ones are over before the others know.
+-- A shorter cool-down is over before the others know of it.
 local SHORTEST_SECONDS = 1
 
 local _M = {}
@@ -24,31 +24,32 @@ local _M = {}
 -- @param deployment string the backend's name for it
 -- @param seconds number
 function _M.start(backend, deployment, seconds)
-    availability.cool_down(backend, deployment, seconds)
+    availability.throttled(backend, deployment, seconds)
     if seconds >= SHORTEST_SECONDS then
         shared_state.announce_later(LIST, backend.name .. "|" .. deployment, ngx_now() + seconds)
     end
 end
 
-local function learn()
-    local pool, now = pool_module.current(), ngx_now()
+local function learn(pool)
+    local now = ngx_now()
     for member, deadline in pairs(shared_state.announced(LIST)) do
         local name, deployment = member:match("^([^|]*)|(.*)$")
         local backend = name and pool.by_name[name]
         if backend and deadline > now then
-            availability.cool_down(backend, deployment, deadline - now)
+            availability.throttled(backend, deployment, deadline - now)
         end
     end
 end
 
 -- One worker at a time asks for all.
 local function poll(premature)
-    if
-        not premature
-        and shared_state.is_configured()
-        and dict:add("cooldowns-read", true, POLL_SECONDS / 2)
-    then
-        learn()
+    if premature then
+        return
+    end
+    -- Also tells a worker that has served nothing yet which Redis there is.
+    local pool = pool_module.current()
+    if pool and shared_state.is_configured() and dict:add("cooldowns-read", true, POLL_SECONDS / 2) then
+        learn(pool)
     end
 end
 

@@ -1,0 +1,57 @@
+--- Sends a client's request to one backend, with the one credential that the gateway has for it.
+local headers = require("apisix.plugins.azure-openai.attempt.headers")
+local identity = require("apisix.plugins.azure-openai.attempt.identity")
+local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
+local reading = require("apisix.plugins.azure-openai.request.reading")
+local websocket = require("apisix.plugins.azure-openai.request.websocket")
+
+local _M = {}
+
+-- Adds the backend's credential. Returns true, or nil and an error.
+local function add_credential(message_headers, backend)
+    if backend.auth ~= "managed-identity" then
+        message_headers["api-key"] = backend.key
+        return true
+    end
+
+    local token, err = identity.token(backend)
+    if not token then
+        return nil, err
+    end
+    message_headers["authorization"] = "Bearer " .. token
+    return true
+end
+
+--- Sends the request and waits for the head of the response.
+-- @param pool table
+-- @param backend table
+-- @param deployment string the backend's own name for it
+-- @param request table from `reading.read`
+-- @return table|nil response from `upstream.send`
+-- @return string|nil reason: "identity" (no token) or one of `upstream.send`
+-- @return string|nil error for the log
+function _M.send(pool, backend, deployment, request)
+    local message_headers = headers.to_backend(request.headers)
+    -- The gateway reads bodies (usage, error codes); it could not read compressed ones.
+    message_headers["accept-encoding"] = nil
+    local ok, err = add_credential(message_headers, backend)
+    if not ok then
+        return nil, "identity", err
+    end
+    if request.is_upgrade then
+        websocket.add_handshake(message_headers, request.headers)
+    end
+
+    local target, body = reading.for_deployment(request, deployment)
+    if body then
+        message_headers["content-length"] = body.size
+    end
+    return upstream.send(pool, backend, {
+        method = request.method,
+        target = target,
+        headers = message_headers,
+        body = body,
+    })
+end
+
+return _M
