@@ -63,7 +63,7 @@ local function keep_one(headers, name)
     end
 end
 
--- Interim responses (100, 102, 103) are about the connection, and the client has another one: the real response follows.
+-- Interim responses (100, 102, 103) are about the connection to the backend. The real response follows.
 local function read_final(client, request, response, err)
     while response and response.status < 200 and response.status ~= SWITCHING_PROTOCOLS do
         response, err = client:read_response(request)
