@@ -17,13 +17,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from renderer.env_file import read_env_file
 from renderer.loader import load_settings
 from renderer.masking import masked_diff
 from renderer.model import Settings
 from renderer.output import read_text, write_all_changed
 from renderer.problems import ConfigurationError, KeyVaultError, Problem
 from renderer.render import DEFAULT_BUNDLE_ROOT, render_files
-from renderer.sources import read_env_file
 from renderer.watch import watch as keep_current
 
 EXIT_INVALID = ConfigurationError.exit_code

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from renderer import names
-from renderer.model import Backend, Client, Group
+from renderer.model import Backend, Client, Group, Guardrail, extra_of, is_secret, types_in
+from renderer.names import scalar_groups, variable
 
 _INTRODUCTION = """\
 # Configuration
 
-<!-- Written by `render-config --reference` from the model in renderer/model.py; edit that instead. -->
+<!-- Written by `render-config --reference` from the model in renderer/model/; edit that instead. -->
 
 The gateway is configured by variables. `render-config` reads them, checks them all, and renders the files
 that APISIX and the collector run on. Every mistake is reported at once: the variable, what is wrong, what to
@@ -39,8 +38,8 @@ Exit codes of `render-config`: 0 fine, 2 invalid configuration, 3 Key Vault.
 
 
 def reference_page() -> str:
-    """The page as Markdown."""
-    groups: list[type[Group]] = [Backend, Client, *names.scalar_groups().values()]
+    """The page as Markdown: a table for each group of the model."""
+    groups: list[type[Group]] = [Backend, Client, *scalar_groups().values()]
     return "\n".join([_INTRODUCTION, *(line for group in groups for line in _section(group))])
 
 
@@ -51,19 +50,17 @@ def _section(group: type[Group]) -> Iterator[str]:
     yield "| Variable | Default | Values | Meaning |"
     yield "|---|---|---|---|"
     for field, info in group.model_fields.items():
-        cells = (f"`{names.variable(group, field)}`", _default(info), _values(info), str(info.description))
-        yield f"| {' | '.join(cells)} |"
+        default = "required when on" if _is_needed(group, field) else _default(info)
+        yield f"| `{variable(group, field)}` | {default} | {_values(info)} | {info.description} |"
     yield ""
 
 
-def _extra(info: FieldInfo) -> dict[str, Any]:
-    assert isinstance(info.json_schema_extra, dict)
-    return dict(info.json_schema_extra)
+def _is_needed(group: type[Group], field: str) -> bool:
+    return issubclass(group, Guardrail) and (field,) in group.needs
 
 
 def _default(info: FieldInfo) -> str:
-    shown = str(_extra(info)["shown"])
-    if shown:
+    if shown := extra_of(info)["shown"]:
         return shown
     if info.default is PydanticUndefined:
         return "required"
@@ -77,32 +74,24 @@ def _default(info: FieldInfo) -> str:
 
 
 def _values(info: FieldInfo) -> str:
-    return ", ".join(part for part in (_kind(info), _limits(info), names.unit_of(info)) if part)
+    return ", ".join(part for part in (_kind(info), _limits(info), extra_of(info)["unit"]) if part)
+
+
+_KINDS: dict[object, str] = {
+    bool: "yes or no",
+    int: "whole number",
+    float: "number",
+    tuple: "list",
+    dict: "list",
+}
 
 
 def _kind(info: FieldInfo) -> str:
-    if names.is_secret(info):
+    if is_secret(info):
         return "secret"
-    words = [arg for arg in _leaves(info.annotation) if isinstance(arg, str)]
-    if words:
-        return ", ".join(f"`{word}`" for word in words)
-    kinds = {"bool": "yes or no", "int": "whole number", "float": "number", "tuple": "list", "dict": "list"}
-    found = [
-        kinds[name] for arg in _types(info.annotation) if (name := getattr(arg, "__name__", "")) in kinds
-    ]
-    return found[0] if found else "text"
-
-
-def _leaves(annotation: object) -> Iterator[object]:
-    for arg in get_args(annotation):
-        yield arg
-        yield from _leaves(arg)
-
-
-def _types(annotation: object) -> Iterator[object]:
-    yield getattr(annotation, "__origin__", annotation)
-    for arg in get_args(annotation):
-        yield from _types(arg)
+    kinds = list(types_in(info.annotation))
+    words = [f"`{kind}`" for kind in kinds if isinstance(kind, str)]
+    return ", ".join(words) or next((_KINDS[kind] for kind in kinds if kind in _KINDS), "text")
 
 
 def _limits(info: FieldInfo) -> str:

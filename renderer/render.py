@@ -12,7 +12,7 @@ import jinja2
 
 from renderer import sizing
 from renderer.model import Settings
-from renderer.parsers import prices_from_json
+from renderer.parsers.prices import prices_from_json
 from renderer.resources import DATA, TEMPLATES
 from renderer.schema_check import parse_document, require_valid
 

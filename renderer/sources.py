@@ -1,92 +1,77 @@
-"""Where the text of settings comes from: the environment, then Key Vault, then an env file."""
+"""One text for each variable: from the environment, else from Key Vault, else from an env file."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 
-from renderer.problems import ConfigurationError, Problem
+from pydantic_core import PydanticCustomError
 
-_ASSIGNMENT = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
-_QUOTED = re.compile(r"""(?P<quote>["'])(?P<text>(?:(?!(?P=quote)).)*)(?P=quote)\s*(#.*)?""")
-_QUOTES = ("'", '"')
+from renderer.model import KeyVault, Telemetry
+from renderer.names import is_known, variable
+from renderer.parsers.urls import parse_vault_url
+from renderer.problems import Problem
+
+VaultReader = Callable[[str, Callable[[str], bool], str | None], Mapping[str, str]]
+"""Reads a vault: its URL, whether a variable is wanted, the identity's client id -> variables and texts."""
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
-def read_env_file(path: Path | str) -> dict[str, str]:
-    """Read a file of `NAME=value` lines.
+def gather(
+    env: Mapping[str, str], env_file: Mapping[str, str], read_vault: VaultReader | None = None
+) -> dict[str, str]:
+    """Merge the sources: `env` wins over Key Vault, which wins over `env_file`.
 
-    `#` begins a comment, at the start of a line or after a blank; quotes around a value are taken off and
-    keep such a `#`; a value ends with its line; nothing is expanded. Raises `ConfigurationError` with a
-    problem for each bad line.
+    Texts are trimmed, and an empty one counts as unset. `read_vault` replaces the Azure SDK. Raises
+    `KeyVaultError`. Example: `gather({"REDIS_HOST": " a "}, {"REDIS_HOST": "b", "REDIS_PORT": "1"})` →
+    `{"REDIS_HOST": "a", "REDIS_PORT": "1"}`.
     """
-    file = Path(path)
+    env, env_file = _present(env), _present(env_file)
+    merged = {**env_file, **env}
+    url = _vault_url(merged)
+    if url is None:
+        return merged
+
+    def wanted(name: str) -> bool:
+        return is_known(name) and name not in env
+
+    client_id = merged.get(variable(Telemetry, "client_id"))
+    return {**env_file, **_present((read_vault or _read_vault)(url, wanted, client_id)), **env}
+
+
+def _present(texts: Mapping[str, str]) -> dict[str, str]:
+    trimmed = ((name, text.strip()) for name, text in texts.items())
+    return {name: text for name, text in trimmed if text}
+
+
+def _vault_url(texts: Mapping[str, str]) -> str | None:
+    """The vault's URL; a wrong one is None here, because the model reports it."""
+    text = texts.get(variable(KeyVault, "url"))
     try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except FileNotFoundError:
-        raise ConfigurationError(
-            [Problem(str(file), "does not exist", "Correct the path in --env-file")]
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(
-            [
-                Problem(
-                    str(file),
-                    "is not UTF-8 text",
-                    "Save it as UTF-8 (PowerShell: Set-Content -Encoding utf8)",
-                )
-            ]
-        ) from None
-    except OSError as error:
-        reason = (error.strerror or "read error").lower()
-        raise ConfigurationError(
-            [Problem(str(file), f"cannot be read ({reason})", "Check the path and its permissions")]
-        ) from None
-    values: dict[str, str] = {}
-    first_set: dict[str, int] = {}
-    problems: list[Problem] = []
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if not text or text.startswith("#"):
+        return None if text is None else str(parse_vault_url(text))
+    except PydanticCustomError:
+        return None
+
+
+def _read_vault(url: str, wanted: Callable[[str], bool], client_id: str | None) -> Mapping[str, str]:
+    from renderer import key_vault  # the Azure SDK is slow to import and seldom needed
+
+    return key_vault.read_vault(url, wanted, client_id)
+
+
+def badly_written(texts: Mapping[str, str]) -> Iterator[Problem]:
+    """A problem for each known variable whose text was damaged: `"in quotes"`, control characters."""
+    for name, text in texts.items():
+        if not is_known(name):
             continue
-        match = _ASSIGNMENT.fullmatch(text)
-        where = f"{file}, line {number},"
-        if match is None:
-            problems.append(Problem(where, "is not an assignment", "Write NAME=value"))
-        elif match["name"] in first_set:
-            what = f"sets a variable a second time, after line {first_set[match['name']]}"
-            problems.append(Problem(where, what, "Keep one of the two lines"))
-        elif (value := _unquoted(match["value"])) is None:
-            problems.append(
-                Problem(
-                    where,
-                    "has a quotation mark too many or too few",
-                    "Write the value on one line, and quotation marks that belong to it between those of the "
-                    """other kind: '{"a":1}'""",
-                )
+        if _UNPRINTABLE.search(text):
+            yield Problem(
+                name, "has control characters or bytes that are not UTF-8", "Write it again as plain text"
             )
-        else:
-            first_set[match["name"]] = number
-            values[match["name"]] = value
-    if problems:
-        raise ConfigurationError(problems)
-    return values
-
-
-def _unquoted(value: str) -> str | None:
-    """The value without quotes and comment; None when it begins with a quote and does not end with it."""
-    quoted = _QUOTED.fullmatch(value)
-    if quoted:
-        return quoted["text"]
-    return None if value.startswith(_QUOTES) else re.split(r"(?:^|\s)#", value, maxsplit=1)[0]
-
-
-def in_quotes(value: str) -> bool:
-    """Whether quotation marks are around the value, which only an env file takes off."""
-    return len(value) > 1 and value[0] == value[-1] and value.startswith(_QUOTES)
-
-
-def present(values: Mapping[str, str]) -> dict[str, str]:
-    """Trim all values and drop the empty ones: an empty variable is an unset one."""
-    trimmed = ((name, value.strip()) for name, value in values.items())
-    return {name: value for name, value in trimmed if value}
+        elif len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+            yield Problem(  # only an env file takes them off
+                name,
+                "has quotation marks around it, which would be part of the value",
+                "Write it without them",
+            )

@@ -8,8 +8,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from renderer import names
-from renderer.model import Group
+from renderer.model import Group, extra_of, is_secret
 
 _Wording = tuple[str, str]
 
@@ -25,12 +24,12 @@ def explain(group: type[Group], field: str, error: ErrorDetails, value: object) 
         return context["what"], context["remedy"]
     if error["type"] == "missing":
         return "is missing", f"Set it: {in_sentence(info.description or '')}"
-    quote = "" if names.is_secret(info) else _quote(value)
+    quote = "" if is_secret(info) else _quote(value)
     wording = _WORDINGS.get(error["type"])
     if wording is None:
         return f"is not valid{quote}", "See the reference page for what it takes"
     what, remedy = wording(context, value)
-    unit = names.unit_of(info)
+    unit = extra_of(info)["unit"]
     return f"{what}{quote}", f"{remedy} (in {unit})" if unit else remedy
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from renderer import ConfigurationError, load_settings
+from renderer import ConfigurationError, Problem, load_settings
 from renderer import Settings as GatewaySettings
 from renderer.model import Backend
-from renderer.names import closest_name, env_of, is_known, is_secret, numbered, scalar_groups, variable
-from renderer.parsers import is_sovereign
+from renderer.names import is_known, is_secret_name, place_of, variable
+from renderer.parsers.urls import is_sovereign
+from renderer.unknown_names import closest_name, remedy_for
 from scripts.deploy.errors import InvalidSettingsError, NotReadyError
 from scripts.deploy.key_vault import secret_problems
 from scripts.deploy.tfvars import is_placeholder, texts
@@ -114,8 +115,8 @@ class WorkloadSettings:
     @property
     def next_backend(self) -> int:
         """Index after the user's own backends."""
-        members = (numbered(name) for name in (*self.app_settings, *self.secrets))
-        own = [member.index for member in members if member is not None and member.group is Backend]
+        places = [place_of(name) for name in (*self.app_settings, *self.secrets)]
+        own = [place.index or 0 for place in places if place and place.group is Backend]
         return max(own, default=-1) + 1
 
     def check(self, added: Mapping[str, str], added_secrets: Sequence[str] = ()) -> GatewaySettings:
@@ -167,9 +168,7 @@ def _strangers(names: Iterable[str]) -> Iterator[str]:
     """
     for name in names:
         if not is_known(name):
-            close = closest_name(name)
-            hint = f"Did you mean {close}?" if close else "Remove it, or look its name up in the reference."
-            yield f"{name} is not a setting of the gateway. {hint}"
+            yield str(Problem(name, "is not a setting of the gateway", remedy_for(closest_name(name))))
 
 
 def _in_other_clouds(backends: Sequence[Backend]) -> Iterator[str]:
@@ -180,23 +179,6 @@ def _in_other_clouds(backends: Sequence[Backend]) -> Iterator[str]:
                 f"{variable(Backend, 'auth', index)} cannot be managed-identity for a resource of another "
                 f"cloud than the gateway's. Write key, and its key as {variable(Backend, 'key', index)}."
             )
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether the gateway's model treats a variable as a secret."""
-    member = numbered(name)
-    if member is not None:
-        return is_secret(member.group.model_fields[member.field])
-    return name in _scalar_secrets()
-
-
-def _scalar_secrets() -> frozenset[str]:
-    return frozenset(
-        env_of(info)
-        for group in scalar_groups().values()
-        for info in group.model_fields.values()
-        if is_secret(info)
-    )
 
 
 def _stand_in(name: str, value: str) -> str:

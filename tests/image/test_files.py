@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from renderer import read_env_file
 from renderer.render import DEFAULT_BUNDLE_ROOT
-from renderer.sources import read_env_file
 from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image
 from scripts.engines.base import REPOSITORY
 from scripts.engines.docker import IMAGE as PINNED_IMAGE

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from renderer import ConfigurationError, Problem, Settings, load_settings, names, render_files
 from renderer.masking import masked_diff
+from renderer.model import is_secret
 from tests.renderer.support import env
 from tests.renderer.test_guardrails import EVERYTHING as GUARDRAILS
 
@@ -21,7 +22,7 @@ def parsed(text: str) -> Any:
 
 
 numbered = [
-    (names.variable(group, field, n), names.is_secret(info))
+    (names.variable(group, field, n), is_secret(info))
     for group in names.NUMBERED_GROUPS
     for n in (0, 1)
     for field, info in group.model_fields.items()

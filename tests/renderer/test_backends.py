@@ -49,7 +49,7 @@ def test_an_international_host_name_is_wrong_and_its_other_form_is_told() -> Non
 @pytest.mark.parametrize("extra", ["/openai", "/openai/deployments/gpt-4o?api-version=1", "?a=b", "#x"])
 def test_an_endpoint_with_path_or_query_is_wrong_and_the_remedy_is_the_resource(extra: str) -> None:
     found = problem("AZURE_OPENAI_ENDPOINT_0", AZURE_OPENAI_ENDPOINT_0=f"https://a.openai.azure.com{extra}")
-    assert found.remedy == "Write only the resource: https://a.openai.azure.com"
+    assert found.remedy == "Write only https://a.openai.azure.com"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from renderer import names
-from renderer.model import Settings
+from renderer.model import Settings, extra_of, is_secret
 from renderer.reference import reference_page
 
 
@@ -20,20 +20,18 @@ def test_every_setting_says_what_it_means_and_every_duration_its_unit() -> None:
     for group in (*names.NUMBERED_GROUPS, *names.scalar_groups().values()):
         for field, info in group.model_fields.items():
             assert info.description, field
-            extra = info.json_schema_extra
-            assert isinstance(extra, dict)
             if field.endswith(("_seconds", "_ms")):
-                assert extra["unit"] in ("s", "ms"), field
+                assert extra_of(info)["unit"] in ("s", "ms"), field
 
 
 def test_no_two_settings_share_a_variable() -> None:
     groups = names.scalar_groups().values()
-    variables = [names.env_of(info) for group in groups for info in group.model_fields.values()]
+    variables = [extra_of(info)["env"] for group in groups for info in group.model_fields.values()]
     assert len(variables) == len(set(variables))
 
 
 def test_no_default_of_a_secret_is_on_the_page() -> None:
     for group in (*names.NUMBERED_GROUPS, *names.scalar_groups().values()):
-        secrets = [info for info in group.model_fields.values() if names.is_secret(info)]
+        secrets = [info for info in group.model_fields.values() if is_secret(info)]
         assert all(info.default is None or info.is_required() for info in secrets)
     assert Settings.model_fields

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from renderer import render_files
-from renderer.parsers import prices_from_json
+from renderer.parsers.prices import prices_from_json
 from renderer.resources import DATA
 from tests.renderer.support import load, problem, problems
 

@@ -1,0 +1,18 @@
+"""Rules between settings: each takes the draft of the settings and yields what is wrong with it.
+
+A rule looks at valid groups only; a mistake in a group has its own problem already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from renderer.cross_rules import backends, clients, guardrails
+from renderer.draft import Draft
+from renderer.problems import Problem
+
+
+def check(draft: Draft) -> Iterator[Problem]:
+    """Apply every rule to what is valid so far."""
+    for rule in (*backends.RULES, *clients.RULES, *guardrails.RULES):
+        yield from rule(draft)
