@@ -59,6 +59,7 @@ check "mypy" .venv/bin/mypy --no-error-summary
 check "dependencies" dependencies
 check "shellcheck" shellcheck .ci/run scripts/*.sh
 check "luacheck" luacheck --quiet apisix
+check "rooms" .venv/bin/python -m scripts.lint.rooms
 check "stylua" lua_format
 check "terraform fmt" terraform_format
 check "tflint" terraform_lint

@@ -19,6 +19,7 @@ ORDER = (
     "answer",
     "account",
     "exchange",
+    "serve",
     "plugins",
     "hook",
 )
@@ -96,7 +97,8 @@ def _file_of(module: str) -> Path | None:
 def main() -> int:
     """Prints the problems of the repository in the working directory; exit status 1 when there are any."""
     problems = problems_of(Path())
-    print("\n".join(problems))
+    for problem in problems:
+        print(problem)
     return 1 if problems else 0
 
 
