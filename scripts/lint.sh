@@ -60,6 +60,7 @@ check "dependencies" dependencies
 check "shellcheck" shellcheck .ci/run scripts/*.sh
 check "luacheck" luacheck --quiet apisix
 check "rooms" .venv/bin/python -m scripts.lint.rooms
+check "defaults" .venv/bin/pytest -q tests/renderer/test_defaults.py
 check "stylua" lua_format
 check "terraform fmt" terraform_format
 check "tflint" terraform_lint
