@@ -11,7 +11,8 @@ from typing import Any
 import jinja2
 
 from renderer import sizing
-from renderer.model import Settings
+from renderer.model import Backend, Settings
+from renderer.names import variable
 from renderer.parsers.prices import prices_from_json
 from renderer.resources import DATA, TEMPLATES
 from renderer.schema_check import parse_document, require_valid
@@ -34,6 +35,10 @@ def render_files(settings: Settings, bundle_root: Path | str = DEFAULT_BUNDLE_RO
         "settings": settings,
         "ports": PORTS,
         "bundle_root": str(bundle_root),
+        "credential_variables": [
+            variable(Backend, "key" if backend.auth == "key" else "auth", index)
+            for index, backend in enumerate(settings.backends)
+        ],
         "pricing": _pricing(settings),
         "shared_dictionaries": sizing.shared_dictionaries(settings),
         "worker_processes": sizing.worker_processes(settings),

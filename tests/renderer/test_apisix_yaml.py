@@ -77,6 +77,7 @@ def test_a_backend_as_the_plugins_read_it() -> None:
         "deployments": {"gpt-4o": "my-gpt4o"},
         "auth": "key",
         "key": "backend-key-0123456789",
+        "credential_variable": "AZURE_OPENAI_KEY_0",
     }
 
 
@@ -85,6 +86,7 @@ def test_a_backend_with_managed_identity_has_no_key_even_when_one_is_set() -> No
         "azure-openai-gateway", AZURE_OPENAI_AUTH_0="managed-identity", AZURE_OPENAI_CLIENT_ID_0="some-id"
     )["backends"]
     assert "key" not in backend
+    assert backend["credential_variable"] == "AZURE_OPENAI_AUTH_0"
     assert backend["client_id"] == "some-id"
     assert backend["token_scope"] == "https://cognitiveservices.azure.com/.default"
 

@@ -29,7 +29,7 @@ local function refused(pool, backend, deployment, outcome)
             outcome.status,
             deployment == EVERY and ")" or " for " .. deployment .. ")",
             ": correct ",
-            backend.variable,
+            backend.credential_variable,
             " or the identity's role assignment"
         )
     end

@@ -25,7 +25,7 @@ local function split_endpoint(endpoint)
     return scheme, host, tonumber(port) or (scheme == "https" and 443 or 80)
 end
 
-local function build_backend(index, backend_conf)
+local function build_backend(backend_conf)
     local conf = schemas.with_defaults(BACKEND_SCHEMA, backend_conf)
     local scheme, host, port = split_endpoint(conf.endpoint)
     return {
@@ -42,8 +42,7 @@ local function build_backend(index, backend_conf)
         client_id = conf.client_id,
         token_scope = conf.token_scope,
         fingerprint = ngx.crc32_long(conf.endpoint .. "|" .. (conf.key or conf.client_id or "")),
-        -- The setting to check when the backend refuses the credential.
-        variable = "AZURE_OPENAI_" .. (conf.auth == "managed-identity" and "AUTH_" or "KEY_") .. (index - 1),
+        credential_variable = conf.credential_variable,
     }
 end
 
@@ -87,7 +86,7 @@ end
 local function build(conf)
     local backends, by_name = {}, {}
     for index, backend_conf in ipairs(conf.backends) do
-        local backend = build_backend(index, backend_conf)
+        local backend = build_backend(backend_conf)
         backends[index] = backend
         by_name[backend.name] = backend
     end
