@@ -1,7 +1,7 @@
-"""The admin API under ``/_simulator``: script and inspect the regions of a process while it runs.
+"""The admin API under ``/_simulator``: scripts and inspects the regions of a running process.
 
-``/_simulator/{resource}`` is the region of the port; ``/_simulator/regions/{name}/{resource}`` any region of
-the process, which also reaches a region whose own port refuses connections.
+``/_simulator/{resource}`` is about the region of the port. ``/_simulator/regions/{name}/{resource}`` is about
+any region of the process, even one whose own port refuses connections.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from e2e.simulator.answers import Answer, json_answer
-from e2e.simulator.client import KEY_HEADER
 from e2e.simulator.delivery import Pace, deliver
 from e2e.simulator.faults import NO_FAULT, Fault
-from e2e.simulator.http import Channel, Request
 from e2e.simulator.problems import problems_of
 from e2e.simulator.recorder import RecordedRequest
 from e2e.simulator.regions import Latency, Quota
 from e2e.simulator.server import ADMIN_PREFIX, RegionServer
+from e2e.simulator.wire.connection import Channel
+from e2e.simulator.wire.http import Request
 
+KEY_HEADER = "x-simulator-admin-key"
 HEALTH_PATH = f"{ADMIN_PREFIX}/health"
-"""Open to all, for probes."""
+"""Needs no key, for probes."""
 
 _AT_ONCE = Pace(lambda: 0.0, lambda: 0.0)
 _FAULTS = TypeAdapter(list[Fault])
@@ -36,7 +37,7 @@ _LATENCY = TypeAdapter(Latency)
 
 
 class AdminError(Exception):
-    """A refused admin request; ``problems`` are all that is wrong with it."""
+    """The admin request is refused; ``problems`` has one line for each reason."""
 
     def __init__(self, status: int, problems: list[str]) -> None:
         super().__init__("; ".join(problems))

@@ -1,4 +1,4 @@
-"""What a surface gives back: a whole answer or a stream of server-sent events."""
+"""What an operation returns: a whole answer, a stream of server-sent events, or a WebSocket session."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class Stage(Enum):
-    """Where an event stands in its stream; scripted stream faults count by it."""
+    """The part of a stream that an event belongs to; scripted stream faults count by it."""
 
     PREAMBLE = "preamble"
     """Before anything of the answer: ``prompt_filter_results``, ``response.created``, …"""
     FRAME = "frame"
-    """Opens or closes the answer without text of its own: role chunk, ``output_item.added``, usage, …"""
+    """Opens or closes the answer without any of its text: role chunk, ``output_item.added``, usage, …"""
     OUTPUT = "output"
     """Carries a piece of the answer; the per-token latency applies before each."""
 
@@ -33,14 +33,18 @@ class Event:
     stage: Stage = Stage.FRAME
 
     def encode(self, newline: str = "\n") -> bytes:
-        """The event's bytes, with its closing empty line."""
+        """The event's bytes with the empty line that ends it.
+
+        >>> Event("{}", "error").encode()
+        b'event: error\\ndata: {}\\n\\n'
+        """
         head = f"event: {self.name}{newline}" if self.name else ""
         return f"{head}data: {self.data}{newline}{newline}".encode("utf-8", "replace")
 
 
 @dataclass(slots=True)
 class Answer:
-    """A whole answer; ``tokens`` is what per-token latency is charged for."""
+    """A whole answer; per-token latency applies to each of its ``tokens``."""
 
     status: int
     body: bytes
@@ -77,7 +81,7 @@ class WebSocketSession:
 
 
 Reply = Answer | EventStream | WebSocketSession
-"""Whatever an operation may give back."""
+"""Everything that an operation may return."""
 
 
 def json_answer(document: Any, status: int = 200, tokens: int = 0) -> Answer:

@@ -1,4 +1,4 @@
-"""One call of the service's API: what was asked, of which deployment, in which region."""
+"""A request as a call of the service's API: its surface, operation, deployment and parameters."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from functools import cached_property
 from typing import TypeVar
 
 from e2e.simulator.answers import Json
-from e2e.simulator.content import Generated, generate
-from e2e.simulator.errors import AzureError, invalid_request, missing, throttled_body, unknown_path
-from e2e.simulator.http import Request
+from e2e.simulator.error_bodies import AzureError, invalid_request, missing, throttled_body, unknown_path
 from e2e.simulator.quotas import Verdict
 from e2e.simulator.regions import Deployment
 from e2e.simulator.state import RegionState
+from e2e.simulator.tokens import Generated, generate
+from e2e.simulator.wire.http import Request
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class Surface(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A path taken apart.
+    """The parts of a path.
 
     ``operation`` is what follows the surface's prefix, for example ``chat/completions``.
     """
@@ -48,7 +48,11 @@ _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 
 
 def parse_target(path: str) -> Target | None:
-    """The parts of a decoded path, or ``None`` outside ``/openai/``."""
+    """The parts of a decoded path, or ``None`` outside ``/openai/``.
+
+    >>> parse_target("/openai/deployments/gpt-4o/chat/completions")
+    Target(surface=<Surface.DEPLOYMENTS: 'deployments'>, operation='chat/completions', deployment='gpt-4o')
+    """
     match = _PATH.fullmatch(path)
     if match is None:
         return None
@@ -69,17 +73,17 @@ class Call:
 
     @property
     def api_version(self) -> str:
-        """The query's api-version, or an empty text."""
+        """The query's api-version, or an empty string."""
         return self.request.query.get("api-version", "")
 
     def check_api_version(self) -> None:
-        """Raise what the service answers without an api-version where one is needed."""
+        """Raise the service's error when the surface needs an api-version and the query has none."""
         if self.target.surface is not Surface.V1 and not _API_VERSION.fullmatch(self.api_version):
             raise unknown_path()
 
     @cached_property
     def json(self) -> Json:
-        """The JSON object in the body. Raises the 400 for anything else."""
+        """The JSON object in the body. Raises 400 for anything else."""
         try:
             document = json.loads(self.request.body)
         except (ValueError, RecursionError):
@@ -92,7 +96,7 @@ class Call:
 
     @cached_property
     def form(self) -> dict[str, Part]:
-        """The parts of a multipart body by name. Raises the 400 for anything else."""
+        """The parts of a multipart body by name. Raises 400 for anything else."""
         return parse_form(self.request.header("content-type") or "", self.request.body)
 
     @property
@@ -114,7 +118,7 @@ class Call:
 
     @cached_property
     def deployment(self) -> Deployment:
-        """The wanted deployment. Raises 400 without a name and 404 for an unknown one."""
+        """The wanted deployment. Raises 400 without a name and 404 for an unknown name."""
         name = self.deployment_name
         if name is None:
             raise missing("model")
@@ -126,7 +130,7 @@ class Call:
         return self.deployment.model or self.deployment.name
 
     def charge(self, operation_id: str, estimate: int) -> None:
-        """Charge the deployment's quota. Raises the 429 when it is used up."""
+        """Charge the deployment's quota. Raises 429 when it is used up."""
         self.verdict = self.state.meter(self.deployment.name).charge(estimate)
         if self.verdict.refused_by is not None:
             seconds = -(-self.verdict.retry_after_ms // 1000)
@@ -140,14 +144,14 @@ class Call:
         return generate(state.region.name, self.deployment.name, number, prompt, state.answer_tokens, limit)
 
     def typed(self, name: str, kind: type[T]) -> T | None:
-        """A parameter of the body, or ``None``. Raises the 400 for one of another type."""
+        """A parameter of the body, or ``None``. Raises 400 for a value of another type."""
         value = self.json.get(name)
         if value is None or isinstance(value, kind):
             return value
         raise invalid_request(f"Invalid type for '{name}'.", name, "invalid_type")
 
     def objects(self, name: str) -> list[Json]:
-        """A list of JSON objects in the body, empty without one. Raises the 400 for anything else."""
+        """A list of JSON objects in the body; empty when it is missing. Raises 400 for anything else."""
         items = self.typed(name, list) or []
         if not all(isinstance(item, dict) for item in items):
             raise invalid_request(
@@ -156,7 +160,7 @@ class Call:
         return items
 
     def integer(self, *names: str, maximum: int | None = None) -> int | None:
-        """The first of the body's parameters that is set, as a positive integer up to ``maximum``.
+        """The first of these parameters that the body sets, as a positive integer up to ``maximum``.
 
         Raises 400 for anything else.
         """
@@ -190,9 +194,10 @@ _PARAMETER = re.compile(r';\s*(\w+)\*?=(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))')
 
 
 def parse_form(content_type: str, body: bytes) -> dict[str, Part]:
-    """The parts of ``multipart/form-data`` (RFC 7578) by name.
+    """The parts of a ``multipart/form-data`` body (RFC 7578) by name; the last part of a name wins.
 
-    The last wins. Raises the 400 for anything else.
+    Raises 400 for anything else. A field ``purpose`` with the value ``batch`` is
+    ``{"purpose": Part(filename=None, content=b"batch")}``.
     """
     parameters = _parameters(content_type)
     if not content_type.lower().startswith("multipart/form-data") or "boundary" not in parameters:

@@ -1,4 +1,4 @@
-"""Puts answers on the wire: with the latency of the region, and broken as the fault says."""
+"""Writes an answer to the client: with the latency of the region, and broken as the fault says."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from e2e.simulator.answers import Answer, Event, EventStream, Messages, Reply, Stage, WebSocketSession
+from e2e.simulator.error_bodies import error_event
 from e2e.simulator.faults import Fault
-from e2e.simulator.http import Channel
-from e2e.simulator.stream_errors import error_event
-from e2e.simulator.websocket import WebSocket
+from e2e.simulator.wire.connection import Channel
+from e2e.simulator.wire.websocket import WebSocket
 
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The delays of one region in seconds, drawn anew at every call."""
+    """The delays of one region in seconds; every call draws a new one."""
 
     first_byte_s: Callable[[], float]
     token_s: Callable[[], float]
 
 
 async def deliver(channel: Channel, answer: Reply, fault: Fault, pace: Pace) -> None:
-    """Send an answer. Returns early when the fault breaks it off."""
+    """Send an answer, or the part of it that the fault leaves."""
     if fault.reset:
         channel.reset()
         return
@@ -66,7 +66,7 @@ async def _deliver_stream(channel: Channel, stream: EventStream, fault: Fault, p
     sent = 0
     async for event in _scripted(stream, fault, pace):
         if event is None:
-            # A silence follows: what is ready goes out first.
+            # A silence follows, so send what is ready.
             if pending:
                 channel.write(pending)
                 await channel.drain()
@@ -93,7 +93,7 @@ async def _deliver_stream(channel: Channel, stream: EventStream, fault: Fault, p
 
 
 async def _scripted(stream: EventStream, fault: Fault, pace: Pace) -> AsyncIterator[Event | None]:
-    """The events with the scripted silence and error among them; ``None`` stands before each silence."""
+    """The events of a stream with the scripted silence and error; ``None`` comes before each silence."""
     outputs = 0
     stall, error = fault.stall, fault.stream_error is not None
     for number, event in enumerate(stream.events):
@@ -115,7 +115,7 @@ async def _scripted(stream: EventStream, fault: Fault, pace: Pace) -> AsyncItera
 
 
 async def _converse(channel: Channel, session: WebSocketSession, fault: Fault, pace: Pace) -> None:
-    """Speak over a WebSocket until either side ends it; ``cut`` counts the messages that are sent."""
+    """Exchange messages over a WebSocket until either side ends it; ``cut`` counts the sent ones."""
     channel.write(channel.head(101, session.headers))
     socket = WebSocket(channel.upgrade())
     sent = 0
@@ -141,7 +141,7 @@ async def _break_off(channel: Channel, fault: Fault) -> None:
         channel.close()
         return
     await channel.drain()
-    # A reset drops what the client has not read yet; give it the time to read.
+    # A reset drops what the client has not read yet, so give it time to read.
     await asyncio.sleep(0.05)
     channel.reset()
 

@@ -27,13 +27,13 @@ Duration = Annotated[
     Annotated[float, Field(gt=0)] | Literal["forever"],
     BeforeValidator(lambda value: "forever" if value is True else value),
 ]
-"""Seconds, or ``"forever"``; ``True`` means for ever."""
+"""Seconds, or ``"forever"``; ``True`` means the same."""
 
 
 class Fault(BaseModel):
     """One scripted fault: at most one *outcome* and any *modifiers*.
 
-    The first fault in the script that matches a request applies to it, alone.
+    Only the first fault in the script that matches a request applies to it.
     Outcomes: ``status``, ``garbage_hint``, ``reset``, ``hang``, ``cut``, ``stream_error``, ``refuse``.
     Modifiers: ``slow_first_byte``, ``stall``, ``split``, ``crlf``.
     Times are seconds unless the name says ``_ms``.
@@ -118,7 +118,7 @@ class Fault(BaseModel):
         ]
 
     def matches(self, method: str, path: str, deployment: str | None) -> bool:
-        """Whether the fault is meant for such a request."""
+        """Whether the fault applies to such a request."""
         return (
             (self.deployment is None or self.deployment == deployment)
             and (self.path is None or self.path in path)
@@ -162,7 +162,7 @@ NO_FAULT = Fault.model_construct()
 
 
 class FaultScript:
-    """The faults of one region in the order in which they are tried, each with what is left of its count."""
+    """The faults of one region in the order in which they are tried, and how often each still applies."""
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
@@ -174,12 +174,12 @@ class FaultScript:
         self._entries.append(_Entry(fault, fault.count))
 
     def clear(self) -> None:
-        """Forget all faults and draw probabilities from the seed anew."""
+        """Forget all faults and start drawing probabilities from the seed again."""
         self._entries.clear()
         self._random.seed(self._seed)
 
     def take(self, method: str, path: str, deployment: str | None) -> Fault | None:
-        """The first fault for such a request, counted down; ``None`` when nothing goes wrong."""
+        """The first fault for such a request, whose count goes down; ``None`` when nothing goes wrong."""
         for entry in self._entries:
             if entry.left == 0 or entry.fault.refuse or not entry.fault.matches(method, path, deployment):
                 continue

@@ -1,13 +1,14 @@
-"""The regions of one process on one event loop."""
+"""The regions of one process, on one event loop."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from e2e.simulator.admin import Admin
-from e2e.simulator.http import Channel, Handler, Request
 from e2e.simulator.regions import Region
 from e2e.simulator.server import RegionServer
+from e2e.simulator.wire.connection import Channel, Handler
+from e2e.simulator.wire.http import Request
 
 
 class Fleet:

@@ -1,4 +1,4 @@
-"""Validation errors as lines that say where, what is wrong and what to write; never the given value."""
+"""Validation errors as lines that say where, what is wrong and what to write, without the given value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 
 class ProblemsError(Exception):
-    """Settings that cannot be used; ``problems`` has one line for each thing that is wrong."""
+    """The settings cannot be used; ``problems`` has one line for each reason."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -17,7 +17,10 @@ class ProblemsError(Exception):
 
 
 def problems_of(error: ValidationError, where: str = "", known: Iterable[str] = ()) -> list[str]:
-    """One line for each problem; ``known`` are the names from which a wrong name is corrected."""
+    """One line for each problem, such as ``regions[0].port: unknown name, did you mean port?``.
+
+    ``where`` stands before each place. ``known`` are the names to suggest for an unknown one.
+    """
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
         place = _place(where, problem["loc"])

@@ -1,7 +1,7 @@
-"""Token and request quota over sliding windows, with truthful hints about when to come back.
+"""Token and request quota over sliding windows, with true hints about when to retry.
 
-Facts followed (Azure OpenAI quota documentation): quota is per deployment; the estimate of a request is its
-prompt plus ``max_tokens``; requests that were refused count against the request quota.
+From Azure OpenAI's documentation of quotas: a quota belongs to a deployment; the estimate of a request is its
+prompt plus ``max_tokens``; refused requests count against the request quota.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ UNLIMITED_RPM = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the quota says to one request. ``refused_by`` is ``token``, ``call`` or ``None``; times in ms."""
+    """The quota's answer to one request. ``refused_by`` is ``token``, ``call`` or ``None``; times in ms."""
 
     refused_by: str | None
     retry_after_ms: int
@@ -63,7 +63,7 @@ class QuotaMeter:
         """Count one request of ``estimate`` tokens and say whether it may pass."""
         now = self._clock()
         no_request = not self._requests.fits(now, 1)
-        # A refused request counts as a request, so its own weight is part of the wait.
+        # A refused request counts too, so the wait includes this request.
         self._requests.add(now, 1)
         no_tokens = not self._tokens.fits(now, estimate)
         if no_request or no_tokens:
@@ -109,11 +109,11 @@ class _Window:
         return max(0, (self.limit or 0) - self._sum)
 
     def empty_in(self, now: float) -> float:
-        """Seconds until nothing is counted any more."""
+        """Seconds until the window is empty."""
         return max(0.0, self._spent[-1][0] + self._span - now) if self._spent else 0.0
 
     def wait(self, now: float, amount: int) -> float:
-        """Seconds until ``amount`` fits; what never fits waits for an empty window."""
+        """Seconds until ``amount`` fits; an amount that never fits waits for an empty window."""
         if self.limit is None or self.fits(now, amount):
             return 0.0
         total = self._sum

@@ -1,4 +1,4 @@
-"""What arrived: every request with what became of it, and events to wait for."""
+"""Records every request and what became of it, and lets a test wait for them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from e2e.simulator.http import Request
+from e2e.simulator.wire.http import Request
 
 CAPACITY = 20_000
-"""Requests kept per region; the oldest are dropped."""
+"""How many requests are kept per region; the oldest are dropped."""
 
 BODY_BUDGET = 256 * 1024 * 1024
-"""Bytes of bodies kept per region; the oldest requests are dropped."""
+"""How many bytes of bodies are kept per region; the oldest requests are dropped."""
 
 
 @dataclass(slots=True)
 class RecordedRequest:
-    """One request as it came over the wire, and the fate of its answer.
+    """One request as it came over the wire, and what became of its answer.
 
-    ``path`` is the raw path and query, ``headers`` keeps order, case and repetition. Times are seconds since
-    the epoch; ``finished_at`` and ``status`` are ``None`` while there is none. ``fault`` names the fault that
-    hit it. ``client_disconnected`` says that the client left before the end of the answer.
+    ``path`` is the raw path and query. ``headers`` keeps order, case and repetition. Times are seconds since
+    the epoch; ``finished_at`` and ``status`` are ``None`` until there is one. ``fault`` names the fault that
+    applied.
+    ``client_disconnected``: the client left before the end of the answer.
     """
 
     number: int
@@ -82,7 +83,7 @@ class Recorder:
         """Record what became of a request."""
         record.status = status
         record.client_disconnected = disconnected
-        # Last: who waits for the end finds the rest there already.
+        # Set last: a test that waits for it finds the other fields complete.
         record.finished_at = time.time()
         self._announce()
 
@@ -106,7 +107,7 @@ class Recorder:
                 self._waiting -= 1
 
     def _announce(self) -> None:
-        # The lock is only taken when somebody waits: a load test would pay for it on every request.
+        # Takes the lock only when a test waits; otherwise a load test would pay for it on every request.
         if self._waiting:
             with self._changed:
                 self._changed.notify_all()

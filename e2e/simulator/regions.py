@@ -30,15 +30,15 @@ LOCATIONS = {
     "westus2": "West US 2",
     "westus3": "West US 3",
 }
-"""Azure's display names, which ``x-ms-region`` carries."""
+"""Azure's display names, as in the header ``x-ms-region``."""
 
 
 @dataclass(frozen=True)
 class Quota:
     """The quota of one deployment; ``None`` is unlimited.
 
-    ``tpm`` is tokens and ``rpm`` requests per minute. They are enforced over sliding windows given in
-    seconds: a window shorter than a minute gets its share (Azure enforces requests over 1 to 10 seconds).
+    ``tpm`` is tokens and ``rpm`` is requests per minute. They are enforced over sliding windows, given in
+    seconds. A window shorter than a minute gets its share (Azure enforces requests over 1 to 10 seconds).
     """
 
     tpm: int | None = None
@@ -61,7 +61,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment by name; ``model`` is what answers report, by default the name."""
+    """A deployment by name; answers report ``model``, by default the name."""
 
     name: str
     model: str | None = None

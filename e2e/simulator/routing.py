@@ -1,4 +1,4 @@
-"""Which operation serves which method and path."""
+"""Finds the operation that serves a method and path."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from e2e.simulator.answers import Reply
 from e2e.simulator.calls import Call, Surface
-from e2e.simulator.errors import AzureError, invalid_request, unknown_path
-from e2e.simulator.surfaces import (
+from e2e.simulator.error_bodies import AzureError, invalid_request, unknown_path
+from e2e.simulator.operations import (
     audio,
     batches,
     chat,
@@ -86,7 +86,7 @@ _PATTERNS = [(method, _compiled(pattern), operation) for method, pattern, operat
 
 
 def serve(call: Call) -> Reply:
-    """Run the operation that was asked for; errors of the service come back as answers."""
+    """Run the operation of a call; errors of the service become answers."""
     try:
         call.check_api_version()
         operation, arguments = _find(call)

@@ -1,4 +1,4 @@
-"""One region at work: check the key, apply the script, serve the call, record what happened."""
+"""One region at work: it checks the key, takes a fault, serves the call and records what happened."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from contextlib import suppress
 from typing import Literal
 from uuid import uuid4
 
-from e2e.simulator import errors, routing
+from e2e.simulator import error_bodies, routing
 from e2e.simulator.answers import Answer, Reply, dump
 from e2e.simulator.calls import Call, Target, parse_target
 from e2e.simulator.delivery import Pace, deliver
 from e2e.simulator.faults import NO_FAULT, Fault, FaultScript
-from e2e.simulator.http import Channel, Handler, Listener, Request
 from e2e.simulator.recorder import RecordedRequest, Recorder
 from e2e.simulator.regions import Region
 from e2e.simulator.state import RegionState
+from e2e.simulator.wire.connection import Channel, Handler
+from e2e.simulator.wire.http import Request
+from e2e.simulator.wire.listener import Listener
 
 ADMIN_PREFIX = "/_simulator"
 
 
 class RegionServer:
-    """A region on its own port. Lives on one event loop; ``admin`` serves the paths under ``/_simulator``."""
+    """A region on its own port, on one event loop; ``admin`` serves the paths under ``/_simulator``."""
 
     def __init__(self, region: Region, host: str, admin: Handler) -> None:
         self.region = region
@@ -61,7 +63,7 @@ class RegionServer:
         await self.listener.accept()
 
     async def reset(self) -> None:
-        """Back to how the region started: no faults, recordings, stored objects or used quota."""
+        """Return to the state at the start: no faults, recordings, stored objects or used quota."""
         await self.clear_faults()
         self.state = RegionState(self.region)
         self.recorder.clear()
@@ -80,7 +82,7 @@ class RegionServer:
         target = parse_target(request.path)
         refused = self._check_credential(request)
         if refused is not None or target is None:
-            answer: Reply = refused or errors.unknown_path().answer()
+            answer: Reply = refused or error_bodies.unknown_path().answer()
             self._add_headers(answer, None)
             await deliver(channel, answer, NO_FAULT, self._pace)
             return
@@ -97,14 +99,14 @@ class RegionServer:
         key, bearer = request.header("api-key"), _bearer(request)
         keys = [self.region.key, self.region.secondary_key]
         if key is not None:
-            return None if _matches(key, keys) else errors.unauthorized(bearer=False).answer()
+            return None if _matches(key, keys) else error_bodies.unauthorized(bearer=False).answer()
         if bearer is not None:
             return (
                 None
                 if _matches(bearer, [*keys, self.region.token])
-                else errors.unauthorized(bearer=True).answer()
+                else error_bodies.unauthorized(bearer=True).answer()
             )
-        return errors.unauthorized(bearer=False).answer()
+        return error_bodies.unauthorized(bearer=False).answer()
 
     def _add_headers(self, answer: Reply, call: Call | None) -> None:
         identifier = str(uuid4())
@@ -127,7 +129,7 @@ class RegionServer:
 
 
 def _scripted_answer(fault: Fault, call: Call) -> Answer | None:
-    """The answer that the fault puts in the place of the service's, if it does."""
+    """The answer that a fault gives instead of the service, or ``None``."""
     if fault.reset or fault.hang:
         return Answer(200, b"")
     if fault.status is None and fault.garbage_hint is None:
@@ -147,16 +149,16 @@ def _scripted_body(fault: Fault, status: int, call: Call) -> tuple[bytes, str]:
     if fault.body is not None:
         return dump(fault.body).encode(), "application/json"
     if status == 429 and fault.code is None and fault.message is None:
-        body = errors.throttled_body(
+        body = error_bodies.throttled_body(
             "token", _operation_id(call.target), call.api_version, _hinted_seconds(fault)
         )
     else:
-        body = errors.status_body(status, fault.code, fault.message)
+        body = error_bodies.status_body(status, fault.code, fault.message)
     return dump(body).encode(), "application/json"
 
 
 def _hinted_seconds(fault: Fault) -> int | None:
-    """The whole seconds that the message of a scripted 429 names."""
+    """The number of seconds in the message of a scripted 429."""
     if fault.garbage_hint == "message_only":
         return 5
     for hint, per_second in ((fault.retry_after, 1), (fault.retry_after_ms, 1000)):

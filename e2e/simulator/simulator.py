@@ -1,4 +1,4 @@
-"""The simulator inside a Python program: its own thread and event loop, driven from any thread."""
+"""The simulator inside a Python program: on a thread of its own, steered from any thread."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Simulator:
         self._call(lambda: setattr(server.state, "answer_tokens", tokens))
 
     def reset(self) -> None:
-        """Every region back to how it started: no faults, recordings, stored objects or used quota."""
+        """Return every region to its first state: no faults, recordings, stored objects or used quota."""
         for server in self._fleet.servers.values():
             self._run(server.reset())
 
@@ -116,7 +116,7 @@ class Simulator:
     def requests(self, region: str) -> list[RecordedRequest]:
         """The requests that reached a region, oldest first.
 
-        Refused credentials included, admin requests not.
+        They include requests with wrong credentials, and no admin requests.
         """
         server = self._server(region)
         return self._call(server.recorder.all)
@@ -126,16 +126,13 @@ class Simulator:
         return self.wait_for(region, lambda records: len(records) >= count, timeout)
 
     def wait_for_answers(self, region: str, count: int = 1, timeout: float = 5.0) -> list[RecordedRequest]:
-        """Wait until ``count`` requests are over: answered, broken off or left. Raises ``TimeoutError``."""
+        """Wait until ``count`` requests have ended in any way. Raises ``TimeoutError``."""
         return self.wait_for(
             region, lambda records: sum(r.finished_at is not None for r in records) >= count, timeout
         )
 
     def wait_for_disconnect(self, region: str, timeout: float = 5.0) -> RecordedRequest:
-        """Wait for a client that left before the end of its answer.
-
-        The first such. Raises ``TimeoutError``.
-        """
+        """The first request whose client left before the end of its answer. Raises ``TimeoutError``."""
         records = self.wait_for(region, lambda records: any(r.client_disconnected for r in records), timeout)
         return next(record for record in records if record.client_disconnected)
 
@@ -171,7 +168,7 @@ class Simulator:
 
 
 async def _finish_tasks() -> None:
-    """Cancel what still runs and let it end."""
+    """Cancel the tasks that still run and let them end."""
     rest = asyncio.all_tasks() - {asyncio.current_task()}
     for task in rest:
         task.cancel()

@@ -1,4 +1,4 @@
-"""What one region knows at run time: its settings of the moment, quota meters and stored objects."""
+"""What one region knows while it runs: its current settings, quota meters and stored objects."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 from e2e.simulator.answers import Json
-from e2e.simulator.errors import deployment_not_found
+from e2e.simulator.error_bodies import deployment_not_found
 from e2e.simulator.quotas import QuotaMeter
 from e2e.simulator.regions import Deployment, Latency, Quota, Region
 
 
 class RegionState:
-    """The changeable side of a :class:`Region`. Used on the event loop's thread only."""
+    """The part of a :class:`Region` that changes. Used only on the event loop's thread."""
 
     def __init__(self, region: Region) -> None:
         self.region = region
@@ -31,7 +31,7 @@ class RegionState:
         return None if self.region.deployments is None else list(self._named)
 
     def deployment(self, name: str | None) -> Deployment:
-        """The deployment of that name. Raises the 404 of an unknown one."""
+        """The deployment with this name. Raises 404 for an unknown name."""
         if name in self._named:
             return self._named[name]
         if name and self.region.deployments is None:
@@ -45,7 +45,7 @@ class RegionState:
         return self._meters[name]
 
     def quotas(self) -> dict[str, Quota]:
-        """The quota of every deployment that is named or was used."""
+        """The quota of every deployment that is configured or was used."""
         named = {name: deployment.quota for name, deployment in self._named.items()}
         return named | {name: meter.quota for name, meter in self._meters.items()}
 
@@ -84,7 +84,7 @@ class Store:
         self._kinds: dict[str, dict[str, Any]] = {}
 
     def put(self, kind: str, key: str, value: Any) -> None:
-        """Keep an object, in place of one with the same id."""
+        """Keep an object; it replaces one with the same id."""
         self._kinds.setdefault(kind, {})[key] = value
 
     def get(self, kind: str, key: str) -> Any | None:
@@ -110,7 +110,7 @@ def new_id(prefix: str) -> str:
 
 
 def listing(objects: list[Json]) -> Json:
-    """A list object as the service pages it, on one page."""
+    """A list object in the service's form, always on one page."""
     return {
         "object": "list",
         "data": objects,

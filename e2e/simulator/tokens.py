@@ -1,11 +1,14 @@
-"""An estimate of token counts: four bytes of UTF-8 are a token, rounded up, plus a frame for each message.
+"""Estimates the tokens of prompts, and makes the text of answers.
 
-It is close to real tokenizers for English text and needs no vocabulary. A generated answer is counted
-exactly: one word is one token, one streamed delta and one unit of per-token latency.
+Four bytes of UTF-8 count as one token, rounded up, plus a few tokens for each message. This needs no
+vocabulary and is close to real tokenizers for English text. An answer is counted exactly: one word is one
+token, one streamed delta and one unit of per-token latency.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Any
 
 TOKENS_PER_MESSAGE = 4
@@ -13,17 +16,21 @@ TOKENS_PER_REPLY = 3
 
 
 def of_text(text: str) -> int:
-    """Tokens of a text."""
+    """The tokens of a text.
+
+    >>> of_text("hello")
+    2
+    """
     return -(-len(text.encode("utf-8", "surrogatepass")) // 4)
 
 
 def of_content(content: Any) -> int:
-    """Tokens of message content: a text, a list of parts, or anything else as its text."""
+    """The tokens of message content: a text, a list of parts, or an object that holds one of them."""
     return sum(of_text(text) for text in texts(content))
 
 
 def of_messages(messages: list[Any]) -> int:
-    """Tokens of a chat prompt."""
+    """The tokens of a chat prompt."""
     total = sum(
         TOKENS_PER_MESSAGE + of_content(m.get("content") if isinstance(m, dict) else m) for m in messages
     )
@@ -31,7 +38,11 @@ def of_messages(messages: list[Any]) -> int:
 
 
 def texts(content: Any) -> list[str]:
-    """The texts inside message content, in order."""
+    """The texts inside message content, in order.
+
+    >>> texts([{"type": "text", "text": "a"}, "b"])
+    ['a', 'b']
+    """
     if isinstance(content, str):
         return [content]
     if isinstance(content, list):
@@ -39,3 +50,40 @@ def texts(content: Any) -> list[str]:
     if isinstance(content, dict):
         return texts(content.get("text", content.get("content")))
     return []
+
+
+_FILLER = ("lorem", "ipsum", "dolor", "sit", "amet", "consectetur", "adipiscing", "elit", "sed", "do")
+
+_ECHOED_WORDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A generated text in pieces of one token each; ``finish`` is ``stop`` or ``length``."""
+
+    pieces: list[str]
+    finish: str
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(self.pieces)
+
+
+def generate(
+    region: str, deployment: str, number: int, prompt: str, length: int, limit: int | None
+) -> Generated:
+    """A text of ``length`` tokens: region, deployment and request number, then the beginning of the prompt.
+
+    ``limit`` is the client's ``max_tokens``. When it is below ``length``, it cuts the text, and the finish
+    reason is ``length``.
+
+    >>> generate("eastus", "gpt-4o", 1, "say hello", length=4, limit=None).text
+    'eastus/gpt-4o#1: say hello lorem'
+    """
+    words = [f"{region}/{deployment}#{number}:", *prompt.split()[:_ECHOED_WORDS]]
+    words = [*words, *islice(cycle(_FILLER), max(0, length - len(words)))][: max(1, length)]
+    finish = "stop"
+    if limit is not None and limit < len(words):
+        words, finish = words[: max(1, limit)], "length"
+    return Generated([words[0], *(f" {word}" for word in words[1:])], finish)

@@ -13,9 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from e2e.simulator import Simulator, cli
-from e2e.simulator.cli import app, parse_fault
+from e2e.simulator.admin_commands import parse_fault
+from e2e.simulator.cli import app
 from e2e.simulator.problems import ProblemsError
-from e2e.simulator.settings import Options, plan
+from e2e.simulator.serve_plan import Options, plan
 from tests.simulator.conftest import CHAT, CHAT_PATH
 
 runner = CliRunner()

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from e2e.simulator import Fault
-from e2e.simulator.cli import parse_fault
-from e2e.simulator.settings import Options, plan
+from e2e.simulator.admin_commands import parse_fault
+from e2e.simulator.serve_plan import Options, plan
 
 PAGE = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
 EXAMPLES = re.findall(r"azure-openai-simulator fault eastus ([^`\n]+)", PAGE)

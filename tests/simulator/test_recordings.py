@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from e2e.simulator import Latency, Simulator
-from e2e.simulator.http import Request
 from e2e.simulator.recorder import Recorder
+from e2e.simulator.wire.http import Request
 from tests.simulator.conftest import CHAT, CHAT_PATH, STREAMED_CHAT
 
 

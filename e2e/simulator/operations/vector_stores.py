@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from e2e.simulator.answers import Answer, Json, json_answer
 from e2e.simulator.calls import Call
-from e2e.simulator.errors import missing, not_found
+from e2e.simulator.error_bodies import missing, not_found
+from e2e.simulator.operations import files
 from e2e.simulator.state import listing, new_id, now
-from e2e.simulator.surfaces import files
 
 _KIND = "vector_stores"
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from e2e.simulator.answers import Answer, Json, json_answer
 from e2e.simulator.calls import Call
-from e2e.simulator.errors import not_found
+from e2e.simulator.error_bodies import not_found
+from e2e.simulator.operations.responses import CONVERSATIONS, input_items_of
 from e2e.simulator.state import listing, new_id, now
-from e2e.simulator.surfaces.responses import CONVERSATIONS, input_items_of
 
 
 @dataclass(slots=True)

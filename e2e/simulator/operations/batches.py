@@ -1,4 +1,4 @@
-"""``batches``: accepted at once, done at the first look, with one answer for each line of the input file."""
+"""``batches``: the first GET finishes a batch, with one answer for each line of its input file."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from e2e.simulator.answers import Answer, Json, dump, json_answer
 from e2e.simulator.calls import Call
-from e2e.simulator.errors import invalid_request, missing, not_found
+from e2e.simulator.error_bodies import invalid_request, missing, not_found
+from e2e.simulator.operations import files
 from e2e.simulator.state import listing, new_id, now
-from e2e.simulator.surfaces import files
 
 _KIND = "batches"
 _OPEN = "validating"
@@ -47,7 +47,7 @@ def list_all(call: Call) -> Answer:
 
 
 def get(call: Call, batch_id: str) -> Answer:
-    """``GET …/batches/{id}``: looking at an open batch finishes it."""
+    """``GET …/batches/{id}``: finishes an open batch."""
     document = _find(call, batch_id)
     if document["status"] == _OPEN:
         document = _run(call, document)
@@ -83,7 +83,7 @@ def _run(call: Call, document: Json) -> Json:
 
 
 def _line(call: Call, line: bytes) -> Json | None:
-    """The output line for an input line: its ``custom_id`` and a text that names region and number."""
+    """The output line for an input line; its text names the region and the number of the answer."""
     try:
         asked: Any = json.loads(line)
     except ValueError:

@@ -8,15 +8,15 @@ import wave
 from e2e.simulator import tokens
 from e2e.simulator.answers import Answer, Json, json_answer
 from e2e.simulator.calls import Call
-from e2e.simulator.content import Generated
-from e2e.simulator.errors import missing
+from e2e.simulator.error_bodies import missing
+from e2e.simulator.tokens import Generated
 
 _RATE = 8_000
 _SAMPLES_PER_TOKEN = 800
 
 
 def speech(call: Call) -> Answer:
-    """``POST …/audio/speech``: silence, the longer the text the longer; always a WAV file."""
+    """``POST …/audio/speech``: a WAV file of silence, as long as the text is."""
     text = call.json.get("input")
     if not isinstance(text, str) or not text:
         raise missing("input")
@@ -37,7 +37,7 @@ def translate(call: Call) -> Answer:
 
 
 def _listen(call: Call, task: str, operation_id: str) -> Answer:
-    """The text that was "heard": it names the file and its size, so that an upload can be proven complete."""
+    """The text that was "heard": the name and size of the file, which prove that the upload was complete."""
     if "file" not in call.form:
         raise missing("file")
     upload = call.form["file"]

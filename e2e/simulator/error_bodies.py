@@ -1,7 +1,7 @@
-"""Error bodies in the forms in which Azure OpenAI sends them.
+"""Errors in the forms of Azure OpenAI: the bodies of answers, and events inside a stream.
 
-Two families exist on the wire. The platform in front of the models answers
-``{"error": {"code": "401", "message": …}}``; the models' own front end answers OpenAI's form with
+There are two families. The platform in front of the models answers
+``{"error": {"code": "401", "message": …}}``. The models' own front end answers in OpenAI's form, with
 ``message``, ``type``, ``param`` and ``code``.
 """
 
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from e2e.simulator.answers import Answer, Json, json_answer
+from e2e.simulator.answers import Answer, Event, EventStream, Json, dump, json_answer
+from e2e.simulator.faults import Fault, StreamError
 
 
 class AzureError(Exception):
-    """A request that is answered with an error body."""
+    """Ends a call; the service answers it with this error body."""
 
     def __init__(self, status: int, body: Json, headers: list[tuple[str, str]] | None = None) -> None:
         super().__init__(status)
@@ -39,12 +40,12 @@ def model_body(message: str, *, kind: str, param: str | None = None, code: str |
 
 
 def invalid_request(message: str, param: str | None = None, code: str | None = None) -> AzureError:
-    """400 for a body the models' front end does not take."""
+    """400 for a body that the models' front end refuses."""
     return AzureError(400, model_body(message, kind="invalid_request_error", param=param, code=code))
 
 
 def missing(param: str) -> AzureError:
-    """400 for a required parameter that is not there."""
+    """400 for a missing required parameter."""
     return invalid_request(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
 
 
@@ -54,17 +55,17 @@ def not_found(message: str, param: str | None = None, code: str | None = None) -
 
 
 def unknown_path() -> AzureError:
-    """404 for a path, method or api-version the service does not know."""
+    """404 for a path, method or api-version that the service does not know."""
     return AzureError(404, platform_body("404", "Resource not found"))
 
 
 def deployment_not_found() -> AzureError:
-    """404 for a deployment this region does not serve."""
+    """404 for a deployment that this region does not serve."""
     return AzureError(404, status_body(404))
 
 
 def unauthorized(bearer: bool) -> AzureError:
-    """401 for a missing or wrong credential; ``bearer`` says that a token was sent."""
+    """401 for a missing or wrong credential; ``bearer`` when the client sent a token."""
     if bearer:
         text = (
             "Unauthorized. Access token is missing, invalid, audience is incorrect "
@@ -99,7 +100,11 @@ _MESSAGES: dict[int, tuple[str, str]] = {
 
 
 def status_body(status: int, code: str | None = None, message: str | None = None) -> Json:
-    """The usual body of a status; ``code`` and ``message`` replace the usual ones."""
+    """The usual body of a status; ``code`` and ``message`` replace the usual values.
+
+    >>> status_body(408)
+    {'error': {'code': 'Timeout', 'message': 'The operation was timeout.'}}
+    """
     if code == "content_filter":
         return content_filter_body()
     usual_code, usual_message = _MESSAGES.get(status, (str(status), f"The service answered {status}."))
@@ -135,3 +140,34 @@ def content_filter_body() -> Json:
             "innererror": {"code": "ResponsibleAIPolicyViolation", "content_filter_result": result},
         }
     }
+
+
+_STREAM_CODE = "rate_limit_exceeded"
+_STREAM_MESSAGE = (
+    "Your requests have exceeded the token rate limit of your pricing tier. Please retry after 5 seconds."
+)
+
+
+def error_event(fault: Fault, stream: EventStream, sequence_number: int) -> Event:
+    """The error event that ``fault`` asks for; the form ``auto`` takes the usual form of the stream."""
+    code, message = fault.code or _STREAM_CODE, fault.message or _STREAM_MESSAGE
+    form: StreamError | None = fault.stream_error
+    if form == "auto":
+        form = "response_failed" if stream.flavour == "responses" else "chat_chunk"
+    if form == "chat_chunk":
+        return Event(dump({"error": {"message": message, "type": code, "param": None, "code": code}}))
+    if form == "response_failed":
+        failed: Json = {**stream.subject, "status": "failed", "error": {"code": code, "message": message}}
+        return _named_event("response.failed", sequence_number, {"response": failed})
+    if form == "event":
+        return _named_event("error", sequence_number, {"code": code, "message": message, "param": None})
+    if form == "nested":
+        nested = {"type": code, "code": code, "message": message, "param": None}
+        return _named_event("error", sequence_number, {"error": nested})
+    if stream.flavour == "responses":
+        return _named_event("error", sequence_number, {"message": message})
+    return Event(dump({"error": {"message": message}}))
+
+
+def _named_event(name: str, sequence_number: int, fields: Json) -> Event:
+    return Event(dump({"type": name, "sequence_number": sequence_number, **fields}), name)

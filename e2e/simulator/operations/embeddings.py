@@ -1,4 +1,4 @@
-"""``embeddings``: vectors that depend on the input alone, so equal inputs are equal and others are not."""
+"""``embeddings``: vectors that depend only on the input, so that equal inputs have equal vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from e2e.simulator import tokens
 from e2e.simulator.answers import Answer, json_answer
 from e2e.simulator.calls import Call
-from e2e.simulator.errors import invalid_request, missing
+from e2e.simulator.error_bodies import invalid_request, missing
 
 _USUAL_DIMENSIONS = {"text-embedding-3-large": 3072}
 _DIMENSIONS = 1536
@@ -35,7 +35,7 @@ def create(call: Call) -> Answer:
 
 
 def _inputs(given: Any) -> list[str | list[int]]:
-    """One or many inputs; each a text or a list of token numbers."""
+    """One or many inputs; each is a text or a list of token numbers."""
     if given is None:
         raise missing("input")
     if isinstance(given, str):
@@ -51,7 +51,7 @@ def _inputs(given: Any) -> list[str | list[int]]:
 
 
 def _vector(item: str | list[int], size: int) -> list[float]:
-    """A vector of length one, drawn from the input's digest."""
+    """A vector of length one, made from the input's digest."""
     stream = hashlib.shake_256(repr(item).encode("utf-8", "surrogatepass")).digest(size * 2)
     numbers = [(value - 32767.5) / 32767.5 for value in struct.unpack(f"<{size}H", stream)]
     norm = math.sqrt(sum(number * number for number in numbers))

@@ -1,4 +1,4 @@
-"""``images/generations`` and ``images/edits``: one-pixel PNGs of a colour that depends on the prompt."""
+"""``images/generations`` and ``images/edits``: PNGs of one pixel, whose colour depends on the prompt."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import zlib
 from e2e.simulator import tokens
 from e2e.simulator.answers import Answer, json_answer
 from e2e.simulator.calls import Call
-from e2e.simulator.errors import missing
+from e2e.simulator.error_bodies import missing
+from e2e.simulator.operations import filters
 from e2e.simulator.state import now
-from e2e.simulator.surfaces import filters
 
 _TOKENS_PER_IMAGE = 1_000
 

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import deque
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, Protocol, Side
 
-from e2e.simulator.errors import invalid_request
-from e2e.simulator.http import Headers, Request, Upgraded
+from e2e.simulator.wire.connection import Upgraded
 
-_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-
-
-def handshake(request: Request) -> Headers:
-    """The headers of the 101. Raises the 400 of a request that asks for no WebSocket."""
-    key = request.header("sec-websocket-key")
-    if (request.header("upgrade") or "").lower() != "websocket" or key is None:
-        raise invalid_request("This operation needs a WebSocket upgrade.")
-    digest = hashlib.sha1((key.strip() + _GUID).encode(), usedforsecurity=False).digest()
-    headers = [
-        ("upgrade", "websocket"),
-        ("connection", "Upgrade"),
-        ("sec-websocket-accept", base64.b64encode(digest).decode("ascii")),
-    ]
-    offered = [name.strip() for name in (request.header("sec-websocket-protocol") or "").split(",")]
-    if "realtime" in offered:
-        headers.append(("sec-websocket-protocol", "realtime"))
-    return headers
 
 
 class WebSocket:
@@ -55,7 +34,7 @@ class WebSocket:
         return self._messages.popleft()
 
     def send(self, text: str) -> None:
-        """Send one text message; nothing once the connection is closing."""
+        """Send one text message, unless the connection is closing."""
         if self._protocol.state is OPEN:
             self._protocol.send_text(text.encode())
             self._flush()

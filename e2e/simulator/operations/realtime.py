@@ -1,33 +1,55 @@
 """``realtime``: a WebSocket session that answers in text, in the event names of its surface.
 
-The preview path speaks the preview's names (``response.text.delta``), v1 the general ones
-(``response.output_text.delta``). Audio that is sent in is acknowledged and not listened to.
+The preview path uses the preview's names (``response.text.delta``), v1 the general ones
+(``response.output_text.delta``). Incoming audio is acknowledged and ignored.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from typing import Any
 
 from e2e.simulator import tokens
 from e2e.simulator.answers import Json, Messages, WebSocketSession, dump
 from e2e.simulator.calls import Call, Surface
-from e2e.simulator.content import Generated
+from e2e.simulator.error_bodies import invalid_request
 from e2e.simulator.state import new_id
-from e2e.simulator.websocket import handshake
+from e2e.simulator.tokens import Generated
+from e2e.simulator.wire.http import Headers, Request
+
+_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 def connect(call: Call) -> WebSocketSession:
     """``GET …/realtime`` with an upgrade."""
     deployment = call.deployment
-    headers = handshake(call.request)
+    headers = _handshake(call.request)
     call.charge("Realtime_Connect", 0)
     session = _Session(call, deployment.model or deployment.name)
     return WebSocketSession(session.greet, session.answer, list(headers))
 
 
+def _handshake(request: Request) -> Headers:
+    """The headers of the 101. Raises 400 when the request asks for no WebSocket."""
+    key = request.header("sec-websocket-key")
+    if (request.header("upgrade") or "").lower() != "websocket" or key is None:
+        raise invalid_request("This operation needs a WebSocket upgrade.")
+    digest = hashlib.sha1((key.strip() + _GUID).encode(), usedforsecurity=False).digest()
+    headers = [
+        ("upgrade", "websocket"),
+        ("connection", "Upgrade"),
+        ("sec-websocket-accept", base64.b64encode(digest).decode("ascii")),
+    ]
+    offered = [name.strip() for name in (request.header("sec-websocket-protocol") or "").split(",")]
+    if "realtime" in offered:
+        headers.append(("sec-websocket-protocol", "realtime"))
+    return headers
+
+
 class _Session:
-    """The state of one session; each incoming event gives the events to send, output ones with ``True``."""
+    """One session. Each incoming event returns the events to send; those with output are marked ``True``."""
 
     def __init__(self, call: Call, model: str) -> None:
         self._call = call

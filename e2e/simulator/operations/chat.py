@@ -8,16 +8,16 @@ from typing import Any
 from e2e.simulator import tokens
 from e2e.simulator.answers import Answer, Event, EventStream, Json, Stage, dump, json_answer
 from e2e.simulator.calls import Call, Surface
-from e2e.simulator.content import Generated
-from e2e.simulator.errors import invalid_request, missing
+from e2e.simulator.error_bodies import invalid_request, missing
+from e2e.simulator.operations import filters
 from e2e.simulator.state import new_id, now
-from e2e.simulator.surfaces import filters
+from e2e.simulator.tokens import Generated
 
 OPERATION_ID = "ChatCompletions_Create"
 FIRST_VERSION_WITH_STREAM_USAGE = "2024-09-01-preview"
 
 _PIECE = "\0piece\0"
-"""Stands for a piece of output; it is what comes last of its kind in a chunk."""
+"""Stands for a piece of output in an encoded chunk."""
 
 
 def create(call: Call) -> Answer | EventStream:
@@ -54,9 +54,9 @@ def create(call: Call) -> Answer | EventStream:
 
 
 def wants_stream_usage(call: Call) -> bool:
-    """Whether a usage chunk was asked for.
+    """Whether the client asks for a usage chunk.
 
-    Raises the 400 of api-versions that do not know ``stream_options``.
+    Raises 400 for api-versions that do not know ``stream_options``.
     """
     options = call.typed("stream_options", dict)
     if options is None:
@@ -71,7 +71,7 @@ def wants_stream_usage(call: Call) -> bool:
 
 
 class _Choice:
-    """What one choice carries: text, or a call of a tool with its arguments in pieces."""
+    """The content of one choice: text, or the call of a tool, with its arguments in pieces."""
 
     def __init__(self, generated: Generated, tool: str | None) -> None:
         self.tool = tool
@@ -91,7 +91,7 @@ def _choice(call: Call, prompt: str, limit: int | None) -> _Choice:
 
 
 def _forced_tool(call: Call) -> str | None:
-    """The function that ``tool_choice`` forces a call of; ``auto`` answers with text."""
+    """The function that ``tool_choice`` forces; ``auto`` means an answer in text."""
     choice = call.json.get("tool_choice")
     if choice == "required":
         names = [_function_name(tool) for tool in call.objects("tools")]
@@ -145,7 +145,7 @@ def _stream(choices: list[_Choice], common: Json, usage: Json | None) -> Iterato
 
 
 def _output_chunks(chunk: Json, index: int, choice: _Choice) -> Iterator[Event]:
-    """The chunks that carry the pieces. They differ in the piece alone, so the rest is encoded once."""
+    """The chunks that carry the pieces. They differ only in the piece, so the rest is encoded once."""
     if choice.tool:
         delta: Json = {"tool_calls": [{"index": 0, "function": {"arguments": _PIECE}}]}
     else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from e2e.simulator.answers import Answer, Json, json_answer
 from e2e.simulator.calls import Call
-from e2e.simulator.errors import missing, not_found
+from e2e.simulator.error_bodies import missing, not_found
 from e2e.simulator.state import listing, new_id, now
 
 KIND = "files"
@@ -71,7 +71,7 @@ def delete(call: Call, file_id: str) -> Answer:
 
 
 def find(call: Call, file_id: str) -> StoredFile:
-    """A stored file. Raises the 404 of an unknown one."""
+    """A stored file. Raises 404 for an unknown id."""
     stored = call.state.store.get(KIND, file_id)
     if not isinstance(stored, StoredFile):
         raise not_found(f"No such File object: {file_id}", "id")

@@ -1,4 +1,4 @@
-"""Content-filter annotations of an answer that nothing was filtered from."""
+"""The annotations of a content filter that found nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``responses``: stored per region, so ids mean nothing elsewhere."""
+"""``responses``, which each region stores for itself, so that their ids mean nothing in other regions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from e2e.simulator import tokens
 from e2e.simulator.answers import Answer, Event, EventStream, Json, Stage, dump, json_answer
 from e2e.simulator.calls import Call
-from e2e.simulator.content import Generated
-from e2e.simulator.errors import AzureError, invalid_request, missing, model_body, not_found
+from e2e.simulator.error_bodies import AzureError, invalid_request, missing, model_body, not_found
 from e2e.simulator.state import listing, new_id, now
+from e2e.simulator.tokens import Generated
 
 KIND = "responses"
 CONVERSATIONS = "conversations"
@@ -20,7 +20,7 @@ _UNFINISHED = ("queued", "in_progress")
 
 
 class StoredResponse:
-    """A response with what it was asked and when its background run ends (monotonic seconds)."""
+    """A response, its input, and the time when its background run ends (monotonic seconds)."""
 
     def __init__(self, document: Json, inputs: list[Json], finished: Json | None, ready_at: float) -> None:
         self._document = document
@@ -30,13 +30,13 @@ class StoredResponse:
 
     @property
     def document(self) -> Json:
-        """The response as it is at this moment."""
+        """The response in its current state."""
         if self._finished is not None and time.monotonic() >= self._ready_at:
             self._document, self._finished = self._finished, None
         return self._document
 
     def cancel(self) -> Json:
-        """Cancel a background run; a finished one stays as it is."""
+        """Cancel a background run; a finished response stays as it is."""
         if self.document["status"] in _UNFINISHED:
             self._finished = None
             self._document = {**self._document, "status": "cancelled"}
@@ -72,7 +72,7 @@ def create(call: Call) -> Answer | EventStream:
 
 
 def compact(call: Call) -> Answer:
-    """``POST …/responses/compact``: the context as one opaque item that only this region can read."""
+    """``POST …/responses/compact``: turns the context into one item that only this region can read."""
     call.charge(
         OPERATION_ID, tokens.of_messages([*_context(call), *input_items_of(call.json, required=False)])
     )
@@ -90,7 +90,7 @@ def compact(call: Call) -> Answer:
 
 
 def get(call: Call, response_id: str) -> Answer | EventStream:
-    """``GET …/responses/{id}``; with ``?stream=true`` the events once more."""
+    """``GET …/responses/{id}``; ``?stream=true`` sends the events again."""
     document = _stored(call, response_id).document
     if call.request.query.get("stream") == "true" and document["status"] == "completed":
         text = document["output"][-1]["content"][0]["text"]
@@ -110,7 +110,7 @@ def delete(call: Call, response_id: str) -> Answer:
 
 
 def input_items(call: Call, response_id: str) -> Answer:
-    """``GET …/responses/{id}/input_items``: the input with the context it was put in, newest first."""
+    """``GET …/responses/{id}/input_items``: the input and its context, newest first."""
     items = _stored(call, response_id).inputs
     return json_answer(listing(items if call.request.query.get("order") == "asc" else items[::-1]))
 
@@ -124,7 +124,10 @@ def cancel(call: Call, response_id: str) -> Answer:
 
 
 def input_items_of(body: Json, required: bool) -> list[Json]:
-    """The items of ``input``, each with an id. Raises the 400 for a missing or malformed input."""
+    """The items of ``input``, each with an id. Raises 400 for a missing or malformed input.
+
+    The input ``"hello"`` is one message of the user, with one part of type ``input_text``.
+    """
     given = body.get("input")
     if given is None and not required:
         return []
@@ -149,7 +152,7 @@ def _input_item(item: Json) -> Json:
 
 
 def _context(call: Call) -> list[Json]:
-    """Earlier items that ``previous_response_id`` or ``conversation`` stand for."""
+    """The earlier items to which ``previous_response_id`` or ``conversation`` refers."""
     previous, conversation = call.json.get("previous_response_id"), call.json.get("conversation")
     if previous is not None:
         stored = call.state.store.get(KIND, str(previous))

@@ -1,10 +1,10 @@
-"""``models``: what the region offers."""
+"""``models``: the deployments of the region."""
 
 from __future__ import annotations
 
 from e2e.simulator.answers import Answer, Json, json_answer
 from e2e.simulator.calls import Call
-from e2e.simulator.errors import not_found
+from e2e.simulator.error_bodies import not_found
 
 _WHEN_ANY_IS_SERVED = ["gpt-4o", "gpt-4o-mini", "text-embedding-3-small"]
 _CREATED = 1_715_644_800

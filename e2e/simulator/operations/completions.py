@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from e2e.simulator import tokens
 from e2e.simulator.answers import Answer, Event, EventStream, Json, Stage, dump, json_answer
 from e2e.simulator.calls import Call
-from e2e.simulator.content import Generated
-from e2e.simulator.errors import missing
+from e2e.simulator.error_bodies import missing
+from e2e.simulator.operations import chat, filters
 from e2e.simulator.state import new_id, now
-from e2e.simulator.surfaces import chat, filters
+from e2e.simulator.tokens import Generated
 
 
 def create(call: Call) -> Answer | EventStream:

@@ -1,70 +1,32 @@
-"""A small HTTP/1.1 server with control over every byte it writes.
+"""One client connection of a small HTTP/1.1 server that controls every byte it writes.
 
-Requests are parsed by ``h11``. Answers are written by hand, because breaking them (a reset before the
-head, a body that stops short of its ``content-length``, a stream without its last chunk) is what the
-simulator is for, and a correct HTTP library rightly refuses to do so.
+``h11`` parses the requests. The answers are written by hand, because the simulator is there to break them (a
+reset before the head, a body shorter than its ``content-length``, a stream without its last chunk), and a
+correct HTTP library refuses to do so.
 """
 
 from __future__ import annotations
 
 import asyncio
-import http
 import socket
 import struct
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from email.utils import formatdate
-from functools import cached_property
-from urllib.parse import parse_qs, unquote
 
 import h11
 
-Headers = Sequence[tuple[str, str]]
+from e2e.simulator.wire.http import Headers, Request, head_bytes, refusal_bytes
 
 MAX_HEAD_BYTES = 128 * 1024
-"""Longest accepted request head: Entra tokens and long paths fit."""
-
-
-@dataclass
-class Request:
-    """One request as it came over the wire; ``target`` is the raw path and query."""
-
-    method: str
-    target: str
-    headers: list[tuple[str, str]]
-    body: bytes
-    peer: str
-    received_at: float = field(default_factory=time.time)
-
-    @cached_property
-    def path(self) -> str:
-        """The decoded path, without the query."""
-        return unquote(self.target.partition("?")[0])
-
-    @cached_property
-    def query(self) -> dict[str, str]:
-        """The query's parameters; the first value wins when a name is repeated."""
-        raw = self.target.partition("?")[2]
-        return {name: values[0] for name, values in parse_qs(raw, keep_blank_values=True).items()}
-
-    @cached_property
-    def _index(self) -> dict[str, str]:
-        return {name.lower(): value for name, value in reversed(self.headers)}
-
-    def header(self, name: str) -> str | None:
-        """The first value of header ``name`` (given in lower case), or ``None``."""
-        return self._index.get(name)
-
+"""The longest request head that is accepted: Entra tokens and long paths fit."""
 
 Handler = Callable[[Request, "Channel"], Awaitable[None]]
 
 
 class Channel:
-    """The way back to the client of one request: raw writes, and the ways to break off.
+    """The way back to the client of one request: raw writes, and ways to break the answer off.
 
-    ``gone`` says that the *client* closed the connection before the answer was complete.
+    ``gone``: the *client* closed the connection before the answer was complete.
     """
 
     def __init__(self, connection: Connection, bodiless: bool) -> None:
@@ -79,13 +41,7 @@ class Channel:
     def head(self, status: int, headers: Headers) -> bytes:
         """Bytes of a status line and headers; nothing is sent yet."""
         self.status = status
-        lines = [f"HTTP/1.1 {status} {_reason(status)}\r\n", f"date: {_http_date()}\r\n"]
-        # A deployment's name comes from the client: it must not end a header.
-        lines += [f"{name}: {value.translate(_NO_LINE_BREAKS)}\r\n" for name, value in headers]
-        if not self.keep_alive:
-            lines.append("connection: close\r\n")
-        lines.append("\r\n")
-        return "".join(lines).encode("latin-1", "replace")
+        return head_bytes(status, headers, keep_alive=self.keep_alive)
 
     def write(self, data: bytes) -> None:
         """Hand bytes to the transport at once."""
@@ -96,7 +52,7 @@ class Channel:
         await self._connection.drain()
 
     def close(self) -> None:
-        """Close after what was written has been sent (FIN): the answer stays as incomplete as it is."""
+        """Close with a FIN once the written bytes have been sent, however incomplete the answer is."""
         self._connection.close()
 
     def reset(self) -> None:
@@ -104,7 +60,7 @@ class Channel:
         self._connection.reset()
 
     def upgrade(self) -> Upgraded:
-        """Take the connection out of HTTP after a 101: raw bytes in, raw bytes out."""
+        """Leave HTTP after a 101: from here on the connection carries raw bytes."""
         return self._connection.upgrade(self)
 
 
@@ -122,7 +78,7 @@ class Upgraded:
         self._channel.write(data)
 
     def close(self) -> None:
-        """Close the connection after what was written."""
+        """Close the connection after the written bytes."""
         self._channel.close()
 
 
@@ -155,7 +111,7 @@ class Connection(asyncio.Protocol):
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse, unless a request is under way: then the bytes wait."""
+        """Parse the bytes; while a request is under way, they wait."""
         if self._upgraded is not None:
             self._upgraded.received.put_nowait(data)
             return
@@ -167,7 +123,7 @@ class Connection(asyncio.Protocol):
             self._refuse(error)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Abort the request under way: nobody waits for it any more."""
+        """Abort the request under way, because its client has gone."""
         self._connections.discard(self)
         if self._channel is not None and not self._closing:
             self._channel.gone = True
@@ -223,7 +179,7 @@ class Connection(asyncio.Protocol):
             try:
                 await self._handler(request, channel)
             except Exception:
-                # A bug of the simulator must look like one: never a clean answer to the client.
+                # A bug of the simulator must never look like a clean answer.
                 self.reset()
                 raise
         if self._transport.is_closing():
@@ -241,10 +197,7 @@ class Connection(asyncio.Protocol):
             self._refuse(error)
 
     def _refuse(self, error: h11.RemoteProtocolError) -> None:
-        status = int(error.error_status_hint)
-        self.write(
-            f"HTTP/1.1 {status} {_reason(status)}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".encode()
-        )
+        self.write(refusal_bytes(int(error.error_status_hint)))
         self.close()
 
     # --- used by Channel and by the listener ---------------------------------------------------------
@@ -265,7 +218,7 @@ class Connection(asyncio.Protocol):
             await self._writable
 
     def close(self) -> None:
-        """Close from our side, after what was written."""
+        """Close from our side, after the written bytes."""
         self._closing = True
         self._transport.close()
 
@@ -290,97 +243,5 @@ class Connection(asyncio.Protocol):
             self._writable = None
 
 
-class Listener:
-    """A listening port that can be closed and opened again without losing its number."""
-
-    def __init__(self, handler: Handler, host: str, port: int) -> None:
-        self._handler = handler
-        self._host = host
-        self._wanted_port = port
-        self._connections: set[Connection] = set()
-        self._server: asyncio.Server | None = None
-        self._placeholder: socket.socket | None = None
-
-    async def open(self) -> None:
-        """Bind and listen. Raises ``OSError`` when the address cannot be used."""
-        bound = _bind(self._host, self._wanted_port)
-        self._wanted_port = int(bound.getsockname()[1])
-        await self._serve(bound)
-
-    @property
-    def port(self) -> int:
-        """The port in use; the chosen one when 0 was asked for."""
-        return self._wanted_port
-
-    @property
-    def refusing(self) -> bool:
-        """True while new connections are refused."""
-        return self._placeholder is not None
-
-    def refuse(self) -> None:
-        """Stop listening, so that new connections are refused; connections in use finish first."""
-        if self._server is None:
-            return
-        self._server.close()
-        self._server = None
-        # Bound but not listening: the kernel refuses connections and nobody else can take the port.
-        self._placeholder = _bind(self._host, self._wanted_port)
-        for connection in list(self._connections):
-            connection.close_when_idle = True
-            if connection.idle:
-                connection.close()
-
-    async def accept(self) -> None:
-        """Listen again after :meth:`refuse`."""
-        if self._placeholder is not None:
-            placeholder, self._placeholder = self._placeholder, None
-            await self._serve(placeholder)
-
-    def shut(self) -> None:
-        """Close the port and every connection at once."""
-        if self._server is not None:
-            self._server.close()
-        if self._placeholder is not None:
-            self._placeholder.close()
-        for connection in list(self._connections):
-            connection.reset()
-
-    async def _serve(self, bound: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: Connection(self._handler, self._connections), sock=bound, backlog=1024
-        )
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setblocking(False)
-        bound.bind((host, port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
 def _parser() -> h11.Connection:
     return h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
-
-
-_REASONS = {int(status): status.phrase for status in http.HTTPStatus}
-_NO_LINE_BREAKS = str.maketrans("\r\n", "  ")
-_date_cache: tuple[int, str] = (0, "")
-
-
-def _reason(status: int) -> str:
-    return _REASONS.get(status, "Unknown")
-
-
-def _http_date() -> str:
-    global _date_cache
-    now = int(time.time())
-    if _date_cache[0] != now:
-        _date_cache = (now, formatdate(now, usegmt=True))
-    return _date_cache[1]

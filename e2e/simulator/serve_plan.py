@@ -1,4 +1,7 @@
-"""From a configuration file and command-line options to regions, with all that is wrong at once."""
+"""Makes a plan of what to serve from a configuration file and command-line options.
+
+All problems are reported at once.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ class _Model(BaseModel):
 
 
 class DeploymentSettings(_Model):
-    """A deployment: in a file a name or these fields, as an option ``gpt-4o:tpm=10000,rpm=60``."""
+    """A deployment: a name or these fields in a file, ``gpt-4o:tpm=10000,rpm=60`` as an option."""
 
     name: str = Field(min_length=1)
     model: str | None = None
@@ -56,7 +59,7 @@ class LatencySettings(_Model):
 
 
 class RegionSettings(_Model):
-    """A region; what it leaves out is taken from the top level."""
+    """A region; the top level of the file gives the settings that a region leaves out."""
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")
     port: int = Field(default=0, ge=0, le=65535)
@@ -92,7 +95,7 @@ _KNOWN_NAMES = {
 
 @dataclass
 class Options:
-    """What the command line says; unset ones leave the file's value."""
+    """The options of the command line; an unset one leaves the file's value."""
 
     config: Path | None = None
     regions: Sequence[str] = ()
@@ -114,7 +117,10 @@ class Plan:
 
 
 def plan(options: Options) -> Plan:
-    """Put file and options together. Raises :class:`ProblemsError` with everything that is wrong."""
+    """Merge the file and the options. Raises :class:`ProblemsError` with all problems.
+
+    For example, ``Options(regions=["eastus:8001"], values={"key": "k"})`` makes a plan with one region.
+    """
     problems: list[str] = []
     document = _read(options.config, problems)
     document |= {name: value for name, value in options.values.items() if value is not None}
@@ -194,7 +200,10 @@ def _key_options(texts: Sequence[str], problems: list[str]) -> dict[str, str]:
 
 
 def _cross_check(document: dict[str, Any], keys: dict[str, str]) -> list[str]:
-    """What is wrong between settings that are each fine; reads raw values, so that no error hides it."""
+    """Problems between settings that are valid on their own.
+
+    It reads the raw values, so that an error elsewhere does not hide them.
+    """
     given = document["regions"] if isinstance(document["regions"], list) else []
     regions = [region for region in given if isinstance(region, dict)]
     names = [str(region.get("name")) for region in regions]
