@@ -59,7 +59,7 @@ function splitter:rest()
     return rest
 end
 
---- Iterates over the single events of a block of complete ones.
+--- Iterates over the single events of a block of complete ones: "data: 1\n\ndata: 2\n\n" -> "data: 1\n\n", "data: 2\n\n".
 -- @return function() -> string event with its terminating blank line
 function _M.events(block)
     local position = 1
@@ -89,7 +89,7 @@ function _M.count(block)
     return count
 end
 
---- Reads one event.
+--- Reads one event: "event: error\ndata: {}\n\n" -> "{}", "error".
 -- @return string|nil data, nil for comments; several data lines are joined as the standard says
 -- @return string|nil type from the event line
 function _M.parse(event)

@@ -133,7 +133,11 @@ local function is_preamble(event_type, decoded)
     return is_silent(choices)
 end
 
---- Classifies one event.
+--- Classifies one event:
+--
+--     data: {"type":"response.created"} -> "preamble"
+--     data: {"error":{"code":"429"}}    -> "error", "throttled", { code = "429" }
+--
 -- @return string "preamble" (decide later), "output" or "error"
 -- @return string|nil reason of the error: "throttled" or "server_error"
 -- @return table|nil the error object

@@ -27,7 +27,7 @@ local function edit(target, change)
     return #kept > 0 and path .. "?" .. table_concat(kept, "&") or path
 end
 
---- The values of an argument.
+--- The values of an argument: ("/x?a=1&A=2%2F", "a") -> { "1", "2/" }.
 -- @param target string path and query
 -- @param name string in lower case; the target's spelling does not matter
 -- @return table list of decoded strings
@@ -42,7 +42,7 @@ function _M.values(target, name)
     return values
 end
 
---- The target with another value of an argument that it has.
+--- The target with another value of an argument that it has: ("/x?a=1&b=2", "a", "3") -> "/x?a=3&b=2".
 function _M.replace(target, name, value)
     return edit(target, function(argument, found)
         if found == name then
@@ -52,7 +52,7 @@ function _M.replace(target, name, value)
     end)
 end
 
---- The target without some arguments.
+--- The target without some arguments: ("/x?a=1&b=2", { a = true }) -> "/x?b=2".
 -- @param names table set of names in lower case
 function _M.without(target, names)
     return edit(target, function(argument, found)

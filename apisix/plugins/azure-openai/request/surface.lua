@@ -2,7 +2,7 @@
 local string_char = string.char
 local tonumber = tonumber
 
--- Encoded, these could end a segment or not.
+-- When encoded, these could end a segment or not.
 local SEPARATORS = "[./\\]"
 
 local _M = {}
@@ -16,15 +16,15 @@ local function has_encoded_separator(path)
     return false
 end
 
--- The segment that tells the surface: encoded, or in another case than the gateway knows it.
+-- Whether the segment that names the surface is encoded, or in another case.
 local function has_odd_surface(path)
     local first = path:match("^/openai/([^/]*)")
     local lower = first:lower()
     return first:find("%", 1, true) ~= nil or (first ~= lower and (lower == "deployments" or lower == "v1"))
 end
 
---- Whether a raw request target has one spelling only. Other spellings could mean one thing to the gateway, which
--- decides by the path, and another to a backend, which gets it as it was sent.
+--- Whether a raw request target has only one spelling. The gateway decides by the path, and a backend gets it as it was
+-- sent, so another spelling could mean different things to the two.
 -- @param target string path and query as the client sent them, below /openai/ once it is normalised
 -- @return boolean
 function _M.is_plain(target)
@@ -40,7 +40,11 @@ function _M.is_plain(target)
         )
 end
 
---- Splits a normalised path.
+--- Splits a normalised path:
+--
+--     "/openai/deployments/gpt-4o/chat/completions" -> "deployments", "chat/completions", "gpt-4o"
+--     "/openai/v1/responses" -> "v1", "responses"
+--
 -- @param uri string decoded path without query
 -- @return string kind "deployments", "v1" or "plain" (for example `/openai/responses?api-version=`)
 -- @return string operation the path behind the surface's prefix, for example "chat/completions"
@@ -57,7 +61,10 @@ function _M.parse(uri)
     return "plain", uri:match("^/openai/(.+)$") or ""
 end
 
---- Replaces the deployment in a raw request target, leaving every other byte.
+--- Replaces the deployment in a raw request target; every other byte stays:
+--
+--     ("/openai/deployments/gpt-4o/embeddings?api-version=1", "mine") -> "/openai/deployments/mine/embeddings?api-version=1"
+--
 -- @param target string path and query as the client sent them
 -- @param deployment string
 -- @return string

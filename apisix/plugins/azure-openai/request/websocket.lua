@@ -1,8 +1,8 @@
---- The WebSocket handshake of the realtime paths: who asks for one, with which key, and what a backend gets to see.
+--- The WebSocket handshake of the realtime paths: recognises it, finds the client's key, and builds the backend's one.
 --
 -- Browsers cannot set headers on a WebSocket, so the OpenAI SDK for JavaScript sends the key as a subprotocol
--- (openai-node, src/realtime/websocket.ts). A key in the query is not accepted, because queries end up in logs; it is
--- kept from the backend all the same, which would take it for the credential.
+-- (openai-node, src/realtime/websocket.ts). A key in the query is not accepted, because queries end up in logs. It is
+-- removed all the same, since a backend would take it for the credential.
 local core = require("apisix.core")
 local query = require("apisix.plugins.azure-openai.request.query")
 local surface = require("apisix.plugins.azure-openai.request.surface")
@@ -50,7 +50,7 @@ function _M.is_requested(ctx)
     return _M.is_realtime(operation) and ngx.req.get_method() == "GET" and ngx.req.http_version() == 1.1
 end
 
---- The keys of a browser's handshake.
+--- The keys of a browser's handshake: "realtime, openai-insecure-api-key.K" -> { "K" }.
 -- @return table list of strings, empty for any other request
 function _M.client_keys(ctx)
     local keys = {}
