@@ -59,7 +59,7 @@ function splitter:rest()
     return rest
 end
 
---- Iterates over the single events of a block of complete ones: "data: 1\n\ndata: 2\n\n" -> "data: 1\n\n", "data: 2\n\n".
+--- Iterates over the single events of a block: "data: 1\n\ndata: 2\n\n" -> "data: 1\n\n", "data: 2\n\n".
 -- @return function() -> string event with its terminating blank line
 function _M.events(block)
     local position = 1

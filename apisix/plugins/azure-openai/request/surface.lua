@@ -63,7 +63,7 @@ end
 
 --- Replaces the deployment in a raw request target; every other byte stays:
 --
---     ("/openai/deployments/gpt-4o/embeddings?api-version=1", "mine") -> "/openai/deployments/mine/embeddings?api-version=1"
+--     ("/openai/deployments/gpt-4o/embeddings?a=1", "mine") -> "/openai/deployments/mine/embeddings?a=1"
 --
 -- @param target string path and query as the client sent them
 -- @param deployment string
