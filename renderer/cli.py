@@ -38,11 +38,11 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 def main() -> NoReturn:
     """Run the command and exit with its code."""
-    gc.disable()  # a short-lived process with many small objects: collecting them is a third of its time
-    signal.signal(signal.SIGTERM, _stop)  # unwinds, so that no temporary file is left behind
+    gc.disable()  # it takes a third of the time of this short-lived process
+    signal.signal(signal.SIGTERM, _stop)  # an exception, so temporary files are removed
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 is no reason to fail
+            stream.reconfigure(errors="backslashreplace")  # for terminals without UTF-8
     try:
         app(prog_name="render-config")
     except ConfigurationError as error:
@@ -122,14 +122,14 @@ def _utf8(path: str) -> str:
     try:
         path.encode()
     except UnicodeEncodeError:
-        raise typer.BadParameter("the path is not UTF-8, which the files are written in") from None
+        raise typer.BadParameter("the path is not UTF-8, but the files are written in UTF-8") from None
     return path
 
 
 def _watch(render_now: Callable[[], dict[str, str]], directory: Path, seconds: float) -> None:
     gc.enable()  # this process stays
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)  # at once, be it out of a long wait for a vault
+        signal.signal(number, _end)  # at once, even while it waits for a vault
     keep_current(render_now, directory, seconds, threading.Event(), _WatchReporter())
 
 
@@ -138,15 +138,15 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 class _WatchReporter:
-    """Says on the terminal what the watcher did."""
+    """Tells the terminal what the watcher did."""
 
     def changed(self, file: Path) -> None:
         """A file was put in place."""
         _say(f"{file} changed; the gateway applies it now.")
 
     def needs_restart(self, name: str) -> None:
-        """A file differs that is read at the start only."""
-        _say(f"{name} would change; that takes effect when the gateway is restarted with it.")
+        """A file differs, but the gateway reads it at the start only."""
+        _say(f"{name} would change; restart the gateway to use it.")
 
     def refused(self, problems: Sequence[Problem]) -> None:
         """The settings are wrong."""
@@ -170,7 +170,7 @@ def _summary(backends: int, clients: int) -> str:
 
 def _write(directory: Path, files: dict[str, str]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    # apisix.yaml last: it is the one that a running gateway picks up at once.
+    # apisix.yaml comes last: a running gateway reads it at once.
     changed = write_all_changed(directory, {name: files[name] for name in sorted(files, reverse=True)})
     for name, differs in changed.items():
         done = ("written  ", "green") if differs else ("unchanged", "dim")

@@ -8,7 +8,10 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from renderer.model import Backend, Client, Group, NumberedGroup, Settings
+from renderer.model import Settings
+from renderer.model.backends import Backend
+from renderer.model.clients import Client
+from renderer.model.group import Group, NumberedGroup
 from renderer.names import NUMBERED_GROUPS, place_of, scalar_groups, variable
 from renderer.problems import Problem
 from renderer.wording import explain

@@ -1,8 +1,7 @@
 """Settings from Azure Key Vault: secret `azure-openai-key-0` is variable `AZURE_OPENAI_KEY_0`.
 
-The vault's secrets are listed, which reads no value, and only those that the model knows are fetched, several
-at a time. Certificates are checked against the system's store, or against the bundle that
-`REQUESTS_CA_BUNDLE` names.
+Listing the secrets reads no value. Only the secrets that the model knows are fetched, several at a time. The
+vault's certificate is checked with the system's store, or with the file that `REQUESTS_CA_BUNDLE` names.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ from renderer.problems import (
 )
 
 API_VERSION = ApiVersion.V7_5
-"""Pinned, so that an upgrade of the SDK does not change what is asked of the vault."""
+"""Pinned, so an upgrade of the SDK does not change the requests."""
 
-# The vault allows 4000 transactions in 10 s; this many at a time read hundreds of secrets in a second or two.
+# Eight at a time read hundreds of secrets in a second or two. The vault allows 4000 requests in 10 s.
 _CONCURRENT_READS = 8
 
-# 0.5 s, 1 s, 2 s … unless the vault's Retry-After says otherwise: half a minute of throttling is waited out.
+# Pauses of 0.5 s, 1 s, 2 s … unless the vault's Retry-After says otherwise: half a minute in all.
 _THROTTLE_RETRIES = 6
 _CONNECT_RETRIES = 2
 _BACKOFF_SECONDS = 0.5
@@ -45,7 +44,7 @@ _LONGEST_RETRY_AFTER_SECONDS = 30
 _CONNECT_TIMEOUT_SECONDS = 5
 _READ_TIMEOUT_SECONDS = 20
 
-logging.getLogger("azure").addHandler(logging.NullHandler())  # every failure is told below, once
+logging.getLogger("azure").addHandler(logging.NullHandler())  # failures are reported below
 
 
 def read_vault(
@@ -54,10 +53,11 @@ def read_vault(
     client_id: str | None = None,
     credential: TokenCredential | None = None,
 ) -> dict[str, str]:
-    """Read the wanted variables that the vault at `url` has, by variable name.
+    """Read the secrets of the vault at `url` whose variables are wanted; returns texts by variable.
 
-    `client_id` chooses a user-assigned managed identity; `credential` replaces the default chain of
+    `client_id` chooses a user-assigned managed identity. `credential` replaces the default chain of
     environment, workload identity, managed identity and developer tools. Raises a `KeyVaultError`.
+    Example: a vault with the secret `redis-password` → `{"REDIS_PASSWORD": "its text"}`.
     """
     try:
         with _client(url, credential or _default_credential(client_id)) as client:
@@ -74,7 +74,7 @@ def read_vault(
 
 
 def variable_of(secret_name: str) -> str:
-    """The variable that a secret is named after; vaults ignore the case of names."""
+    """The variable of a secret; vaults ignore case. Example: `azure-openai-key-0` → `AZURE_OPENAI_KEY_0`."""
     return secret_name.upper().replace("-", "_")
 
 
@@ -97,10 +97,10 @@ def _client(url: str, credential: TokenCredential) -> SecretClient:
 
 
 class _Retries(RetryPolicy[Any, Any]):
-    """Waits as long as the vault asks, but never so long that a start seems to hang."""
+    """Waits as long as the vault asks, but never so long that the start seems to hang."""
 
     def get_retry_after(self, response: PipelineResponse[Any, Any]) -> float | None:
-        """Seconds until the next attempt, when the vault says so."""
+        """Seconds until the next attempt; None when the vault does not say."""
         seconds = super().get_retry_after(response)
         return None if seconds is None else min(seconds, _LONGEST_RETRY_AFTER_SECONDS)
 
@@ -140,7 +140,7 @@ def _values(client: SecretClient, names: list[str]) -> dict[str, str]:
 
 
 def _explain(url: str, error: AzureError | ValueError) -> NoReturn:
-    """Say what went wrong in words of our own: the SDK's texts may repeat headers and tokens."""
+    """Raise the fitting error in our own words: the SDK's texts may repeat headers and tokens."""
     if isinstance(error, ClientAuthenticationError) and error.response is None:
         raise KeyVaultPermissionError(
             url,
@@ -174,8 +174,8 @@ def _refusal(url: str, status: int, error: HttpResponseError) -> KeyVaultError:
     if status == 429:
         return KeyVaultThrottledError(
             url,
-            f"it kept answering 429 Too Many Requests, {_THROTTLE_RETRIES} retries long",
-            "Try again in a minute; if it stays so, find out what else reads this vault so often",
+            f"it still answered 429 Too Many Requests after {_THROTTLE_RETRIES} retries",
+            "Try again in a minute. If that does not help, find out what else reads this vault so often",
         )
     return KeyVaultUnreachableError(
         url, f"it answered HTTP {status}", "Check that KEY_VAULT_URL is a vault, and Azure's service health"

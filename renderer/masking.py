@@ -1,4 +1,4 @@
-"""Shows configuration without its secrets, yet lets a changed secret be seen as changed."""
+"""Shows configuration without its secrets; a changed secret still looks changed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 
 import yaml
 
-# Keys of the rendered files whose values are secrets, or digests that could be searched for weak ones.
+# Keys of the rendered files whose values are secrets, or digests by which a weak secret can be guessed.
 _SECRET_KEYS = re.compile(
     r"key|key_sha256|.*password|.*secret|.*connection_string|.*token|authorization", re.I
 )
 
-# Blocks in which `key` says what to count or hash by.
+# In these blocks `key` says what to count or hash by.
 _KEY_IS_NO_SECRET = frozenset({"balancer", "limit-req", "limit-count"})
 
 _SECRET_TEXT = re.compile(r"(?i)\b(InstrumentationKey|AccountKey|SharedAccessKey|api[-_]?key)=[^;\s\"']+")
@@ -28,8 +28,8 @@ Mask = Callable[[str], str]
 def fingerprints() -> Mask:
     """A mask that gives equal secrets equal stand-ins.
 
-    The stand-in is a keyed hash whose key is random and forgotten with the process: within one diff a changed
-    secret looks changed, and nobody can test guesses against what was printed.
+    The stand-in is a keyed hash with a random key that ends with the process. Within one diff a changed
+    secret looks changed, and the output is no use for guessing. Example: `hunter2` → `<secret 3f9c0a1b>`.
     """
     key = secrets.token_bytes(32)
 
@@ -40,7 +40,10 @@ def fingerprints() -> Mask:
 
 
 def masked_diff(name: str, old: str | None, new: str) -> str:
-    """A unified diff of two versions of a rendered file, secrets masked; "" when they say the same."""
+    """A unified diff of two versions of a rendered file, secrets masked; "" when they are equal.
+
+    Example: the changed line `key: a` appears as `-key: <secret 11…>` and `+key: <secret 22…>`.
+    """
     if old == new:
         return ""
     mask = fingerprints()
@@ -50,16 +53,19 @@ def masked_diff(name: str, old: str | None, new: str) -> str:
 
 
 def masked_lines(text: str, mask: Mask) -> list[str]:
-    """The YAML document as lines in a layout of their own, secrets masked; nothing of an unreadable one."""
+    """A YAML document as lines, secrets masked; a text that cannot be parsed is not shown at all.
+
+    Example: `{name: a, key: b}` → `["name: a", "key: <secret …>"]`.
+    """
     try:
-        document = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506 - which takes every scalar as text
+        document = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506 - every scalar stays text
         return list(_lines(_masked(document, mask, parent=""), indent=""))
-    except (yaml.YAMLError, RecursionError):  # an anchor may be inside itself
+    except (yaml.YAMLError, RecursionError):  # an anchor can contain itself
         return ["<not valid YAML>"]
 
 
 def _lines(value: object, indent: str) -> Iterator[str]:
-    """YAML's block layout, a line for each scalar (its own dumper takes seconds for thousands of clients)."""
+    """YAML's block layout, a line for each scalar. PyYAML's dumper takes seconds for thousands of clients."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from _entry(f"{indent}{key}:", inner, indent)
@@ -103,7 +109,7 @@ def _masked_items(value: dict[object, object], mask: Mask, parent: str) -> Itera
 
 
 def _all_masked(value: object, mask: Mask) -> object:
-    """Mask whatever is below a secret key."""
+    """Mask every scalar below a secret key."""
     if isinstance(value, dict):
         return {key: _all_masked(inner, mask) for key, inner in value.items()}
     if isinstance(value, list):

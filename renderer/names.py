@@ -6,7 +6,10 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from renderer.model import Backend, Client, Group, NumberedGroup, Settings, extra_of, is_secret
+from renderer.model import Settings
+from renderer.model.backends import Backend
+from renderer.model.clients import Client
+from renderer.model.group import Group, NumberedGroup, extra_of, is_secret
 
 NUMBERED_GROUPS: tuple[type[NumberedGroup], ...] = (Backend, Client)
 

@@ -1,4 +1,4 @@
-"""Puts the rendered files in place: atomically, for the gateway's group only, and only when they differ."""
+"""Puts the rendered files in place: whole, readable by the gateway's group, and only when they differ."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 FILE_MODE = 0o640
-"""Owner and group: the gateway and the collector beside it run under different users of one group."""
+"""For owner and group: the gateway and its collector run as different users of one group."""
 
 
 def read_text(file: Path) -> str | None:
-    """What the file holds now; None when it is absent or no text."""
+    """The text of a file; None when the file is absent or not UTF-8."""
     try:
         return file.read_text(encoding="utf-8")
     except (FileNotFoundError, UnicodeDecodeError):
@@ -26,11 +26,12 @@ def write_changed(directory: Path, name: str, text: str) -> bool:
 
 
 def write_all_changed(directory: Path, texts: Mapping[str, str]) -> dict[str, bool]:
-    """Write each text to `directory/<its name>` unless it is there already; returns which files changed.
+    """Write each text to `directory/<its name>` unless the file has it already; returns which files changed.
 
-    They are put in place in the order given, once all of them are on the disk: a full one changes nothing.
-    Readers see an old file or a new one, never a part. An unchanged file keeps its modification time, and a
-    changed one gets a later second than it had, for that is how APISIX notices. Raises `OSError`.
+    All texts are on the disk before the first file is put in place, so a full disk changes nothing. Files are
+    put in place in the order given, and readers see an old file or a new one, never a part. An unchanged file
+    keeps its modification time. A changed file gets a later second, because APISIX notices changes by the
+    second. Raises `OSError`. Example: `{"config.yaml": "a: 1"}` → `{"config.yaml": True}`, then `False`.
     """
     with ExitStack() as unfinished:
         staged = {name: _staged(directory / name, text, unfinished) for name, text in texts.items()}
@@ -41,7 +42,10 @@ def write_all_changed(directory: Path, texts: Mapping[str, str]) -> dict[str, bo
 
 
 def _staged(file: Path, text: str, unfinished: ExitStack) -> Path | None:
-    """The text in a temporary file beside `file`, removed with `unfinished`; None when `file` has it."""
+    """A temporary file beside `file` that holds the text; None when `file` has the text already.
+
+    It is removed with `unfinished` unless it was put in place before.
+    """
     if read_text(file) == text:
         if file.stat().st_mode & 0o777 != FILE_MODE:
             file.chmod(FILE_MODE)
@@ -60,7 +64,7 @@ def _staged(file: Path, text: str, unfinished: ExitStack) -> Path | None:
 
 
 def _advance_second(file: Path, before_ns: int) -> None:
-    """APISIX compares modification times by the second; a second change within one would go unseen."""
+    """Give the file a later second than it had: APISIX would not notice two changes within one second."""
     second = 1_000_000_000
     now = file.stat().st_mtime_ns
     if now // second <= before_ns // second:

@@ -22,12 +22,12 @@ class Problem:
 
     @property
     def remedy_sentence(self) -> str:
-        """The remedy with its full stop or question mark."""
+        """The remedy with its full stop or question mark. Example: `Write true` → `Write true.`"""
         return self.remedy if self.remedy.endswith("?") else f"{self.remedy}."
 
 
 class ConfigurationError(Exception):
-    """The settings cannot be used; `problems` lists every reason found, not only the first."""
+    """The settings cannot be used; `problems` lists every reason, not only the first."""
 
     exit_code = 2
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from renderer.model import Backend, Client, Group, Guardrail, extra_of, is_secret, types_in
+from renderer.model.backends import Backend
+from renderer.model.clients import Client
+from renderer.model.group import Group, Guardrail, extra_of, is_secret, types_in
 from renderer.names import scalar_groups, variable
 
 _INTRODUCTION = """\
@@ -15,9 +17,8 @@ _INTRODUCTION = """\
 
 <!-- Written by `render-config --reference` from the model in renderer/model/; edit that instead. -->
 
-The gateway is configured by variables. `render-config` reads them, checks them all, and renders the files
-that APISIX and the collector run on. Every mistake is reported at once: the variable, what is wrong, what to
-write.
+Variables configure the gateway. `render-config` reads and checks them all, and renders the files that APISIX
+and the collector run on. It reports all mistakes at once: the variable, what is wrong, what to write.
 
 ## Where values come from
 
@@ -27,9 +28,9 @@ write.
    role *Key Vault Secrets User* on the vault.
 3. The file given with `--env-file`, lines of `NAME=value`.
 
-The first place that has a variable wins. Values are trimmed, and an empty value is the same as none. Yes and
-no are written `true` or `false` (`1`, `0`, `yes`, `no`, `on`, `off`); lists are separated by commas. A
-variable that begins like one of these but is none of them is an error.
+The first place that has a variable wins. Values are trimmed, and an empty value counts as unset. Write yes
+and no as `true` or `false` (`1`, `0`, `yes`, `no`, `on` and `off` work as well). Separate the items of a list
+by commas. A variable that begins like the ones below but is unknown is an error.
 
 Backends and clients are numbered from 0 without gaps: `AZURE_OPENAI_ENDPOINT_0`, `AZURE_OPENAI_ENDPOINT_1`, …
 

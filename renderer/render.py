@@ -1,4 +1,4 @@
-"""From settings to the text of the three files, each validated before anybody sees it."""
+"""From settings to the texts of the three files. Each text is checked before it is returned."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 import jinja2
 
 from renderer import sizing
-from renderer.model import Backend, Settings
+from renderer.model import Settings
+from renderer.model.backends import Backend
 from renderer.names import variable
 from renderer.parsers.prices import prices_from_json
 from renderer.resources import DATA, TEMPLATES
 from renderer.schema_check import parse_document, require_valid
 
 DEFAULT_BUNDLE_ROOT = "/usr/local/azure-openai-gateway"
-"""Where the image keeps the directory that holds `apisix/plugins/`."""
-
+"""The directory of the image that holds `apisix/plugins/`."""
 
 PORTS = {"traffic": 9080, "metrics": 9091, "status": 7085}
 """The TCP ports that the gateway listens on."""
@@ -28,8 +28,8 @@ PORTS = {"traffic": 9080, "metrics": 9091, "status": 7085}
 def render_files(settings: Settings, bundle_root: Path | str = DEFAULT_BUNDLE_ROOT) -> dict[str, str]:
     """Render `apisix.yaml`, `config.yaml` and `otel-collector.yaml`; returns their texts by file name.
 
-    The same settings give the same bytes. `bundle_root` is the directory that holds `apisix/plugins/`, as
-    seen by the gateway. Raises `ConfigurationError` when a text would not be accepted by APISIX.
+    The same settings give the same bytes. `bundle_root` is the directory that holds `apisix/plugins/`, as the
+    gateway sees it. Raises `ConfigurationError` when APISIX would not accept a text.
     """
     facts: dict[str, Any] = {
         "settings": settings,
@@ -61,7 +61,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - this is YAML; the filter below quotes every value
+        autoescape=False,  # noqa: S701 - the output is YAML; the filter below quotes every value
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -75,17 +75,17 @@ _YAML_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def yaml_value(value: object) -> str:
-    r"""Write a value as a YAML flow scalar, list or mapping on one line, whatever characters it has.
+    r"""Write a value as a YAML flow scalar, list or mapping on one line. Example: `["a", 1]` → `["a", 1]`.
 
-    JSON is YAML but for a few characters, and APISIX replaces `${{NAME}}` by an environment variable before
-    it parses the file: `$` in front of `{{` is written as `\u0024`, so that a value is never expanded.
+    JSON is valid YAML except for a few characters. APISIX replaces `${{NAME}}` by an environment variable
+    before it parses the file, so the `$` in front of `{{` is written as `\u0024`.
     """
     text = json.dumps(value, ensure_ascii=False).replace("${{", "\\u0024{{")
     return _YAML_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def collector_value(value: str) -> str:
-    """Write a text for the collector, which expands `$` references in every value: `$$` is a plain `$`."""
+    """Write a text for the collector, which expands `$` in every value. Example: `a$b` → `"a$$b"`."""
     return yaml_value(value.replace("$", "$$"))
 
 
@@ -100,7 +100,7 @@ def _pricing(settings: Settings) -> dict[str, dict[str, float]]:
 
 
 def _plugins_in_use(items: dict[str, Any]) -> list[str]:
-    """The plugins that some route, global rule or metadata names: APISIX loads no other."""
+    """The plugins that a route, global rule or metadata names. APISIX loads only these."""
     holders = [*items["routes"], *items["global_rules"]]
     used = {name for holder in holders for name in holder["plugins"]}
     return sorted(used | {metadata["id"] for metadata in items["plugin_metadata"]})

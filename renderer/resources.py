@@ -1,4 +1,4 @@
-"""The files the renderer reads: templates, schemas and data."""
+"""Where the renderer finds its templates, schemas and data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DATA = _PACKAGE / "data"
 
 
 def _bundled(name: str, in_repository: str) -> Path:
-    """A directory that an installed package carries inside, and the repository keeps beside the plugins."""
+    """A directory that is inside an installed package, but beside the plugins in the repository."""
     installed = _PACKAGE / name
     return installed if installed.is_dir() else _PACKAGE.parent / in_repository
 

@@ -1,12 +1,12 @@
-"""Checks the rendered files the way APISIX will, and more strictly, before they are written.
+"""Checks the rendered files as APISIX does, and more strictly, before they are written.
 
-APISIX skips an invalid item with a log line and ignores keys it does not know. Here both are problems, found
-with the JSON schemas of the pinned release (`data/apisix-3.18.0-schema.json`) and of the gateway's plugins.
+APISIX skips an invalid item with a log line and ignores a key that it does not know. Here both are problems.
+They are found with the JSON schemas of the pinned release (`data/apisix-3.18.0-schema.json`) and of the
+gateway's plugins.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ Schema = dict[str, Any]
 
 APISIX_SCHEMA = DATA / "apisix-3.18.0-schema.json"
 
-# The driver that the bundle registers with ai-proxy-multi before its schema is used.
+# The bundle adds this driver to the providers of ai-proxy-multi.
 DRIVER = "azure-openai-pool"
 
 END_MARK = "#END"
@@ -35,21 +35,22 @@ _CONDITIONALS = ("if", "then", "else")
 
 
 def parse_document(name: str, text: str) -> dict[str, Any]:
-    """Parse a rendered file; raises `ConfigurationError` when it is no YAML mapping."""
+    """Parse a rendered file; raises `ConfigurationError` when it is not a YAML mapping.
+
+    Example: `("config.yaml", "plugins: [cors]")` → `{"plugins": ["cors"]}`.
+    """
     try:
-        # The C parser, with the safe constructors: five thousand clients have to fit into a second.
+        # The C parser with the safe constructors: five thousand clients are to take less than a second.
         document = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError:
         document = None
     if not isinstance(document, dict):
-        raise ConfigurationError(
-            [Problem(name, "was not rendered as valid YAML", "Report this as a defect of its template")]
-        )
-    if name == "apisix.yaml" and not text.endswith(f"{END_MARK}\n"):
-        raise ConfigurationError(
-            [Problem(name, f"does not end with {END_MARK}", "Report this as a defect of its template")]
-        )
-    return document
+        what = "was not rendered as valid YAML"
+    elif name == "apisix.yaml" and not text.endswith(f"{END_MARK}\n"):
+        what = f"does not end with {END_MARK}"
+    else:
+        return document
+    raise ConfigurationError([Problem(name, what, "Report this as a defect of its template")])
 
 
 def require_valid(items: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -98,7 +99,7 @@ def _apisix_schemas() -> dict[str, Any]:
 
 @cache
 def plugin_schema(plugin: str, kind: str) -> Schema | None:
-    """The schema of a plugin's block (`schema`) or metadata (`metadata_schema`), APISIX's or the bundle's."""
+    """The schema of a plugin's block (`schema`) or metadata (`metadata_schema`); None when there is none."""
     own = PLUGIN_SCHEMAS / f"{plugin}.json"
     if not own.is_file():
         schema: Schema | None = _apisix_schemas()["plugins"].get(plugin, {}).get(kind)
@@ -107,12 +108,11 @@ def plugin_schema(plugin: str, kind: str) -> Schema | None:
 
 
 def _own_schema(file: Path, kind: str) -> Schema | None:
-    """A schema of the bundle as APISIX completes it, closed at the top where the file must leave it open."""
-    document: dict[str, Schema] = json.loads(file.read_bytes())
-    if kind not in document:
+    """A schema of the bundle as APISIX completes it, and closed: the file is open for APISIX's additions."""
+    schema: Schema | None = json.loads(file.read_bytes()).get(kind)
+    if schema is None:
         return None
-    schema = copy.deepcopy(document[kind])
-    schema.pop("additionalProperties", None)  # open there because APISIX adds `id` and `_meta` itself
+    schema.pop("additionalProperties", None)
     if kind == "schema":
         schema["properties"]["_meta"] = _apisix_schemas()["plugins"]["cors"]["schema"]["properties"]["_meta"]
     return schema
@@ -135,7 +135,7 @@ def _problem(block: str, path: list[str | int], what: str) -> Problem:
 
 
 def _what(schema: Schema, path: list[str | int]) -> str:
-    """What a value violates, told from the schema alone: the value itself may be a secret."""
+    """The rule that a value violates, without the value, which may be a secret."""
     rule: Any = schema
     for step in path:
         rule = rule.get(step) if isinstance(rule, dict) else rule[step] if isinstance(step, int) else None
@@ -163,7 +163,7 @@ def _unknown_keys(schema: object, value: object, path: list[str | int]) -> Itera
 
 
 class _Compiled:
-    """A schema made ready: its validator, the parts of it that name keys, and its schemas of list items."""
+    """A schema with its validator, its parts that name keys, and its schemas of list items."""
 
     def __init__(self, schema: Schema) -> None:
         parts = list(_parts(schema))
@@ -180,10 +180,10 @@ _COMPILED: dict[int, _Compiled] = {}
 
 
 def _compiled(schema: Schema) -> _Compiled:
-    """The schema made ready, once: thousands of clients share one."""
+    """Each schema is compiled once: thousands of clients share one."""
     compiled = _COMPILED.get(id(schema))
     if compiled is None:
-        compiled = _COMPILED[id(schema)] = _Compiled(schema)  # which holds the schema, so its id stays taken
+        compiled = _COMPILED[id(schema)] = _Compiled(schema)  # keeps the schema, so no other takes its id
     return compiled
 
 
@@ -193,23 +193,16 @@ def _describes_keys(part: Schema) -> bool:
     )
 
 
-def _subschemas(part: Schema, key: str) -> Iterator[object]:
+def _subschemas(part: Schema, key: str) -> list[object]:
     if key in part.get("properties", {}):
-        yield part["properties"][key]
-    elif any(_matches(pattern, key) for pattern in part.get("patternProperties", {})):
-        for pattern, sub in part["patternProperties"].items():
-            if _matches(pattern, key):
-                yield sub
-    elif part.get("additionalProperties") is True or isinstance(part.get("additionalProperties"), dict):
-        yield part["additionalProperties"]
-
-
-def _matches(pattern: str, key: str) -> bool:
-    return re.search(pattern, key) is not None
+        return [part["properties"][key]]
+    matching = [sub for pattern, sub in part.get("patternProperties", {}).items() if re.search(pattern, key)]
+    others = part.get("additionalProperties")
+    return matching or ([others] if others is True or isinstance(others, dict) else [])
 
 
 def _parts(schema: object) -> Iterator[Schema]:
-    """The schema and everything that is applied to the same value."""
+    """The schema and all schemas that apply to the same value."""
     if not isinstance(schema, dict):
         return
     yield schema

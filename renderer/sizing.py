@@ -1,4 +1,4 @@
-"""How big things have to be: shared dictionaries for the configured pool, workers for the container."""
+"""Sizes: shared dictionaries for the configured pool, workers for the container."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from renderer.model import Settings
 KIB = 1024
 MIB = 1024 * KIB
 
-# A backend without DEPLOYMENTS serves any; this many are provided for.
+# A backend without DEPLOYMENTS serves any. There is room for this many.
 _ASSUMED_DEPLOYMENTS = 64
 
-# Bytes, rounded up from what nginx's slab allocator takes for the entries that the plugins keep.
+# Bytes that nginx's slab allocator takes for the plugins' entries, rounded up.
 _AVAILABILITY_PER_PAIR = 1 * KIB
 _LIMITS_PER_CLIENT = 2 * KIB
 _METRICS_PER_PAIR = 2 * KIB
@@ -22,7 +22,7 @@ _METRICS_PER_CLIENT = 4 * KIB
 
 
 def shared_dictionaries(settings: Settings) -> dict[str, str]:
-    """Size of each of the gateway's shared dictionaries, in nginx's notation, by name."""
+    """Size of each of the gateway's shared dictionaries by name, in nginx's notation, such as `16m`."""
     pairs = sum(len(backend.deployments or ()) or _ASSUMED_DEPLOYMENTS for backend in settings.backends)
     clients = len(settings.clients) + len(settings.allowed_app_ids)
     return {
@@ -40,7 +40,7 @@ def _megabytes(size: int) -> str:
 
 
 def worker_processes(settings: Settings) -> int:
-    """Workers as configured, else one for each CPU of this container, rounded up."""
+    """The configured number of workers, else one for each CPU of this container, rounded up."""
     if settings.gateway.worker_processes is not None:
         return settings.gateway.worker_processes
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -49,7 +49,10 @@ def worker_processes(settings: Settings) -> int:
 
 
 def cgroup_cpus(root: Path) -> float | None:
-    """The container's CPU limit in CPUs; None without one. Source: the kernel on cgroup v2 and v1."""
+    """The container's limit in CPUs; None without a limit. Example: `150000 100000` in `cpu.max` → `1.5`.
+
+    Source: the kernel's documentation of cgroup v2 and v1.
+    """
     try:
         quota, period = (root / "cpu.max").read_text().split()
     except (OSError, ValueError):
@@ -59,5 +62,5 @@ def cgroup_cpus(root: Path) -> float | None:
         except OSError:
             return None
     if not (quota.isdigit() and period.isdigit() and int(period)):
-        return None  # "max", or -1 in v1: no limit
+        return None  # `max` in v2 and -1 in v1 mean no limit
     return int(quota) / int(period)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pydantic_core import PydanticCustomError
 
-from renderer.model import KeyVault, Telemetry
+from renderer.model.gateway import KeyVault, Telemetry
 from renderer.names import is_known, variable
 from renderer.parsers.urls import parse_vault_url
 from renderer.problems import Problem

@@ -32,12 +32,7 @@ OWN_PREFIXES = (
 
 # The OpenAI SDKs read these; a shell or container may have them for other programs.
 SDK_VARIABLES = frozenset(
-    {
-        "AZURE_OPENAI_AD_TOKEN",
-        "AZURE_OPENAI_API_KEY",
-        "AZURE_OPENAI_API_VERSION",
-        "AZURE_OPENAI_ENDPOINT",
-    }
+    {"AZURE_OPENAI_AD_TOKEN", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_API_VERSION", "AZURE_OPENAI_ENDPOINT"}
 )
 
 # Kubernetes and Docker describe a service called "gateway" with variables like GATEWAY_PORT_9080_TCP_ADDR.

@@ -13,7 +13,7 @@ from renderer.output import read_text, write_changed
 from renderer.problems import ConfigurationError, KeyVaultError, Problem
 
 LIVE_FILE = "apisix.yaml"
-"""The one file that the gateway reads again while it runs; the others take effect with its next start."""
+"""The one file that a running gateway reads again; the others take effect at the next start."""
 
 
 class Reporter(Protocol):
@@ -23,7 +23,7 @@ class Reporter(Protocol):
         """A file was put in place."""
 
     def needs_restart(self, name: str) -> None:
-        """A file differs that is read at the start only."""
+        """A file differs, but the gateway reads it at the start only."""
 
     def refused(self, problems: Sequence[Problem]) -> None:
         """The settings are wrong; the last good configuration stays."""
@@ -44,8 +44,8 @@ def watch(
 ) -> None:
     """Render every `seconds` and put a changed apisix.yaml in place, until `stop` is set.
 
-    `render` gives the text of each file. When it raises `ConfigurationError` or `KeyVaultError`, or a file
-    cannot be written, nothing changes, and the next round tries again.
+    `render` returns the text of each file by name. When it raises `ConfigurationError` or `KeyVaultError`, or
+    a file cannot be written, nothing changes, and the next round tries again.
     """
     told: set[tuple[str, str]] = set()
     while not stop.wait(seconds):
@@ -69,15 +69,15 @@ def _round(files: Mapping[str, str], directory: Path, told: set[tuple[str, str]]
 
 
 def _is_loadable(directory: Path, files: Mapping[str, str]) -> bool:
-    """Whether the running gateway has every plugin of the new files; it would skip routes with others."""
+    """Whether the running gateway has every plugin of the new files; it skips routes with other plugins."""
     running = read_text(directory / "config.yaml")
     return running is not None and _plugins(files["config.yaml"]) <= _plugins(running)
 
 
 def _plugins(config: str) -> set[str]:
-    """The plugins that a config.yaml loads; none when somebody else wrote something else there."""
+    """The plugins that a config.yaml loads; none when the text is not a config.yaml."""
     try:
-        document = yaml.load(config, Loader=yaml.CBaseLoader)  # noqa: S506 - it makes texts, lists and mappings
+        document = yaml.load(config, Loader=yaml.CBaseLoader)  # noqa: S506 - every scalar stays text
     except (yaml.YAMLError, RecursionError):
         return set()
     plugins = document.get("plugins") if isinstance(document, dict) else None

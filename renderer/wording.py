@@ -1,4 +1,4 @@
-"""What pydantic found wrong, said in plain words."""
+"""Says in plain words what pydantic found wrong."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from renderer.model import Group, extra_of, is_secret
+from renderer.model.group import Group, extra_of, is_secret
 
 _Wording = tuple[str, str]
 
-# Values longer than this are not repeated: they are more likely a key in the wrong variable than a typo.
+# A longer value is not repeated: it may be a key in the wrong variable.
 _LONGEST_QUOTE = 12
 
 
 def explain(group: type[Group], field: str, error: ErrorDetails, value: object) -> _Wording:
-    """What is wrong with a field, and what to write; secrets are never quoted."""
+    """What is wrong with a field, and what to write; secrets are never quoted.
+
+    Example: the weight `ten` → `("is not a whole number (it is 'ten')", "Write digits only, such as 10")`.
+    """
     info = group.model_fields[field]
     context: Mapping[str, Any] = error.get("ctx", {})
     if error["type"] == "setting":
@@ -27,14 +30,14 @@ def explain(group: type[Group], field: str, error: ErrorDetails, value: object) 
     quote = "" if is_secret(info) else _quote(value)
     wording = _WORDINGS.get(error["type"])
     if wording is None:
-        return f"is not valid{quote}", "See the reference page for what it takes"
+        return f"is not valid{quote}", "Look its values up in the reference"
     what, remedy = wording(context, value)
     unit = extra_of(info)["unit"]
     return f"{what}{quote}", f"{remedy} (in {unit})" if unit else remedy
 
 
 def in_sentence(about: str) -> str:
-    """A setting's meaning as part of a sentence."""
+    """A setting's meaning as part of a sentence. Example: "Its `KEY`. Required …" → `its KEY`."""
     text = about.replace("`", "").split(". ")[0].rstrip(".")
     return text[:1].lower() + text[1:]
 

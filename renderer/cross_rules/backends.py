@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from renderer.draft import Draft
-from renderer.model import Backend, Balancing, Failover, Gateway, Redis
+from renderer.model.backends import Backend, Balancing, Failover
+from renderer.model.gateway import Gateway, Redis
 from renderer.names import variable
 from renderer.parsers.urls import is_loopback
 from renderer.problems import Problem

@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterator
 
 from renderer.draft import Draft
-from renderer.model import MINIMUM_KEY_LENGTH, Backend, Client, EntraAuth, Gateway
+from renderer.model.backends import Backend
+from renderer.model.clients import MINIMUM_KEY_LENGTH, Client
+from renderer.model.gateway import Gateway
+from renderer.model.guardrails import EntraAuth
 from renderer.names import variable
 from renderer.problems import Problem
 

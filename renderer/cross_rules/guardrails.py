@@ -6,17 +6,10 @@ import ipaddress
 from collections.abc import Iterator
 
 from renderer.draft import Draft
-from renderer.model import (
-    Client,
-    Cors,
-    EntraAuth,
-    Gateway,
-    Guardrail,
-    IpRestriction,
-    Quota,
-    RateLimit,
-    Redis,
-)
+from renderer.model.clients import Client
+from renderer.model.gateway import Gateway, Redis
+from renderer.model.group import Guardrail
+from renderer.model.guardrails import Cors, EntraAuth, IpRestriction, Quota, RateLimit
 from renderer.names import scalar_groups, variable
 from renderer.problems import Problem
 from renderer.wording import in_sentence
@@ -96,11 +89,4 @@ def _logged_password(draft: Draft) -> Iterator[Problem]:
             )
 
 
-RULES = (
-    _needs,
-    _entra_applications,
-    _one_list,
-    _cors_credentials,
-    _trusted_proxies,
-    _logged_password,
-)
+RULES = (_needs, _entra_applications, _one_list, _cors_credentials, _trusted_proxies, _logged_password)

@@ -14,9 +14,9 @@ guardrails  protections, each off until its switch is on
 from __future__ import annotations
 
 from renderer.model.backends import Backend, Balancing, Failover
-from renderer.model.clients import MINIMUM_KEY_LENGTH, Client, TokenLimits
+from renderer.model.clients import Client, TokenLimits
 from renderer.model.gateway import Gateway, KeyVault, Redis, Telemetry
-from renderer.model.group import Group, Guardrail, NumberedGroup, extra_of, is_secret, types_in
+from renderer.model.group import Group
 from renderer.model.guardrails import (
     Cors,
     EntraAuth,
@@ -26,33 +26,6 @@ from renderer.model.guardrails import (
     RateLimit,
     ResponseHeaders,
 )
-
-__all__ = [
-    "MINIMUM_KEY_LENGTH",
-    "Backend",
-    "Balancing",
-    "Client",
-    "Cors",
-    "EntraAuth",
-    "Failover",
-    "Gateway",
-    "Group",
-    "Guardrail",
-    "IpRestriction",
-    "KeyVault",
-    "NumberedGroup",
-    "PromptGuard",
-    "Quota",
-    "RateLimit",
-    "Redis",
-    "ResponseHeaders",
-    "Settings",
-    "Telemetry",
-    "TokenLimits",
-    "extra_of",
-    "is_secret",
-    "types_in",
-]
 
 
 class Settings(Group):

@@ -34,7 +34,11 @@ class Backend(NumberedGroup):
         "WEIGHT", 1, ge=0, le=10_000, about="Share of the requests among equals; 0 drains the backend."
     )
     priority: int = setting(
-        "PRIORITY", 0, ge=-10_000, le=10_000, about="The highest number with an available backend serves."
+        "PRIORITY",
+        0,
+        ge=-10_000,
+        le=10_000,
+        about="Backends with the highest number serve; the others serve while none of those is available.",
     )
     region: Label | None = setting(
         "REGION", None, about="Label in metrics.", shown="learned from `x-ms-region`"

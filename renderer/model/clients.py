@@ -75,10 +75,7 @@ class TokenLimits(Guardrail):
         unit="tokens or requests",
     )
     low_limit: int = limit(
-        "AI_RATE_LIMIT_LOW_LIMIT",
-        "Limit of the low lane in a window.",
-        default=20,
-        unit="tokens or requests",
+        "AI_RATE_LIMIT_LOW_LIMIT", "Limit of the low lane in a window.", default=20, unit="tokens or requests"
     )
     reject_code: int = setting(
         "AI_RATE_LIMIT_REJECT_CODE", 503, ge=400, le=599, about="HTTP status of a rejected request."

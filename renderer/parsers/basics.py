@@ -166,9 +166,7 @@ Tenant = Annotated[  # tokens name the tenant by its id, never by a domain
     str,
     AfterValidator(str.lower),
     matching(
-        _GUID,
-        "is not a tenant id",
-        "Write the directory (tenant) id, a GUID, as shown by az account show",
+        _GUID, "is not a tenant id", "Write the directory (tenant) id, a GUID, as shown by az account show"
     ),
 ]
 AppId = Annotated[

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from renderer import ConfigurationError, Problem, load_settings
 from renderer import Settings as GatewaySettings
-from renderer.model import Backend
+from renderer.model.backends import Backend
 from renderer.names import is_known, is_secret_name, place_of, variable
 from renderer.parsers.urls import is_sovereign
 from renderer.unknown_names import closest_name, remedy_for

@@ -12,7 +12,7 @@ from azure.identity import AzureCliCredential
 from azure.keyvault.secrets import SecretClient
 
 from renderer import Settings as GatewaySettings
-from renderer.model import Client
+from renderer.model.clients import Client
 from renderer.names import variable
 from scripts.deploy.console import counted
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from renderer import ConfigurationError, Problem, Settings, load_settings, names, render_files
 from renderer.masking import masked_diff
-from renderer.model import is_secret
+from renderer.model.group import is_secret
 from tests.renderer.support import env
 from tests.renderer.test_guardrails import EVERYTHING as GUARDRAILS
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic_core import PydanticUndefined
 
-from renderer.model import Backend
+from renderer.model.backends import Backend
 from renderer.names import place_of
 from renderer.parsers.urls import token_scope_of
 from renderer.resources import PLUGIN_SCHEMAS

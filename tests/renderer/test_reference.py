@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from renderer import names
-from renderer.model import Settings, extra_of, is_secret
+from renderer.model import Settings
+from renderer.model.group import extra_of, is_secret
 from renderer.reference import reference_page
 
 
