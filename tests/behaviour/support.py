@@ -1,4 +1,4 @@
-"""Short forms for what most behaviour tests do."""
+"""Helpers that most behaviour tests use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEPLOYMENT_CHAT = f"/openai/deployments/gpt-4o/chat/completions?api-version={API
 V1_CHAT = "/openai/v1/chat/completions"
 V1_RESPONSES = "/openai/v1/responses"
 PREFIX = "apisix_azure_openai_"
-# APISIX exports what it refreshes every 5 s.
+# APISIX refreshes the metrics that it exports every 5 s.
 EXPORT_SECONDS = 20
 
 
@@ -29,7 +29,7 @@ def chat(client: httpx.Client, **members: object) -> httpx.Response:
 
 
 def leave_before_the_answer(gateway: Gateway, sim: Simulator, body: dict[str, Any]) -> None:
-    """Sends a chat completion in one piece, as many clients do, and goes away as soon as eastus has it."""
+    """Sends a chat completion in one piece, as many clients do, and leaves as soon as eastus has it."""
     content = json.dumps(body)
     head = (
         f"POST {V1_CHAT} HTTP/1.1\r\nhost: gateway\r\napi-key: {CLIENT_KEY}\r\n"
@@ -52,7 +52,7 @@ def winner(response: httpx.Response) -> str:
 
 
 def samples(gateway: Gateway, name: str, **labels: str) -> list[Sample]:
-    """The samples of one of the gateway's own metrics that are exported now."""
+    """The samples that one of the gateway's own metrics exports now."""
     export = parse(httpx.get(gateway.metrics_url).text)
     return [sample for sample in export if sample.name == PREFIX + name and sample.has(**labels)]
 
@@ -64,7 +64,7 @@ def value(gateway: Gateway, name: str, **labels: str) -> float:
 
 
 def logged(gateway: Gateway, text: str) -> str:
-    """The line of the error log that says it, as soon as it is there: a container's log takes a moment."""
+    """Waits for the line of the error log that holds a text; a container's log takes a moment."""
 
     def read() -> str | None:
         lines = gateway.error_log.read_text().splitlines()
@@ -76,7 +76,7 @@ def logged(gateway: Gateway, text: str) -> str:
 
 
 def records(gateway: Gateway, count: int = 1) -> list[dict[str, Any]]:
-    """The records of the first so many requests, as soon as they are written."""
+    """Waits for the records of the first `count` requests."""
 
     def read() -> list[dict[str, Any]] | None:
         lines = gateway.access_log.read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Section 10 of the gateway's behaviour: other settings while requests are under way, and stopping."""
+"""Section 10 of the gateway's behaviour: new settings while requests are running, and stopping."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def with_metadata(gateway: Gateway, plugin: str, **members: object) -> str:
 
 
 def put_in_place(gateway: Gateway, apisix_yaml: str) -> None:
-    """Replaces apisix.yaml, whether the engine then refuses it as a whole or in part."""
+    """Replaces apisix.yaml; the engine may refuse it as a whole or in part."""
     with suppress(EngineError):
         gateway.replace_configuration(apisix_yaml)
 
@@ -119,7 +119,7 @@ def test_c1_no_log_shows_the_secrets_of_a_refused_configuration(stage: Stage) ->
 
 
 class Load:
-    """Clients that send one numbered request after the other until they are stopped."""
+    """Clients that send numbered requests, one after the other, until they are stopped."""
 
     def __init__(self, clients: list[httpx.Client]) -> None:
         self.statuses: Counter[int | str] = Counter()
@@ -284,7 +284,7 @@ def is_refusing(gateway: Gateway) -> bool:
 
 @contextmanager
 def stopping(gateway: Gateway) -> Iterator[None]:
-    """A gateway that has been told to stop and takes no new connections, with time for what is under way."""
+    """A gateway that is stopping: it takes no new connections and finishes the running requests."""
     thread = threading.Thread(target=gateway.stop, kwargs={"grace": 20.0})
     thread.start()
     try:

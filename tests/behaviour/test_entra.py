@@ -1,4 +1,4 @@
-"""A6 of the gateway's behaviour: clients that sign in with a token of Entra ID, beside those with a key."""
+"""A6 of the gateway's behaviour: clients with an Entra ID token, beside clients with a key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OTHER_APPLICATION = "bbbbbbbb-2222-3333-4444-555555555555"
 OTHER_TENANT = "99999999-2222-3333-4444-555555555555"
 CLOSED_PORT = "http://127.0.0.1:9/discovery"
 AT_ONCE = {"GATEWAY_LOG_MODE": "test"}
-# A client that has a token and no key, beside the one that has a key.
+# A client with a token and no key, beside the client with a key.
 TEAM_B = {"GATEWAY_CLIENT_NAME_1": "team-b", "GATEWAY_CLIENT_APP_ID_1": APPLICATION}
 TOKENS_ONLY = {"GATEWAY_CLIENT_NAME_0": "", "GATEWAY_CLIENT_KEY_0": ""}
 IDENTITY_HEADERS = ("X-Userinfo", "X-Access-Token", "X-ID-Token", "X-Raw-ID-Token", "X-Refresh-Token")
@@ -71,7 +71,7 @@ def hand_made(header: Mapping[str, object], signature: bytes = b"") -> str:
 
 
 def signed_with_the_public_key() -> str:
-    """HS256 over the published key: what a verifier accepts that lets the token choose the algorithm."""
+    """HS256 over the published key. A verifier that lets the token choose the algorithm would accept it."""
     public = entra.signing_key("k1").public_key()
     pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     text = hand_made({"alg": "HS256", "typ": "JWT", "kid": "k1"})[:-1]
@@ -125,7 +125,7 @@ def test_a6_a_token_for_somebody_or_something_else_is_refused(
     assert (response.status_code, sim.requests("eastus")) == (status, [])
 
 
-# Made when its test begins: a token that has expired meanwhile would be refused for that.
+# Made when its test begins, so it cannot be refused because it has expired.
 @pytest.mark.parametrize(
     "forge",
     [
@@ -269,7 +269,7 @@ def test_a3_a_client_cannot_claim_an_identity(
 
 def test_a3_not_even_behind_a_hundred_other_headers(stage: Stage, sim: Simulator, tenant: Tenant) -> None:
     client = stage.http(start(stage, tenant), key=None)
-    # Those that are removed move it up among the hundred that plugins see.
+    # The removed headers let it move up among the hundred that plugins see.
     removed = [(name, "x") for name in IDENTITY_HEADERS[1:]]
     others = [(f"X-Other-{number}", "x") for number in range(94)]
     client.headers = httpx.Headers([*removed, *others, ("X-Userinfo", FORGED)])
@@ -277,7 +277,7 @@ def test_a3_not_even_behind_a_hundred_other_headers(stage: Stage, sim: Simulator
 
 
 def claimed_client(stage: Stage, gateway: Gateway) -> str:
-    """Whom the record names when the holder of team-a's key claims to be somebody else."""
+    """The client that the record names when team-a claims another identity."""
     client = stage.http(gateway)
     client.headers["X-Userinfo"] = FORGED
     chat(client)

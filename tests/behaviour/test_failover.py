@@ -87,18 +87,18 @@ def test_f1_a_client_error_reaches_the_client_unchanged(stage: Stage, sim: Simul
 
 
 ROUNDING_SECONDS = 0.01
-"""Times are told in milliseconds."""
+"""The gateway reports times in milliseconds."""
 
 
 class CoolDown(NamedTuple):
-    """Seconds left of a cool-down that started, and of which was told, between `began` and `ended`."""
+    """Seconds left of a cool-down that started, and was reported, between `began` and `ended`."""
 
     left: float
     began: float
     ended: float
 
     def lasts(self, seconds: float) -> bool:
-        """Whether it can have lasted so long: what has passed since then is missing."""
+        """Whether it can have lasted so long; the time since then is already gone."""
         passed = self.ended - self.began
         return seconds - passed - ROUNDING_SECONDS <= self.left <= seconds + ROUNDING_SECONDS
 
@@ -108,7 +108,7 @@ class CoolDown(NamedTuple):
 
 
 def cooldown(stage: Stage, sim: Simulator, *, cap: int | str = "", **fault: object) -> CoolDown:
-    """The cool-down that one throttled answer causes, as the next client is told it."""
+    """The cool-down after one throttled answer, as the next client sees it."""
     sim.fail("eastus", **({"status": 429} | fault))
     client = stage.http(stage.gateway(["eastus"], COOLDOWN_MAX_SECONDS=cap))
     began = time()
@@ -273,7 +273,7 @@ def test_f3_a_trial_is_settled_whatever_it_shows(
     chat(client)
     sim.reset()
     sim.fail("eastus", **trial, count=1)
-    # A trial that is not settled would keep everybody away for as long as an answer may take.
+    # A trial that is never settled would keep all requests away for the longest time of an answer.
     assert eventually(lambda: winner(chat(client)) == "eastus", seconds=10)
 
 

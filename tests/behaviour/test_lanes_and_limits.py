@@ -1,4 +1,4 @@
-"""Section 8 of the gateway's behaviour, lanes and limits, and what single clients are limited to (A7)."""
+"""Section 8 of the gateway's behaviour, lanes and limits, and the limits of single clients (A7)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def low(client: httpx.Client) -> httpx.Response:
 
 
 def statuses(client: httpx.Client, *lanes: str) -> list[int]:
-    """The statuses of chat completions, one for each lane that is asked for."""
+    """The statuses of chat completions, one for each requested lane."""
     return [(low if lane == "low" else chat)(client).status_code for lane in lanes]
 
 
@@ -117,7 +117,7 @@ def test_l2_tokens_of_a_stream_that_the_client_leaves_count(stage: Stage, sim: S
     body = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "a word " * 100}]}
     with stage.http(gateway).stream("POST", V1_CHAT, json=body) as stream:
         next(stream.iter_text())
-    # It is over for the gateway, and so charged, when its record is there.
+    # Once its record is there, the request is over and charged.
     records(gateway)
     assert chat(stage.http(gateway)).status_code == 503
 
@@ -189,7 +189,7 @@ def test_l2_replicas_share_the_buckets_through_redis(stage: Stage, redis: RedisS
 def test_l2_replicas_share_tokens_through_redis(stage: Stage, redis: RedisServer) -> None:
     one, other = [stage.http(stage.gateway(**TOKENS, **redis.settings)) for _ in range(2)]
     chat(one)
-    # Tokens are charged behind the answer.
+    # Tokens are charged after the answer.
     eventually(lambda: redis.command("GET", "azure-openai-gateway:limit:lane|high") not in (None, "0"))
     assert chat(other).status_code == 503
 

@@ -1,4 +1,4 @@
-"""H3 of the gateway's behaviour: backends that are called with a managed identity."""
+"""H3 of the gateway's behaviour: backends with a managed identity."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_h3_an_endpoint_that_fails_is_not_asked_again_by_every_request(
     identity.status = 500
     while not identity.arrived.acquire(timeout=0.1):
         chat(client)
-    # As many as surely come before the old token ends.
+    # So many surely come before the old token expires.
     for _ in range(3):
         chat(client)
     assert len(identity.requests) == 2

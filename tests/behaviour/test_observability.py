@@ -43,12 +43,12 @@ def exported(gateway: Gateway, name: str, **labels: str) -> bool:
 
 
 def counted(gateway: Gateway) -> float:
-    """How many requests the metrics know of now."""
+    """How many requests the metrics count now."""
     return sum(sample.value for sample in samples(gateway, "requests_total"))
 
 
 def leave(client: httpx.Client, body: dict[str, Any]) -> None:
-    """Starts a request and goes away in the middle of its answer."""
+    """Starts a request and leaves in the middle of its answer."""
     with client.stream("POST", V1_CHAT, json=body) as stream:
         next(stream.iter_text())
 

@@ -1,4 +1,4 @@
-"""The prompt guard: a prompt is matched wherever it stands in a request, and what is unseen is refused."""
+"""The prompt guard: it matches a prompt anywhere in a request, and refuses requests that it cannot see into."""
 
 from __future__ import annotations
 

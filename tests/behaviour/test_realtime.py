@@ -1,4 +1,4 @@
-"""S3: WebSocket sessions on the realtime paths: a backend is chosen as ever, then they are a plain tunnel."""
+"""S3: WebSocket sessions on the realtime paths: a backend is chosen as usual, then the session is a plain tunnel."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def web_socket_server(handler: Callable[[ServerConnection], None], **options: An
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    """For what the system tells nobody about: lines in a log, open files of a process."""
+    """Waits for things that cannot be awaited as events: lines in a log, open files of a process."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s"
@@ -311,7 +311,7 @@ def test_s3_a_silent_session_outlives_the_read_timeout(stage: Stage) -> None:
 
     def slow(session: ServerConnection) -> None:
         session.recv()
-        # Longer than the gateway may wait for an answer; the time itself is what is tested.
+        # Longer than the gateway may wait for an answer: this time is the subject of the test.
         answers.wait(1.5)
         session.send("still here")
 
@@ -349,12 +349,12 @@ def test_s3_the_backends_last_words_survive_a_client_that_still_talks(stage: Sta
         session.send(LARGE)
         session.close(4001)
 
-    # Without its own limit on messages the server reads what it is sent.
+    # Without its own limit on messages the server reads everything.
     with web_socket_server(impatient, max_size=None) as endpoint:
         gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=endpoint)
         with dial(gateway) as session:
             session.send("go")
-            # Where the backend is the quicker one, the session has been closed by now.
+            # When the backend was faster, the session is closed already.
             with suppress(ConnectionClosed):
                 session.send(LARGE)
             assert session.recv() == LARGE

@@ -57,7 +57,7 @@ def response_id(answer: httpx.Response) -> str:
 
 
 def on_westus(stage: Stage) -> httpx.Client:
-    """A client of a gateway that sends whatever is free to go anywhere to westus."""
+    """A client of a gateway that prefers westus for requests without an owner."""
     return stage.http(stage.gateway(**WESTUS_FIRST))
 
 
@@ -346,13 +346,13 @@ def test_r2_a_404_that_concerns_no_stored_resource_is_answered_at_once(stage: St
 def test_r2_a_throttled_backend_among_those_to_look_in_makes_it_429(stage: Stage, sim: Simulator) -> None:
     created = respond(on_westus(stage)).json()["id"]
     sim.fail("westus", status=429, retry_after=9)
-    # It may well be stored there: "not found" would be a wrong answer.
+    # The resource may be stored there, so "not found" would be wrong.
     answer = respond(on_eastus(stage), previous_response_id=created)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "9")
 
 
 def throttled_owner(stage: Stage, sim: Simulator) -> tuple[httpx.Client, str]:
-    """A response of westus, which from now on is throttled."""
+    """A response of westus, which is throttled from now on."""
     client = on_westus(stage)
     created = respond(client).json()["id"]
     sim.fail("westus", status=429, retry_after=9)
@@ -516,7 +516,7 @@ def test_r4_the_official_client_works_with_files(stage: Stage) -> None:
 
 
 def unanswering() -> socket.socket:
-    """A server that takes connections and never says a word."""
+    """A server that accepts connections and never answers."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
@@ -552,7 +552,7 @@ def test_r4_redis_that_hangs_delays_no_request_noticeably(stage: Stage) -> None:
 
 
 class Nonsense(socketserver.ThreadingTCPServer):
-    """A server that gives the same answer to whatever it is told."""
+    """A server that gives the same answer to every command."""
 
     daemon_threads = True
 

@@ -1,4 +1,4 @@
-"""Backends and Redis over TLS: whose certificates are accepted, and that everything else works as without."""
+"""Backends and Redis over TLS: which certificates are accepted, and that all else works as without TLS."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def somebody_elses(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 def endpoint(backend: RawServer) -> str:
-    """The backend by name: host names are what certificates are checked for."""
+    """The backend by name, since certificates are checked for host names."""
     return backend.url.replace("127.0.0.1", "localhost")
 
 
 def trusting(certificate: Certificate) -> dict[str, str]:
-    """Has a gateway trust the certificate instead of the system's."""
+    """Makes a gateway trust this certificate instead of the system's."""
     return {"ssl_trusted_certificate: system": f"ssl_trusted_certificate: {certificate.pem}"}
 
 

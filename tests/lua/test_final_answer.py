@@ -1,4 +1,4 @@
-"""The answer after the last candidate, in moments that a request cannot be made to meet."""
+"""The answer after the last candidate, at moments that a real request cannot be made to hit."""
 
 from __future__ import annotations
 

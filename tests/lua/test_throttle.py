@@ -1,4 +1,4 @@
-"""Hints about throttling are parsed defensively, whatever a backend says."""
+"""Hints about throttling are parsed defensively."""
 
 from __future__ import annotations
 
