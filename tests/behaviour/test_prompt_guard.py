@@ -1,4 +1,4 @@
-"""The prompt guard: it matches a prompt anywhere in a request, and refuses requests that it cannot see into."""
+"""The prompt guard: it matches prompts anywhere in a request, and refuses requests that it cannot read."""
 
 from __future__ import annotations
 

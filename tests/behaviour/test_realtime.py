@@ -1,4 +1,4 @@
-"""S3: WebSocket sessions on the realtime paths: a backend is chosen as usual, then the session is a plain tunnel."""
+"""S3: WebSocket sessions on the realtime paths: the gateway chooses a backend, then it is a plain tunnel."""
 
 from __future__ import annotations
 

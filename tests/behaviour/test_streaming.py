@@ -312,7 +312,7 @@ def test_t5_a_silent_stream_gets_heartbeats(stage: Stage, sim: Simulator) -> Non
     sim.fail("eastus", stall=2.5, after=2)
     client = stage.http(stage.gateway(["eastus"], AI_PROXY_STREAM_HEARTBEAT_SECONDS=1))
     answer = client.post(V1_CHAT, json=CHAT_STREAM)
-    # One for each second of silence; a busy machine makes the silence longer, or the gateway notices it later.
+    # One for each second of silence, which a busy machine makes longer or notices later.
     assert 1 <= answer.text.count(": keep-alive\n\n") <= answer.elapsed.total_seconds()
 
 
