@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -19,15 +20,23 @@ from renderer.wording import explain
 G = TypeVar("G", bound=Group)
 M = TypeVar("M", bound=NumberedGroup)
 
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
 
 @dataclass
 class Draft:
-    """The settings as far as they are valid: a group or a member with a mistake in it is None."""
+    """The settings as far as they are valid: a group or a member with a mistake in it is None.
+
+    `unknown` are the texts that have no place in the model. `damaged` has a problem for each variable whose
+    text was damaged on its way; `problems` has the others.
+    """
 
     texts: Mapping[str, str]
     groups: dict[type[Group], Group | None] = field(default_factory=dict)
     members: dict[type[NumberedGroup], dict[int, NumberedGroup | None]] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    damaged: dict[str, Problem] = field(default_factory=dict)
 
     def group(self, kind: type[G]) -> G | None:
         """The group of that class, when it is valid."""
@@ -49,7 +58,7 @@ class Draft:
 
 
 def parse(texts: Mapping[str, str]) -> Draft:
-    """Parse every variable that the model knows.
+    """Parse every variable that the model knows, and set the others aside.
 
     Example: `{"REDIS_HOST": "a"}` → a draft whose `group(Redis).host` is `a`, and without any backend.
     """
@@ -57,8 +66,12 @@ def parse(texts: Mapping[str, str]) -> Draft:
     by_member: dict[tuple[type[Group], int | None], dict[str, str]] = {}
     for name, text in texts.items():
         place = place_of(name)
-        if place is not None:
-            by_member.setdefault((place.group, place.index), {})[place.field] = text
+        if place is None:
+            draft.unknown[name] = text
+            continue
+        by_member.setdefault((place.group, place.index), {})[place.field] = text
+        if damage := _damage(text):
+            draft.damaged[name] = Problem(name, *damage)
     for group in scalar_groups().values():
         draft.groups[group] = _validated(group, None, by_member.get((group, None), {}), draft.problems)
     for kind in NUMBERED_GROUPS:
@@ -68,6 +81,14 @@ def parse(texts: Mapping[str, str]) -> Draft:
         }
         draft.problems += _gaps(kind, {index: by_member[kind, index] for index in indices})
     return draft
+
+
+def _damage(text: str) -> tuple[str, str] | None:
+    if _UNPRINTABLE.search(text):
+        return "has control characters or bytes that are not UTF-8", "Write it again as plain text"
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":  # only an env file takes them off
+        return "has quotation marks around it, which would be part of the value", "Write it without them"
+    return None
 
 
 def _validated(

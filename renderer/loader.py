@@ -9,7 +9,7 @@ from renderer import cross_rules
 from renderer.draft import parse
 from renderer.model import Settings
 from renderer.problems import ConfigurationError, Problem
-from renderer.sources import VaultReader, badly_written, gather
+from renderer.sources import VaultReader, gather
 from renderer.unknown_names import unknown_names
 
 
@@ -26,11 +26,10 @@ def load_settings(
     """
     texts = gather(env, env_file or {}, read_vault)
     draft = parse(texts)
-    damaged = {problem.setting: problem for problem in badly_written(texts)}
-    # Other problems of a damaged text follow from the damage.
     found = [*draft.problems, *cross_rules.check(draft)]
-    problems = [problem for problem in found if problem.setting not in damaged]
-    problems += [*damaged.values(), *unknown_names(texts)]
+    # Other problems of a damaged text follow from the damage.
+    problems = [problem for problem in found if problem.setting not in draft.damaged]
+    problems += [*draft.damaged.values(), *unknown_names(draft.unknown)]
     if problems:
         raise ConfigurationError(_sorted(problems))
     return draft.settings()

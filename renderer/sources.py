@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from pydantic_core import PydanticCustomError
 
 from renderer.model.gateway import KeyVault, Telemetry
 from renderer.names import is_known, variable
 from renderer.parsers.urls import parse_vault_url
-from renderer.problems import Problem
 
 VaultReader = Callable[[str, Callable[[str], bool], str | None], Mapping[str, str]]
 """Reads a vault: its URL, whether a variable is wanted, the identity's client id -> variables and texts."""
-
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def gather(
@@ -58,20 +54,3 @@ def _read_vault(url: str, wanted: Callable[[str], bool], client_id: str | None) 
     from renderer import key_vault  # the Azure SDK is slow to import and seldom needed
 
     return key_vault.read_vault(url, wanted, client_id)
-
-
-def badly_written(texts: Mapping[str, str]) -> Iterator[Problem]:
-    """A problem for each known variable whose text was damaged: `"in quotes"`, control characters."""
-    for name, text in texts.items():
-        if not is_known(name):
-            continue
-        if _UNPRINTABLE.search(text):
-            yield Problem(
-                name, "has control characters or bytes that are not UTF-8", "Write it again as plain text"
-            )
-        elif len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-            yield Problem(  # only an env file takes them off
-                name,
-                "has quotation marks around it, which would be part of the value",
-                "Write it without them",
-            )

@@ -42,14 +42,14 @@ _NUMBER = re.compile(r"(?<!\d)\d{1,9}(?!\d)")
 _SHORTEST_NEAR_MISS = 8
 
 
-def unknown_names(texts: Mapping[str, str]) -> list[Problem]:
-    """One problem for every variable that was evidently meant for the gateway but is unknown to it.
+def unknown_names(unknown: Mapping[str, str]) -> list[Problem]:
+    """One problem for each unknown variable that was evidently meant for the gateway.
 
     Example: `{"AZURE_OPENAI_WIEGHT_0": "1"}` → one problem that suggests `AZURE_OPENAI_WEIGHT_0`.
     """
     problems = []
-    for name, text in texts.items():
-        if is_known(name) or name in SDK_VARIABLES or _is_service_link(name, text):
+    for name, text in unknown.items():
+        if name in SDK_VARIABLES or _is_service_link(name, text):
             continue
         suggestion = _suggestion(name)
         if suggestion is not None or name.startswith(OWN_PREFIXES):
