@@ -73,9 +73,19 @@ make_run_dir() {
 # A container that is stopped gets SIGTERM or, as the base image asks, SIGQUIT. To nginx SIGTERM means "drop
 # everything", SIGQUIT "finish what you began".
 serve() {
-    local server status
-    openresty -p "$run_dir/" -c conf/nginx.conf -g 'daemon off;' &
+    local server filter status errors=$run_dir/logs/errors
+    mkfifo -m 600 "$errors"
+    openresty -p "$run_dir/" -c conf/nginx.conf -g 'daemon off;' 2>"$errors" &
     server=$!
+    # A gateway whose errors nobody can see any more stops.
+    (
+        trap '' TERM INT QUIT
+        bash "$here/filter_error_log.sh" <"$errors" >&2
+        status=$?
+        kill -QUIT "$server" 2>/dev/null
+        exit "$status"
+    ) &
+    filter=$!
     trap 'kill -QUIT "$server" 2>/dev/null' TERM INT QUIT
     wait "$server"
     status=$?
@@ -84,6 +94,8 @@ serve() {
         wait "$server"
         status=$?
     done
+    # After its last line.
+    wait "$filter" || status=$?
     exit "$status"
 }
 

@@ -15,6 +15,7 @@ from scripts.engines.files import (
     dump_config,
     parse_config,
     section,
+    with_errors_on_stderr,
     with_listeners,
     write_private,
 )
@@ -45,7 +46,7 @@ def _installed_version() -> str | None:
 
 def _private(config: Mapping[str, Any]) -> dict[str, Any]:
     # APISIX opens these listeners by default; two instances would collide on them.
-    changed = dict(config)
+    changed = with_errors_on_stderr(config)
     apisix = changed["apisix"] = dict(section(config, "apisix"))
     control, tls = free_ports(2)
     if apisix.get("enable_control", True):

@@ -11,6 +11,7 @@ from scripts.engines.files import (
     dump_config,
     parse_config,
     section,
+    with_errors_on_stderr,
     with_listeners,
     write_private,
 )
@@ -101,7 +102,7 @@ class EmbeddedEngine:
             (directory / name).mkdir(parents=True, exist_ok=True)
         write_private(directory / "apisix.yaml", instance.files["apisix.yaml"])
         write_private(directory / "config.yaml", dump_config(config))
-        (directory / "nginx.conf").write_text(nginx_conf(config))
+        (directory / "nginx.conf").write_text(nginx_conf(with_errors_on_stderr(config)))
         nginx = shutil.which("nginx")
         assert nginx is not None
         return Launch(

@@ -69,6 +69,11 @@ def with_listeners(config: Mapping[str, Any], ports: Ports, workers: int | None 
     return changed
 
 
+def with_errors_on_stderr(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `config` that writes its error log where `GatewayProcess` filters it."""
+    return {**config, "nginx_config": {**section(config, "nginx_config"), "error_log": "/dev/stderr"}}
+
+
 def as_root(config: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of `config` whose workers run as root, for a first process that runs as root.
 

@@ -1,6 +1,7 @@
 """The process of a prepared gateway: start, wait until it is ready, stop."""
 
 import atexit
+import contextlib
 import http.client
 import json
 import os
@@ -11,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.engines.base import EngineError, Launch
+from scripts.engines.base import REPOSITORY, EngineError, Launch
 from scripts.engines.files import LOOPBACK
 
+_FILTER = ("bash", str(REPOSITORY / "apisix" / "image" / "filter_error_log.sh"))
 _POLL_SECONDS = 0.02
 _LOG_LINES = 15
+_LAST_LINES_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,21 @@ class GatewayProcess:
         self._status_port = status_port
         # So a configuration that logs to /dev/stdout or /dev/stderr writes to the same files.
         with launch.access_log.open("ab") as out, launch.error_log.open("ab") as err:
+            self._filter = subprocess.Popen(  # noqa: S603
+                _FILTER, stdin=subprocess.PIPE, stdout=err, stderr=err, start_new_session=True
+            )
+            errors = self._filter.stdin
+            assert errors is not None
             self._process = subprocess.Popen(  # noqa: S603
                 launch.argv,
                 cwd=launch.cwd,
                 env=launch.env,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
-                stderr=err,
+                stderr=errors,
                 start_new_session=True,
             )
+            errors.close()
         # A gateway that nobody stopped ends with this program.
         atexit.register(self.stop, 0.5)
 
@@ -84,6 +93,7 @@ class GatewayProcess:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
+                self._await_last_lines()
                 raise EngineError(
                     f"the gateway ended with exit status {self._process.returncode}; its last log lines:",
                     *_last_lines(self._launch.error_log),
@@ -109,6 +119,11 @@ class GatewayProcess:
             return None
         return [int(pid) for pid in text.split()]
 
+    def _await_last_lines(self) -> None:
+        # Processes that outlive the gateway can hold the pipe open; they have nothing to say.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._filter.wait(_LAST_LINES_SECONDS)
+
     def _readiness(self) -> _Readiness:
         # nginx starts its workers once it has every port. Before that, an answer may come from another
         # gateway that took the same port a moment earlier.
@@ -123,8 +138,11 @@ class GatewayProcess:
     def stop(self, grace: float) -> None:
         """Gives requests in flight `grace` seconds to finish, then ends the gateway."""
         atexit.unregister(self.stop)
-        if self._process.poll() is not None:
-            return
+        if self._process.poll() is None:
+            self._end(grace)
+        self._await_last_lines()
+
+    def _end(self, grace: float) -> None:
         if self._launch.stop_command is not None:
             subprocess.run(self._launch.stop_command(grace), check=False, capture_output=True)  # noqa: S603
         else:

@@ -36,7 +36,6 @@ class Stage:
         env = {
             "GATEWAY_CLIENT_NAME_0": "team-a",
             "GATEWAY_CLIENT_KEY_0": CLIENT_KEY,
-            "APISIX_LOG_LEVEL": "info",
         }
         for index, region in enumerate(backends):
             env[f"AZURE_OPENAI_NAME_{index}"] = region

@@ -11,8 +11,8 @@ import pytest
 
 from e2e.simulator import Simulator
 from renderer import ConfigurationError
-from tests.behaviour.conftest import CLIENT_KEY, Stage
-from tests.behaviour.support import V1_CHAT, chat
+from tests.behaviour.conftest import CHAT, CLIENT_KEY, Stage
+from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, chat
 
 WRONG = "wrong-key-wrong-key-wrong"
 
@@ -65,6 +65,7 @@ def test_a2_the_secondary_key_works_beside_the_primary(stage: Stage) -> None:
     [
         "authorization",
         "ocp-apim-subscription-key",
+        "x-api-key",
         "x-apisix-endpoint",
         "x-consumer-username",
         "x-gateway-backend",
@@ -84,6 +85,28 @@ def test_a3_the_clients_key_goes_nowhere(stage: Stage, sim: Simulator) -> None:
     client.headers["Authorization"] = f"Bearer {CLIENT_KEY}"
     chat(client)
     assert CLIENT_KEY not in str(sim.requests("eastus")[0])
+
+
+CREDENTIALS_IN_A_QUERY = [
+    "api-key=another",
+    "API%2DKey=another",
+    "api_key=another",
+    "subscription-key=another",
+    "Ocp-Apim-Subscription-Key=another",
+    "x-api-key=another",
+    "authorization=Bearer%20another",
+    "api-key=a&api-key=another",
+]
+
+
+@pytest.mark.parametrize("path", [V1_CHAT, DEPLOYMENT_CHAT, "/openai/v1/responses/resp_1/cancel"])
+def test_a3_a_key_in_the_query_never_reaches_a_backend(stage: Stage, sim: Simulator, path: str) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    target = f"{path}{'&' if '?' in path else '?'}limit=%31"
+    for credential in CREDENTIALS_IN_A_QUERY:
+        client.post(f"{target}&{credential}&after=a+b", json=CHAT)
+    reached = [request.path for request in sim.requests("eastus")]
+    assert reached == [f"{target}&after=a+b"] * len(CREDENTIALS_IN_A_QUERY)
 
 
 def test_a3_no_client_header_chooses_an_endpoint(stage: Stage, sim: Simulator) -> None:

@@ -109,7 +109,8 @@ def test_h3_each_backend_gets_its_own_credential(stage: Stage, sim: Simulator) -
 
 
 @pytest.mark.parametrize(
-    "name", ["api_key", "API_KEY", "ocp_apim_subscription_key", "x_gateway_backend", "x_userinfo"]
+    "name",
+    ["api_key", "API_KEY", "ocp_apim_subscription_key", "x_api_key", "x_gateway_backend", "x_userinfo"],
 )
 def test_a3_a_header_that_is_meant_for_another_is_not_forwarded(
     stage: Stage, sim: Simulator, name: str

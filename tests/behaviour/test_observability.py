@@ -23,6 +23,7 @@ from tests.behaviour.support import (
     attempts,
     chat,
     leave_before_the_answer,
+    logged,
     record_of,
     records,
     samples,
@@ -531,7 +532,7 @@ def test_o2_a_request_without_a_key_names_no_client(stage: Stage) -> None:
 
 def test_o2_no_log_holds_a_key(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", status=401, count=1)
-    gateway = stage.gateway(["eastus"], **AT_ONCE, APISIX_LOG_LEVEL="info")
+    gateway = stage.gateway(["eastus"], **AT_ONCE, APISIX_LOG_LEVEL="notice")
     client = stage.http(gateway)
     chat(client)
     chat(client, stream=True)
@@ -579,6 +580,48 @@ def test_o2_the_query_is_not_recorded(stage: Stage) -> None:
     gateway = stage.gateway(["eastus"], **AT_ONCE)
     stage.http(gateway).post(f"{DEPLOYMENT_CHAT}&subscription-key=a-key-in-the-query", json=CHAT)
     assert "a-key-in-the-query" not in json.dumps(record_of(gateway))
+
+
+# nginx logs a line about each body that it puts into a file.
+IN_A_FILE = "buffered to a temporary file"
+LARGE = {"content": b"{}" + b" " * 2_000_000, "headers": {"content-type": "application/json"}}
+SECRET = "a-secret-in-the-query"
+
+
+ANY_PATH = [
+    V1_CHAT,
+    DEPLOYMENT_CHAT.partition("?")[0],
+    "/openai/v1/models",
+    "/openai/elsewhere",
+    "/elsewhere",
+    "/apisix/nginx_status",
+]
+
+
+@pytest.mark.parametrize("level", ["notice", "warn"])
+@pytest.mark.parametrize("key", [CLIENT_KEY, "not-a-key-of-anybody"])
+def test_o2_no_log_holds_a_query(stage: Stage, level: str, key: str) -> None:
+    gateway = stage.gateway(["eastus"], **AT_ONCE, APISIX_LOG_LEVEL=level)
+    seen = ""
+    for path in ANY_PATH:
+        target = f'{path}?api-key={SECRET}&a="b"&api-key={SECRET}'
+        response = stage.http(gateway, key).post("/", extensions={"target": target.encode()}, **LARGE)
+        seen += f"{response.headers} {response.text}"
+    stage.http(gateway, key).post(f"{V1_CHAT}?the-last-one", **LARGE)
+    logged(gateway, IN_A_FILE if key == CLIENT_KEY else f'"POST {V1_CHAT}"')
+    records(gateway, len(ANY_PATH))
+    seen += gateway.access_log.read_text() + gateway.error_log.read_text()
+    seen += httpx.get(gateway.metrics_url).text
+    assert SECRET not in seen
+
+
+def test_o2_the_error_log_names_method_and_path_of_a_request(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    client = stage.http(gateway)
+    client.headers["referer"] = f"http://elsewhere/?token={SECRET}"
+    client.post(f"{V1_CHAT}?api-key={SECRET}", **LARGE)
+    line = logged(gateway, IN_A_FILE)
+    assert (f', request: "POST {V1_CHAT}"' in line, SECRET in line) == (True, False)
 
 
 def test_o2_production_writes_records_in_batches(stage: Stage) -> None:

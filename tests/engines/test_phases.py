@@ -308,7 +308,7 @@ def test_an_error_in_a_plugin_is_a_500(client: httpx.Client) -> None:
 
 def test_an_error_in_a_plugin_is_logged(client: httpx.Client, gateway: Gateway) -> None:
     client.get("/broken")
-    assert "broken on purpose" in gateway.error_log.read_text()
+    eventually(lambda: "broken on purpose" in gateway.error_log.read_text())
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,16 @@ class Container:
         command = ["bash", str(self.scripts / "healthcheck.sh")]
         return subprocess.run(command, env=self.environment, capture_output=True, check=False).returncode == 0
 
+    def filter_of(self, process: subprocess.Popen[bytes]) -> int:
+        """The process id of what filters the error log."""
+        found = [process.pid]
+        while found:
+            number = found.pop()
+            if Path(f"/proc/{number}/comm").read_text() == "sed\n":
+                return number
+            found += map(int, Path(f"/proc/{number}/task/{number}/children").read_text().split())
+        raise AssertionError("nothing filters the error log")
+
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
         """The started container, once it is healthy."""

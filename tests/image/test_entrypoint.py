@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from renderer.output import write_changed
 from tests.image.conftest import (
     BACKEND_KEY,
     CLIENT_KEY,
+    IMAGE,
     Container,
     installed_home,
     make_container,
@@ -115,6 +117,42 @@ def test_c2_a_new_client_is_known_without_a_restart(container: Container) -> Non
                 return httpx.get(f"{container.url}/openai/v1/models", headers=headers).status_code == 200
 
             wait_until(is_known, seconds=10)
+
+
+def test_no_query_reaches_its_error_log(container: Container) -> None:
+    container.put(container.render(settings()))
+    with container.running():
+        httpx.get(f"{container.url}/openai/v1/models", params={"api-key": CLIENT_KEY})
+        wait_until(lambda: 'request: "GET /openai/v1/models"' in container.log.read_text())
+        assert CLIENT_KEY not in container.log.read_text()
+
+
+def test_it_ends_when_nobody_filters_its_error_log(container: Container) -> None:
+    container.put(container.render(settings()))
+    with container.running() as process:
+        os.kill(container.filter_of(process), signal.SIGKILL)
+        assert process.wait(30) != 0
+
+
+@pytest.mark.parametrize(
+    ("line", "passed_on"),
+    [
+        (b'401, client: 1.2.3.4, server: _, request: "GET /a?api-key=K HTTP/1.1", host: "b"', b'GET /a"'),
+        (b'401, server: _, request: "GET /a HTTP/1.1", host: "b", referrer: "c?d=K"', b'GET /a HTTP/1.1"'),
+        (b'401, server: _, request: "GET /a?b="K" HTTP/1.1", host: "b"', b'GET /a"'),
+        (b'401, server: _, request: "GET /a?b=\xff\xfeK\xff HTTP/1.1", host: "b"', b'GET /a"'),
+        (b'401, server: _, request: "GET /a?b=K', b'GET /a"'),
+        (b'401, server: _, request: "?b=K"', b'"'),
+        (b'[warn] 7#7: a line that no request caused? "K" is not there', None),
+    ],
+    ids=["query", "referrer", "quotation marks", "no UTF-8", "cut short", "no method", "no request"],
+)
+def test_the_error_log_passes_without_queries(line: bytes, passed_on: bytes | None) -> None:
+    done = subprocess.run(
+        ["bash", str(IMAGE / "filter_error_log.sh")], input=line + b"\n", capture_output=True, check=True
+    )
+    expected = line if passed_on is None else line[: line.index(b'request: "') + 10] + passed_on
+    assert done.stdout == expected + b"\n"
 
 
 def test_every_missing_file_is_named(container: Container) -> None:

@@ -69,7 +69,7 @@ function _M.run(state, answer)
     upstream.close(answer.tunnel)
     if err ~= "closed" then
         state.error = ended == client and "client_gone" or "tunnel_broken"
-        core.log.info("azure-openai: the tunnel to backend '", answer.backend.name, "' broke: ", err)
+        core.log.notice("azure-openai: the tunnel to backend '", answer.backend.name, "' broke: ", err)
     end
     return nil
 end

@@ -41,7 +41,7 @@ local HOP_BY_HOP = set_of(
 
 -- Set anew for each backend, or of no use to it.
 local NOT_FORWARDED =
-    set_of("host", "content-length", "expect", "cookie", "x-priority", "x-credential-identifier")
+    set_of("host", "content-length", "expect", "cookie", "x-api-key", "x-priority", "x-credential-identifier")
 for _, names in ipairs({ _M.CLIENT_CREDENTIALS, _M.IDENTITY }) do
     for _, name in ipairs(names) do
         NOT_FORWARDED[name] = true

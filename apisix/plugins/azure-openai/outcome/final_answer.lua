@@ -162,7 +162,7 @@ function _M.compose(pool, request, plan, failures)
     if best.reason == "timeout" then
         return own_answer(504, "The backend did not answer in time.")
     end
-    core.log.info("azure-openai: no backend could be used: ", best.reason, " ", best.err or "")
+    core.log.notice("azure-openai: no backend could be used: ", best.reason, " ", best.err or "")
     return unavailable_answer("No backend could be reached.", found.recovery)
 end
 

@@ -2,6 +2,16 @@
 local ngx = ngx
 local table_concat = table.concat
 
+-- A backend or its API management takes these for the credential. With hyphens: much software takes `api_key` for
+-- `api-key`.
+local CREDENTIALS = {
+    ["api-key"] = true,
+    ["authorization"] = true,
+    ["ocp-apim-subscription-key"] = true,
+    ["subscription-key"] = true,
+    ["x-api-key"] = true,
+}
+
 local _M = {}
 
 local function split(argument)
@@ -52,11 +62,10 @@ function _M.replace(target, name, value)
     end)
 end
 
---- The target without some arguments: ("/x?a=1&b=2", { a = true }) -> "/x?b=2".
--- @param names table set of names in lower case
-function _M.without(target, names)
-    return edit(target, function(argument, found)
-        return not names[found] and argument or nil
+--- The target without credentials: "/x?a=1&API%2DKey=K" -> "/x?a=1".
+function _M.without_credentials(target)
+    return edit(target, function(argument, name)
+        return not CREDENTIALS[(name:gsub("_", "-"))] and argument or nil
     end)
 end
 

@@ -3,6 +3,7 @@ local core = require("apisix.core")
 local collections = require("apisix.plugins.azure-openai.request.collections")
 local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
 local multipart = require("apisix.plugins.azure-openai.request.multipart")
+local query = require("apisix.plugins.azure-openai.request.query")
 local request_body = require("apisix.plugins.azure-openai.request.body")
 local stream_options = require("apisix.plugins.azure-openai.request.stream_options")
 local surface = require("apisix.plugins.azure-openai.request.surface")
@@ -141,9 +142,8 @@ function _M.read(ctx, max_bytes)
     end
 
     local kind, operation, deployment = surface.parse(ctx.var.uri)
-    if websocket.is_realtime(operation) then
-        target = websocket.without_credentials(target)
-    end
+    -- A key in the query is not accepted, because queries end up in logs. A backend would take it for the credential.
+    target = query.without_credentials(target)
     local decoded = body and decode(ctx, max_bytes)
     local fault, place
     if not deployment then

@@ -1,8 +1,7 @@
 --- The WebSocket handshake of the realtime paths: recognises it, finds the client's key, and builds the backend's one.
 --
 -- Browsers cannot set headers on a WebSocket, so the OpenAI SDK for JavaScript sends the key as a subprotocol
--- (openai-node, src/realtime/websocket.ts). A key in the query is not accepted, because queries end up in logs. It is
--- removed all the same, since a backend would take it for the credential.
+-- (openai-node, src/realtime/websocket.ts).
 local core = require("apisix.core")
 local query = require("apisix.plugins.azure-openai.request.query")
 local surface = require("apisix.plugins.azure-openai.request.surface")
@@ -15,7 +14,6 @@ local table_concat = table.concat
 
 local OPERATION = "realtime"
 local KEY_SUBPROTOCOL = "openai-insecure-api-key."
-local CREDENTIAL_ARGUMENTS = { ["api-key"] = true, ["authorization"] = true }
 -- Where the SDKs name the deployment: the preview path, then v1.
 local DEPLOYMENT_ARGUMENTS = { "deployment", "model" }
 local HANDSHAKE_HEADERS = { "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions" }
@@ -63,11 +61,6 @@ function _M.client_keys(ctx)
         end
     end
     return keys
-end
-
---- The request target without credentials.
-function _M.without_credentials(target)
-    return query.without(target, CREDENTIAL_ARGUMENTS)
 end
 
 --- The deployment that the target of a realtime session names.

@@ -122,7 +122,7 @@ function _M.current()
         current = build(conf)
         built_from = conf
         shared_state.use(conf.redis)
-        core.log.info("azure-openai: pool of ", #current.backends, " backends loaded")
+        core.log.notice("azure-openai: pool of ", #current.backends, " backends loaded")
     end
     return current
 end
