@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from renderer.draft import Draft
 from renderer.model.clients import Client
-from renderer.model.gateway import Gateway, Redis
+from renderer.model.gateway import Gateway
 from renderer.model.group import Guardrail
-from renderer.model.guardrails import Cors, EntraAuth, IpRestriction, Quota, RateLimit
+from renderer.model.guardrails import Cors, EntraAuth, IpRestriction
 from renderer.names import scalar_groups, variable
 from renderer.problems import Problem
 from renderer.wording import in_sentence
@@ -74,19 +74,4 @@ def _trusted_proxies(draft: Draft) -> Iterator[Problem]:
             )
 
 
-def _logged_password(draft: Draft) -> Iterator[Problem]:
-    gateway, redis = draft.group(Gateway), draft.group(Redis)
-    if gateway is None or redis is None or redis.password is None:
-        return
-    for counting in (draft.group(RateLimit), draft.group(Quota)):
-        if gateway.log_level in ("debug", "info") and counting is not None and counting.enabled:
-            switch = variable(type(counting), "enabled")
-            yield Problem(
-                variable(Gateway, "log_level"),
-                f"is {gateway.log_level}: APISIX then logs the route of each request, and {switch} puts the "
-                "password of Redis into the route",
-                f"Write notice or a higher level, or set {switch}=false",
-            )
-
-
-RULES = (_needs, _entra_applications, _one_list, _cors_credentials, _trusted_proxies, _logged_password)
+RULES = (_needs, _entra_applications, _one_list, _cors_credentials, _trusted_proxies)

@@ -37,8 +37,11 @@ class Gateway(Group):
         about="Whether answers name the backend and the attempts (`x-gateway-backend`, "
         "`x-gateway-attempts`).",
     )
-    log_level: Literal["debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"] = setting(
-        "APISIX_LOG_LEVEL", "warn", about="Least severity that the error log shows."
+    log_level: Literal["notice", "warn", "error", "crit", "alert", "emerg"] = setting(
+        "APISIX_LOG_LEVEL",
+        "warn",
+        about="Least severity that the error log shows. There is no `info` and no `debug`: APISIX and its "
+        "libraries would log requests, tokens and passwords.",
     )
     home_backend: BackendName | None = setting(
         "GATEWAY_HOME_BACKEND",

@@ -163,34 +163,6 @@ def test_a_single_character_class_is_no_json_list() -> None:
     assert guard["azure-openai-prompt-guard"]["deny_patterns"] == ["[0-9]"]
 
 
-PASSWORD = {"REDIS_HOST": "redis", "REDIS_PASSWORD": "redis-password"}
-COUNTING = [
-    {"ENABLE_RATE_LIMIT": "true", "RATE_LIMIT_RATE": "10"},
-    {"ENABLE_QUOTA": "true", "QUOTA_COUNT": "10", "QUOTA_TIME_WINDOW": "60"},
-]
-
-
-@pytest.mark.parametrize("counting", COUNTING)
-@pytest.mark.parametrize("level", ["debug", "info"])
-def test_a_log_level_at_which_apisix_logs_the_password_of_redis_is_wrong(
-    counting: dict[str, str], level: str
-) -> None:
-    assert problem("APISIX_LOG_LEVEL", **PASSWORD, **counting, APISIX_LOG_LEVEL=level)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {**PASSWORD, **COUNTING[0], "APISIX_LOG_LEVEL": "notice"},
-        {**PASSWORD, "APISIX_LOG_LEVEL": "info"},
-        {**COUNTING[0], "REDIS_HOST": "redis", "APISIX_LOG_LEVEL": "info"},
-    ],
-    ids=["higher level", "no counting", "no password"],
-)
-def test_it_is_fine_where_no_route_has_the_password(settings: dict[str, str]) -> None:
-    assert not problems(**settings)
-
-
 @pytest.mark.parametrize("tenant", ["contoso.onmicrosoft.com", "common", "organizations"])
 def test_a_tenant_that_no_token_names_so_is_wrong(tenant: str) -> None:
     assert "GUID" in problem("ENTRA_TENANT_ID", **{**ENTRA, "ENTRA_TENANT_ID": tenant}).remedy

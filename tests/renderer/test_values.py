@@ -230,3 +230,8 @@ def test_the_shipped_prices_are_prices_and_completions_cost_more_than_prompts() 
     chat = [price for model, price in prices.items() if not model.startswith("text-embedding-")]
     assert len(chat) > 10
     assert all(0 < price.cached <= price.prompt < price.completion for price in chat)
+
+
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_a_log_level_at_which_apisix_logs_requests_and_passwords_is_wrong(level: str) -> None:
+    assert "notice, warn" in problem("APISIX_LOG_LEVEL", APISIX_LOG_LEVEL=level).remedy
