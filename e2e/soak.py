@@ -2,6 +2,7 @@
 
 Run it with ``python -m e2e.soak --requests 100000``. It ends by itself, prints the worker's memory on the way
 and exits with 1 when an answer was lost or doubled or when memory kept growing.
+With ``--hostile --minutes 60`` it runs the clients of `e2e.hostile` instead.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from e2e import hostile
 from e2e.simulator import Region, Simulator
 from scripts.engines import Gateway, start_gateway
 
@@ -138,8 +140,43 @@ def main() -> None:
     parser.add_argument("--engine", default="embedded", choices=["embedded", "apisix", "docker"])
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hostile", action="store_true", help="hostile and good clients, for --minutes")
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--output", type=Path, default=Path("build/soak"), help="for the CSV and the plot")
     options = parser.parse_args()
+    sys.exit((soak_hostile if options.hostile else soak_faults)(options))
 
+
+def soak_hostile(options: argparse.Namespace) -> int:
+    """Hostile and good clients side by side, see `e2e.hostile`."""
+    output: Path = options.output
+    output.mkdir(parents=True, exist_ok=True)
+    regions = [
+        Region(name, key=f"key-of-{name}", seed=options.seed, deployments=hostile.DEPLOYMENTS)
+        for name in REGIONS
+    ]
+    with Simulator(regions) as sim:
+        hostile.script(sim)
+        env = environment(sim) | hostile.settings()
+        with start_gateway(env, engine=options.engine) as gateway:
+            tally, samples = asyncio.run(
+                hostile.drive(
+                    gateway,
+                    options.minutes,
+                    options.seed,
+                    lambda: worker_rss_kib(gateway),
+                    output / "soak.csv",
+                )
+            )
+    text, fine = hostile.report(tally, samples)
+    (output / "soak.svg").write_text(hostile.plot(samples))
+    (output / "soak.txt").write_text(text + "\n")
+    print(text)
+    return 0 if fine else 1
+
+
+def soak_faults(options: argparse.Namespace) -> int:
+    """Many requests through mixed faults."""
     regions = [Region(name, key=f"key-of-{name}", seed=options.seed) for name in REGIONS]
     with Simulator(regions) as sim, start_gateway(environment(sim), engine=options.engine) as gateway:
         for region in REGIONS:
@@ -151,7 +188,7 @@ def main() -> None:
         print(f"{outcome:>20}: {count}")
     lost = tally.outcomes["lost or mixed"] + tally.outcomes["wrong status"]
     print(f"lost or wrong: {lost}, doubled: {tally.doubled}, memory growth: {growth_kib(samples)} KiB")
-    sys.exit(1 if lost or tally.doubled or growth_kib(samples) > GROWTH_LIMIT_KIB else 0)
+    return 1 if lost or tally.doubled or growth_kib(samples) > GROWTH_LIMIT_KIB else 0
 
 
 if __name__ == "__main__":
