@@ -10,7 +10,7 @@ from renderer.draft import parse
 from renderer.model import Settings
 from renderer.problems import ConfigurationError, Problem
 from renderer.sources import VaultReader, gather
-from renderer.unknown_names import unknown_names
+from renderer.unknown_names import unknown_in_environment, unknown_in_file
 
 
 def load_settings(
@@ -24,12 +24,14 @@ def load_settings(
     `env` wins over Key Vault, which wins over `env_file` (the parsed file, see `read_env_file`). `read_vault`
     replaces the Azure SDK. Raises `ConfigurationError` with every problem found, or `KeyVaultError`.
     """
-    texts = gather(env, env_file or {}, read_vault)
+    env_file = env_file or {}
+    texts = gather(env, env_file, read_vault)
     draft = parse(texts)
     found = [*draft.problems, *cross_rules.check(draft)]
     # Other problems of a damaged text follow from the damage.
     problems = [problem for problem in found if problem.setting not in draft.damaged]
-    problems += [*draft.damaged.values(), *unknown_names(draft.unknown)]
+    foreign = {name: text for name, text in draft.unknown.items() if name not in env_file}
+    problems += [*draft.damaged.values(), *unknown_in_file(env_file), *unknown_in_environment(foreign)]
     if problems:
         raise ConfigurationError(_sorted(problems))
     return draft.settings()

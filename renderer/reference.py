@@ -30,7 +30,8 @@ and the collector run on. It reports all mistakes at once: the variable, what is
 
 The first place that has a variable wins. Values are trimmed, and an empty value counts as unset. Write yes
 and no as `true` or `false` (`1`, `0`, `yes`, `no`, `on` and `off` work as well). Separate the items of a list
-by commas. A variable that begins like the ones below but is unknown is an error.
+by commas. Unknown variables are errors where they may have been meant for the gateway:
+[renderer.md](renderer.md#unknown-variables) says when.
 
 Backends and clients are numbered from 0 without gaps: `AZURE_OPENAI_ENDPOINT_0`, `AZURE_OPENAI_ENDPOINT_1`, …
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
@@ -30,47 +31,125 @@ OWN_PREFIXES = (
     "RATE_LIMIT_",
 )
 
-# The OpenAI SDKs read these; a shell or container may have them for other programs.
-SDK_VARIABLES = frozenset(
-    {"AZURE_OPENAI_AD_TOKEN", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_API_VERSION", "AZURE_OPENAI_ENDPOINT"}
+# Other software exports these: the OpenAI SDKs and what is built on them, this repository's simulator and
+# compose.yaml, CGI. Kubernetes describes a service called "redis" by variables like REDIS_PORT_6379_TCP_ADDR.
+_FOREIGN = re.compile(
+    r"AZURE_OPENAI_([A-Z]+_)*"
+    r"(AD_TOKEN|API_KEY|BASE|BASE_PATH|BASE_URL|DEPLOYMENT|ENDPOINT|INSTANCE|MODEL|RESOURCE|SERVICE|VERSION)(_NAME)?"
+    r"|AZURE_OPENAI_SIMULATOR_\w+|GATEWAY_ENV_FILE|GATEWAY_INTERFACE"
+    r"|\w+_SERVICE_HOST|\w+_SERVICE_PORT(_\w+)?|\w+_PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?"
 )
 
-# Kubernetes and Docker describe a service called "gateway" with variables like GATEWAY_PORT_9080_TCP_ADDR.
-_SERVICE_LINK = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?$")
+_ENABLE = re.compile(r"^(ENABLED?_?|USE_)|(_?ENABLED?|_ON)$")
+
+
+def _words(name: str) -> str:
+    """A name without its spelling. Example: `ENABLE_IP_ALLOW_LISTS` → `IPALLOWLIST`."""
+    return _ENABLE.sub("", name).replace("_", "").removesuffix("S")
+
+
+def _by_words(names: Mapping[str, str]) -> dict[str, str]:
+    return {_words(word): name for name, words in names.items() for word in words.split()}
+
+
+# What people call our guardrails and their settings. Words of the first table count together with "enable"
+# only, because other software has a JWT or an AUTH as well.
+_SWITCHES = _by_words(
+    {
+        "ENABLE_AI_RATE_LIMIT": (
+            "AI_LIMIT AI_RATE_LIMITING LLM_RATE_LIMIT TOKEN_BUDGET TOKEN_LIMIT TOKEN_LIMITING TOKEN_QUOTA "
+            "TOKEN_RATE_LIMIT TOKEN_RATE_LIMITING"
+        ),
+        "ENABLE_CORS": "CORS_POLICY",
+        "ENABLE_ENTRA_AUTH": (
+            "AAD AAD_AUTH AZURE_AD AZURE_AD_AUTH ENTRA ENTRA_ID ENTRA_ID_AUTH JWT JWT_AUTH OAUTH OIDC"
+        ),
+        "ENABLE_IP_RESTRICTION": (
+            "ALLOWLIST BLOCKLIST DENYLIST IP_ACL IP_ALLOWLIST IP_BLACKLIST IP_BLOCKLIST IP_DENYLIST "
+            "IP_FILTER IP_FILTERING IP_WHITELIST WHITELIST"
+        ),
+        "ENABLE_PROMPT_GUARD": (
+            "CONTENT_FILTER CONTENT_SAFETY GUARDRAIL PROMPT_FILTER PROMPT_GUARDRAIL PROMPT_SHIELD"
+        ),
+        "ENABLE_QUOTA": "REQUEST_QUOTA",
+        "ENABLE_RATE_LIMIT": "RATE_LIMITER RATE_LIMITING REQUEST_LIMIT REQUEST_RATE_LIMIT THROTTLING",
+        "ENABLE_RESPONSE_HEADERS": "HSTS SECURE_HEADER SECURITY_HEADER",
+        "GATEWAY_REQUIRE_AUTH": "AUTH AUTHENTICATION CLIENT_AUTH KEY_AUTH",
+    }
+)
+_VALUES = _by_words(
+    {
+        "AI_RATE_LIMIT_HIGH_LIMIT": "TOKEN_LIMIT TOKEN_QUOTA TOKEN_RATE_LIMIT",
+        "CORS_ALLOW_ORIGINS": "ALLOWED_ORIGIN ALLOW_ORIGIN",
+        "ENABLE_IP_RESTRICTION": "IP_FILTER IP_FILTERING",
+        "ENABLE_RATE_LIMIT": "RATE_LIMITING",
+        "GATEWAY_REQUIRE_AUTH": "AUTH_REQUIRED REQUIRE_AUTH REQUIRE_AUTHENTICATION",
+        "GATEWAY_TRUSTED_PROXIES": "TRUSTED_PROXIES TRUSTED_PROXY",
+        "IP_ALLOWLIST": (
+            "ALLOWED_CIDR ALLOWED_IP ALLOWED_IP_RANGE ALLOW_IP IP_ALLOW IP_ALLOWED IP_SAFELIST IP_WHITELIST"
+        ),
+        "IP_DENYLIST": "BLOCKED_IP BLOCK_IP DENIED_IP DENY_IP IP_BLACKLIST IP_BLOCK IP_BLOCKLIST IP_DENY",
+        "MAX_REQUEST_BODY_MB": (
+            "MAX_BODY MAX_BODY_MB MAX_BODY_SIZE MAX_REQUEST_BODY MAX_REQUEST_BODY_SIZE MAX_REQUEST_SIZE"
+        ),
+        "PROMPT_ALLOW_PATTERNS": "PROMPT_ALLOW PROMPT_ALLOWED_PATTERN PROMPT_ALLOWLIST",
+        "PROMPT_DENY_PATTERNS": (
+            "PROMPT_BLOCKLIST PROMPT_BLOCK_PATTERN PROMPT_DENIED_PATTERN PROMPT_DENY PROMPT_DENYLIST"
+        ),
+        "REDIS_HOST": (
+            "REDIS_ADDR REDIS_ADDRESS REDIS_CONNECTION_STRING REDIS_ENDPOINT REDIS_HOSTNAME REDIS_SERVER "
+            "REDIS_URI REDIS_URL"
+        ),
+        "REDIS_PASSWORD": "REDIS_ACCESS_KEY REDIS_AUTH REDIS_KEY REDIS_PASS REDIS_PRIMARY_KEY",
+        "REDIS_TLS": "REDIS_SSL REDIS_USE_SSL REDIS_USE_TLS",
+    }
+)
 
 _NUMBER = re.compile(r"(?<!\d)\d{1,9}(?!\d)")
 _SHORTEST_NEAR_MISS = 8
 
 
-def unknown_names(unknown: Mapping[str, str]) -> list[Problem]:
-    """One problem for each unknown variable that was evidently meant for the gateway.
+def unknown_in_environment(texts: Mapping[str, str]) -> Iterator[Problem]:
+    """A problem for each unknown variable that was evidently meant for the gateway.
 
-    Example: `{"AZURE_OPENAI_WIEGHT_0": "1"}` → one problem that suggests `AZURE_OPENAI_WEIGHT_0`.
+    Other software has variables in the environment too, so the rest is left alone. Example:
+    `{"AZURE_OPENAI_WIEGHT_0": "1", "PATH": "/bin"}` → one problem that suggests `AZURE_OPENAI_WEIGHT_0`.
     """
-    problems = []
-    for name, text in unknown.items():
-        if name in SDK_VARIABLES or _is_service_link(name, text):
+    for name, text in texts.items():
+        if _FOREIGN.fullmatch(name) or (name.endswith("_PORT") and text.startswith("tcp://")):
             continue
-        suggestion = _suggestion(name)
-        if suggestion is not None or name.startswith(OWN_PREFIXES):
-            problems.append(Problem(name, "is not a setting of the gateway", remedy_for(suggestion)))
-    return problems
+        meant = _spelt_otherwise(name) or (None if name.startswith(OWN_PREFIXES) else _near_miss(name))
+        if meant is not None or name.startswith(OWN_PREFIXES):
+            yield _problem(name, meant)
 
 
-def remedy_for(suggestion: str | None) -> str:
-    """What to do about an unknown variable that resembles `suggestion`."""
-    return f"Did you mean {suggestion}?" if suggestion else "Remove it, or look its name up in the reference"
+def unknown_in_file(names: Iterable[str]) -> Iterator[Problem]:
+    """A problem for each unknown variable of an env file or of tfvars, where all variables are the gateway's.
+
+    Example: `["REDIS_HOST", "TIMEZONE"]` → one problem with `TIMEZONE`.
+    """
+    return (_problem(name, _spelt_otherwise(name)) for name in names if not is_known(name))
 
 
-def _suggestion(name: str) -> str | None:
-    spelt_right = name.upper().replace("-", "_")  # as in Key Vault: azure-openai-key-0
-    if is_known(spelt_right):
-        return spelt_right
-    return closest_name(name) if name.startswith(OWN_PREFIXES) else _near_miss(name)
+def _problem(name: str, meant: str | None) -> Problem:
+    meant = meant or closest_name(name)
+    remedy = f"Did you mean {meant}?" if meant else "Remove it, or look its name up in the reference"
+    return Problem(name, "is not a setting of the gateway", remedy)
 
 
-def _is_service_link(name: str, text: str) -> bool:
-    return bool(_SERVICE_LINK.search(name)) or (name.endswith("_PORT") and text.startswith("tcp://"))
+def _spelt_otherwise(name: str) -> str | None:
+    """The variable that has the same words. Examples: `azure-openai-key-0`, `ENABLE_IP_ALLOWLIST`."""
+    shouted = name.upper().replace("-", "_")
+    if is_known(shouted):
+        return shouted
+    words = _words(shouted)
+    switch = _SWITCHES.get(words) if _ENABLE.search(shouted) else None
+    return switch or _VALUES.get(words) or _known_words().get(words)
+
+
+@cache
+def _known_words() -> dict[str, str]:
+    return {_words(name): name for name in scalar_names()}
 
 
 def closest_name(name: str) -> str | None:

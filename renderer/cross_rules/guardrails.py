@@ -14,15 +14,28 @@ from renderer.names import scalar_groups, variable
 from renderer.problems import Problem
 from renderer.wording import in_sentence
 
+_GUARDRAILS = [kind for kind in scalar_groups().values() if issubclass(kind, Guardrail)]
+
+
+def _switches(draft: Draft) -> Iterator[Problem]:
+    """A guardrail whose switch is forgotten would leave the gateway open."""
+    for kind in _GUARDRAILS:
+        switch = variable(kind, "enabled")
+        for name in kind.model_fields:
+            if draft.is_set(kind, name) and switch not in draft.texts and name not in kind.independent:
+                yield Problem(
+                    variable(kind, name),
+                    f"has no effect without {switch}",
+                    f"Set {switch}=true, or {switch}=false to keep it for later, or remove it",
+                )
+
 
 def _needs(draft: Draft) -> Iterator[Problem]:
-    for kind in scalar_groups().values():
-        guardrail = draft.group(kind) if issubclass(kind, Guardrail) else None
-        if not isinstance(guardrail, Guardrail) or not guardrail.enabled:
-            continue
-        for fields in guardrail.needs:
+    for kind in _GUARDRAILS:
+        guardrail = draft.group(kind)
+        for fields in kind.needs if guardrail is not None and guardrail.enabled else ():
             if all(getattr(guardrail, name) is None for name in fields):
-                yield _missing(type(guardrail), fields)
+                yield _missing(kind, fields)
 
 
 def _missing(kind: type[Guardrail], fields: tuple[str, ...]) -> Problem:
@@ -74,4 +87,4 @@ def _trusted_proxies(draft: Draft) -> Iterator[Problem]:
             )
 
 
-RULES = (_needs, _entra_applications, _one_list, _cors_credentials, _trusted_proxies)
+RULES = (_switches, _needs, _entra_applications, _one_list, _cors_credentials, _trusted_proxies)

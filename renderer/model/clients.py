@@ -62,6 +62,7 @@ class TokenLimits(Guardrail):
     """Limits of the lanes."""
 
     title = "Token limits and lanes"
+    independent = ("low_lane_reserve_percent",)
 
     enabled: Flag = setting("ENABLE_AI_RATE_LIMIT", False, about="Turns the limits of the lanes on.")
     strategy: Literal["total_tokens", "req"] = setting(

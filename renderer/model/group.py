@@ -78,7 +78,9 @@ class Guardrail(Group):
     """A protection that is off until its switch is on.
 
     `needs` lists the fields that it cannot do without, each as a tuple of alternatives: one of them suffices.
+    `independent` are the fields that have an effect without the switch.
     """
 
     needs: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    independent: ClassVar[tuple[str, ...]] = ()
     enabled: bool

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from renderer import ConfigurationError, Problem, load_settings
+from renderer import ConfigurationError, load_settings
 from renderer import Settings as GatewaySettings
 from renderer.model.backends import Backend
-from renderer.names import is_known, is_secret_name, place_of, variable
+from renderer.names import is_secret_name, place_of, variable
 from renderer.parsers.urls import is_sovereign
-from renderer.unknown_names import closest_name, remedy_for
 from scripts.deploy.errors import InvalidSettingsError, NotReadyError
 from scripts.deploy.key_vault import secret_problems
 from scripts.deploy.tfvars import is_placeholder, texts
@@ -149,26 +148,15 @@ class WorkloadSettings:
         redis = {"REDIS_HOST": "redis"} if self.redis_enabled else {}
         settings, found = None, []
         try:
-            settings = load_settings({**redis, **added, **self.app_settings, **secrets})
+            # As an env file: in these maps every name that the gateway does not know is a mistake.
+            settings = load_settings({}, env_file={**redis, **added, **self.app_settings, **secrets})
         except ConfigurationError as error:
             found = error.problems
-        told = {problem.setting for problem in found}
-        names = sorted({*self.app_settings, *self.secrets} - told)
         abroad = _in_other_clouds(settings.backends) if settings is not None else ()
-        return settings, [*self.problems, *map(str, found), *_strangers(names), *abroad]
+        return settings, [*self.problems, *map(str, found), *abroad]
 
     def _invalid(self, problems: Sequence[str]) -> InvalidSettingsError:
         return InvalidSettingsError(f"{self.path} would not start a gateway:", details=problems)
-
-
-def _strangers(names: Iterable[str]) -> Iterator[str]:
-    """A complaint about each name that the gateway does not know.
-
-    Around a running gateway other software has variables as well; in these two maps nothing else is meant.
-    """
-    for name in names:
-        if not is_known(name):
-            yield str(Problem(name, "is not a setting of the gateway", remedy_for(closest_name(name))))
 
 
 def _in_other_clouds(backends: Sequence[Backend]) -> Iterator[str]:

@@ -53,7 +53,7 @@ def put_in_place(gateway: Gateway, apisix_yaml: str) -> None:
 
 def test_c1_the_renderer_refuses_with_every_error(stage: Stage) -> None:
     gateway = stage.gateway()
-    wrong = stage.environment(AZURE_OPENAI_WEIGHT_0=-1, AI_RATE_LIMIT_STRATEGY="none", LB_ALG="random")
+    wrong = stage.environment(AZURE_OPENAI_WEIGHT_0=-1, GATEWAY_LOG_MODE="none", LB_ALG="random")
     with pytest.raises(ConfigurationError) as refused:
         gateway.reload(wrong)
     assert len(refused.value.problems) == 3

@@ -91,8 +91,8 @@ def test_l1_the_lane_is_the_gateways_business(stage: Stage, sim: Simulator) -> N
     assert sim.requests("eastus")[0].header("x-priority") is None
 
 
-def test_l2_there_is_no_limit_by_default(stage: Stage) -> None:
-    client = stage.http(stage.gateway(AI_RATE_LIMIT_HIGH_LIMIT=1))
+def test_l2_there_is_no_limit_while_it_is_switched_off(stage: Stage) -> None:
+    client = stage.http(stage.gateway(ENABLE_AI_RATE_LIMIT="false", AI_RATE_LIMIT_HIGH_LIMIT=1))
     assert statuses(client, "high", "high", "low") == [200, 200, 200]
 
 

@@ -91,8 +91,43 @@ def test_a_guardrail_without_its_own_settings_is_wrong(switch: str, missing: lis
 
 
 @pytest.mark.parametrize("switch", ["ENABLE_CORS", "ENABLE_QUOTA", "ENABLE_ENTRA_AUTH"])
-def test_the_settings_of_a_guardrail_may_stay_while_it_is_off(switch: str) -> None:
+def test_the_settings_of_a_guardrail_may_stay_while_it_is_switched_off(switch: str) -> None:
     assert not problems(**{**EVERYTHING, switch: "false"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "switch"),
+    [
+        ("IP_ALLOWLIST", "10.0.0.0/8", "ENABLE_IP_RESTRICTION"),
+        ("IP_DENYLIST", "10.0.0.0/8", "ENABLE_IP_RESTRICTION"),
+        ("CORS_ALLOW_ORIGINS", "*", "ENABLE_CORS"),
+        ("CORS_MAX_AGE", "10", "ENABLE_CORS"),
+        ("RATE_LIMIT_RATE", "10", "ENABLE_RATE_LIMIT"),
+        ("RATE_LIMIT_BURST", "10", "ENABLE_RATE_LIMIT"),
+        ("QUOTA_COUNT", "10", "ENABLE_QUOTA"),
+        ("QUOTA_TIME_WINDOW", "10", "ENABLE_QUOTA"),
+        ("PROMPT_DENY_PATTERNS", "secret", "ENABLE_PROMPT_GUARD"),
+        ("PROMPT_ALLOW_PATTERNS", "secret", "ENABLE_PROMPT_GUARD"),
+        ("ENTRA_AUDIENCE", "api://gateway", "ENABLE_ENTRA_AUTH"),
+        ("ENTRA_ALLOWED_APP_IDS", "11111111-2222-3333-4444-555555555555", "ENABLE_ENTRA_AUTH"),
+        ("AI_RATE_LIMIT_HIGH_LIMIT", "10", "ENABLE_AI_RATE_LIMIT"),
+        ("AI_RATE_LIMIT_REJECT_CODE", "429", "ENABLE_AI_RATE_LIMIT"),
+    ],
+)
+def test_a_setting_of_a_guardrail_without_its_switch_is_wrong(name: str, value: str, switch: str) -> None:
+    found = problem(name, **{name: value})
+    assert found.message == f"has no effect without {switch}"
+    assert found.remedy.startswith(f"Set {switch}=true")
+    assert not problems(**{switch: "false", name: value})
+
+
+def test_the_reserve_of_the_low_lane_needs_no_switch() -> None:
+    assert not problems(LOW_LANE_RESERVE_PERCENT="30")
+
+
+def test_a_misspelt_switch_and_the_setting_that_it_leaves_without_effect_are_both_told() -> None:
+    found = problems(ENABLE_IP_ALLOWLIST="true", IP_ALLOWLIST="10.0.0.0/8")
+    assert [each.setting for each in found] == ["ENABLE_IP_ALLOWLIST", "IP_ALLOWLIST"]
 
 
 def test_cors_with_credentials_for_everybody_is_wrong() -> None:
@@ -117,12 +152,13 @@ def test_c1_cors_with_credentials_for_everything_is_wrong_because_apisix_would_s
     ],
 )
 def test_a_star_beside_other_items_is_wrong(name: str, value: str) -> None:
-    assert problem(name, **{name: value}).remedy == "Write * alone, or the items without it"
+    found = problem(name, ENABLE_CORS="false", **{name: value})
+    assert found.remedy == "Write * alone, or the items without it"
 
 
 @pytest.mark.parametrize("origins", ["app.example.com", "https://app.example.com/path", "https://a b"])
 def test_an_origin_that_is_none_is_wrong(origins: str) -> None:
-    assert problem("CORS_ALLOW_ORIGINS", CORS_ALLOW_ORIGINS=origins)
+    assert problem("CORS_ALLOW_ORIGINS", ENABLE_CORS="true", CORS_ALLOW_ORIGINS=origins)
 
 
 def test_ip_allow_list_and_deny_list_exclude_each_other() -> None:
@@ -132,7 +168,7 @@ def test_ip_allow_list_and_deny_list_exclude_each_other() -> None:
 
 
 def test_a_pattern_that_does_not_compile_is_wrong_and_its_position_is_told() -> None:
-    found = problem("PROMPT_DENY_PATTERNS", PROMPT_DENY_PATTERNS="fine,(open")
+    found = problem("PROMPT_DENY_PATTERNS", ENABLE_PROMPT_GUARD="1", PROMPT_DENY_PATTERNS="fine,(open")
     assert "(number 2)" in found.message
 
 
@@ -150,12 +186,13 @@ def test_patterns_with_commas_are_written_as_a_json_list() -> None:
 
 @pytest.mark.parametrize("text", [r"\d{3,}", "a{1,3}", "fine,b{,2}"])
 def test_a_quantifier_with_a_comma_outside_a_json_list_is_wrong_because_it_would_be_split(text: str) -> None:
-    assert "JSON list" in problem("PROMPT_DENY_PATTERNS", PROMPT_DENY_PATTERNS=text).remedy
+    found = problem("PROMPT_DENY_PATTERNS", ENABLE_PROMPT_GUARD="1", PROMPT_DENY_PATTERNS=text)
+    assert "JSON list" in found.remedy
 
 
 @pytest.mark.parametrize("text", ["[]", '[""]', "[1]", '["a", null]'])
 def test_a_json_list_of_something_else_than_patterns_is_wrong(text: str) -> None:
-    assert problem("PROMPT_ALLOW_PATTERNS", PROMPT_ALLOW_PATTERNS=text)
+    assert problem("PROMPT_ALLOW_PATTERNS", ENABLE_PROMPT_GUARD="1", PROMPT_ALLOW_PATTERNS=text)
 
 
 def test_a_single_character_class_is_no_json_list() -> None:

@@ -53,7 +53,7 @@ def test_a_long_wrong_value_is_not_repeated_because_it_may_be_a_key() -> None:
     ],
 )
 def test_a_number_out_of_range_is_wrong_and_the_bound_is_told(name: str, value: str, remedy: str) -> None:
-    assert remedy in problem(name, **{name: value}).remedy
+    assert remedy in problem(name, ENABLE_AI_RATE_LIMIT="false", **{name: value}).remedy
 
 
 def test_a_wrong_choice_is_answered_with_the_choices_and_the_nearest() -> None:
