@@ -10,8 +10,8 @@ from tests.behaviour.support import record_of
 
 LOOPBACK_ONLY = {"GATEWAY_LOG_MODE": "test", "GATEWAY_TRUSTED_PROXIES": "127.0.0.1/32"}
 
-# All that APISIX 3.18.0 can answer by itself. Sources: apisix/cli/ngx_tpl.lua (locations), apisix/control/v1.lua
-# (control API), apisix/admin/init.lua (Admin API), and `_M.api` of its plugins.
+# All that APISIX 3.18.0 can answer by itself. Sources: its apisix/cli/ngx_tpl.lua (locations), control/v1.lua
+# (control API), admin/init.lua (Admin API), and `_M.api` of its plugins.
 OF_APISIX = [
     "/apisix/nginx_status",
     "/apisix//nginx_status",
