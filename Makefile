@@ -12,7 +12,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest -n $(JOBS) --dist loadgroup --engine $(ENGINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test behaviour lint format clean
+.PHONY: help setup demo test behaviour lint audit format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ behaviour: setup ## The behaviour suite alone, for example with ENGINE=apisix
 
 lint: setup ## Static checks: style, types, Lua, Terraform's format
 	@scripts/lint.sh
+
+audit: setup ## Parts (SBOM), their licences and known vulnerabilities, in build/audit
+	@$(PYTHON) -m scripts.audit
 
 format: setup ## Format Python, Lua and Terraform
 	@.venv/bin/ruff check --quiet --fix . ; .venv/bin/ruff format --quiet .
