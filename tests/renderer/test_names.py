@@ -140,6 +140,7 @@ def test_a_foreign_variable_is_left_alone(name: str) -> None:
         ("ENABLE_RATE_LIMITS", "ENABLE_RATE_LIMIT"),
         ("ENABLE_RATE_LIMITING", "ENABLE_RATE_LIMIT"),
         ("ENABLE_REQUEST_LIMIT", "ENABLE_RATE_LIMIT"),
+        ("ENABLE_THROTTLE", "ENABLE_RATE_LIMIT"),
         ("ENABLE_THROTTLING", "ENABLE_RATE_LIMIT"),
         ("RATE_LIMIT_ENABLED", "ENABLE_RATE_LIMIT"),
         ("RATE_LIMITING", "ENABLE_RATE_LIMIT"),
