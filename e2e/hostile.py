@@ -97,36 +97,41 @@ def script(sim: Simulator) -> None:
 # --- good clients ---------------------------------------------------------------------------------------
 
 
-async def _chat(client: httpx.AsyncClient, _tally: Tally, dice: random.Random) -> bool:
+async def _chat(client: httpx.AsyncClient, _tally: Tally, dice: random.Random) -> str:
     is_stream = dice.random() < 0.5
     messages = [{"role": "user", "content": f"Hello {dice.random()}"}]
     response = await client.post(CHAT, json={"model": "gpt-4o", "messages": messages, "stream": is_stream})
+    if response.status_code != httpx.codes.OK:
+        return f"status {response.status_code}"
     is_whole = "data: [DONE]" in response.text if is_stream else response.text.endswith("}")
-    return response.status_code == httpx.codes.OK and is_whole
+    return "" if is_whole else "not whole"
 
 
-async def _continue_a_response(client: httpx.AsyncClient, tally: Tally, dice: random.Random) -> bool:
+async def _continue_a_response(client: httpx.AsyncClient, tally: Tally, dice: random.Random) -> str:
     body = {"model": "gpt-4o", "input": "Hello", "previous_response_id": dice.choice([*tally.stored, None])}
     response = await client.post(RESPONSES, json={name: value for name, value in body.items() if value})
     if response.status_code != httpx.codes.OK:
-        return False
+        return f"status {response.status_code}"
     tally.stored = [*tally.stored[-20:], response.json()["id"]]
-    return (await client.get(f"{RESPONSES}/{tally.stored[-1]}")).status_code == httpx.codes.OK
+    found = await client.get(f"{RESPONSES}/{tally.stored[-1]}")
+    return "" if found.status_code == httpx.codes.OK else f"status {found.status_code} when read"
 
 
 async def _good_step(client: httpx.AsyncClient, tally: Tally, dice: random.Random) -> None:
     step = _chat if dice.random() < 0.8 else _continue_a_response
     tally.good["sent"] += 1
-    begin, fault = time.monotonic(), "not whole"
+    begin = time.monotonic()
     try:
-        answered = await step(client, tally, dice)
+        fault = await step(client, tally, dice)
     except httpx.HTTPError as error:
-        answered, fault = False, type(error).__name__
-    tally.slowest_good_ms = max(tally.slowest_good_ms, (time.monotonic() - begin) * 1000)
-    if answered:
-        tally.good["answered"] += 1
-    else:
+        fault = type(error).__name__
+    took_ms = (time.monotonic() - begin) * 1000
+    tally.slowest_good_ms = max(tally.slowest_good_ms, took_ms)
+    if fault:
         tally.losses.append(f"{step.__name__.strip('_')}: {fault}")
+        print(f"{time.strftime('%X')} lost after {took_ms:.0f} ms, {tally.losses[-1]}", flush=True)
+    else:
+        tally.good["answered"] += 1
 
 
 # --- hostile clients ------------------------------------------------------------------------------------
