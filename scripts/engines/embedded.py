@@ -34,7 +34,6 @@ _LUA_FILES = {
     "lua-filesystem": "lfs.so",
     "lua-nginx-string": "nginx/sha256.lua",
     "lua-nginx-redis": "nginx/redis.lua",
-    "lua-nginx-websocket": "nginx/websocket/client.lua",
 }
 
 

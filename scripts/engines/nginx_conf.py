@@ -30,11 +30,8 @@ _NGINX_DEFAULTS: dict[str, Any] = {
     "error_log": "logs/error.log",
     "error_log_level": "warn",
     "envs": [],
-    "main_configuration_snippet": "",
     "http_configuration_snippet": "",
     "http_server_configuration_snippet": "",
-    "http_server_location_configuration_snippet": "",
-    "http_end_configuration_snippet": "",
 }
 _HTTP_DEFAULTS: dict[str, Any] = {
     "enable_access_log": True,
@@ -53,48 +50,7 @@ _HTTP_DEFAULTS: dict[str, Any] = {
     "real_ip_recursive": "off",
     "real_ip_from": ["127.0.0.1", "unix:"],
 }
-_SHARED_DICTS = {"prometheus-metrics": "16m", "status-report": "1m", "lrucache-lock": "1m"}
-
-# The variables that APISIX's nginx.conf declares for plugins, with their first values.
-_VARIABLES: dict[str, str] = {
-    "apisix_request_id": "$request_id",
-    "request_type": "traditional_http",
-    "apisix_upstream_response_time": "$upstream_response_time",
-    "upstream_scheme": "http",
-    "upstream_host": "$http_host",
-    **dict.fromkeys(("llm_stream", "llm_has_tool_calls"), "false"),
-    **dict.fromkeys(
-        (
-            "llm_time_to_first_token",
-            "llm_prompt_tokens",
-            "llm_completion_tokens",
-            "llm_total_tokens",
-            "llm_tool_count",
-            "llm_cache_read_input_tokens",
-            "llm_cache_creation_input_tokens",
-            "llm_reasoning_tokens",
-        ),
-        "0",
-    ),
-    **dict.fromkeys(
-        (
-            "llm_model",
-            "request_llm_model",
-            "llm_end_user_id",
-            "llm_content_risk_level",
-            "request_line",
-            "rate_limiting_info",
-            "upstream_unresolved_host",
-            "upstream_uri",
-            "upstream_upgrade",
-            "upstream_connection",
-            "opentelemetry_context_traceparent",
-            "opentelemetry_trace_id",
-            "opentelemetry_span_id",
-        ),
-        "''",
-    ),
-}
+_SHARED_DICTS = {"prometheus-metrics": "16m", "status-report": "1m"}
 
 
 def module_path(name: str) -> Path | None:
@@ -167,7 +123,6 @@ def nginx_conf(config: Mapping[str, Any]) -> str:
                 **section(http, "lua_shared_dict"),
                 **section(http, "custom_lua_shared_dict"),
             },
-            variables=_VARIABLES,
             resolvers=_resolvers(config),
             resolver_timeout=apisix.get("resolver_timeout", 5),
             ipv6=apisix.get("enable_ipv6", True),

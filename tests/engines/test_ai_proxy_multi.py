@@ -1,5 +1,7 @@
 """ai-proxy-multi with one instance: what every engine does alike (run with --engine to compare)."""
 
+import base64
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,13 +9,16 @@ import httpx
 import pytest
 
 from scripts.engines import EngineError, Gateway
-from tests.engines.raw_server import RawServer
 from tests.engines.support import start
 
 HOOK = """
 local apisix = require("apisix")
 local providers = require("apisix.plugins.ai-providers.schema").providers
+local transport = require("apisix.plugins.ai-transport.http")
 providers[#providers + 1] = "fake"
+function transport.request(params)
+    return params.response
+end
 return apisix
 """
 
@@ -21,12 +26,12 @@ DRIVER = """
 local core = require("apisix.core")
 local plugin = require("apisix.plugin")
 
-local capability = { path = function() return "/from-the-capability" end, host = "capability.example" }
 local _M = {
     capabilities = {
-        ["openai-chat"] = capability,
-        ["openai-responses"] = capability,
-        ["openai-embeddings"] = capability,
+        ["openai-chat"] = {},
+        ["openai-responses"] = {},
+        ["openai-embeddings"] = {},
+        ["passthrough"] = {},
     },
 }
 
@@ -41,38 +46,25 @@ function _M.build_body(self, body, opts)
     return body, false
 end
 
-local function describe(opts)
-    return table.concat({
-        opts.name,
-        tostring(opts.target_path),
-        tostring(opts.target_host),
-        opts.client_headers["x-from-client"] or "",
-        tostring(opts.client_method),
-        opts.client_args and opts.client_args.q or "nil",
-        opts.auth.header and opts.auth.header.key or "",
-    }, " ")
-end
-
 function _M.build_request(self, conf, body, opts)
-    calls[#calls + 1] = "build_request " .. type(body) .. " " .. describe(opts)
+    calls[#calls + 1] = "build_request " .. type(body)
     if type(body) == "string" and body:find("refuse_with", 1, true) then
         return nil, "refused", tonumber(body:match("refuse_with.-(%d+)"))
     end
-    return {
-        method = "POST",
-        scheme = "http",
-        host = "127.0.0.1",
-        port = tonumber(opts.client_headers["x-port"]),
-        path = "/p",
-        headers = {},
-        body = body,
-    }
+    local response = core.json.decode(core.request.header(ngx.ctx.api_ctx, "x-response"))
+    response.sent = type(body) == "table" and core.json.encode(body) or body
+    response.body_reader = true
+    function response.read_body()
+        return response.body
+    end
+    return { response = response }
 end
 
 local function answer(name, ctx, res, protocol, converter, conf)
     calls[#calls + 1] = name .. " " .. type(protocol) .. " " .. tostring(converter) .. " " .. conf.timeout
     ngx.status = res.status
     core.response.set_header("X-Calls", table.concat(calls, "; "))
+    core.response.set_header("X-Sent", ngx.encode_base64(res.sent))
     plugin.lua_response_filter(ctx, res.headers, res:read_body())
 end
 
@@ -104,8 +96,7 @@ end
 return _M
 """
 
-INSTANCE = {"name": "only", "provider": "fake", "weight": 1, "auth": {"header": {"key": "credential"}}}
-OK = [[b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"]]
+INSTANCE = {"name": "only", "provider": "fake", "weight": 1, "auth": {}}
 TOO_LARGE = "request size 1017 is greater than the maximum size 1000 allowed"
 CHAT = {"model": "gpt", "messages": []}
 
@@ -138,55 +129,58 @@ def client(gateway: Gateway) -> Iterator[httpx.Client]:
         yield opened
 
 
-def ask(client: httpx.Client, path: str = "/x", body: Any = CHAT, *, script: Any = OK) -> httpx.Response:
-    with RawServer(script) as server:
-        headers = {"X-Port": str(server.port), "X-From-Client": "c"}
-        answer = client.post(path, json=body, headers=headers)
-        answer.extensions["sent"] = server.requests
-        return answer
+def ask(
+    client: httpx.Client, path: str = "/x", body: Any = CHAT, *, status: int = 200, **headers: str
+) -> httpx.Response:
+    """Posts a request for which the driver's backend answers with `{}`, this status and these headers."""
+    named = {name.replace("_", "-").title(): value for name, value in headers.items()}
+    response = {"status": status, "headers": {"Content-Type": "application/json", **named}, "body": "{}"}
+    content = body if isinstance(body, bytes) else json.dumps(body)
+    given = {"Content-Type": "application/json", "X-Response": json.dumps(response)}
+    return client.post(path, content=content, headers=given)
+
+
+def sent(answer: httpx.Response) -> bytes:
+    """The body that the driver's backend got."""
+    return base64.b64decode(answer.headers["x-sent"])
 
 
 def test_the_driver_is_called_in_order_with_the_documented_arguments(client: httpx.Client) -> None:
     assert ask(client).headers["x-calls"].split("; ") == [
         "build_body openai-chat",
-        "build_request string only /from-the-capability capability.example c nil nil credential",
+        "build_request string",
         "parse_response table nil 2000",
     ]
 
 
 def test_a_body_that_the_driver_leaves_alone_is_sent_byte_for_byte(client: httpx.Client) -> None:
     raw = b'{ "messages":[], "n": 12345678901234567890 }'
-    with RawServer(OK) as server:
-        headers = {"X-Port": str(server.port), "Content-Type": "application/json"}
-        client.post("/x", content=raw, headers=headers)
-        assert server.requests[0].endswith(b"\r\n\r\n" + raw)
+    assert sent(ask(client, body=raw)) == raw
 
 
 def test_a_body_that_the_driver_shapes_is_sent_as_json(client: httpx.Client) -> None:
-    sent = ask(client, body={**CHAT, "shape": 1}).extensions["sent"][0]
-    assert b'"shaped":true' in sent
+    assert b'"shaped":true' in sent(ask(client, body={**CHAT, "shape": 1}))
 
 
 def test_an_event_stream_goes_to_the_driver_as_such(client: httpx.Client) -> None:
-    script = [[b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 2\r\n\r\n\n\n"]]
-    assert "parse_streaming_response table nil" in ask(client, script=script).headers["x-calls"]
+    answer = ask(client, content_type="text/event-stream")
+    assert "parse_streaming_response table nil" in answer.headers["x-calls"]
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_429_or_5xx_is_passed_on_without_the_driver(client: httpx.Client, status: int) -> None:
-    head = f"HTTP/1.1 {status} X\r\nContent-Type: application/problem+json\r\nContent-Length: 2\r\n\r\n"
-    answer = ask(client, script=[[head.encode() + b"{}"]])
+    answer = ask(client, status=status, content_type="application/problem+json")
     found = (answer.status_code, answer.text, answer.headers["content-type"], "x-calls" in answer.headers)
     assert found == (status, "{}", "application/problem+json", False)
 
 
 def test_any_other_status_goes_to_the_driver(client: httpx.Client) -> None:
-    answer = ask(client, script=[[b"HTTP/1.1 404 X\r\nContent-Length: 2\r\n\r\n{}"]])
+    answer = ask(client, status=404)
     assert (answer.status_code, "parse_response" in answer.headers["x-calls"]) == (404, True)
 
 
 def test_an_answer_without_a_body_goes_to_the_driver(client: httpx.Client) -> None:
-    assert ask(client, script=[[b"HTTP/1.1 204 X\r\n\r\n"]]).status_code == 204
+    assert ask(client, status=204).status_code == 204
 
 
 def test_a_driver_that_refuses_to_build_a_request_decides_the_status(client: httpx.Client) -> None:
@@ -195,16 +189,8 @@ def test_a_driver_that_refuses_to_build_a_request_decides_the_status(client: htt
 
 
 def test_a_driver_that_cannot_parse_an_answer_decides_the_status(client: httpx.Client) -> None:
-    answer = ask(client, script=[[b"HTTP/1.1 200 OK\r\nX-Fail: 507\r\nContent-Length: 2\r\n\r\n{}"]])
+    answer = ask(client, x_fail="507")
     assert (answer.status_code, answer.text) == (507, "cannot be parsed")
-
-
-def test_a_refused_connection_is_a_500(client: httpx.Client) -> None:
-    assert client.post("/x", json=CHAT, headers={"X-Port": "1"}).status_code == 500
-
-
-def test_a_backend_that_does_not_answer_in_time_is_a_504(client: httpx.Client) -> None:
-    assert ask(client, script=[RawServer.HOLD]).status_code == 504
 
 
 @pytest.mark.parametrize(
@@ -222,11 +208,6 @@ def test_the_protocol_is_judged_by_path_and_body(
     client: httpx.Client, path: str, body: dict[str, Any], protocol: str
 ) -> None:
     assert ask(client, path, body).headers["x-protocol"] == protocol
-
-
-def test_a_passthrough_request_keeps_path_method_and_query(client: httpx.Client) -> None:
-    calls = ask(client, "/images?q=1", {"prompt": "x"}).headers["x-calls"]
-    assert "build_request string only /images nil c POST 1" in calls
 
 
 @pytest.mark.parametrize(
@@ -272,7 +253,7 @@ def test_requests_that_are_refused_before_the_driver(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"instances": [INSTANCE, {**INSTANCE, "name": "other"}]}, "offers a single instance, found 2"),
+        ({"instances": [INSTANCE, {**INSTANCE, "name": "other"}]}, "at most 1 items"),
         ({"fallback_strategy": ["http_429"]}, "fallback_strategy is not offered"),
         ({"instances": [{**INSTANCE, "provider": "unheard-of"}]}, "matches none of the enum values"),
         ({"instances": []}, "at least 1 items"),

@@ -73,8 +73,8 @@ def test_a_path_with_a_query_or_characters_that_http_forbids_is_an_error(lua: Lu
 def test_a_body_is_the_same_at_any_read_size(lua: Lua, size: int) -> None:
     chunk = """
     local http = require("resty.http").new()
-    http:set_timeout(5000)
-    assert(http:connect("127.0.0.1", port))
+    http:set_timeouts(5000, 5000, 5000)
+    assert(http:connect({ scheme = "http", host = "127.0.0.1", port = port }))
     local res = assert(http:request({ path = "/" }))
     local parts = {}
     for part in res.body_reader, size do
@@ -91,11 +91,11 @@ def test_a_body_is_the_same_at_any_read_size(lua: Lua, size: int) -> None:
 def test_the_start_of_a_chunk_is_handed_out_before_its_end_arrives(lua: Lua) -> None:
     chunk = """
     local http = require("resty.http").new()
-    http:set_timeout(5000)
-    assert(http:connect("127.0.0.1", port))
+    http:set_timeouts(5000, 5000, 5000)
+    assert(http:connect({ scheme = "http", host = "127.0.0.1", port = port }))
     local res = assert(http:request({ path = "/" }))
     local first = res.body_reader()
-    http:set_timeout(200)
+    http:set_timeouts(200, 200, 200)
     local second, err = res.body_reader()
     http:close()
     return first, second or false, err
@@ -143,8 +143,8 @@ def test_a_chunk_size_that_is_no_number_is_an_error(lua: Lua) -> None:
 def test_after_an_error_every_further_read_gives_the_same_error(lua: Lua) -> None:
     chunk = """
     local http = require("resty.http").new()
-    http:set_timeout(5000)
-    assert(http:connect("127.0.0.1", port))
+    http:set_timeouts(5000, 5000, 5000)
+    assert(http:connect({ scheme = "http", host = "127.0.0.1", port = port }))
     local read = assert(http:request({ path = "/" })).body_reader
     local errors = {}
     for i = 1, 3 do
@@ -173,8 +173,8 @@ def test_answers_without_a_body(lua: Lua, method: str, answer: bytes) -> None:
 def test_headers_are_found_in_any_spelling_and_repeated_ones_are_lists(lua: Lua) -> None:
     chunk = """
     local http = require("resty.http").new()
-    http:set_timeout(5000)
-    assert(http:connect("127.0.0.1", port))
+    http:set_timeouts(5000, 5000, 5000)
+    assert(http:connect({ scheme = "http", host = "127.0.0.1", port = port }))
     local headers = assert(http:request({ path = "/" })).headers
     http:close()
     return headers["x-one"], headers["X_ONE"], headers["set-cookie"], headers["absent"] or false
@@ -230,8 +230,8 @@ def test_the_host_header_names_a_port_that_is_not_the_default(lua: Lua) -> None:
 def test_a_body_from_a_function_is_sent_as_it_is_made(lua: Lua) -> None:
     chunk = """
     local http = require("resty.http").new()
-    http:set_timeout(5000)
-    assert(http:connect("127.0.0.1", port))
+    http:set_timeouts(5000, 5000, 5000)
+    assert(http:connect({ scheme = "http", host = "127.0.0.1", port = port }))
     local parts, i = { "he", "llo" }, 0
     assert(http:request({
         method = "POST",
@@ -250,8 +250,8 @@ def test_a_body_from_a_function_is_sent_as_it_is_made(lua: Lua) -> None:
 
 ONCE = """
 local http = require("resty.http").new()
-http:set_timeout(5000)
-assert(http:connect({ host = "127.0.0.1", port = port, pool = "tests:" .. port }))
+http:set_timeouts(5000, 5000, 5000)
+assert(http:connect({ scheme = "http", host = "127.0.0.1", port = port, pool = "tests:" .. port }))
 local reused = http:get_reused_times()
 local res = assert(http:request({ path = "/" }))
 if read then
@@ -291,19 +291,22 @@ def test_a_connection_that_the_server_closed_while_idle_is_not_used_again(lua: L
 
 
 def test_a_refused_connection_is_an_error(lua: Lua) -> None:
-    chunk = 'local ok, err = require("resty.http").new():connect("127.0.0.1", 1) return ok or false, err'
+    chunk = """
+    local ok, err = require("resty.http").new():connect({ scheme = "http", host = "127.0.0.1", port = 1 })
+    return ok or false, err
+    """
     assert lua(chunk) == [False, "connection refused"]
 
 
 def test_a_name_of_the_hosts_file_can_be_connected_to(lua: Lua) -> None:
-    chunk = 'return require("resty.http").new():connect("localhost", port)'
+    chunk = 'return require("resty.http").new():connect({ scheme = "http", host = "localhost", port = port })'
     with RawServer([RawServer.HOLD]) as server:
         assert lua(chunk, port=server.port)[0] is True
 
 
 def test_a_whole_request_by_uri(lua: Lua) -> None:
     chunk = """
-    local res = assert(require("resty.http").new():request_uri("http://127.0.0.1:" .. port .. "/a?b=1"))
+    local res = assert(require("resty.http").new():request_uri("http://127.0.0.1:" .. port .. "/a?b=1", {}))
     return res.status, res.body
     """
     with RawServer([OK, RawServer.HOLD]) as server:

@@ -16,7 +16,7 @@ from tests.engines.support import Lua
 ANSWER = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"]
 CONNECT = """
 local http = require("resty.http").new()
-http:set_timeout(5000)
+http:set_timeouts(5000, 5000, 5000)
 if verify == ngx.null then
     verify = nil
 end

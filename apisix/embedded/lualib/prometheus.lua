@@ -1,8 +1,8 @@
---- A metrics registry in a shared dictionary, with the interface of nginx-lua-prometheus.
--- Every sample is one entry, so that workers add to the same numbers without further ado:
+--- A metrics registry in a shared dictionary, with the part of nginx-lua-prometheus's interface that is used.
+-- Every sample is one entry of the dictionary, so all workers add to the same numbers. Its key is
 --   <metric> NUL <labels> NUL <part>
--- where part is empty, or for histograms a bucket's number, "count" or "sum". Metrics themselves are
--- entries too, so that any worker can render what another one registered.
+-- where the part of a histogram's sample is a bucket's number, "count" or "sum", and is empty otherwise. Each metric
+-- has an entry as well, so that any worker can render what another one has registered.
 local concat = table.concat
 local ipairs = ipairs
 local setmetatable = setmetatable
@@ -10,27 +10,6 @@ local tostring = tostring
 
 local SEPARATOR = "\0"
 local METRIC_PREFIX = "\1metric\0"
-local DEFAULT_BUCKETS = {
-    0.005,
-    0.01,
-    0.02,
-    0.03,
-    0.05,
-    0.075,
-    0.1,
-    0.2,
-    0.3,
-    0.4,
-    0.5,
-    0.75,
-    1,
-    1.5,
-    2,
-    3,
-    4,
-    5,
-    10,
-}
 
 local function escape(value)
     return (tostring(value):gsub("\\", "\\\\"):gsub("\n", "\\n"):gsub('"', '\\"'))
@@ -53,25 +32,20 @@ function Metric:key(values, part)
 end
 
 function Metric:add(key, value)
-    local _, err = self.dict:incr(key, value, 0, self.expire)
+    local _, err = self.dict:incr(key, value, 0)
     if err then
         ngx.log(ngx.ERR, "metric ", self.name, " cannot be updated: ", err)
     end
 end
 
---- Adds to a counter or gauge (1 when no value is given).
+--- Adds to a counter or gauge.
 function Metric:inc(value, values)
-    self:add(self:key(values), value or 1)
+    self:add(self:key(values), value)
 end
 
 --- Sets a gauge.
 function Metric:set(value, values)
-    self.dict:set(self:key(values), value, self.expire)
-end
-
---- Removes one sample.
-function Metric:del(values)
-    self.dict:delete(self:key(values))
+    self.dict:set(self:key(values), value)
 end
 
 --- Adds an observation to a histogram.
@@ -89,29 +63,23 @@ end
 local Registry = {}
 Registry.__index = Registry
 
-local function register(self, kind, name, help, labels, buckets, expire)
+local function register(self, kind, name, help, labels, buckets)
     name = self.prefix .. name
     local limits = buckets and concat(buckets, " ") or ""
-    self.dict:set(METRIC_PREFIX .. name, concat({ kind, limits, help or "" }, SEPARATOR))
-    return setmetatable({
-        dict = self.dict,
-        name = name,
-        labels = labels or {},
-        buckets = buckets,
-        expire = expire,
-    }, Metric)
+    self.dict:set(METRIC_PREFIX .. name, concat({ kind, limits, help }, SEPARATOR))
+    return setmetatable({ dict = self.dict, name = name, labels = labels or {}, buckets = buckets }, Metric)
 end
 
-function Registry:counter(name, help, labels, expire)
-    return register(self, "counter", name, help, labels, nil, expire)
+function Registry:counter(name, help, labels)
+    return register(self, "counter", name, help, labels)
 end
 
-function Registry:gauge(name, help, labels, expire)
-    return register(self, "gauge", name, help, labels, nil, expire)
+function Registry:gauge(name, help, labels)
+    return register(self, "gauge", name, help, labels)
 end
 
-function Registry:histogram(name, help, labels, buckets, expire)
-    return register(self, "histogram", name, help, labels, buckets or DEFAULT_BUCKETS, expire)
+function Registry:histogram(name, help, labels, buckets)
+    return register(self, "histogram", name, help, labels, buckets)
 end
 
 local function limits_of(text)
@@ -161,9 +129,9 @@ end
 
 local _M = {}
 
---- A registry over the shared dictionary `dict_name`; `prefix` starts every metric's name.
+--- A registry in the shared dictionary `dict_name`; every metric's name begins with `prefix`.
 function _M.init(dict_name, prefix)
-    return setmetatable({ dict = assert(ngx.shared[dict_name]), prefix = prefix or "" }, Registry)
+    return setmetatable({ dict = assert(ngx.shared[dict_name]), prefix = prefix }, Registry)
 end
 
 return _M

@@ -1,7 +1,7 @@
 --- Plugins: loading, checking, ordering and running them.
 local core = require("apisix.core")
+local conditions = require("embedded.conditions")
 local config_store = require("embedded.config_store")
-local expr = require("resty.expr.v1")
 local output = require("embedded.output")
 
 local ipairs = ipairs
@@ -12,17 +12,10 @@ local type = type
 
 local _M = {}
 
-local OFFERED_META = { disable = true, priority = true, error_response = true, filter = true }
-
 local loaded = {}
 
--- The compiled `_meta.filter` of a plugin block, for as long as the block is in use.
+-- The compiled `_meta.filter` of each plugin block, for as long as the block is in use.
 local filters = setmetatable({}, { __mode = "k" })
-
---- The `plugin_attr.<name>` block of config.yaml.
-function _M.plugin_attr(name)
-    return core.table.try_read_attr(core.config.local_conf(), "plugin_attr", name)
-end
 
 local function load_one(name)
     local ok, plugin = pcall(require, "apisix.plugins." .. name)
@@ -34,7 +27,6 @@ local function load_one(name)
     plugin.schema.properties = plugin.schema.properties or {}
     plugin.schema.properties._meta = plugin.schema.properties._meta or { type = "object" }
     plugin.name = name
-    plugin.attr = _M.plugin_attr(name)
     loaded[name] = plugin
     if plugin.init then
         plugin.init()
@@ -58,30 +50,22 @@ function _M.get(name)
     return loaded[name]
 end
 
---- The current metadata of a plugin: {value = …, modifiedIndex = …}, or nil.
+--- The metadata of a plugin in force: { value = … }, or nil.
 function _M.plugin_metadata(name)
     local current = config_store.current()
     return current and current.metadata[name]
 end
 
---- A version that depends on nothing but the content of a plugin block.
-function _M.conf_version(conf)
-    if not conf._version then
-        conf._version = tostring(ngx.crc32_short(core.json.stably_encode(conf)))
-    end
-    return conf._version
-end
-
 local function meta_problem(name, conf)
     local meta = conf._meta or {}
     for key in pairs(meta) do
-        if not OFFERED_META[key] then
+        if key ~= "filter" then
             return "plugin " .. name .. ": _meta." .. key .. " is not offered"
         end
     end
     local err
     if meta.filter then
-        filters[conf], err = expr.new(meta.filter)
+        filters[conf], err = conditions.compile(meta.filter)
     end
     return err and "plugin " .. name .. ": _meta.filter: " .. err or nil
 end
@@ -103,48 +87,44 @@ function _M.problem(name, conf, schema_type)
     return not ok and "plugin " .. name .. ": " .. (err or "invalid") or nil
 end
 
---- The enabled plugins of a `plugins` block as {plugin, conf, plugin, conf, …}, highest priority first.
-function _M.filter(confs)
-    local enabled = {}
+--- The plugins of a `plugins` block as { plugin, conf, plugin, conf, … }, the highest priority first.
+function _M.sorted(confs)
+    local entries = {}
     for name, conf in pairs(confs or {}) do
-        local meta = conf._meta or {}
-        if not meta.disable then
-            table.insert(enabled, { loaded[name], conf, meta.priority or loaded[name].priority })
-        end
+        entries[#entries + 1] = { loaded[name], conf }
     end
-    sort(enabled, function(a, b)
-        if a[3] ~= b[3] then
-            return a[3] > b[3]
+    sort(entries, function(a, b)
+        if a[1].priority ~= b[1].priority then
+            return a[1].priority > b[1].priority
         end
         return a[1].name < b[1].name
     end)
     local plugins = {}
-    for _, entry in ipairs(enabled) do
+    for _, entry in ipairs(entries) do
         core.table.insert_tail(plugins, entry[1], entry[2])
     end
     return plugins
 end
 
-local FILTER_PHASES = { header_filter = true, body_filter = true, delayed_body_filter = true, log = true }
+local FILTER_PHASES = { header_filter = true, body_filter = true, log = true }
 
-local function finish(plugin, conf, code, body)
-    if code and code >= 400 then
+local function finish(plugin, code, body)
+    if code >= 400 then
         core.log.warn(plugin.name, " exits with http status code ", code)
-        body = conf._meta and conf._meta.error_response or body
     end
     core.response.exit(code, body)
 end
 
--- Whether a plugin takes part in a request: decided when it would run first, and kept to.
+-- Whether a plugin takes part in a request. This is decided once, when the plugin would run for the first time.
 local function takes_part(conf, ctx)
-    local filter = filters[conf]
-    if not filter then
+    local holds = filters[conf]
+    if not holds then
         return true
     end
     local decided = ctx._meta_filters or {}
     ctx._meta_filters = decided
     if decided[conf] == nil then
-        decided[conf] = filter:eval(ctx.var)
+        decided[conf] = holds(ctx.var)
     end
     return decided[conf]
 end
@@ -157,52 +137,24 @@ local function run_one(phase, plugin, conf, ctx)
     ctx._plugin_name = plugin.name
     local code, body = run(conf, ctx)
     ctx._plugin_name = nil
-    if (code or body) and not FILTER_PHASES[phase] then
-        finish(plugin, conf, code, body)
+    if code and not FILTER_PHASES[phase] then
+        finish(plugin, code, body)
     end
 end
 
---- Runs one phase of a list of plugins; before the response starts a plugin can end the request by
--- returning a status and a body.
+--- Runs one phase of a list of plugins. Until the answer begins, a plugin can end the request: it returns a status
+-- and a body.
 function _M.run_plugin(phase, plugins, ctx)
     for i = 1, #plugins, 2 do
         run_one(phase, plugins[i], plugins[i + 1], ctx)
     end
 end
 
---- Runs one phase of the global rules, except plugins that the route configures itself and prefers.
-function _M.run_global_rules(phase, ctx)
-    local of_route = core.table.try_read_attr(ctx.matched_route, "value", "plugins") or {}
-    local rules = ctx.global_rules
-    for i = 1, #rules, 2 do
-        local plugin = rules[i]
-        if not (plugin.run_policy == "prefer_route" and of_route[plugin.name]) then
-            run_one(phase, plugin, rules[i + 1], ctx)
-        end
-    end
-end
-
---- Sends a piece of an answer through the plugins' lua_body_filter and body_filter to the client.
--- @param no_flush leave the piece in nginx's buffer
--- @param wait wait until the piece has been handed to the client's connection
+--- Sends a piece of an answer to the client.
+-- @param no_flush boolean leave the piece in nginx's buffer
+-- @param wait boolean wait until the client's connection has taken the piece
 -- @return true, or false and an error (the client has gone)
-function _M.lua_response_filter(ctx, headers, body, no_flush, wait)
-    local plugins = ctx.plugins or {}
-    for i = 1, #plugins, 2 do
-        local filter = plugins[i].lua_body_filter
-        if filter and takes_part(plugins[i + 1], ctx) then
-            local code, new_body = filter(plugins[i + 1], ctx, headers, body)
-            if code then
-                if code ~= ngx.OK then
-                    ngx.status = code
-                end
-                output.write(new_body)
-                output.finish()
-                ngx.exit(ngx.OK)
-            end
-            body = new_body or body
-        end
-    end
+function _M.lua_response_filter(_, _, body, no_flush, wait)
     local ok, err = output.write(body)
     if ok and not no_flush then
         ok, err = ngx.flush(wait == true)

@@ -1,5 +1,5 @@
---- Reads apisix.yaml and builds a whole, checked configuration from it, or says all that is wrong.
--- Messages name items and fields, never values: values may be secrets.
+--- Reads apisix.yaml and builds a whole, checked configuration, or lists everything that is wrong with the file.
+-- Messages name items and fields, and never values, because values may be secrets.
 local lyaml = require("lyaml")
 
 local core = require("apisix.core")
@@ -21,10 +21,8 @@ local function set(text)
 end
 
 local SECTIONS = set("routes global_rules plugin_metadata")
-local ROUTE_FIELDS = set([[
-    id name desc labels uri uris methods priority vars plugins status create_time update_time modifiedIndex
-]])
-local RULE_FIELDS = set("id plugins create_time update_time modifiedIndex")
+local ROUTE_FIELDS = set("id uri methods priority vars plugins")
+local RULE_FIELDS = set("id plugins")
 
 local function read(path)
     local file, err = io.open(path, "r")
@@ -66,40 +64,35 @@ local function check_plugins(item, what, problems)
     end
 end
 
--- Calls `each(item, what, conf_item)` for every item of a section.
-local function walk(content, section, version, problems, each)
+-- Calls `each(item, what)` for every item of a section; `what` names the item in messages.
+local function walk(content, section, problems, each)
     for i, item in ipairs(content[section] or {}) do
         if type(item) ~= "table" then
             table.insert(problems, section .. " item " .. i .. " is not an object")
         else
             item.id = tostring(item.id or "arr_" .. i)
-            each(item, section:gsub("s$", "") .. " " .. item.id, {
-                key = "/" .. section .. "/" .. item.id,
-                value = item,
-                modifiedIndex = item.modifiedIndex or version,
-            })
+            each(item, section:gsub("s$", "") .. " " .. item.id)
         end
     end
 end
 
-local function routes_of(content, version, problems)
+local function routes_of(content, problems)
     local routes = {}
-    walk(content, "routes", version, problems, function(item, what, route)
+    walk(content, "routes", problems, function(item, what)
         unknown_fields(item, ROUTE_FIELDS, what, problems)
         check_plugins(item, what, problems)
         local problem = router.problem(item)
         if problem then
             table.insert(problems, what .. ": " .. problem)
-        elseif item.status ~= 0 then
-            table.insert(routes, route)
         end
+        table.insert(routes, { value = item })
     end)
     return routes
 end
 
-local function global_rules_of(content, version, problems)
+local function global_rules_of(content, problems)
     local merged = {}
-    walk(content, "global_rules", version, problems, function(item, what)
+    walk(content, "global_rules", problems, function(item, what)
         unknown_fields(item, RULE_FIELDS, what, problems)
         check_plugins(item, what, problems)
         for name, conf in pairs(item.plugins or {}) do
@@ -113,24 +106,24 @@ local function global_rules_of(content, version, problems)
 end
 
 -- Metadata of a plugin that is not enabled has no effect, as in APISIX.
-local function metadata_of(content, version, problems)
+local function metadata_of(content, problems)
     local metadata = {}
-    walk(content, "plugin_metadata", version, problems, function(item, what, entry)
+    walk(content, "plugin_metadata", problems, function(item, what)
         if plugin.get(item.id) then
             local problem = plugin.problem(item.id, item, core.schema.TYPE_METADATA)
             if problem then
                 table.insert(problems, what .. ": " .. problem)
             end
-            metadata[item.id] = entry
+            metadata[item.id] = { value = item }
         end
     end)
     return metadata
 end
 
 --- Builds the configuration in the file at `path`.
--- @param version modifiedIndex of items without their own
--- @return a snapshot for the config store, or nil and a list of problems
-function _M.load(path, version)
+-- @return table|nil a snapshot for the config store
+-- @return table|nil a list of problems
+function _M.load(path)
     local content, err = read(path)
     if not content then
         return nil, { "apisix.yaml " .. err }
@@ -141,21 +134,19 @@ function _M.load(path, version)
             table.insert(problems, tostring(section) .. " is not offered by the embedded engine")
         end
     end
-    local routes = routes_of(content, version, problems)
-    local global_rules = global_rules_of(content, version, problems)
-    local metadata = metadata_of(content, version, problems)
+    local routes = routes_of(content, problems)
+    local global_rules = global_rules_of(content, problems)
+    local metadata = metadata_of(content, problems)
     if #problems > 0 then
         table.sort(problems)
         return nil, problems
     end
     for _, route in ipairs(routes) do
-        route.plugins = plugin.filter(route.value.plugins)
+        route.plugins = plugin.sorted(route.value.plugins)
     end
     return {
-        version = version,
-        routes = routes,
         router = router.new(routes),
-        global_rules = plugin.filter(global_rules),
+        global_rules = plugin.sorted(global_rules),
         metadata = metadata,
     }
 end

@@ -1,9 +1,9 @@
---- Holds the configuration in force in this worker; nothing else may keep one.
+--- Holds the configuration that is in force in this worker; no other module may keep one.
 local _M = {}
 
 local snapshot
 
---- {routes, router, global_rules, metadata, version}, or nil before the first one was accepted.
+--- { router, global_rules, metadata }, or nil before the first configuration was accepted.
 function _M.current()
     return snapshot
 end

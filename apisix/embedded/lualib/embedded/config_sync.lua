@@ -1,5 +1,5 @@
---- Keeps this worker's configuration in step with apisix.yaml: at start, and whenever the file's
--- modification time changes. An invalid file never replaces a valid configuration.
+--- Loads apisix.yaml at start and whenever its modification time changes.
+-- An invalid file never replaces a valid configuration.
 local lfs = require("lfs")
 
 local config_file = require("embedded.config_file")
@@ -16,17 +16,17 @@ local function report(problems)
     for _, problem in ipairs(problems) do
         core.log.error("configuration refused: ", problem)
     end
-    -- Whoever waits in the log for all of them sees that it was the last.
+    -- Tells a reader of the log that no more problems follow.
     core.log.error("config file refused.")
-    -- What kept a gateway from starting is told to whoever waits for it to become ready.
+    -- The status port tells what keeps a gateway from starting.
     if not config_store.current() then
         ngx.shared["status-report"]:set("problems", core.json.encode(problems))
     end
 end
 _M.report = report
 
--- A file that was read while it was being written is complete a moment later, perhaps within the same
--- second: so a refused file is read again and again, but what is wrong with it is said once.
+-- A refused file is read again every time, because it may have been read while it was being written, and may be
+-- complete within the same second. Its problems are reported once.
 local function refuse(modified, problems)
     local text = table.concat(problems)
     if refused.modified ~= modified or refused.text ~= text then
@@ -42,7 +42,7 @@ local function sync()
         return
     end
     local first = not config_store.current()
-    local snapshot, problems = config_file.load(path, modified)
+    local snapshot, problems = config_file.load(path)
     if not snapshot then
         refuse(modified, problems)
         return

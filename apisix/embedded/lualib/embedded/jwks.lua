@@ -1,4 +1,4 @@
---- The public keys of a token issuer: found through its discovery document, kept by each worker.
+--- The public keys of a token issuer, found through its discovery document and kept in each worker.
 local decode_base64url = require("ngx.base64").decode_base64url
 local http = require("resty.http")
 local json = require("apisix.core.json")
@@ -42,7 +42,7 @@ local function public_key(jwk)
     return modulus and exponent and rsa.public_key(modulus, exponent)
 end
 
--- Keys for something else than RSA signatures, and those that are none, are as good as absent.
+-- Leaves out keys for another purpose than RSA signatures, and keys that are malformed.
 local function signing_keys(document)
     local keys = {}
     for _, jwk in pairs(type(document.keys) == "table" and document.keys or {}) do
@@ -71,7 +71,7 @@ local function fetch(discovery)
     return issuer
 end
 
---- The key with which an issuer signs; keys that are not known yet are asked for once.
+--- The key with which an issuer signs; an unknown key is asked for once per call.
 -- @param discovery string URL of the issuer's discovery document
 -- @param kid string id of the key
 -- @return cdata|nil key, for `embedded.rsa`

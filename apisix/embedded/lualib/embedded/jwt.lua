@@ -1,4 +1,4 @@
---- JSON Web Tokens in compact form (RFC 7519): taking them apart. Nothing here vouches for what they say.
+--- Takes JSON Web Tokens in compact form (RFC 7519) apart, without verifying them.
 local decode_base64url = require("ngx.base64").decode_base64url
 local json = require("apisix.core.json")
 
@@ -14,7 +14,7 @@ end
 
 --- The parts of a token.
 -- @param token string
--- @return table|nil { header, claims, signed, signature }: the text that is signed, and its signature in bytes
+-- @return table|nil { header, claims, signed, signature }: `signed` is the text that `signature` (bytes) signs
 function _M.parse(token)
     local signed, header, claims, signature = token:match("^(([%w_-]+)%.([%w_-]+))%.([%w_-]*)$")
     if not signed then

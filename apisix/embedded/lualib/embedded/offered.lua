@@ -1,4 +1,4 @@
---- Checks the configuration of a plugin that is offered in part.
+--- Checks the configuration of a plugin of which only a part is offered.
 local core = require("apisix.core")
 
 local concat = table.concat
@@ -7,7 +7,7 @@ local sort = table.sort
 
 local _M = {}
 
---- An object schema with all of these properties and no other.
+--- An object schema that requires all of these properties and forbids any other.
 function _M.object(properties)
     local names = {}
     for name in pairs(properties) do
@@ -16,7 +16,7 @@ function _M.object(properties)
     return { type = "object", properties = properties, required = names, additionalProperties = false }
 end
 
---- Checks a plugin block against a schema; what is not in the schema is refused by name, all of it at once.
+--- Checks a plugin block against a schema. Names all properties at once that the schema does not have.
 -- @return true, or false and what is wrong
 function _M.check(schema, conf)
     local refused = {}

@@ -27,7 +27,7 @@ local function key(field, wire_type)
     return varint(field * 8 + wire_type)
 end
 
--- Fields that are absent, and strings that are empty, are not written.
+-- Absent fields and empty strings are not written.
 
 local function integer(field, number)
     return number and key(field, VARINT) .. varint(number) or ""
@@ -45,7 +45,7 @@ local function bytes(field, text)
     return text and text ~= "" and key(field, BYTES) .. varint(#text) .. text or ""
 end
 
--- A message that is empty says something all the same.
+-- An empty message is written, because it has a meaning of its own.
 local function message(field, ...)
     local content = concat({ ... })
     return key(field, BYTES) .. varint(#content) .. content
@@ -90,7 +90,7 @@ local function span(item)
 end
 
 --- The message that hands spans to a collector.
--- @param resource table attributes of what made them
+-- @param resource table attributes of the process that made them
 -- @param scope string name of the code that made them
 -- @param spans table
 -- @return string

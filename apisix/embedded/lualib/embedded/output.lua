@@ -1,7 +1,7 @@
---- What Lua writes to the client, on its way through body_filter.
+--- Sends what Lua writes to the client through body_filter.
 --
--- nginx could run that phase itself, but ngx_lua 0.10.23 stays in it when a write has to wait for the client: whoever
--- wrote may write no more, and the answer ends in the middle. So nginx runs it for its own pages only.
+-- nginx could run that phase itself, but ngx_lua 0.10.23 stays in the phase when a write has to wait for the client.
+-- Then the writer can write no more, and the answer ends in the middle. So nginx runs it for its own pages only.
 local log = require("apisix.core.log")
 
 local ngx = ngx
@@ -10,7 +10,7 @@ local setmetatable = setmetatable
 
 local _M = {}
 
--- The arguments of the phase while it runs here. It may not wait, so there is one at a time.
+-- The arguments of the phase while it runs here. The phase never waits, so one set is enough.
 local current
 
 local of_nginx = ngx.arg
@@ -29,14 +29,14 @@ local function filtered(filter, chunk, is_last)
     chunk, current = current[1], nil
     if not ok then
         log.error("body_filter failed: ", err)
-        -- As nginx does: the client must not take what it has for the whole answer.
+        -- As nginx does: the client must not mistake the part that it has for the whole answer.
         return ngx.exit(ngx.ERROR)
     end
     return chunk or ""
 end
 
 local function send(chunk, is_last)
-    -- header_filter decides what body_filter does.
+    -- header_filter runs first, because it decides what body_filter does.
     local ok, err = ngx.send_headers()
     if not ok then
         return nil, err
@@ -58,7 +58,7 @@ function _M.write(chunk)
     return send(chunk, false)
 end
 
---- Gives body_filter the end of the answer; nothing may be written after it.
+--- Ends the answer for body_filter; nothing may be written after it.
 function _M.finish()
     return send("", true)
 end

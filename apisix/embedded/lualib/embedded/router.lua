@@ -1,6 +1,6 @@
---- Finds the route of a request: an exact uri before prefixes, the longest prefix first, and among
--- the routes of one uri the highest priority first, then the first one written.
-local expr = require("resty.expr.v1")
+--- Finds the route of a request: an exact uri before prefixes, the longest prefix first. Among the routes of one uri
+-- the highest priority wins, then the first one in the file.
+local conditions = require("embedded.conditions")
 
 local ipairs = ipairs
 local sort = table.sort
@@ -21,53 +21,40 @@ local function by_priority(a, b)
     return a.order < b.order
 end
 
-local function entry_of(route, uri, order)
+local function entry_of(route, order)
     local value = route.value
-    local entry = { route = route, uri = uri, order = order, priority = value.priority or 0 }
-    if value.methods and #value.methods > 0 then
+    local entry = { route = route, order = order, priority = value.priority or 0 }
+    if value.methods then
         entry.methods = {}
         for _, method in ipairs(value.methods) do
             entry.methods[method] = true
         end
     end
-    if value.vars and #value.vars > 0 then
-        local err
-        entry.vars, err = expr.new(value.vars)
-        if not entry.vars then
-            return nil, err
-        end
-    end
+    entry.holds = conditions.compile(value.vars or {})
     return entry
 end
 
---- What is wrong with a route's uris, methods or vars for this router, or nil.
+--- What this router cannot do of a route, or nil.
 function _M.problem(value)
-    local uris = value.uris or { value.uri }
-    if #uris == 0 then
+    if not value.uri then
         return "uri is missing"
+    elseif value.uri:gsub("%*$", ""):find("[*:]") then
+        return "uri " .. value.uri .. " is not offered (exact uris and prefix/* only)"
     end
-    for _, uri in ipairs(uris) do
-        local path = uri:gsub("%*$", "")
-        if path:find("[*:]") then
-            return "uri " .. uri .. " is not offered (exact uris and prefix/* only)"
-        end
-    end
-    local _, err = entry_of({ value = value }, "", 0)
+    local _, err = conditions.compile(value.vars or {})
     return err and "vars: " .. err
 end
 
---- Builds a router over routes ({value = …} each) that have no problem.
+--- Builds a router over routes ({ value = … } each) without problems.
 function _M.new(routes)
     local self = { exact = {}, prefixes = {} }
     local by_prefix = {}
     for order, route in ipairs(routes) do
-        for _, uri in ipairs(route.value.uris or { route.value.uri }) do
-            local entry = entry_of(route, uri, order)
-            if sub(uri, -1) == "*" then
-                table.insert(bucket(by_prefix, sub(uri, 1, -2)), entry)
-            else
-                table.insert(bucket(self.exact, uri), entry)
-            end
+        local uri, entry = route.value.uri, entry_of(route, order)
+        if sub(uri, -1) == "*" then
+            table.insert(bucket(by_prefix, sub(uri, 1, -2)), entry)
+        else
+            table.insert(bucket(self.exact, uri), entry)
         end
     end
     for _, entries in pairs(self.exact) do
@@ -85,14 +72,14 @@ end
 
 local function first_match(entries, method, vars)
     for _, entry in ipairs(entries or {}) do
-        if (not entry.methods or entry.methods[method]) and (not entry.vars or entry.vars:eval(vars)) then
+        if (not entry.methods or entry.methods[method]) and entry.holds(vars) then
             return entry
         end
     end
     return nil
 end
 
---- The route of a request and the uri pattern that matched, or nil.
+--- The route of a request, or nil.
 function _M:match(uri, method, vars)
     local entry = first_match(self.exact[uri], method, vars)
     for i = 1, entry and 0 or #self.prefixes do
@@ -104,10 +91,7 @@ function _M:match(uri, method, vars)
             end
         end
     end
-    if not entry then
-        return nil
-    end
-    return entry.route, entry.uri
+    return entry and entry.route
 end
 
 return _M

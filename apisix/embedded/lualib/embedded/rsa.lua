@@ -1,4 +1,4 @@
---- RSA signatures over SHA-256 (RS256 of RFC 7518), checked by the libcrypto that nginx is linked with.
+--- Verifies RSA signatures over SHA-256 (RS256 of RFC 7518) with the libcrypto that nginx is linked with.
 local ffi = require("ffi")
 
 local C = ffi.C
@@ -37,7 +37,7 @@ local function element(tag, content)
     return char(tag, 0x80 + #octets) .. octets .. content
 end
 
--- A leading zero keeps a number whose first bit is set from being negative.
+-- A number whose first bit is set gets a leading zero; otherwise it would be negative.
 local function unsigned(bytes)
     bytes = bytes:gsub("^%z+", "")
     if bytes == "" or bytes:byte() >= 0x80 then
@@ -46,10 +46,10 @@ local function unsigned(bytes)
     return element(INTEGER, bytes)
 end
 
---- A public key of its two numbers.
+--- A public key, made of its two numbers.
 -- @param modulus string big-endian bytes
 -- @param exponent string big-endian bytes
--- @return cdata|nil key, freed with its last use; nil when the numbers make no key
+-- @return cdata|nil key, freed by the garbage collector; nil when the numbers make no key
 function _M.public_key(modulus, exponent)
     local numbers = element(SEQUENCE, unsigned(modulus) .. unsigned(exponent))
     local der = element(SEQUENCE, RSA_ENCRYPTION .. element(BIT_STRING, "\0" .. numbers))
@@ -73,7 +73,7 @@ function _M.is_signed(key, text, signature)
     local valid = C.EVP_DigestVerifyInit(context, nil, C.EVP_sha256(), nil, key) == 1
         and C.EVP_DigestVerify(context, signature, #signature, text, #text) == 1
     C.EVP_MD_CTX_free(context)
-    -- nginx would take what a failed check leaves behind for an error of its own connections.
+    -- nginx would take an error that a failed check leaves behind for one of its own connections.
     C.ERR_clear_error()
     return valid
 end

@@ -1,5 +1,5 @@
---- Holds finished spans until a timer sends them to the collector. Requests never wait for it: what does not fit into
---- the queue is dropped, and so is a batch that the collector does not take.
+--- Holds finished spans until a timer sends them to the collector. Requests never wait for it: the queue drops the
+-- spans that do not fit, and the batches that the collector does not take.
 local core = require("apisix.core")
 local http = require("resty.http")
 local otlp = require("embedded.otlp")
@@ -18,7 +18,7 @@ local mt = { __index = _M }
 --- A queue in front of a collector.
 -- @param collector table { address, request_timeout in seconds }
 -- @param batch table { max_queue_size, max_export_batch_size, batch_timeout and inactive_timeout in seconds }
--- @param resource table attributes of what makes the spans
+-- @param resource table attributes of the process that makes the spans
 function _M.new(collector, batch, resource)
     local address = collector.address
     return setmetatable({
@@ -88,7 +88,7 @@ local function tick(_, self)
     end
 end
 
--- A worker that ends runs no timer but those without a delay.
+-- An ending worker runs only timers without a delay.
 function schedule(self)
     self.is_scheduled = true
     local ok, err = ngx.timer.at(ngx.worker.exiting() and 0 or self.batch.inactive_timeout, tick, self)

@@ -1,4 +1,4 @@
---- Answers of the status port, as APISIX gives them.
+--- The answers of the status port, like those of APISIX.
 local core = require("apisix.core")
 
 local _M = {}

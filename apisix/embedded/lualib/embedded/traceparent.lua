@@ -1,10 +1,10 @@
---- The headers by which a trace goes from one process to the next (W3C Trace Context).
+--- The headers that carry a trace from one process to the next (W3C Trace Context).
 local pairs = pairs
 local tonumber = tonumber
 local type = type
 
 local SAMPLED = 1
--- opentelemetry-lua takes a parent with any other flag for none, and begins a trace of its own.
+-- opentelemetry-lua ignores a parent with any higher flag, and begins a trace of its own.
 local KNOWN_FLAGS = 2
 local MOST_MEMBERS = 32
 
@@ -19,9 +19,9 @@ local function is_version(version, rest)
     return version < 255 and (rest == "" or version > 0 and rest:sub(1, 1) == "-")
 end
 
---- The caller's span.
+--- The caller's span, for example 00-<32 hex digits>-<16 hex digits>-01.
 -- @param text string|table|nil value of the header `traceparent`
--- @return table|nil { trace_id, span_id, is_sampled }; nil when there is none, or none that can be understood
+-- @return table|nil { trace_id, span_id, is_sampled }; nil when there is none that can be understood
 function _M.parse(text)
     if type(text) ~= "string" then
         return nil
@@ -48,7 +48,7 @@ local function is_member(text)
     return key and #key <= 256 and #value <= 256 and not value:find("=", 1, true)
 end
 
---- What vendors add to a trace, when it can be understood as a whole.
+--- The entries that vendors add to a trace, when all of them can be understood.
 -- @param values string|table|nil value of the header `tracestate`
 -- @return string|nil
 function _M.state(values)

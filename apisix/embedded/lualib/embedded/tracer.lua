@@ -1,7 +1,7 @@
---- Starts spans and decides which are recorded: children as their parent, beginnings of traces by chance.
+--- Starts spans and decides which are recorded: a child like its parent, the first span of a trace by chance.
 local context = require("opentelemetry.context")
-local random = require("resty.random")
-local to_hex = require("resty.string").to_hex
+local random = require("nginx.random")
+local to_hex = require("nginx.string").to_hex
 
 local ngx = ngx
 local ipairs = ipairs
@@ -18,13 +18,13 @@ local _M = {}
 local mt = { __index = _M }
 
 --- A tracer.
--- @param fraction number share of the traces that begin here and are recorded, 0 to 1
--- @param finished function(span) called for every recorded span
+-- @param fraction number the share of the traces begun here that is recorded, 0 to 1
+-- @param finished function(span) called with every recorded span when it ends
 function _M.new(fraction, finished)
     return setmetatable({ fraction = fraction, finished = finished }, mt)
 end
 
--- By the trace's id, so that every process with the same fraction decides alike.
+-- Decided by the trace's id, so that every process with the same fraction decides the same.
 local function is_chosen(fraction, trace_id)
     return fraction >= 1 or tonumber(trace_id:sub(1, 8), 16) < fraction * LARGEST_UINT32
 end

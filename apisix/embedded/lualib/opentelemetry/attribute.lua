@@ -1,4 +1,4 @@
---- Attributes of spans and resources, as opentelemetry-lua has them.
+--- Attributes of spans and resources, in the form of opentelemetry-lua.
 local _M = {}
 
 function _M.string(key, value)

@@ -1,4 +1,4 @@
---- What a request is part of: the span that the next one becomes a child of.
+--- The context of a request: the span under which the next one becomes a child.
 local ngx = ngx
 local setmetatable = setmetatable
 
@@ -6,7 +6,7 @@ local _M = {}
 local mt = { __index = _M }
 
 --- A context around a span.
--- @param span table|nil nil for the beginning of a trace
+-- @param span table|nil nil at the beginning of a trace
 function _M.new(span)
     return setmetatable({ _span = span }, mt)
 end

@@ -1,5 +1,5 @@
 --- An HTTP/1.1 client on cosockets, with the part of lua-resty-http's interface that the gateway uses.
--- Body readers hand out bytes as they arrive, however the sender cut them into chunks.
+-- Body readers hand out bytes as they arrive, in whatever chunks the sender has cut them.
 local concat = table.concat
 local ipairs = ipairs
 local min = math.min
@@ -20,7 +20,7 @@ local METHODS_WITH_BODY = { POST = true, PUT = true, PATCH = true }
 local _M = { _VERSION = "0.17.1" }
 local mt = { __index = _M }
 
--- A table that keeps header names as they were received and finds them in any case.
+-- A table of headers that keeps names as they were received, and finds them in any case.
 local function new_headers()
     local spelling = {}
     local function canonical(name)
@@ -53,10 +53,6 @@ function _M:set_timeouts(connect, send, read)
     return self.sock:settimeouts(connect, send, read)
 end
 
-function _M:set_timeout(timeout)
-    return self.sock:settimeout(timeout)
-end
-
 local function pool_of(options, server_name)
     if options.scheme ~= "https" then
         return concat({ options.host, options.port }, ":")
@@ -65,8 +61,8 @@ local function pool_of(options, server_name)
     return concat({ "https", options.host, options.port, server_name, verified }, ":")
 end
 
--- When a certificate is refused without the handshake having had to wait, lua-resty-core 0.1.25 fails an
--- assertion where it should return the reason.
+-- lua-resty-core 0.1.25 fails an assertion, where it should return the reason, when a certificate is refused
+-- and the handshake did not have to wait.
 local function handshake(sock, server_name, verify)
     local returned, session, err = pcall(sock.sslhandshake, sock, nil, server_name, verify)
     if returned then
@@ -76,28 +72,19 @@ local function handshake(sock, server_name, verify)
 end
 
 --- Connects, with TLS when `scheme` is https.
--- @param options host, port, scheme, ssl_verify (default true), ssl_server_name, pool, pool_size, backlog;
---   or a host followed by a port
+-- @param options table { scheme, host, port, ssl_verify (default true), ssl_server_name (default host), pool }
 -- @return true, or nil and an error
-function _M:connect(options, port)
-    if type(options) ~= "table" then
-        options = { host = options, port = port }
-    end
-    local scheme = options.scheme or "http"
-    options.port = options.port or DEFAULT_PORTS[scheme]
+function _M:connect(options)
     local server_name = options.ssl_server_name or options.host
-
-    self.scheme, self.host, self.port = scheme, options.host, options.port
+    self.scheme, self.host, self.port = options.scheme, options.host, options.port
     self.usable, self.reusable = false, false
     local ok, err = self.sock:connect(options.host, options.port, {
         pool = options.pool or pool_of(options, server_name),
-        pool_size = options.pool_size,
-        backlog = options.backlog,
     })
     if not ok then
         return nil, err
     end
-    if scheme == "https" and self.sock:getreusedtimes() == 0 then
+    if options.scheme == "https" and self.sock:getreusedtimes() == 0 then
         ok, err = handshake(self.sock, server_name, options.ssl_verify ~= false)
         if not ok then
             self:close()
@@ -108,7 +95,7 @@ function _M:connect(options, port)
     return true
 end
 
---- How often the connection had been used before; 0 for a new one.
+--- How often the connection was used before; 0 for a new one.
 function _M:get_reused_times()
     return self.sock:getreusedtimes()
 end
@@ -118,7 +105,7 @@ function _M:close()
     return self.sock:close()
 end
 
---- Puts the connection back into its pool, unless its response forbids that or was not read to the end.
+--- Puts the connection back into its pool, unless the response forbids that or was not read to the end.
 -- @param timeout idle time in milliseconds
 -- @param pool_size number of connections to keep
 -- @return 1, or 2 and a reason when it was closed instead, or nil and an error
@@ -144,13 +131,13 @@ local function query_text(query)
 end
 
 local function host_header(self)
-    if self.port == DEFAULT_PORTS[self.scheme] or self.host:sub(1, 5) == "unix:" then
+    if self.port == DEFAULT_PORTS[self.scheme] then
         return self.host
     end
     return self.host .. ":" .. self.port
 end
 
--- As strict as the library: a query, for one, has to come apart from its path.
+-- The library refuses these too: a query, for one, is a parameter of its own.
 local NOT_IN_PATH = "[%z\1-\32#<>?`]"
 
 local function body_length(body)
@@ -274,7 +261,7 @@ local function sized_body(sock, length, finished)
     end
 end
 
--- The line end after a chunk is read with the next size, so that no data waits for it.
+-- Reads the line end of the last chunk together with the next size, so that no data has to wait for it.
 local function next_chunk_size(sock, after_chunk)
     if after_chunk then
         local line_end, err = sock:receive(2)
@@ -412,9 +399,8 @@ local function frame_body(self, res, method)
     return res
 end
 
---- Waits for a response's headers; also after a request that could not be sent to its end.
--- @param params as for `request`
--- @return as `request`
+--- Waits for the headers of a response; also when the request could not be sent to its end.
+-- Takes the parameters of `request`, and returns what it returns.
 function _M:read_response(params)
     local res, err
     repeat
@@ -434,7 +420,7 @@ local function send_request(sock, head, body)
     if body == nil then
         return sock:send(head)
     elseif type(body) ~= "function" then
-        -- One segment for small requests.
+        -- In one call, so that a small request is one segment.
         return sock:send({ head, body })
     end
     local ok, err = sock:send(head)
@@ -445,9 +431,10 @@ local function send_request(sock, head, body)
 end
 
 --- Sends a request and waits for the response's headers.
--- @param params method (GET), path (/), query (string or table), headers, body (string, list of
---   strings, or a function returning strings that writes its own framing)
--- @return {status, reason, headers, has_body, body_reader, read_body}, or nil and an error
+-- @param params table { method (GET), path (/), query (a string or a table), headers, body }; a body is a string, a
+--   list of strings, or a function that returns the next string and writes its own framing
+-- @return table|nil { status, reason, headers, has_body, body_reader, read_body }
+-- @return string|nil error
 function _M:request(params)
     if not self.usable then
         return nil, "not connected"
@@ -469,8 +456,8 @@ function _M:request(params)
     return self:read_response(params)
 end
 
---- {scheme, host, port, path, query} of a URI, or nil and an error.
-function _M:parse_uri(uri) -- luacheck: ignore 212
+-- Takes a URI apart: https://host/path?a=1 is { "https", "host", 443, "/path", "a=1" }.
+local function parse_uri(uri)
     local scheme, authority, rest = uri:match("^(https?)://([^/?#]+)(.*)$")
     if not scheme then
         return nil, "bad uri"
@@ -486,21 +473,20 @@ function _M:parse_uri(uri) -- luacheck: ignore 212
     }
 end
 
---- One request to a URI with its body read; the connection is kept unless `params.keepalive` is false.
--- @return {status, reason, headers, body}, or nil and an error
+--- Sends one request to a URI and reads the whole answer.
+-- @param params table { method (GET), headers, body, keepalive (true) }
+-- @return table|nil { status, reason, headers, body }
+-- @return string|nil error
 function _M:request_uri(uri, params)
-    local parsed, err = self:parse_uri(uri)
+    local parsed, err = parse_uri(uri)
     if not parsed then
         return nil, err
     end
-    params = params or {}
     local connected
     connected, err = self:connect({
         scheme = parsed[1],
         host = parsed[2],
         port = parsed[3],
-        ssl_verify = params.ssl_verify,
-        ssl_server_name = params.ssl_server_name,
     })
     if not connected then
         return nil, err
@@ -508,8 +494,8 @@ function _M:request_uri(uri, params)
     local res
     res, err = self:request({
         method = params.method,
-        path = params.path or parsed[4],
-        query = params.query or parsed[5],
+        path = parsed[4],
+        query = parsed[5],
         headers = params.headers,
         body = params.body,
     })
@@ -522,7 +508,7 @@ function _M:request_uri(uri, params)
     elseif params.keepalive == false then
         self:close()
     else
-        self:set_keepalive(params.keepalive_timeout, params.keepalive_pool)
+        self:set_keepalive()
     end
     return res
 end

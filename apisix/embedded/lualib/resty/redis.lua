@@ -1,4 +1,4 @@
---- The distribution's client, which it keeps under another name, with TLS as newer versions have it.
+--- The distribution's client, which it ships under another name, with TLS as in newer versions.
 local redis = require("nginx.redis")
 
 local rawget = rawget

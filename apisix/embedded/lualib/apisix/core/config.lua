@@ -1,26 +1,17 @@
---- The local configuration: `config.yaml` of the instance directory.
+--- The local configuration: `config.yaml` in the instance's directory.
 local lyaml = require("lyaml")
 
-local _M = { type = "yaml" }
+local _M = {}
 
 local loaded
 
 --- The parsed config.yaml, without APISIX's defaults for keys that are absent.
-function _M.local_conf(force)
-    if loaded and not force then
-        return loaded
+function _M.local_conf()
+    if not loaded then
+        local file = assert(io.open(ngx.config.prefix() .. "config.yaml", "r"))
+        loaded = lyaml.load(file:read("*a"))
+        file:close()
     end
-    local file, err = io.open(ngx.config.prefix() .. "config.yaml", "r")
-    if not file then
-        return nil, err
-    end
-    local text = file:read("*a")
-    file:close()
-    local ok, conf = pcall(lyaml.load, text)
-    if not ok then
-        return nil, "config.yaml is not valid YAML"
-    end
-    loaded = conf
     return loaded
 end
 

@@ -1,20 +1,10 @@
---- Level functions over ngx.log; a level that is switched off costs one call.
+--- A function for each level over ngx.log; a level that is switched off costs one call.
 local errlog = require("ngx.errlog")
 
 local ngx_log = ngx.log
 local get_phase = ngx.get_phase
 
-local LEVELS = {
-    stderr = ngx.STDERR,
-    emerg = ngx.EMERG,
-    alert = ngx.ALERT,
-    crit = ngx.CRIT,
-    error = ngx.ERR,
-    warn = ngx.WARN,
-    notice = ngx.NOTICE,
-    info = ngx.INFO,
-    debug = ngx.DEBUG,
-}
+local LEVELS = { error = ngx.ERR, warn = ngx.WARN, notice = ngx.NOTICE }
 
 local function nothing() end
 

@@ -1,27 +1,18 @@
 --- What the client sent.
 local json = require("apisix.core.json")
-local req_add_header = require("ngx.req").add_header
 
-local error = error
 local ngx = ngx
 local tonumber = tonumber
 local type = type
 
-local _M = {
-    get_method = ngx.req.get_method,
-    get_http_version = ngx.req.http_version,
-}
+local _M = {}
 
-local function context(ctx)
-    return ctx or ngx.ctx.api_ctx
-end
-
---- All headers, keys in lower case; a header sent twice is a list.
+--- All headers by their names in lower case; a header sent twice is a list.
 function _M.headers(_)
     return (ngx.req.get_headers())
 end
 
---- First value of a header.
+--- The first value of a header.
 function _M.header(ctx, name)
     local value = _M.headers(ctx)[name]
     if type(value) == "table" then
@@ -30,63 +21,19 @@ function _M.header(ctx, name)
     return value
 end
 
-local function changed(ctx, name)
-    if type(name) ~= "string" then
-        error("the name of a header is a string", 3)
-    end
-    if ctx and ctx.var then
-        ctx.var["http_" .. name:lower():gsub("-", "_")] = nil
-    end
-end
-
+--- Sets or, without a value, removes a header of the request.
 function _M.set_header(ctx, name, value)
     ngx.req.set_header(name, value)
-    changed(ctx, name)
+    -- Forgets what `ctx.var` remembers of it.
+    ctx.var["http_" .. name:lower():gsub("-", "_")] = nil
 end
 
-function _M.add_header(ctx, name, value)
-    req_add_header(name, value)
-    changed(ctx, name)
-end
-
---- Address of the peer, which may be a proxy.
-function _M.get_ip(ctx)
-    local var = context(ctx).var
-    return var.realip_remote_addr or var.remote_addr or ""
-end
-
---- Address of the client, as the real-IP settings see it.
-function _M.get_remote_client_ip(ctx)
-    return context(ctx).var.remote_addr or ""
-end
-
-function _M.get_remote_client_port(ctx)
-    return tonumber(context(ctx).var.remote_port)
-end
-
-function _M.get_scheme(ctx)
-    return context(ctx).var.scheme or ""
-end
-
-function _M.get_host(ctx)
-    return context(ctx).var.host or ""
-end
-
-function _M.get_port(ctx)
-    return tonumber(context(ctx).var.server_port)
-end
-
+--- The query's arguments, without a limit on their number.
 function _M.get_uri_args(ctx)
-    ctx = context(ctx)
     if not ctx.req_uri_args then
         ctx.req_uri_args = ngx.req.get_uri_args(0)
     end
     return ctx.req_uri_args
-end
-
-function _M.set_uri_args(ctx, args)
-    context(ctx).req_uri_args = nil
-    return ngx.req.set_uri_args(args)
 end
 
 local function check_size(size, max_size)
@@ -112,13 +59,13 @@ local function read_file(path, max_size)
 end
 
 --- The body as it was sent; nil without an error when there is none.
--- @param max_size limit in bytes; a larger Content-Length is refused before anything is read
+-- @param max_size number|nil limit in bytes; a larger Content-Length is refused before anything is read
 function _M.get_body(max_size, ctx)
     if max_size then
         local var = ctx and ctx.var or ngx.var
         local ok, err = check_size(tonumber(var.http_content_length) or 0, max_size)
         if not ok then
-            -- Without this nginx would still invite the body that was just refused.
+            -- Otherwise nginx would still ask the client for the body that was just refused.
             if (var.http_expect or ""):lower() == "100-continue" then
                 ngx.req.clear_header("expect")
             end
@@ -156,9 +103,9 @@ local function read_json(ctx, max_size)
 end
 
 --- The JSON body as a table, decoded once per request.
--- @return the table, or nil and {message = what is wrong}
+-- @return the table, or nil and { message = what is wrong }
 function _M.get_json_request_body_table(max_size)
-    local ctx = context()
+    local ctx = ngx.ctx.api_ctx
     if ctx._request_body_table == nil then
         local value, err = read_json(ctx, max_size)
         if not value then

@@ -1,40 +1,22 @@
---- Table helpers over Lua's and LuaJIT's own.
-local isarray = require("table.isarray")
+--- Table helpers.
 local nkeys = require("table.nkeys")
 
-local getmetatable = getmetatable
 local ipairs = ipairs
 local pairs = pairs
 local select = select
-local setmetatable = setmetatable
 local type = type
 
-local _M = setmetatable({
-    new = require("table.new"),
-    clear = require("table.clear"),
-    clone = require("table.clone"),
-    isarray = isarray,
-    isempty = require("table.isempty"),
-    nkeys = nkeys,
-}, { __index = table })
+local _M = {}
 
---- Appends every further argument; returns the new length.
+--- Appends every further argument.
 function _M.insert_tail(tab, ...)
     local length = #tab
     for i = 1, select("#", ...) do
-        length = length + 1
-        tab[length] = (select(i, ...))
-    end
-    return length
-end
-
-function _M.set(tab, ...)
-    for i = 1, select("#", ...) do
-        tab[i] = (select(i, ...))
+        tab[length + i] = (select(i, ...))
     end
 end
 
---- Value at a path of keys, nil as soon as a step is missing.
+--- The value at a path of keys; nil as soon as a step is missing.
 function _M.try_read_attr(tab, ...)
     for i = 1, select("#", ...) do
         if type(tab) ~= "table" then
@@ -45,11 +27,8 @@ function _M.try_read_attr(tab, ...)
     return tab
 end
 
---- Index of `value` in `array`, else nil.
+--- The index of `value` in `array`, else nil.
 function _M.array_find(array, value)
-    if type(array) ~= "table" then
-        return nil
-    end
     for i, item in ipairs(array) do
         if item == value then
             return i
@@ -58,40 +37,17 @@ function _M.array_find(array, value)
     return nil
 end
 
-local function copy(value, copies)
+local function deepcopy(value)
     if type(value) ~= "table" then
         return value
     end
-    if copies[value] then
-        return copies[value]
-    end
-    local result = {}
-    copies[value] = result
+    local copy = {}
     for k, v in pairs(value) do
-        result[k] = copy(v, copies)
+        copy[k] = deepcopy(v)
     end
-    return setmetatable(result, getmetatable(value))
+    return copy
 end
-
-function _M.deepcopy(value)
-    return copy(value, {})
-end
-
---- Merges `extend` into `origin`: objects by key, anything else by replacement.
-local function merge(origin, extend)
-    for k, v in pairs(extend) do
-        local old = origin[k]
-        if v == ngx.null then
-            origin[k] = nil
-        elseif type(v) == "table" and type(old) == "table" and not isarray(v) and not isarray(old) then
-            merge(old, v)
-        else
-            origin[k] = v
-        end
-    end
-    return origin
-end
-_M.merge = merge
+_M.deepcopy = deepcopy
 
 local function deep_eq(a, b)
     if type(a) ~= "table" or type(b) ~= "table" then
@@ -108,27 +64,5 @@ local function deep_eq(a, b)
     return true
 end
 _M.deep_eq = deep_eq
-
---- Whether both tables have the same keys.
-function _M.set_eq(a, b)
-    if nkeys(a) ~= nkeys(b) then
-        return false
-    end
-    for k in pairs(a) do
-        if b[k] == nil then
-            return false
-        end
-    end
-    return true
-end
-
---- The entries of `obj` whose keys are in `attrs`.
-function _M.pick(obj, attrs)
-    local result = {}
-    for k in pairs(attrs) do
-        result[k] = obj[k]
-    end
-    return result
-end
 
 return _M

@@ -1,4 +1,4 @@
---- Which AI protocol a JSON request speaks, judged by its path and body in APISIX 3.18's order.
+--- Judges which AI protocol a JSON request speaks, by its path and body, in APISIX 3.18's order.
 local ipairs = ipairs
 local next = next
 local sub = string.sub
@@ -7,8 +7,7 @@ local type = type
 local _M = {}
 
 local function ends_with(ctx, suffix)
-    local uri = ctx.var and ctx.var.uri
-    return uri ~= nil and sub(uri, -#suffix) == suffix
+    return sub(ctx.var.uri, -#suffix) == suffix
 end
 
 local function stream_field(body)
@@ -62,23 +61,14 @@ local PROTOCOLS = {
     },
 }
 
---- Name of the protocol, or nil when the body is no JSON object or list with content.
+--- The protocol of a request: { name, matches, is_streaming }.
+-- Returns nil when the body is no JSON object or list, or is empty.
 function _M.detect(body, ctx)
     if type(body) ~= "table" then
         return nil
     end
     for _, protocol in ipairs(PROTOCOLS) do
         if protocol.matches(body, ctx) then
-            return protocol.name
-        end
-    end
-    return nil
-end
-
---- The protocol of a name: {name, matches, is_streaming}.
-function _M.get(name)
-    for _, protocol in ipairs(PROTOCOLS) do
-        if protocol.name == name then
             return protocol
         end
     end

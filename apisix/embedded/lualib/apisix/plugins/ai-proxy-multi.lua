@@ -1,11 +1,14 @@
---- ai-proxy-multi with a single instance: balancing and retries between instances are not offered.
-local base = require("apisix.plugins.ai-proxy.base")
+--- ai-proxy-multi with a single instance, as the renderer configures it. It judges the request's protocol, then calls
+-- the instance's driver, in the order and with the arguments of APISIX 3.18.
 local core = require("apisix.core")
 local exporter = require("apisix.plugins.prometheus.exporter")
+local offered = require("embedded.offered")
+local protocols = require("apisix.plugins.ai-protocols")
 local providers = require("apisix.plugins.ai-providers.schema").providers
+local transport = require("apisix.plugins.ai-transport.http")
 
-local ipairs = ipairs
 local pcall = pcall
+local type = type
 
 local schema = {
     type = "object",
@@ -13,74 +16,57 @@ local schema = {
         instances = {
             type = "array",
             minItems = 1,
-            items = {
-                type = "object",
-                properties = {
-                    name = { type = "string", minLength = 1, maxLength = 100 },
-                    provider = { type = "string", enum = providers },
-                    provider_conf = { type = "object" },
-                    priority = { type = "integer", default = 0 },
-                    weight = { type = "integer", minimum = 0 },
-                    auth = {
-                        type = "object",
-                        properties = { header = { type = "object" }, query = { type = "object" } },
-                        additionalProperties = false,
-                    },
-                    options = { type = "object" },
-                    override = { type = "object" },
-                },
-                required = { "name", "provider", "auth", "weight" },
-            },
+            maxItems = 1,
+            items = offered.object({
+                name = { type = "string", minLength = 1, maxLength = 100 },
+                provider = { type = "string", enum = providers },
+                weight = { type = "integer", minimum = 0 },
+                auth = { type = "object" },
+            }),
         },
-        balancer = { type = "object" },
         timeout = { type = "integer", minimum = 1, maximum = 600000, default = 30000 },
         max_req_body_size = { type = "integer", minimum = 1, default = 67108864 },
-        max_stream_duration_ms = { type = "integer", minimum = 1 },
-        max_response_bytes = { type = "integer", minimum = 1 },
-        keepalive = { type = "boolean", default = true },
-        keepalive_timeout = { type = "integer", minimum = 1000, default = 60000 },
-        keepalive_pool = { type = "integer", minimum = 1, default = 30 },
+        keepalive = { enum = { false } },
         streaming_flush_interval_ms = { type = "integer", minimum = 0, default = 10 },
-        ssl_verify = { type = "boolean", default = true },
     },
-    required = { "instances" },
-}
-
-local NOT_OFFERED = {
-    "fallback_strategy",
-    "fallback_http_statuses",
-    "max_retries",
-    "retry_on_failure_within_ms",
-    "semantic_opts",
-    "logging",
+    required = { "instances", "keepalive" },
 }
 
 local _M = { version = 0.5, priority = 1041, name = "ai-proxy-multi", schema = schema }
 
 function _M.check_schema(conf)
-    local ok, err = core.schema.check(schema, conf)
-    if not ok then
-        return false, err
+    return offered.check(schema, conf)
+end
+
+-- Reads the body and records the protocol and whether the client wants a stream.
+-- Returns nil, or an error and its status (400 when there is none).
+local function detect_request_type(ctx, max_req_body_size)
+    local content_type = core.request.header(ctx, "Content-Type") or "application/json"
+    if not core.string.has_prefix(content_type, "application/json") then
+        return "unsupported content-type: " .. content_type .. ", only application/json is supported"
     end
-    for _, field in ipairs(NOT_OFFERED) do
-        if conf[field] ~= nil then
-            return false, field .. " is not offered by the embedded engine"
+    local body, err = core.request.get_json_request_body_table(max_req_body_size)
+    if not body then
+        if core.string.find(err.message, "greater than the maximum size") then
+            core.log.error("failed to read request body: ", err.message)
+            return err, 413
         end
+        return err
     end
-    if #conf.instances > 1 then
-        return false, "the embedded engine offers a single instance, found " .. #conf.instances
+    if type(body) == "table" and body.model then
+        ctx.var.request_llm_model = body.model
     end
-    local provider = conf.instances[1].provider
-    ok, err = pcall(require, "apisix.plugins.ai-providers." .. provider)
-    if not ok then
-        core.log.warn("failed to load ai provider ", provider, ": ", err)
-        return false, "ai provider: " .. provider .. " is not supported."
+    local protocol = protocols.detect(body, ctx)
+    if not protocol then
+        return "no matching AI protocol for the request"
     end
-    return true
+    ctx.ai_protocol = protocol
+    ctx.ai_client_protocol = protocol.name
+    ctx.var.request_type = protocol.is_streaming(body) and "ai_stream" or "ai_chat"
 end
 
 function _M.access(conf, ctx)
-    local err, code = base.detect_request_type(ctx, conf.max_req_body_size)
+    local err, code = detect_request_type(ctx, conf.max_req_body_size)
     if err then
         return code or 400, err
     end
@@ -91,8 +77,80 @@ function _M.access(conf, ctx)
     ctx.bypass_nginx_upstream = true
 end
 
+-- Passes a 429 or 5xx on as it is; the driver does not see it.
+local function answer_error(res)
+    local body, err = res:read_body()
+    if not body then
+        core.log.warn("failed to read upstream error response body: ", err)
+    end
+    local content_type = res.headers["Content-Type"]
+    if content_type then
+        core.response.set_header("Content-Type", content_type)
+    end
+    return res.status, body
+end
+
+local function answer(ctx, conf, driver, res)
+    local content_type = res.headers["Content-Type"]
+    core.response.set_header("Content-Type", content_type)
+    if content_type and core.string.find(content_type, "text/event-stream") then
+        return driver:parse_streaming_response(ctx, res, ctx.ai_protocol, nil, conf)
+    end
+    local _, err, status = driver:parse_response(ctx, res, ctx.ai_protocol, nil, conf)
+    if err then
+        return status or 500, err
+    end
+end
+
+local function send(conf, ctx, driver, request_body)
+    -- APISIX passes on more options; the gateway's driver reads none.
+    local options = { target_protocol = ctx.ai_client_protocol }
+    local body, is_shaped = driver:build_body(request_body, options)
+    if not is_shaped then
+        -- Nothing has changed the body: the client's own bytes go out.
+        body = core.request.get_body() or body
+    end
+    local params, err, status = driver:build_request(conf, body, options)
+    if not params then
+        if not status then
+            core.log.error("failed to build request: ", err)
+        end
+        return status or 500, { error_msg = err }
+    end
+
+    local res
+    res, err = transport.request(params, conf.timeout)
+    if not res then
+        core.log.warn("failed to send request to LLM server: ", err)
+        return 500
+    end
+    core.response.set_response_source(ctx, "upstream")
+
+    if res.status == 429 or res.status >= 500 and res.status < 600 then
+        return answer_error(res)
+    end
+    return answer(ctx, conf, driver, res)
+end
+
 function _M.before_proxy(conf, ctx)
-    return base.before_proxy(conf, ctx)
+    local instance, protocol = ctx.picked_ai_instance, ctx.ai_client_protocol
+    local driver = require("apisix.plugins.ai-providers." .. instance.provider)
+    if not driver.capabilities[protocol] and protocol ~= "passthrough" then
+        return 400, "provider " .. instance.provider .. " does not support " .. protocol .. " protocol"
+    end
+    local request_body = core.table.deepcopy(core.request.get_json_request_body_table())
+    if request_body.model then
+        ctx.var.llm_model = request_body.model
+    end
+
+    exporter.inc_llm_active_connections(ctx)
+    ctx.llm_active_connections_tracked = true
+    local ok, code, body = pcall(send, conf, ctx, driver, request_body)
+    if not ok then
+        core.log.error("failed to send request to AI service: ", code)
+        return 500
+    end
+    return code, body
 end
 
 function _M.log(_, ctx)

@@ -1,4 +1,4 @@
---- openid-connect for bearer tokens that are checked against the issuer's published keys, and for nothing else.
+--- openid-connect for one purpose: bearer tokens, verified with the issuer's published keys.
 local core = require("apisix.core")
 local jwks = require("embedded.jwks")
 local jwt = require("embedded.jwt")
@@ -11,9 +11,9 @@ local ngx = ngx
 local type = type
 
 local ALGORITHM = "RS256"
--- How long an expired token is still good: iat_slack, by lua-resty-openidc's default.
+-- How long an expired token is still accepted: the default of lua-resty-openidc's iat_slack.
 local LEEWAY_SECONDS = 120
--- The headers that APISIX's plugin speaks with to what stands behind it; none of them is a client's to send.
+-- APISIX's plugin tells its findings to other plugins in these headers, so no client may send them.
 local OUTPUT_HEADERS = { "X-Access-Token", "X-Userinfo", "X-ID-Token", "X-Refresh-Token", "X-Raw-ID-Token" }
 
 local yes, no, text = { enum = { true } }, { enum = { false } }, { type = "string" }
@@ -64,8 +64,8 @@ local function unauthorized(conf, reason)
     return 401
 end
 
--- What a token says of itself is believed only after its signature has been checked. The key is found by its id
--- alone: where a token says its key can be had (jku, x5u, jwk) is no place to look.
+-- The claims are used only after the signature has been verified. The key is found by its id alone; a token's own
+-- hints about where its key is (jku, x5u, jwk) are ignored.
 local function verified_claims(conf, token)
     local parsed = jwt.parse(token)
     if not parsed then

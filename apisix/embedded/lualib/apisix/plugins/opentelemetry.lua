@@ -1,5 +1,5 @@
---- opentelemetry as the renderer configures it: a server span for each request, sampled by its parent or by chance,
---- sent in batches. Names of attributes are those of APISIX's plugin.
+--- opentelemetry as the renderer configures it: a server span for each request, sampled like its parent or by chance,
+-- and sent in batches. The names of attributes are those of APISIX's plugin.
 local attribute = require("opentelemetry.attribute")
 local context = require("opentelemetry.context")
 local core = require("apisix.core")
@@ -58,15 +58,24 @@ function _M.check_schema(conf, schema_type)
     return offered.check(schema_type == core.schema.TYPE_METADATA and metadata_schema or schema, conf)
 end
 
+local function hostname()
+    local file = io.open("/etc/hostname", "r")
+    local name = file and file:read("*l")
+    if file then
+        file:close()
+    end
+    return name or "localhost"
+end
+
 local function resource_of(metadata)
-    local attributes = { attribute.string("hostname", core.utils.gethostname()) }
+    local attributes = { attribute.string("hostname", hostname()) }
     for name, value in pairs(metadata.resource) do
         attributes[#attributes + 1] = attribute.string(name, value)
     end
     return attributes
 end
 
--- By plugin block: a new configuration begins with new ones, and the queue of the one before empties itself.
+-- By plugin block: a new configuration begins with a new tracer, and the old one's queue empties itself.
 local tracers = setmetatable({}, { __mode = "k" })
 
 local function tracer_of(conf, metadata)
@@ -101,7 +110,6 @@ local function attributes_of(ctx)
     add_if_known(attributes, "url.path", var.uri)
     if ctx.curr_req_matched then
         add_if_known(attributes, "apisix.route_id", ctx.route_id)
-        add_if_known(attributes, "apisix.route_name", ctx.route_name)
         add_if_known(attributes, "http.route", ctx.curr_req_matched._path)
     end
     return attributes

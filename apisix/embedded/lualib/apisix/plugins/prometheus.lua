@@ -12,15 +12,11 @@ local _M = {
     priority = 500,
     name = "prometheus",
     schema = schema,
-    run_policy = "prefer_route",
     init = exporter.http_init,
     log = exporter.http_log,
 }
 
-function _M.check_schema(conf, schema_type)
-    if schema_type == core.schema.TYPE_METADATA then
-        return false, "metadata is not offered by the embedded engine"
-    end
+function _M.check_schema(conf)
     return core.schema.check(schema, conf)
 end
 

@@ -1,11 +1,15 @@
---- Names that nginx's own resolver does not know: those of /etc/hosts.
+--- The names of /etc/hosts, which nginx's own resolver does not know.
+local getmetatable = getmetatable
+local io_open = io.open
+local ngx = ngx
+local type = type
+
 local _M = {}
 
-local hosts
-
+-- Reads the IPv4 addresses of /etc/hosts by name.
 local function read_hosts()
     local names = { localhost = "127.0.0.1" }
-    local file = io.open("/etc/hosts", "r")
+    local file = io_open("/etc/hosts", "r")
     if not file then
         return names
     end
@@ -21,15 +25,10 @@ local function read_hosts()
     return names
 end
 
---- Address of a name in /etc/hosts; any other host comes back as it is, for nginx to resolve.
-function _M.parse_domain(host)
-    hosts = hosts or read_hosts()
-    return hosts[host:lower()] or host
-end
-
 --- Lets every cosocket of this process connect to the names of /etc/hosts.
--- All TCP cosockets share one method table, so it is enough to change the first one made.
+-- All TCP cosockets share one table of methods, so changing the table of the first one is enough.
 function _M.patch_sockets()
+    local hosts = read_hosts()
     local tcp = ngx.socket.tcp
     local patched
 
@@ -41,10 +40,7 @@ function _M.patch_sockets()
         local methods = getmetatable(sock).__index
         local connect = methods.connect
         methods.connect = function(self, host, ...)
-            if type(host) == "string" and host:sub(1, 5) ~= "unix:" then
-                host = _M.parse_domain(host)
-            end
-            return connect(self, host, ...)
+            return connect(self, type(host) == "string" and hosts[host:lower()] or host, ...)
         end
         patched = true
         return sock

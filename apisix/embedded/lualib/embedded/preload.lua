@@ -1,0 +1,35 @@
+--- Modules without a file of their own: libraries that the distribution ships under another name, and plain tables.
+local package = package
+local pairs = pairs
+local require = require
+
+local SHIPPED_AS = {
+    ["resty.sha256"] = "nginx.sha256",
+}
+
+local TABLES = {
+    -- The drivers that ai-proxy-multi may load; the gateway's module hook adds its own.
+    ["apisix.plugins.ai-providers.schema"] = { providers = {} },
+    -- The numbers of opentelemetry-proto (trace/v1).
+    ["opentelemetry.trace.span_kind"] = {
+        unspecified = 0,
+        internal = 1,
+        server = 2,
+        client = 3,
+        producer = 4,
+        consumer = 5,
+    },
+    ["opentelemetry.trace.span_status"] = { UNSET = 0, OK = 1, ERROR = 2 },
+}
+
+for name, shipped in pairs(SHIPPED_AS) do
+    package.preload[name] = function()
+        return require(shipped)
+    end
+end
+
+for name, content in pairs(TABLES) do
+    package.preload[name] = function()
+        return content
+    end
+end

@@ -1,2 +1,0 @@
---- The distribution keeps this library under another name.
-return require("nginx.websocket.server")
