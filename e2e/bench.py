@@ -1,8 +1,8 @@
-"""What the gateway costs: requests per second of one worker, its CPU time and the delay that it adds.
+"""Measures the cost of the gateway: requests per second of one worker, its CPU time, the delay that it adds.
 
-Run it with ``python -m e2e.bench``. It needs nginx and wrk on PATH and ends by itself. The backends are an
-nginx with fixed answers, so that nearly all of the time is the gateway's. The last line is the same nginx
-behind a plain proxy, for comparison. Give it a machine with nothing else to do.
+Run it with ``python -m e2e.bench`` on a machine with nothing else to do. It needs nginx and wrk on PATH and
+ends on its own. The backends are an nginx with fixed answers, so nearly all of the time is the gateway's. The
+last line of the result is the same nginx behind a plain proxy, for comparison.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CLIENT_KEY = "client-key-of-the-benchmark"
 EVENTS = 20
 CONNECTIONS = 16
 WARM_UP_SECONDS = 3
-"""Time for LuaJIT to compile what is hot."""
+"""Time for LuaJIT to compile the hot code."""
 
 _CHUNK = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o"}
 _USAGE = {"prompt_tokens": 9, "completion_tokens": EVENTS, "total_tokens": 9 + EVENTS}
@@ -83,7 +83,7 @@ class Backends:
 
 @dataclass(frozen=True)
 class Result:
-    """One line: 16 connections for the first two figures, a single one for the delays."""
+    """One line of the result: 16 connections for the first two figures, one connection for the delays."""
 
     requests_per_second: float
     cpu_us: float | None
@@ -138,7 +138,7 @@ def running_backends(directory: Path) -> Iterator[Backends]:
 
 
 def environment(case: str, backends: Backends) -> dict[str, str]:
-    """One backend that serves; for `failover` one before it that is throttled for a millisecond at a time."""
+    """One backend that serves; for `failover`, a throttled one before it, each time for a millisecond."""
     env = {
         "GATEWAY_CLIENT_NAME_0": "bench",
         "GATEWAY_CLIENT_KEY_0": CLIENT_KEY,
@@ -163,7 +163,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def wrk(url: str, script: Path, seconds: int, connections: int) -> str:
-    """What wrk says after `seconds`. Exits when an answer was not a 200."""
+    """The output of wrk after `seconds`. Exits when an answer was not a 200."""
     command = ["wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), url]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603
     if "Non-2xx" in said or "Socket errors" in said:

@@ -1,8 +1,7 @@
-"""What a client gets: every fault on every surface, streamed or not, with one, two and three backends.
+"""Shows what a client gets for every fault on every surface, streamed or not, with one to three backends.
 
-The fault strikes the preferred backend; the others are healthy. Run it with
-``python -m e2e.fault_matrix``; it prints a Markdown table and exits with 1 when a client got
-something else than it should have.
+The fault is in the preferred backend; the others are healthy. Run it with ``python -m e2e.fault_matrix``. It
+prints a Markdown table, and exits with 1 when a client got something else than expected.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ OUTPUT_EVENTS = 8  # past the preamble on every surface
 
 @dataclass(frozen=True)
 class Case:
-    """A fault, and what it means for a client."""
+    """A fault, and what a client should get."""
 
     name: str
     fault: dict[str, Any]
     alone: str
     """What the client gets from one backend: a status, ``broken`` or ``complete``."""
     streamed: str | None = None
-    """The same for streams, where it differs."""
+    """The same for streams, if it differs."""
     moves_on: bool = True
     """Whether another backend can serve instead."""
     streams_only: bool = False
@@ -113,12 +112,12 @@ def environment(sim: Simulator, backends: int) -> dict[str, str]:
 
 
 def answers_in(text: str) -> set[str]:
-    """The distinct answers that a text holds; the simulator numbers every answer of a region."""
+    """The different answers inside a text; the simulator numbers every answer of a region."""
     return set(re.findall(r"(?:eastus|westus|swedencentral)/[\w.-]+#\d+:", text))
 
 
 def is_complete(surface: Surface, text: str) -> bool:
-    """Whether an answer has its proper end and holds one answer only."""
+    """Whether a text has its proper end and holds only one answer."""
     if len(answers_in(text)) > 1:
         return False
     if not surface.is_stream:
@@ -127,7 +126,7 @@ def is_complete(surface: Surface, text: str) -> bool:
 
 
 def ask(gateway: Gateway, surface: Surface) -> tuple[str, str]:
-    """What a client gets: the result and the trail of attempts."""
+    """The result that a client gets, and the trail of attempts."""
     text, trail, status = "", "", 0
     try:
         with (
@@ -146,7 +145,7 @@ def ask(gateway: Gateway, surface: Surface) -> tuple[str, str]:
 
 
 def expected(case: Case, surface: Surface, backends: int) -> str:
-    """What the client should get."""
+    """The result that the client should get."""
     alone = case.streamed if surface.is_stream and case.streamed else case.alone
     if alone == "broken" or not case.moves_on or backends == 1:
         return alone
@@ -165,12 +164,12 @@ class Cell:
 
     @property
     def is_right(self) -> bool:
-        """Whether the client got what it should have."""
+        """Whether the client got the expected result."""
         return self.result == expected(self.case, self.surface, self.backends)
 
 
 def measure(sim: Simulator, engine: str, cases: Sequence[Case], backends: int) -> Iterator[Cell]:
-    """Runs all surfaces for each case; each gets a gateway that knows of no earlier fault."""
+    """Runs all surfaces for each case, each with a gateway that has seen no earlier fault."""
     for case in cases:
         for surface in SURFACES:
             if case.streams_only and not surface.is_stream:

@@ -1,7 +1,7 @@
-"""Many requests through mixed faults: is an answer lost or doubled, and does a worker keep memory?
+"""Sends many requests through mixed faults: is an answer lost or doubled, and does a worker's memory grow?
 
-Run it with ``python -m e2e.soak --requests 100000``. It ends by itself, prints the worker's memory on the way
-and exits with 1 when an answer was lost or doubled or when memory kept growing.
+Run it with ``python -m e2e.soak --requests 100000``. It ends on its own and prints the worker's memory
+meanwhile. It exits with 1 when an answer was lost or doubled, or when memory kept growing.
 With ``--hostile --minutes 60`` it runs the clients of `e2e.hostile` instead.
 """
 
@@ -29,10 +29,10 @@ CLIENT_KEY = "client-key-of-the-soak"
 CONCURRENCY = 16
 SAMPLES = 20
 GROWTH_LIMIT_KIB = 2048
-"""Memory may grow by so much after the warm-up."""
+"""How much a worker's memory may grow after the warm-up."""
 
-# Most backends have to serve most of the time, or the gateway would refuse instead of failing over. So hints
-# are short, and the fault that has none, which cools a backend down for a whole second, is rare.
+# Most backends have to serve most of the time; otherwise the gateway would refuse instead of failing over. So
+# the hints are short. The fault without a hint is rare, because it cools a backend down for a whole second.
 FAULTS: list[dict[str, Any]] = [
     {"status": 429, "retry_after_ms": 5, "probability": 0.05},
     {"status": 500, "probability": 0.03},
@@ -42,7 +42,7 @@ FAULTS: list[dict[str, Any]] = [
     {"stream_error": "auto", "code": "too_many_requests", "probability": 0.0003},
 ]
 TRUE_ERRORS = {429, 500, 503}
-"""What a client may get when no backend could serve."""
+"""The statuses that a client may get when no backend could serve."""
 
 
 @dataclass
@@ -81,7 +81,7 @@ def worker_rss_kib(gateway: Gateway) -> int:
 
 
 async def ask(client: httpx.AsyncClient, tally: Tally, dice: random.Random) -> None:
-    """One request, streamed or not, and what came of it."""
+    """Sends one request, streamed or not, and records its result."""
     is_stream = dice.random() < 0.5
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}], "stream": is_stream}
     try:
@@ -103,13 +103,13 @@ async def ask(client: httpx.AsyncClient, tally: Tally, dice: random.Random) -> N
 
 
 async def work(client: httpx.AsyncClient, tally: Tally, dice: random.Random, left: Iterator[int]) -> None:
-    """One of the clients that share the requests that are left."""
+    """One of several clients that take the remaining requests in turn."""
     for _ in left:
         await ask(client, tally, dice)
 
 
 async def drive(gateway: Gateway, requests: int, seed: int) -> tuple[Tally, list[int]]:
-    """Sends the requests; samples the worker's memory along the way."""
+    """Sends the requests and samples the worker's memory meanwhile."""
     tally, samples = Tally(), []
     dice = random.Random(seed)  # noqa: S311
     limits = httpx.Limits(max_connections=CONCURRENCY)

@@ -17,15 +17,15 @@ NAMES = {"openai": "OpenAI", "azure": "AzureOpenAI"}
 
 
 class WrongAnswerError(Exception):
-    """The client got an answer, but not the one to its question."""
+    """The client got an answer that does not fit its question."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one request. Times are milliseconds since it was sent.
+    """The result of one request. Times are milliseconds since it was sent.
 
-    `winner` and `attempts` are what the gateway reports in `x-gateway-backend` and `x-gateway-attempts`.
-    `problem` says why the client did not get a correct answer; it is None when it did.
+    `winner` and `attempts` are the values of `x-gateway-backend` and `x-gateway-attempts`. `problem` says why
+    the answer was not correct; it is None for a correct one.
     """
 
     request: str
@@ -38,7 +38,7 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        """Whether the client went without a correct answer."""
+        """Whether the client got no correct answer."""
         return self.problem is not None
 
 
@@ -49,12 +49,8 @@ class _Raw(Protocol):
     def headers(self) -> Mapping[str, str]: ...
 
 
-def _items(header: str) -> list[str]:
-    return [item for item in header.split(",") if item]
-
-
 class Watch:
-    """Notes what is seen of one request while it runs."""
+    """Records what is seen of one request while it runs."""
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
@@ -81,7 +77,7 @@ class Watch:
         return self.headers.get("x-gateway-backend", "")
 
     def outcome(self, request: str, problem: str | None) -> Outcome:
-        """What came of the request, now that it is over."""
+        """The result of the request, now that it is over."""
         return Outcome(
             request=request,
             status=self.status,
@@ -97,7 +93,7 @@ class Watch:
 
 @dataclass
 class Exchange:
-    """One request in the making: the client, what it asks, and what is seen of the answer."""
+    """One request under way: the client, its question, and what is seen of the answer."""
 
     client: openai.OpenAI
     model: str
@@ -107,7 +103,7 @@ class Exchange:
 
 
 def warm_up(endpoint: str, key: str, model: str) -> None:
-    """Makes each kind of call once, straight to a region; what comes of it does not matter."""
+    """Makes each kind of call once, directly to a region, and ignores the results."""
     with Caller(endpoint, key) as caller:
         for call in CALLS:
             caller.send(Request("openai", "warm-up", call, model))
@@ -119,11 +115,14 @@ def _require(condition: bool, otherwise: str) -> None:
 
 
 def _check_text(exchange: Exchange, text: str) -> None:
-    # A simulated region begins with its own name and repeats the question: so the answer is to this request,
-    # and of the backend that the gateway names.
-    _require(exchange.question in text, f"the answer is not to the question: {text!r}")
+    # A simulated region begins its answer with its own name and repeats the question. So this checks that the
+    # answer belongs to this request and came from the backend that the gateway names.
+    _require(exchange.question in text, f"the answer does not repeat the question: {text!r}")
     winner = exchange.watch.winner
-    _require(text.startswith(f"{winner}/"), f"not an answer of {winner or 'a named backend'}: {text!r}")
+    _require(
+        text.startswith(f"{winner}/"),
+        f"not an answer from {winner or 'a named backend'}: {text!r}",
+    )
 
 
 def _messages(question: str) -> Any:
@@ -174,13 +173,16 @@ def _continued(exchange: Exchange) -> dict[str, Any]:
 
 def _check_response(exchange: Exchange, response: Any) -> None:
     _require(response.status == "completed", f"the response is {response.status}")
-    _require(response.previous_response_id == exchange.previous_response, "another conversation is continued")
+    _require(
+        response.previous_response_id == exchange.previous_response,
+        "it continues another response",
+    )
     _check_text(exchange, response.output_text)
     exchange.previous_response = response.id
 
 
 def responses(exchange: Exchange) -> None:
-    """A response; continues `previous_response` when there is one, and takes its place."""
+    """A response; it continues `previous_response` when there is one, and becomes the next one."""
     raw = exchange.client.responses.with_raw_response.create(
         model=exchange.model, input=exchange.question, **_continued(exchange)
     )
@@ -189,7 +191,7 @@ def responses(exchange: Exchange) -> None:
 
 
 def responses_streamed(exchange: Exchange) -> None:
-    """A response, streamed; continues `previous_response` as `responses` does."""
+    """A response, streamed; it continues `previous_response` like `responses`."""
     raw = exchange.client.responses.with_raw_response.create(
         model=exchange.model, input=exchange.question, stream=True, **_continued(exchange)
     )
@@ -212,8 +214,8 @@ CALLS: tuple[Call, ...] = (chat, chat_streamed, embeddings, responses, responses
 class Request:
     """A request of the story.
 
-    `surface` is `openai` (base URL `…/openai/v1/`) or `azure` (`AzureOpenAI`). `continues` names the response
-    before it with `previous_response_id`.
+    `surface` is `openai` (base URL `…/openai/v1/`) or `azure` (`AzureOpenAI`). With `continues`, the request
+    names the last response as its `previous_response_id`.
     """
 
     surface: str
@@ -224,7 +226,7 @@ class Request:
 
     @property
     def title(self) -> str:
-        """How the table names it."""
+        """The name of the request in the table."""
         return f"{NAMES[self.surface]} {self.name}"
 
 
@@ -232,8 +234,8 @@ class Caller:
     """Sends requests with both official clients; a context manager."""
 
     def __init__(self, gateway_url: str, key: str) -> None:
-        # No retries in the client: what a region refuses, the gateway alone has to make good. No proxy of the
-        # machine's either: the gateway is on loopback.
+        # No retries in the client, because only the gateway may make up for a failing region. No proxy of the
+        # machine either, because the gateway is on loopback.
         self._http = openai.DefaultHttpxClient(trust_env=False, timeout=_TIMEOUT_SECONDS)
         self._clients: dict[str, openai.OpenAI] = {
             "openai": openai.OpenAI(
@@ -276,7 +278,7 @@ class Caller:
             watch.answered(error.response)
             problem = str(error)
         except Exception as error:
-            # Whatever it is, the client has no answer: broken connections reach it as errors of many kinds.
+            # A broken connection can reach the client as an error of any kind.
             problem = f"{type(error).__name__}: {error}"
         self._last_response = exchange.previous_response or self._last_response
         return watch.outcome(request.title, problem)

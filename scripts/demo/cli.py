@@ -36,7 +36,7 @@ class _StopRequestedError(BaseException):
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Turns the first signal into an exception; more of them do not cut the clean-up short."""
+    """Turns the first signal into an exception; further signals do not stop the clean-up."""
 
     def stop(_number: int, _frame: FrameType | None) -> NoReturn:
         for number in _STOPPING:
@@ -93,14 +93,14 @@ def _refuse(problems: list[str]) -> NoReturn:
 
 @app.command()
 def run(
-    engine: Annotated[str, typer.Option(help=f"What runs the gateway: {', '.join(NAMES)}.")] = "embedded",
+    engine: Annotated[str, typer.Option(help=f"The engine that runs it: {', '.join(NAMES)}.")] = "embedded",
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave the gateway and the regions up until Ctrl-C.")
+        bool, typer.Option("--keep", help="Leave the gateway and the regions running until Ctrl-C.")
     ] = False,
 ) -> None:
     """Send real requests through the gateway while simulated regions fail.
 
-    Exit status: 0 when every request got a correct answer, 1 when not, 130 when interrupted.
+    Exit status: 0 when every request got a correct answer, 130 after an interrupt, else 1.
     """
     console = make_console()
     try:

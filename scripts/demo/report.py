@@ -1,4 +1,4 @@
-"""Shows the demo's requests as a table that grows with them, in 100 columns."""
+"""Shows the demo's requests in a table that grows row by row, 100 columns wide."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scripts.demo.calls import Outcome
 from scripts.demo.stage import Stage
 
 WIDTH = 100
-# Heading, width in characters, and on which side its cells are.
+# Heading, width in characters, and alignment of the cells.
 _COLUMNS = (
     ("request", 26, "left"),
     ("status", 6, "right"),
@@ -25,7 +25,7 @@ _COLUMNS = (
 
 
 def make_console() -> Console:
-    """The terminal; 100 columns wide where it is wider, or where the output goes elsewhere."""
+    """The console of the demo: at most 100 columns on a terminal, exactly 100 anywhere else."""
     console = Console(highlight=False, emoji=False)
     if not console.is_terminal or console.width > WIDTH:
         console.width = WIDTH
@@ -56,11 +56,11 @@ class Report:
 
     @property
     def failed(self) -> int:
-        """How many requests went without a correct answer."""
+        """How many requests got no correct answer."""
         return sum(outcome.failed for outcome in self._outcomes)
 
     def begin(self, stage: Stage) -> None:
-        """Says what runs, and prints the table's head."""
+        """Prints what runs, and the head of the table."""
         regions = ", ".join(stage.simulator.regions)
         self._console.print(f"Gateway    {stage.gateway.url} ({stage.gateway.engine} engine)")
         self._console.print(f"Backends   {regions}: simulated Azure OpenAI regions")
@@ -92,13 +92,13 @@ class Report:
             self._console.print(f"  [bold red]failed:[/] {escape(outcome.problem)}")
 
     def end(self) -> None:
-        """Says what the gateway did for the client."""
+        """Prints what the gateway did for the client."""
         saved = sum(not outcome.failed and len(outcome.attempts) > 1 for outcome in self._outcomes)
         self._console.print(
             f"\n{saved} requests met a failing region and were answered by another within the same request."
         )
 
     def total(self) -> None:
-        """The last line, for people and scripts alike."""
+        """Prints the last line, which scripts read too."""
         self._console.print(f"demo: {len(self._outcomes)} requests, {self.failed} failed")
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What the demo plays on: the simulated regions of examples/demo.env and a gateway in front of them."""
+"""The stage of the demo: the simulated regions of examples/demo.env and a gateway in front of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scripts.engines.base import REPOSITORY
 
 SETTINGS = REPOSITORY / "examples" / "demo.env"
 GATEWAY_PORT = 9080
-# Slow enough that a first token and a whole answer are told apart, fast enough to watch.
+# Slow enough to tell a first token from a whole answer, fast enough to watch.
 _LATENCY = Latency(first_byte_ms=30, per_token_ms=6, jitter=0.3)
 _STOP_GRACE_SECONDS = 1.0
 
@@ -58,7 +58,7 @@ def _start_simulator(env: Mapping[str, str], *, usual_ports: bool) -> tuple[Simu
         if not usual_ports:
             raise
         return _start_simulator(env, usual_ports=False)
-    # The client builds its types at the first use of a call, which takes time that is not the gateway's.
+    # The client builds its types at the first use of each call. The table must not show that time.
     first = next(iter(regions.values()))
     warm_up(simulator.endpoint(first.name), first.key, "warm-up")
     simulator.reset()
@@ -73,18 +73,18 @@ def _start_gateway(env: Mapping[str, str], engine: str, *, usual_ports: bool) ->
         try:
             return start_gateway(env, engine, port=GATEWAY_PORT)
         except EngineError:
-            # Most likely the port is taken; whatever else it is comes up again.
+            # Most likely the port is taken; any other reason stops the next start too.
             pass
     return start_gateway(env, engine)
 
 
 @contextmanager
 def set_up(engine: str, *, usual_ports: bool) -> Iterator[Stage]:
-    """Starts everything, and stops it at the end.
+    """Starts the regions and the gateway, and stops them at the end.
 
     Args:
-        engine: what runs the gateway: embedded, apisix, docker or auto.
-        usual_ports: listen where examples/demo.env and the documentation say, as far as those ports are free.
+        engine: the engine that runs the gateway: embedded, apisix, docker or auto.
+        usual_ports: listen on the ports of examples/demo.env and the documentation, if they are free.
 
     Raises:
         EngineError: the gateway cannot be started; says why.

@@ -15,7 +15,7 @@ RETRY_AFTER_SECONDS = 4
 
 @dataclass(frozen=True)
 class Scene:
-    """What is changed in the regions, how long is waited then, and what is asked."""
+    """A change in the regions, a wait in seconds, then requests."""
 
     title: str
     change: Callable[[Simulator], None]
@@ -36,7 +36,7 @@ def _break_second(simulator: Simulator) -> None:
 
 
 def _err_inside_streams(simulator: Simulator) -> None:
-    # One for each surface's form of the error.
+    # One fault for each surface, because each has a form of the error.
     simulator.clear_faults(SECOND)
     for path in ("/chat/completions", "/responses"):
         simulator.fail(

@@ -1,11 +1,11 @@
-"""How to use what `make demo KEEP=1` leaves up."""
+"""How to use what `make demo KEEP=1` leaves running."""
 
 from __future__ import annotations
 
 from scripts.demo.stage import Stage
 
 _TEXT = """
-The gateway and its regions stay up until Ctrl-C.
+The gateway and its regions run until Ctrl-C.
 
   gateway    {url}
   key        {key}
@@ -30,7 +30,7 @@ With the official client (.venv/bin/python has it):
   )
   print(client.responses.create(model="gpt-4o", input="Hello").output_text)
 
-Let a region fail, see what it was asked, and let it recover:
+Make a region fail, see the requests that reached it, and let it recover:
 
   export AZURE_OPENAI_SIMULATOR_URL={simulator}
   .venv/bin/azure-openai-simulator fault {region} status=429 retry_after=10 count=3
