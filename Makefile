@@ -1,4 +1,4 @@
-# What one needs from day to day; `make` alone lists it. Everything installs what it lacks before it starts.
+# Everyday commands; `make` alone lists them. Each first installs what is missing.
 
 # The engine that runs the gateway: embedded, apisix, docker or auto.
 ENGINE ?= embedded
@@ -18,10 +18,10 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  with ENGINE=embedded|apisix|docker for demo, test and behaviour, and KEEP=1 for demo"
 
-setup: ## Install what the tests and checks need: system packages, uv, the Python environment
+setup: ## Install the needs of tests and checks: system packages, uv, the Python environment
 	@scripts/setup.sh test
 
-demo: ## Three simulated regions, the gateway and the official client; KEEP=1 leaves them up
+demo: ## Three simulated regions, the gateway and the official client; KEEP=1 leaves them running
 	@scripts/setup.sh run
 	@$(PYTHON) -m scripts.demo --engine $(ENGINE) $(if $(filter-out 0 no false,$(KEEP)),--keep)
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Starts the gateway from rendered files, or says everything that keeps it from starting and ends with status 2.
+# Starts the gateway from rendered files. When it cannot start, prints all reasons and ends with status 2.
 #
 #   GATEWAY_CONFIG_DIR   directory with apisix.yaml and config.yaml (default /etc/azure-openai-gateway)
 #   APISIX_HOME          where APISIX is installed (default /usr/local/apisix)
-#   TMPDIR               the one directory that has to be writable (default /tmp)
+#   TMPDIR               the only directory that has to be writable (default /tmp)
 set -uo pipefail
 
 config_dir=${GATEWAY_CONFIG_DIR:-/etc/azure-openai-gateway}
 home=${APISIX_HOME:-/usr/local/apisix}
-# What APISIX writes for nginx, nginx's sockets and its temporary files.
+# The files that APISIX writes for nginx, and nginx's sockets and temporary files.
 run_dir=${TMPDIR:-/tmp}/apisix
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly config_dir home run_dir here
@@ -34,7 +34,7 @@ check_file() {
     fi
 }
 
-# What the parsers of APISIX cannot tell: that the files belong together, and that they are whole.
+# Checks what the parsers of APISIX do not: that the files belong together and are whole.
 check_content() {
     local openresty luajit report line
     openresty=$(readlink -f "$(command -v openresty)")
@@ -45,7 +45,7 @@ check_content() {
     done <<<"$report"
 }
 
-# Runs a command whose output matters only when it fails.
+# Runs a command and shows its output only when it fails.
 check_with() {
     local what=$1 output line
     shift
@@ -55,8 +55,8 @@ check_with() {
     done <<<"$output"
 }
 
-# APISIX and nginx write into the directory that they take as their home. This one is new at every start: the file system
-# of the image can be read-only, and no socket is left over from a container that was killed.
+# APISIX and nginx write into their home directory. This one is new at every start, so that the file system of the
+# image can be read-only, and no socket is left over from a container that was killed.
 # shellcheck disable=SC2317  # called through check_with
 make_run_dir() {
     rm -rf "$run_dir" &&
@@ -65,13 +65,13 @@ make_run_dir() {
         ln -s "$home/conf/mime.types" "$home/conf/debug.yaml" "$run_dir/conf/" &&
         ln -s /dev/stdout "$run_dir/logs/access.log" &&
         ln -s /dev/stderr "$run_dir/logs/error.log" &&
-        # config.yaml is read at the start only; at apisix.yaml APISIX looks every second.
+        # APISIX reads config.yaml only at the start, and looks at apisix.yaml every second.
         cp "$config_dir/config.yaml" "$run_dir/conf/" &&
         ln -s "$config_dir/apisix.yaml" "$run_dir/conf/"
 }
 
-# A container that is stopped gets SIGTERM or, as the base image asks, SIGQUIT. To nginx SIGTERM means "drop
-# everything", SIGQUIT "finish what you began".
+# A container that is stopped gets SIGTERM or, as the base image asks, SIGQUIT. On SIGTERM nginx drops every request;
+# on SIGQUIT it finishes those in flight.
 serve() {
     local server filter status errors=$run_dir/logs/errors
     mkfifo -m 600 "$errors"
@@ -99,7 +99,7 @@ serve() {
     exit "$status"
 }
 
-# The first process of a container is not ended by signals that it does not handle.
+# A signal that it does not handle does not end the first process of a container.
 trap 'exit 143' TERM INT QUIT
 
 check_file config.yaml

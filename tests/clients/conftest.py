@@ -58,7 +58,7 @@ def gateway(shared_gateway: str, sim: Simulator) -> str:
 
 @pytest.fixture
 def own_gateway(stage: Stage, certificate: Certificate) -> Iterator[OpenGateway]:
-    """Opens gateways of the test's own, for tests in which backends fail; gives base URLs."""
+    """Starts gateways for tests in which backends fail; returns their base URLs."""
     with ExitStack() as stack:
 
         def open_gateway(**settings: Any) -> str:

@@ -1,4 +1,4 @@
-"""What stands in front of the gateway in production: TLS ends here, bytes pass."""
+"""A stand-in for the ingress of production: it ends TLS and passes the bytes on."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ def command(outer_environment: dict[str, str]) -> list[str]:
 
 @pytest.fixture(scope="session")
 def seen(command: list[str], shared_gateway: str, simulator: Simulator) -> Any:
-    """What the agents did."""
-    # Whatever test was before may have left its faults.
+    """The results of the agents."""
+    # An earlier test may have left its faults.
     simulator.reset()
     done = subprocess.run(
         command,

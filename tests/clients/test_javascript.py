@@ -54,7 +54,7 @@ def node(outer_environment: dict[str, str]) -> str:
 
 @pytest.fixture(scope="session")
 def run_script(node: str, recording: Path) -> RunScript:
-    """Runs one script against a gateway; gives its results by client and case."""
+    """Runs one script against a gateway; returns its results by client and case."""
 
     def run(name: str, url: str, key: str = CLIENT_KEY, **environment: str) -> Any:
         done = subprocess.run(
@@ -80,7 +80,7 @@ def results(run_script: RunScript, shared_gateway: str, simulator: Simulator) ->
 
     def of(group: str) -> Any:
         if group not in known:
-            # Whatever test was before may have left its faults.
+            # An earlier test may have left its faults.
             simulator.reset()
             known[group] = run_script(group, shared_gateway)
         return known[group]

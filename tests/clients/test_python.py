@@ -35,14 +35,14 @@ MAKERS: dict[str, Callable[[str], Any]] = {
 
 
 class Client:
-    """A client, sync or async; `run` and `items` make the two look alike."""
+    """A client, sync or async; `run` and `items` hide the difference."""
 
     def __init__(self, api: Any, runner: asyncio.Runner) -> None:
         self.api = api
         self._runner = runner
 
     def run(self, result: Any) -> Any:
-        """What a call gives."""
+        """The result of a call."""
 
         async def wait() -> Any:
             return await result
@@ -50,7 +50,7 @@ class Client:
         return self._runner.run(wait()) if inspect.isawaitable(result) else result
 
     def items(self, call: Any) -> list[Any]:
-        """All that a streaming call gives."""
+        """All items of a streaming call."""
         stream = self.run(call)
         if not hasattr(stream, "__aiter__"):
             return list(stream)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# Enough for a slow machine with other tests beside this one; the demo takes about ten seconds.
+# Enough for a slow machine that runs other tests too; the demo takes about ten seconds.
 TIMEOUT_SECONDS = 120
 
 
@@ -27,7 +27,7 @@ class Demo:
         self.output = ""
 
     def read_until(self, text: str) -> None:
-        """Reads on until a line with `text` has been printed."""
+        """Reads until the demo has printed a line with `text`."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output += line
@@ -47,7 +47,7 @@ class Demo:
         return sorted(set(re.findall(r"http://127\.0\.0\.1:\d+", self.output)))
 
     def leftovers(self) -> list[str]:
-        """What still runs or lies about: processes with files of this demo, its files, and open ports."""
+        """Everything that the demo left: processes with its files, the files, and open ports."""
         processes = [
             entry.name
             for entry in Path("/proc").iterdir()
@@ -87,7 +87,7 @@ def demo_process(directory: Path, engine: str, *options: str) -> Iterator[Demo]:
         try:
             yield Demo(process, directory)
         finally:
-            # Not killed, so that it stops its gateway even when a test has failed.
+            # Not killed, so that the demo stops its gateway even when a test has failed.
             process.terminate()
 
 

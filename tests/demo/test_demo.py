@@ -22,7 +22,7 @@ TRAIL = re.compile(r"\b(?:[a-z]+:\d{3}\b ?)+")
 
 @pytest.fixture(scope="module")
 def demo(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """A demo that has run to its end."""
+    """A demo that has ended."""
     with demo_process(tmp_path_factory.mktemp("demo"), engine) as running:
         running.finish()
         return running
@@ -92,7 +92,7 @@ def test_the_preferred_region_serves_again_after_its_retry_after(demo: Demo) -> 
 
 @pytest.fixture(scope="module")
 def kept(engine: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, httpx.Response]:
-    """A demo with --keep: what it served while it was kept up, and how it ended after Ctrl-C."""
+    """A demo with --keep: its answers while it kept running, and its end after Ctrl-C."""
     with demo_process(tmp_path_factory.mktemp("kept"), engine, "--keep") as running:
         running.read_until("faults eastus --clear")
         url = re.search(r"^  gateway +(\S+)", running.output, re.MULTILINE)
@@ -123,7 +123,7 @@ def moved(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """A demo with --keep on a machine where the usual ports are taken, ended with Ctrl-C."""
     with ExitStack() as taken:
         for port in (GATEWAY_PORT, 8001):
-            # Taken already by something else is as good.
+            # If another process has taken it already, it is taken too.
             with suppress(OSError):
                 taken.enter_context(socket.create_server(("127.0.0.1", port)))
         with demo_process(tmp_path_factory.mktemp("moved"), engine, "--keep") as running:

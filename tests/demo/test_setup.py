@@ -1,4 +1,4 @@
-"""What scripts/setup.sh does on a machine: nothing twice, and nothing that it may not.
+"""What scripts/setup.sh does to a machine: nothing twice, and nothing without permission.
 
 Commands that would change the machine are stand-ins that note how they were called.
 """

@@ -9,7 +9,7 @@ from tests.engines.support import Lua, lua_gateway
 
 @pytest.fixture(scope="session")
 def engine(request: pytest.FixtureRequest) -> str:
-    """The engine under test: the tests that use it hold for every engine (see --engine)."""
+    """The engine under test (see --engine); tests that use it pass on every engine."""
     return str(request.config.getoption("--engine"))
 
 

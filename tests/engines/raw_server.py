@@ -1,4 +1,4 @@
-"""A server that plays back bytes, to see what a client makes of them."""
+"""A server that plays back bytes, to show what a client makes of them."""
 
 from __future__ import annotations
 

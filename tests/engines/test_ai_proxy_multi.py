@@ -1,4 +1,4 @@
-"""ai-proxy-multi with one instance: what every engine does alike (run with --engine to compare)."""
+"""ai-proxy-multi with one instance behaves the same on every engine (compare with --engine)."""
 
 import base64
 import json
@@ -111,7 +111,7 @@ def options(**ai_proxy: Any) -> dict[str, Any]:
     }
     return {
         "plugins": {"fake/hook": HOOK, "ai-providers/fake": DRIVER, "show": SHOW},
-        "stock": ("ai-proxy-multi", "prometheus"),  # APISIX loads the one only with the other
+        "stock": ("ai-proxy-multi", "prometheus"),  # APISIX loads the first only with the second
         "hook": "apisix.plugins.fake.hook",
         "routes": [{"id": "ai", "uri": "/*", "plugins": {"ai-proxy-multi": block, "show": {}}}],
     }
@@ -132,7 +132,7 @@ def client(gateway: Gateway) -> Iterator[httpx.Client]:
 def ask(
     client: httpx.Client, path: str = "/x", body: Any = CHAT, *, status: int = 200, **headers: str
 ) -> httpx.Response:
-    """Posts a request for which the driver's backend answers with `{}`, this status and these headers."""
+    """Posts a request; the driver's backend answers with `{}`, this status and these headers."""
     named = {name.replace("_", "-").title(): value for name, value in headers.items()}
     response = {"status": status, "headers": {"Content-Type": "application/json", **named}, "body": "{}"}
     content = body if isinstance(body, bytes) else json.dumps(body)

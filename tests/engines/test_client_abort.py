@@ -1,4 +1,4 @@
-"""What a gateway does when the client goes away: what every engine does alike."""
+"""What a gateway does when the client goes away; the same on every engine."""
 
 import socket
 from collections.abc import Iterator

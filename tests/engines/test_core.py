@@ -1,4 +1,4 @@
-"""The embedded engine's `apisix.core`, where it has logic of its own; called inside nginx."""
+"""The parts of the embedded engine's `apisix.core` that have logic of their own, called inside nginx."""
 
 from typing import Any
 

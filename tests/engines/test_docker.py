@@ -1,4 +1,4 @@
-"""The docker engine, with a client that stands in for Docker where no engine has to run."""
+"""The docker engine, with a stand-in for the docker client where no Docker has to run."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.engines.support import apisix_yaml, config_yaml
 
 
 class Client:
-    """A docker client on PATH that writes down how it was called."""
+    """A docker client on PATH that writes down its arguments."""
 
     def __init__(self, directory: Path, *, images: bool = True, pulls: bool = True) -> None:
         self._calls = directory / "calls"

@@ -1,4 +1,4 @@
-"""The embedded engine's `resty.http` over TLS: the server's certificate is checked unless told otherwise."""
+"""The embedded engine's `resty.http` over TLS: it verifies certificates unless it is told not to."""
 
 import datetime
 import ssl
@@ -34,7 +34,7 @@ return true, body
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    """A server's context with a certificate that nobody has reason to trust."""
+    """A server's context with a certificate that no client trusts."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests.example")])
     now = datetime.datetime.now(datetime.UTC)

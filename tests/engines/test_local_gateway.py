@@ -39,7 +39,7 @@ class Command:
         )
 
     def announced(self) -> str:
-        """What it says before it serves."""
+        """Its output before it serves."""
         assert self.process.stdout is not None
         lines = []
         for line in self.process.stdout:
@@ -49,7 +49,7 @@ class Command:
         return "".join(lines)
 
     def end(self, number: int | None = None) -> tuple[int, str, str]:
-        """Its exit status and output, after a signal if any."""
+        """Its exit status and output, after a signal if one is given."""
         if number is not None:
             self.process.send_signal(number)
         out, err = self.process.communicate(timeout=20)

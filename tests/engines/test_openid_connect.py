@@ -1,6 +1,6 @@
-"""What the embedded engine takes of openid-connect's configuration, and what it refuses by name.
+"""Which configuration of openid-connect the embedded engine accepts, and what it refuses by name.
 
-What it does with a token is specified by tests/behaviour/test_entra.py, for every engine.
+tests/behaviour/test_entra.py specifies, for every engine, what it does with a token.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CONF: dict[str, Any] = {
 
 
 def problems(root: Path, conf: dict[str, Any]) -> list[str]:
-    """What keeps a gateway with that configuration from starting."""
+    """The reasons why a gateway with this configuration does not start."""
     routes = [{"id": "r", "uri": "/", "plugins": {"openid-connect": conf}}]
     try:
         start(root, plugins={}, stock=("openid-connect",), routes=routes).stop()

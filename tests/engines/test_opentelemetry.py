@@ -1,6 +1,6 @@
-"""The opentelemetry plugin: how traces go through a gateway, and what the embedded engine offers of it.
+"""The opentelemetry plugin: how a gateway continues traces, and how much the embedded engine offers.
 
-What the spans of the gateway say is specified by tests/behaviour/test_observability.py.
+tests/behaviour/test_observability.py specifies the content of the gateway's spans.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def client(
 
 
 def spans_named(receiver: OtlpReceiver, path: str) -> list[Span]:
-    """The spans of the requests for a path, as soon as there are any."""
+    """The spans of the requests for a path; waits for the first one."""
 
     def look() -> list[Span]:
         return [span for span in receiver.spans if span.attributes["url.path"] == path]
@@ -97,7 +97,7 @@ def spans_named(receiver: OtlpReceiver, path: str) -> list[Span]:
 
 
 def says(running: Gateway, text: str, times: int = 1) -> bool:
-    """Waits until a text stands in the error log that often."""
+    """Waits until the error log holds a text this many times."""
     return eventually(lambda: running.error_log.read_text().count(text) == times, ARRIVAL_SECONDS)
 
 
@@ -193,7 +193,7 @@ def test_a_long_name_survives(client: httpx.Client, receiver: OtlpReceiver) -> N
 def test_what_is_sampled_is_a_share_of_the_traces(
     engine: str, receiver: OtlpReceiver, tmp_path: Path
 ) -> None:
-    # 400 draws at one half: outside 140 to 260 once in a thousand million runs.
+    # 400 draws at one half fall outside 140 to 260 once in a thousand million runs.
     with (
         gateway(tmp_path, settings(0.5), metadata(receiver.endpoint), engine) as running,
         httpx.Client(base_url=running.url) as client,
@@ -210,7 +210,7 @@ class TestTheEmbeddedEngine:
             gateway(tmp_path, settings(), metadata(receiver.endpoint, **batch)) as running,
             httpx.Client(base_url=running.url) as client,
         ):
-            # On one connection, so that they are over long before the queue is first looked at.
+            # On one connection, so that they end long before the first look at the queue.
             answers = [client.get("/show/drop").status_code for _ in range(8)]
             assert eventually(
                 lambda: "did not fit into the queue: 5" in running.error_log.read_text(), ARRIVAL_SECONDS
@@ -236,7 +236,7 @@ class TestTheEmbeddedEngine:
 
 
 def problems(root: Path, conf: dict[str, Any], plugin_metadata: dict[str, Any]) -> list[str]:
-    """What keeps a gateway with these settings from starting."""
+    """The reasons why a gateway with these settings does not start."""
     try:
         gateway(root, conf, plugin_metadata).stop()
     except EngineError as error:

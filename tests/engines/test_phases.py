@@ -1,4 +1,4 @@
-"""Routes and plugin phases: what every engine does alike (run with --engine to compare)."""
+"""Routes and plugin phases work the same on every engine (compare with --engine)."""
 
 import re
 import socket

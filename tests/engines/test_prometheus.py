@@ -50,7 +50,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     ) as started:
         httpx.get(f"{started.url}/count")
         httpx.get(f"{started.url}/unknown")
-        # Counted behind the answer, perhaps by the other worker than the one that is asked.
+        # A request is counted after its answer, perhaps by another worker than the one that renders.
         eventually(lambda: {'code="200"', 'code="404"'} <= codes(started))
         yield started
 

@@ -42,7 +42,7 @@ def gateway(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
 
 
 def said(gateway: Gateway) -> set[str]:
-    # A new connection each time, so that both workers are asked.
+    # A new connection each time, so that both workers answer.
     return {httpx.get(f"{gateway.url}/say").text for _ in range(4)}
 
 
@@ -108,7 +108,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="module", params=REFUSED.values(), ids=list(REFUSED))
 def refusal(request: pytest.FixtureRequest, embedded: Gateway) -> tuple[str, str]:
-    """What a gateway says about an invalid file, and what it should say."""
+    """What a gateway says about an invalid file, and the expected reason."""
     text, reason = request.param
     with pytest.raises(EngineError) as caught:
         embedded.replace_configuration(text)

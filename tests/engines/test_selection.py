@@ -1,4 +1,4 @@
-"""Which engine runs here, and what is said when one cannot."""
+"""Which engine is chosen, and the reason when one cannot run."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def executable(directory: Path, name: str, script: str) -> None:
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with nothing on PATH; returns the one directory that is."""
+    """A machine with an empty directory as its PATH; returns the directory."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("APISIX_HOME", str(tmp_path / "apisix-home"))
     return tmp_path

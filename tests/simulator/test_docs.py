@@ -1,4 +1,4 @@
-"""The documentation is true: its examples are valid and it leaves no fault out."""
+"""The documentation is correct: its examples are valid, and it describes every fault."""
 
 from __future__ import annotations
 

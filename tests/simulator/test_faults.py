@@ -1,4 +1,4 @@
-"""Every scripted fault does what it says, to the requests it is meant for, as often as it says."""
+"""Every scripted fault does what it promises, to the requests that it names, as often as it says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def outputs(text: str) -> int:
 
 
 def read_until_broken(http: httpx.Client, path: str, body: dict[str, Any]) -> tuple[str, Exception | None]:
-    """What arrives of an answer, and the error that ends it if one does."""
+    """The part of an answer that arrives, and the error that ends it, if any."""
     parts = []
     try:
         with http.stream("POST", path, json=body) as answer:

@@ -1,4 +1,4 @@
-"""What arrives is recorded as it came over the wire, with its fate."""
+"""Every request is recorded as it came over the wire, with what became of it."""
 
 from __future__ import annotations
 

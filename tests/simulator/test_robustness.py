@@ -1,4 +1,4 @@
-"""Whatever a client sends is answered: never a crash, never a broken connection."""
+"""Every input of a client gets an answer: never a crash, never a broken connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The official client parses what the simulator says."""
+"""The official client understands the simulator."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ GET_MODELS = b"GET /openai/v1/models HTTP/1.1\r\nhost: x\r\napi-key: key-east\r\
 
 
 def exchange(sim: Simulator, *parts: bytes) -> bytes:
-    """Everything that comes back for raw bytes until the server closes."""
+    """The whole answer to raw bytes, until the server closes."""
     port = int(sim.endpoint("eastus").rsplit(":", 1)[1])
     with socket.create_connection(("127.0.0.1", port), timeout=5) as raw:
         for part in parts:

@@ -18,10 +18,10 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Certificate:
-    """A self-signed certificate, in the formats that servers want."""
+    """A self-signed certificate, in the formats that servers need."""
 
     pem: Path
-    """The certificate alone: what a client has to trust."""
+    """The certificate alone, for clients that have to trust it."""
     chain_and_key: Path
     """Certificate and private key together, for Python's ssl."""
     keystore: Path

@@ -1,4 +1,4 @@
-"""A managed-identity endpoint as Container Apps has it, on loopback: scripted tokens, and who asked."""
+"""A managed-identity endpoint like that of Container Apps, on loopback, which records its requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRET = "identity-header-of-the-test"
 
 @dataclass
 class TokenRequest:
-    """What one request for a token carried."""
+    """One recorded request for a token."""
 
     arguments: dict[str, str]
     secret: str | None
@@ -25,20 +25,20 @@ class TokenRequest:
 
 @dataclass
 class IdentityEndpoint:
-    """What the endpoint answers, and what it was asked."""
+    """The answers of the endpoint, and the requests that it got."""
 
     port: int = 0
     token: str = "token-of-eastus"
     lifetime_seconds: float = 3600
     status: int = 200
     released: threading.Event = field(default_factory=threading.Event)
-    """Answers wait for it; set from the start."""
+    """Answers wait for this event; it is set from the start."""
     requests: list[TokenRequest] = field(default_factory=list)
     arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables with which Container Apps tells where the endpoint is."""
+        """The variables by which Container Apps announces the endpoint."""
         return {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{self.port}/msi/token", "IDENTITY_HEADER": SECRET}
 
     def answer(self, request: BaseHTTPRequestHandler) -> tuple[int, dict[str, str]]:

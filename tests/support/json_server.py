@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def json_server(answer: Callable[[BaseHTTPRequestHandler], tuple[int, Any]]) -> Iterator[int]:
-    """Runs it; gives its port. ``answer`` takes a request and returns status and body."""
+    """Runs the server and yields its port. ``answer`` takes a request and returns status and body."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

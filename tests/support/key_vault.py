@@ -35,7 +35,7 @@ _DOWNLOAD_SECONDS = 300
 
 
 class FixedToken:
-    """A credential for emulators, which look only for the presence of a token."""
+    """A credential for emulators, which accept any token."""
 
     def get_token(self, *scopes: str, **options: object) -> AccessToken:
         return AccessToken("test-token", int(time.time()) + 3600)
@@ -51,7 +51,7 @@ class KeyVaultEmulator:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that let a process find the vault, trust its certificate and get a token for it."""
+        """The variables with which a process finds the vault, trusts its certificate and gets a token."""
         return {
             "KEY_VAULT_URL": self.url,
             "IDENTITY_ENDPOINT": self.token_url,
@@ -122,7 +122,7 @@ def _jar() -> Path:
 
 
 def _tried_lately(marker: Path) -> bool:
-    """Whether a download failed within the hour: a session's many processes need not all try."""
+    """Whether a download failed within the last hour; then other processes of the session do not try."""
     return marker.is_file() and time.time() - marker.stat().st_mtime < 3600
 
 

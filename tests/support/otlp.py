@@ -1,4 +1,4 @@
-"""A receiver of OTLP traces over HTTP: what an OpenTelemetry collector would be sent."""
+"""A receiver of OTLP traces over HTTP, in place of an OpenTelemetry collector."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class OtlpReceiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if self.path == "/v1/traces":
-                    # All at once: who sees one span of a request sees the others too.
+                    # All at once, so that a test that sees one span of a request sees the others too.
                     receiver._spans.extend(list(spans_in(body)))
                 self.send_response(200)
                 self.send_header("content-length", "0")
@@ -60,7 +60,7 @@ class OtlpReceiver:
 
     @property
     def spans(self) -> list[Span]:
-        """What has arrived so far."""
+        """The spans that have arrived so far."""
         return list(self._spans)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Ports at which nobody is."""
+"""Ports that refuse connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def refusing_port() -> Iterator[int]:
-    """A loopback port that refuses connections: held, so that nobody else can begin to listen on it."""
+    """A loopback port that refuses connections; it is held, so that no other process can listen on it."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield int(held.getsockname()[1])
