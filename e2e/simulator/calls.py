@@ -10,7 +10,14 @@ from functools import cached_property
 from typing import TypeVar
 
 from e2e.simulator.answers import Json
-from e2e.simulator.error_bodies import AzureError, invalid_request, missing, throttled_body, unknown_path
+from e2e.simulator.error_bodies import (
+    AzureError,
+    invalid_request,
+    missing,
+    not_found,
+    throttled_body,
+    unknown_path,
+)
 from e2e.simulator.quotas import Verdict
 from e2e.simulator.regions import Deployment
 from e2e.simulator.state import RegionState
@@ -142,6 +149,13 @@ class Call:
         state = self.state
         number = state.next_number()
         return generate(state.region.name, self.deployment.name, number, prompt, state.answer_tokens, limit)
+
+    def stored(self, kind: str, key: str, form: type[T], missing_text: str) -> T:
+        """The stored object of a kind with this id. Raises 404 with ``missing_text`` when there is none."""
+        found = self.state.store.get(kind, key)
+        if not isinstance(found, form):
+            raise not_found(missing_text)
+        return found
 
     def typed(self, name: str, kind: type[T]) -> T | None:
         """A parameter of the body, or ``None``. Raises 400 for a value of another type."""

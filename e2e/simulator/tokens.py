@@ -52,6 +52,12 @@ def texts(content: Any) -> list[str]:
     return []
 
 
+def last_user_text(messages: list[Any]) -> str:
+    """The text of the user's last message; an empty string without one."""
+    users = [m for m in messages if isinstance(m, dict) and m.get("role") == "user"]
+    return " ".join(texts(users[-1].get("content"))) if users else ""
+
+
 _FILLER = ("lorem", "ipsum", "dolor", "sit", "amet", "consectetur", "adipiscing", "elit", "sed", "do")
 
 _ECHOED_WORDS = 8

@@ -7,7 +7,7 @@ from typing import Any
 
 from e2e.simulator.answers import Answer, Json, dump, json_answer
 from e2e.simulator.calls import Call
-from e2e.simulator.error_bodies import invalid_request, missing, not_found
+from e2e.simulator.error_bodies import invalid_request, missing
 from e2e.simulator.operations import files
 from e2e.simulator.state import listing, new_id, now
 
@@ -110,7 +110,5 @@ def _line(call: Call, line: bytes) -> Json | None:
 
 
 def _find(call: Call, batch_id: str) -> Json:
-    stored = call.state.store.get(_KIND, batch_id)
-    if not isinstance(stored, dict):
-        raise not_found(f"No batch found with id '{batch_id}'.")
-    return stored
+    document: Json = call.stored(_KIND, batch_id, dict, f"No batch found with id '{batch_id}'.")
+    return document

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from e2e.simulator import tokens
 from e2e.simulator.answers import Answer, Event, EventStream, Json, Stage, dump, json_answer
@@ -31,7 +30,8 @@ def create(call: Call) -> Answer | EventStream:
     prompt_tokens = tokens.of_messages(messages)
     call.charge(OPERATION_ID, prompt_tokens + (limit or call.state.answer_tokens))
     choices = [
-        _choice(call, _last_user_text(messages), limit) for _ in range(call.integer("n", maximum=128) or 1)
+        _choice(call, tokens.last_user_text(messages), limit)
+        for _ in range(call.integer("n", maximum=128) or 1)
     ]
     completion_tokens = sum(len(choice.pieces) for choice in choices)
     usage = _usage(prompt_tokens, completion_tokens)
@@ -194,8 +194,3 @@ def _usage(prompt: int, completion: int) -> Json:
         "prompt_tokens_details": {"audio_tokens": 0, "cached_tokens": 0},
         "total_tokens": prompt + completion,
     }
-
-
-def _last_user_text(messages: list[Any]) -> str:
-    users = [m for m in messages if isinstance(m, dict) and m.get("role") == "user"]
-    return " ".join(tokens.texts(users[-1].get("content"))) if users else ""

@@ -80,10 +80,8 @@ def delete_item(call: Call, conversation_id: str, item_id: str) -> Answer:
 
 
 def _find(call: Call, conversation_id: str) -> StoredConversation:
-    stored = call.state.store.get(CONVERSATIONS, conversation_id)
-    if not isinstance(stored, StoredConversation):
-        raise not_found(f"Conversation with id '{conversation_id}' not found.")
-    return stored
+    text = f"Conversation with id '{conversation_id}' not found."
+    return call.stored(CONVERSATIONS, conversation_id, StoredConversation, text)
 
 
 def _find_item(stored: StoredConversation, item_id: str) -> Json:

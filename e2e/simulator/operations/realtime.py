@@ -102,8 +102,7 @@ class _Session:
         return [_event("conversation.item.added", **place), _event("conversation.item.done", **place)]
 
     def _respond(self, options: Json) -> Messages:
-        users = [item for item in self._items if item.get("role") == "user"]
-        prompt = " ".join(tokens.texts(users[-1].get("content"))) if users else ""
+        prompt = tokens.last_user_text(self._items)
         limit = options.get("max_output_tokens")
         generated = self._call.generate(prompt, limit if isinstance(limit, int) else None)
         usage = self._usage(generated)

@@ -59,7 +59,7 @@ def create(call: Call) -> Answer | EventStream:
     limit = call.integer("max_output_tokens")
     prompt_tokens = tokens.of_messages([*context, *inputs]) + tokens.of_content(body.get("instructions"))
     call.charge(OPERATION_ID, prompt_tokens + (limit or call.state.answer_tokens))
-    generated = call.generate(_last_user_text(inputs), limit)
+    generated = call.generate(tokens.last_user_text(inputs), limit)
     started = _started(body, model)
     output = _output_items(call, generated)
     finished = _finished(started, output, generated, prompt_tokens)
@@ -272,10 +272,7 @@ def _remember(call: Call, started: Json, inputs: list[Json], finished: Json) -> 
 
 
 def _stored(call: Call, response_id: str) -> StoredResponse:
-    stored = call.state.store.get(KIND, response_id)
-    if not isinstance(stored, StoredResponse):
-        raise not_found(f"Response with id '{response_id}' not found.")
-    return stored
+    return call.stored(KIND, response_id, StoredResponse, f"Response with id '{response_id}' not found.")
 
 
 def _stream(started: Json, finished: Json, generated: Generated) -> Iterator[Event]:
@@ -303,8 +300,3 @@ def _stream(started: Json, finished: Json, generated: Generated) -> Iterator[Eve
         yield event("response.content_part.done", **place, part=part)
         yield event("response.output_item.done", output_index=index, item=item)
     yield event(f"response.{finished['status']}", response=finished)
-
-
-def _last_user_text(inputs: list[Json]) -> str:
-    users = [item for item in inputs if item.get("role") == "user"]
-    return " ".join(tokens.texts(users[-1].get("content"))) if users else ""

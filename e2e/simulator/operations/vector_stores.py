@@ -116,10 +116,7 @@ def _attach(call: Call, stored: _VectorStore, file_id: str) -> Json:
 
 
 def _find(call: Call, store_id: str) -> _VectorStore:
-    stored = call.state.store.get(_KIND, store_id)
-    if not isinstance(stored, _VectorStore):
-        raise not_found(f"No vector store found with id '{store_id}'.")
-    return stored
+    return call.stored(_KIND, store_id, _VectorStore, f"No vector store found with id '{store_id}'.")
 
 
 def _find_file(stored: _VectorStore, file_id: str) -> Json:
