@@ -1,4 +1,4 @@
-"""The stage: the collector on rendered files, a gateway whose metrics it reads, and where it sends them."""
+"""Fixtures: the collector on rendered files, a gateway with metrics, and receivers of telemetry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 
 CLIENT_KEY = "client-key-of-team-a-0001"
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
-# The gateway exports what it refreshes every 5 s.
+# The gateway refreshes its exported metrics every 5 s.
 EXPORT_SECONDS = 20
 
 
@@ -142,13 +142,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 @pytest.fixture
 def workspace(certificate: Certificate) -> Iterator[RemoteWriteReceiver]:
-    """Stands for the Azure Monitor workspace."""
+    """A stand-in for the Azure Monitor workspace."""
     with RemoteWriteReceiver(certificate) as receiver:
         yield receiver
 
 
 @pytest.fixture
 def ingestion() -> Iterator[Ingestion]:
-    """Stands for Application Insights."""
+    """A stand-in for Application Insights."""
     with Ingestion() as receiver:
         yield receiver

@@ -1,48 +1,38 @@
-"""A receiver of Prometheus remote write 1.0: what an Azure Monitor workspace would be sent."""
+"""A receiver of Prometheus remote write 1.0, such as an Azure Monitor workspace."""
 
 from __future__ import annotations
 
-import ssl
 import struct
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
 
 import cramjam
 
 from tests.support.certificates import Certificate
+from tests.support.loopback_server import LoopbackServer, Reply, Request
 from tests.support.prometheus import Sample
 from tests.support.protobuf import as_bytes, fields_of, members
 
 PATH = "/dataCollectionRules/dcr-1/streams/Microsoft-PrometheusMetrics/api/v1/write?api-version=2023-04-24"
 
 
-class RemoteWriteReceiver:
-    """Listens on a free port of loopback, with TLS, and keeps every sample; a context manager."""
+class RemoteWriteReceiver(LoopbackServer):
+    """Keeps every sample that arrives, over TLS; a context manager."""
 
     def __init__(self, certificate: Certificate) -> None:
+        super().__init__(self._take, certificate)
         self.failures = 0
-        """How many requests to turn away, with 503, before it takes one."""
+        """How many requests get 503 before one is accepted."""
         self.turned_away = 0
         self.targets: list[str] = []
-        """Path and query of each request that it took."""
+        """Path and query of each accepted request."""
         self.authorizations: list[str | None] = []
         self._samples: list[Sample] = []
         self._certificate = certificate
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate.chain_and_key)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
 
     @property
-    def url(self) -> str:
-        """Where to write to."""
-        return f"https://127.0.0.1:{self._server.server_port}{PATH}"
+    def write_url(self) -> str:
+        """The URL to write to."""
+        return f"{self.url}{PATH}"
 
     @property
     def trusting_environment(self) -> dict[str, str]:
@@ -50,7 +40,7 @@ class RemoteWriteReceiver:
         return {"SSL_CERT_FILE": str(self._certificate.pem)}
 
     def samples(self, name: str, **labels: str) -> list[Sample]:
-        """What has arrived so far under a name, with some labels, in the order in which it came."""
+        """The samples of a name and labels that have arrived so far, in the order of arrival."""
         return [each for each in list(self._samples) if each.name == name and each.has(**labels)]
 
     @property
@@ -58,27 +48,15 @@ class RemoteWriteReceiver:
         """The names of all series that have arrived so far."""
         return {sample.name for sample in list(self._samples)}
 
-    def take(self, target: str, authorization: str | None, body: bytes) -> int:
-        """Takes one request; returns the status of the answer."""
+    def _take(self, request: Request) -> Reply:
         if self.turned_away < self.failures:
             self.turned_away += 1
-            return 503
-        # The samples last: who waits for one finds the rest there already.
-        self.authorizations.append(authorization)
-        self.targets.append(target)
-        self._samples.extend(samples_in(bytes(cramjam.snappy.decompress_raw(body))))
-        return 204
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+            return 503, b"", {}
+        # The samples last: a test that waits for one finds the rest there already.
+        self.authorizations.append(request.headers.get("authorization"))
+        self.targets.append(request.target)
+        self._samples.extend(samples_in(bytes(cramjam.snappy.decompress_raw(request.content))))
+        return 204, b"", {}
 
 
 def samples_in(request: bytes) -> Iterator[Sample]:
@@ -87,7 +65,7 @@ def samples_in(request: bytes) -> Iterator[Sample]:
         labels = dict(_label(pair) for pair in members(series, 1))
         name = labels.pop("__name__")
         for sample in members(series, 2):
-            # A value of 0 is not on the wire.
+            # A value of 0 is not sent.
             value = as_bytes(dict(fields_of(sample)).get(1)) or bytes(8)
             yield Sample(name, labels, struct.unpack("<d", value)[0])
 
@@ -95,19 +73,3 @@ def samples_in(request: bytes) -> Iterator[Sample]:
 def _label(message: bytes) -> tuple[str, str]:
     fields = dict(fields_of(message))
     return as_bytes(fields.get(1)).decode(), as_bytes(fields.get(2)).decode()
-
-
-def _handler(receiver: RemoteWriteReceiver) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(receiver.take(self.path, self.headers["authorization"], body))
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler

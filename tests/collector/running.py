@@ -31,7 +31,7 @@ Document = dict[str, Any]
 
 
 def find_collector() -> str | None:
-    """The collector's executable: what ``OTELCOL`` names, else the first one of its names on ``PATH``."""
+    """The collector's executable: the one in ``OTELCOL``, else the first one on ``PATH``."""
     found = (shutil.which(name) for name in (os.environ.get("OTELCOL", ""), *NAMES) if name)
     return next((path for path in found if path), None)
 
@@ -44,7 +44,7 @@ def version(executable: str) -> str:
 
 @cache
 def components(executable: str) -> frozenset[str]:
-    """What a collector was built with, in the form of ``exporters/debug``, and without underscores.
+    """The components of a collector in the form of ``exporters/debug``, and without underscores.
 
     Older names, which a collector takes but does not list, differ from the listed ones in underscores alone.
     """
@@ -53,14 +53,14 @@ def components(executable: str) -> frozenset[str]:
 
 
 def missing_components(executable: str, text: str) -> list[str]:
-    """The components that a configuration uses and that a collector was built without."""
+    """The components of a configuration that the collector lacks."""
     document = yaml.safe_load(text)
     used = {_plain(kind, name) for kind in KINDS for name in document.get(kind) or {}}
     return sorted(used - components(executable))
 
 
 def validation_errors(executable: str, path: Path, environment: Mapping[str, str]) -> str:
-    """What ``otelcol validate`` says against a file; empty when it is valid."""
+    """The complaints of ``otelcol validate`` about a file; empty when it is valid."""
     result = subprocess.run(
         [executable, "validate", f"--config={path}"],
         env=_environment(environment),
@@ -102,17 +102,17 @@ class Collector:
 
     @property
     def otlp_endpoint(self) -> str:
-        """Where it takes traces over HTTP: a base URL."""
+        """Its base URL for traces over HTTP."""
         return f"http://127.0.0.1:{self._otlp_port}"
 
     @property
     def health_url(self) -> str:
-        """What the probes ask."""
+        """The URL of the probes."""
         return f"http://127.0.0.1:{self._health_port}/"
 
     @property
     def log(self) -> str:
-        """What it has written to its console so far."""
+        """Its console output so far."""
         return self._log.read_text(errors="replace")
 
     def __enter__(self) -> Self:
@@ -131,7 +131,7 @@ class Collector:
         self.stop()
 
     def stop(self) -> int:
-        """Asks it to stop, as the platform does; returns its exit status. Stopping twice is fine."""
+        """Ask it to stop, as the platform does; returns its exit status. Stopping twice is allowed."""
         self._process.terminate()
         try:
             return self._process.wait(STOP_SECONDS)
@@ -153,7 +153,7 @@ class Collector:
             )
 
     def _on_this_machine(self) -> Document:
-        # The collector merges mappings and replaces lists, so the list of jobs has to come whole.
+        # The collector merges mappings but replaces lists, so the list of jobs must be complete.
         jobs = copy.deepcopy(self._document["receivers"]["prometheus"]["config"]["scrape_configs"])
         jobs[0]["static_configs"][0]["targets"] = [self._target]
         return {
@@ -163,7 +163,7 @@ class Collector:
                 "prometheus": {"config": {"scrape_configs": jobs}, "discovery_reload_on_startup": True},
             },
             "processors": {"batch": {"timeout": "50ms"}},
-            # Its own metrics would take port 8888.
+            # Otherwise its own metrics would use port 8888.
             "service": {"telemetry": {"metrics": {"level": "none"}}},
         }
 
@@ -182,7 +182,7 @@ def _plain(kind: str, name: str) -> str:
 
 
 def _environment(changes: Mapping[str, str]) -> dict[str, str]:
-    # Nothing of this machine's own settings reaches the collector.
+    # The collector gets no settings of this machine.
     return {"PATH": os.environ.get("PATH", ""), **changes}
 
 

@@ -1,4 +1,4 @@
-"""What the collector does with the gateway's telemetry, from the gateway's own ports to where it is kept."""
+"""The collector's way with telemetry, from the gateway's ports to the receivers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EVERY_SECOND = {"PROMETHEUS_SCRAPE_INTERVAL_SECONDS": "1"}
 
 def to_workspace(workspace: RemoteWriteReceiver, **settings: str) -> str:
     """The rendered file that sends metrics to a workspace."""
-    return rendered(AZURE_MONITOR_METRICS_ENDPOINT=workspace.url, **(EVERY_SECOND | settings))
+    return rendered(AZURE_MONITOR_METRICS_ENDPOINT=workspace.write_url, **(EVERY_SECOND | settings))
 
 
 def arrived(workspace: RemoteWriteReceiver, **labels: str) -> float:
@@ -62,7 +62,7 @@ def send_span(collector: Collector, name: str) -> None:
 def trace_to(
     stage: Stage, ingestion: Ingestion, environment: dict[str, str] | None = None, **settings: str
 ) -> list[dict[str, Any]]:
-    """Sends a span by way of a collector; returns its envelopes when they are there.
+    """Send a span through a collector; returns its envelopes when they have arrived.
 
     ``environment`` is the collector's own, beside the connection string; ``settings`` are the renderer's.
     """
@@ -170,7 +170,7 @@ def test_metrics_that_the_workspace_turns_away_are_sent_again(
 def test_metrics_are_written_with_a_token_of_the_managed_identity(
     stage: Stage, workspace: RemoteWriteReceiver, certificate: Certificate, used_gateway: Gateway
 ) -> None:
-    # The vault's own port is not used: beside it listens the token endpoint of an identity.
+    # Only the token endpoint is needed, which runs beside the vault.
     with running_vault(certificate) as identity:
         stage.collector(
             to_workspace(workspace, **IDENTITY),

@@ -1,4 +1,4 @@
-"""Stands for the Azure Resource Manager: roles by scope, inherited downwards, and its ways to fail."""
+"""A stand-in for the Azure Resource Manager: roles by scope, inherited downwards, and its failures."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.deploy.json_server import Reply, Request, serving
 from tests.support.certificates import Certificate
+from tests.support.loopback_server import LoopbackServer, Reply, Request
 
 PERMISSIONS = "/providers/Microsoft.Authorization/permissions"
 
 Role = dict[str, list[str]]
 
-# As Azure defines them, so far as they matter here.
+# Roles as Azure defines them, as far as the tests need them.
 OWNER: Role = {"actions": ["*"], "notActions": []}
 CONTRIBUTOR: Role = {
     "actions": ["*"],
@@ -59,7 +59,7 @@ ACR_PUSH: Role = {
 
 @dataclass
 class AzureStandIn:
-    """State of the server: who may do what where, what exists, and the answers that come first."""
+    """State of the server: the roles by scope, the resources, and the scripted answers."""
 
     subscription: str
     roles: list[tuple[str, Role]] = field(default_factory=list)
@@ -67,20 +67,20 @@ class AzureStandIn:
     resources: dict[str, str] = field(default_factory=dict)
     """Kind by id."""
     first: list[Reply] = field(default_factory=list)
-    """Answers that come instead of the right ones, each once."""
+    """The next answers, each used once, instead of the right ones."""
     always: Reply | None = None
     page_size: int = 100
     next_page: str = ""
-    """Address of the next page; empty: the right one."""
+    """Address of the next page instead of the right one; empty for the right one."""
     requests: list[Request] = field(default_factory=list)
     url: str = ""
 
     def assign(self, role: Role, scope: str = "") -> None:
-        """Give the login a role at a scope; at the subscription when none is named."""
+        """Give the login a role at a scope, by default at the subscription."""
         self.roles.append((scope or self.subscription, role))
 
     def make(self, kind: str, group: str, name: str) -> str:
-        """Let a resource exist; its id."""
+        """Make a resource; returns its id."""
         self.groups.add(group)
         made = f"{self.subscription}/resourceGroups/{group}/providers/{kind}/{name}"
         self.resources[made] = kind
@@ -121,7 +121,7 @@ class AzureStandIn:
 
 
 def refusal(status: int, code: str, headers: dict[str, str] | None = None) -> Reply:
-    """An error as Azure words it."""
+    """An error in Azure's format."""
     return status, {"error": {"code": code, "message": "refused"}}, headers or {}
 
 
@@ -129,5 +129,6 @@ def refusal(status: int, code: str, headers: dict[str, str] | None = None) -> Re
 def running_azure(certificate: Certificate, subscription_id: str) -> Iterator[AzureStandIn]:
     """Run the stand-in on a free loopback port."""
     azure = AzureStandIn(f"/subscriptions/{subscription_id}")
-    with serving(certificate, azure.answer) as azure.url:
+    with LoopbackServer(azure.answer, certificate) as server:
+        azure.url = server.url
         yield azure

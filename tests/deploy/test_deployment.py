@@ -19,9 +19,9 @@ from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session
 from scripts.deploy.status import overview
 from scripts.terraform import Terraform, TerraformError
-from tests.deploy.json_server import Reply, Request, serving
 from tests.deploy.support import FakeAz, FakeTime, make_session, write_tfvars
 from tests.support.certificates import make_certificate
+from tests.support.loopback_server import LoopbackServer, Reply, Request
 
 
 def state_of(layout: Layout, name: str) -> Path:
@@ -368,9 +368,9 @@ def test_a_state_that_could_not_be_saved_comes_with_the_command_that_saves_it(
         saved.append(request.body)
         return takes.pop(0), {}, {}
 
-    with serving(certificate, answer) as url:
+    with LoopbackServer(answer, certificate) as server:
         terraform = session.terraform(stack)
-        terraform.init({"address": f"{url}/state", "skip_cert_verification": "true"})
+        terraform.init({"address": f"{server.url}/state", "skip_cert_verification": "true"})
         plan = terraform.plan(tmp_path / "plan", [layout.tfvars(stack)])
         with pytest.raises(DeployError) as caught, explained(session, stack):
             terraform.apply(plan)

@@ -1,6 +1,6 @@
-"""A small HTTPS server that answers writes as Key Vault does, and fails as it does when told to.
+"""A stand-in for Key Vault that answers writes, and fails on request as Key Vault does.
 
-The emulator next door knows no throttling, no roles and no recovery that takes its time; this server does.
+Unlike the emulator Lowkey Vault it has throttling, roles and slow recovery.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 
 from azure.keyvault.secrets import SecretClient
 
-from tests.deploy.json_server import Reply, Request, serving
 from tests.support.certificates import Certificate
 from tests.support.key_vault import API_VERSION, FixedToken
+from tests.support.loopback_server import LoopbackServer, Reply, Request
 
 
 @dataclass
 class Fault:
-    """An answer that comes instead of the right one."""
+    """A failure, instead of the right answer."""
 
     method: str
     status: int
@@ -37,18 +37,18 @@ class Fault:
 
 @dataclass
 class FaultyVault:
-    """State of the server: secrets by name, what was asked, and the faults that come first."""
+    """State of the server: secrets by name, the requests that arrived, and the next faults."""
 
     secrets: dict[str, list[str]] = field(default_factory=dict)
     deleted: dict[str, list[str]] = field(default_factory=dict)
     recovering: dict[str, int] = field(default_factory=dict)
-    """Writes that still find a recovered name busy."""
+    """How many more writes to a recovered name are refused."""
     faults: list[Fault] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     url: str = ""
 
     def deny(self, method: str, status: int, code: str, headers: dict[str, str] | None = None) -> None:
-        """Answer so from now on."""
+        """Fail in this way from now on."""
         self.faults = [Fault(method, status, code, headers=headers or {}) for _ in range(1000)]
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> Reply:
@@ -112,7 +112,7 @@ def running(certificate: Certificate) -> Iterator[tuple[FaultyVault, SecretClien
 
     def answer(request: Request) -> Reply:
         if request.token is None:
-            # The parent domain of 127.0.0.1, so that the SDK's check of the challenge passes unchanged.
+            # The SDK accepts only a challenge for a parent domain: for 127.0.0.1 that is 0.0.1.
             resource = vault.url.replace("127.0.0.1", "0.0.1")
             tenant = "https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000"
             challenge = f'Bearer authorization="{tenant}", resource="{resource}"'
@@ -120,13 +120,14 @@ def running(certificate: Certificate) -> Iterator[tuple[FaultyVault, SecretClien
         return vault.answer(request.method, request.path, request.body)
 
     with (
-        serving(certificate, answer) as vault.url,
+        LoopbackServer(answer, certificate) as server,
         SecretClient(
-            vault.url,
+            server.url,
             FixedToken(),
             api_version=API_VERSION,
             connection_verify=str(certificate.pem),
             retry_total=0,
         ) as client,
     ):
+        vault.url = server.url
         yield vault, client

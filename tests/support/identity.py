@@ -7,10 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
-from urllib.parse import parse_qs, urlsplit
 
-from tests.support.json_server import json_server
+from tests.support.loopback_server import LoopbackServer, Reply, Request
 
 SECRET = "identity-header-of-the-test"
 
@@ -41,14 +39,14 @@ class IdentityEndpoint:
         """The variables by which Container Apps announces the endpoint."""
         return {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{self.port}/msi/token", "IDENTITY_HEADER": SECRET}
 
-    def answer(self, request: BaseHTTPRequestHandler) -> tuple[int, dict[str, str]]:
-        """Status and body of the next answer."""
-        query = {name: values[0] for name, values in parse_qs(urlsplit(request.path).query).items()}
-        self.requests.append(TokenRequest(query, request.headers.get("X-IDENTITY-HEADER")))
+    def answer(self, request: Request) -> Reply:
+        """The next answer."""
+        self.requests.append(TokenRequest(request.query, request.headers.get("x-identity-header")))
         self.arrived.release()
         self.released.wait(10)
         expires_on = str(int(time.time() + self.lifetime_seconds))
-        return self.status, {"access_token": self.token, "expires_on": expires_on, "token_type": "Bearer"}
+        body = {"access_token": self.token, "expires_on": expires_on, "token_type": "Bearer"}
+        return self.status, body, {}
 
 
 @contextmanager
@@ -57,5 +55,6 @@ def identity_endpoint() -> Iterator[IdentityEndpoint]:
     endpoint = IdentityEndpoint()
     endpoint.released.set()
 
-    with json_server(endpoint.answer) as endpoint.port:
+    with LoopbackServer(endpoint.answer) as server:
+        endpoint.port = server.port
         yield endpoint

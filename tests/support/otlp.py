@@ -1,14 +1,11 @@
-"""A receiver of OTLP traces over HTTP, in place of an OpenTelemetry collector."""
+"""A receiver of OTLP traces over HTTP, such as an OpenTelemetry collector."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
 
+from tests.support.loopback_server import LoopbackServer, Reply, Request
 from tests.support.protobuf import as_bytes, as_integer, fields_of, members
 
 SERVER, CLIENT = 2, 3
@@ -30,49 +27,28 @@ class Span:
     status: int
 
 
-class OtlpReceiver:
-    """Listens on a free port of loopback and keeps every span; a context manager."""
+class OtlpReceiver(LoopbackServer):
+    """Keeps every span that arrives; a context manager."""
 
     def __init__(self) -> None:
+        super().__init__(self._take)
         self._spans: list[Span] = []
-        receiver = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if self.path == "/v1/traces":
-                    # All at once, so that a test that sees one span of a request sees the others too.
-                    receiver._spans.extend(list(spans_in(body)))
-                self.send_response(200)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+    def _take(self, request: Request) -> Reply:
+        if request.path == "/v1/traces":
+            # All at once: a test that sees one span of a request sees the others too.
+            self._spans.extend(list(spans_in(request.content)))
+        return 200, b"", {}
 
     @property
     def endpoint(self) -> str:
         """Its base URL."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self.url
 
     @property
     def spans(self) -> list[Span]:
         """The spans that have arrived so far."""
         return list(self._spans)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 def spans_in(export: bytes) -> Iterator[Span]:

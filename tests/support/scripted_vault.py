@@ -7,18 +7,15 @@ Azure SDK runs against it unchanged.
 
 from __future__ import annotations
 
-import json
-import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from tests.support.certificates import Certificate
+from tests.support.loopback_server import LoopbackServer, Reply, Request
 
 PAGE_SIZE = 25
 
@@ -92,17 +89,29 @@ class ScriptedVault:
         """Names of the secrets whose values were asked for, in order."""
         return [path.split("/")[2] for path in self.paths if path.startswith("/secrets/")]
 
-    def answer(self, target: str) -> Answer:
-        url = urlsplit(target)
-        self.paths.append(url.path)
+    def reply(self, request: Request) -> Reply:
+        """The next answer; without a token it is the challenge to bring one."""
+        if request.token is None:
+            # The SDK accepts a challenge only for a parent domain of the vault's; "0.0.1" is the one of
+            # 127.0.0.1, as vault.azure.net is of a real vault's.
+            challenge = (
+                'Bearer authorization="https://login.microsoftonline.com/00000000-0000-0000-0000-'
+                f'000000000000", resource="https://0.0.1:{self.port}"'
+            )
+            return 401, {}, {"WWW-Authenticate": challenge}
+        answer = self._answer(request)
+        return answer.status, answer.body, answer.headers
+
+    def _answer(self, request: Request) -> Answer:
+        self.paths.append(request.path)
         if self.faults:
             return self.faults.pop(0)
         if self.endless_fault is not None:
             self.answered_endless_fault.set()
             return self.endless_fault
-        if url.path.rstrip("/") == "/secrets":
-            return self._page(int(parse_qs(url.query).get("$skiptoken", ["0"])[0]))
-        return self._secret(url.path.split("/")[2])
+        if request.path.rstrip("/") == "/secrets":
+            return self._page(int(request.query.get("$skiptoken", "0")))
+        return self._secret(request.path.split("/")[2])
 
     def _page(self, start: int) -> Answer:
         names = list(self.secrets)
@@ -136,72 +145,13 @@ class ScriptedVault:
 def running_vault(certificate: Certificate) -> Iterator[ScriptedVault]:
     """Run a vault and its identity endpoint on free loopback ports."""
     vault = ScriptedVault(0, 0)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _vault_handler(vault))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.chain_and_key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    identity = ThreadingHTTPServer(("127.0.0.1", 0), _IdentityHandler)
-    vault.port, vault.identity_port = server.server_port, identity.server_port
-    threads = [
-        threading.Thread(target=each.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        for each in (server, identity)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
+    with LoopbackServer(vault.reply, certificate) as server, LoopbackServer(_token) as identity:
+        vault.port, vault.identity_port = server.port, identity.port
         yield vault
-    finally:
-        for each in (server, identity):
-            each.shutdown()
-            each.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def send(self, answer: Answer) -> None:
-        body = json.dumps(answer.body).encode()
-        self.send_response(answer.status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-
-def _vault_handler(vault: ScriptedVault) -> type[_Handler]:
-    class Handler(_Handler):
-        def do_GET(self) -> None:
-            if "Authorization" not in self.headers:
-                # The SDK accepts a challenge only for a parent domain of the vault's; "0.0.1" is the one of
-                # 127.0.0.1, as vault.azure.net is of a real vault's.
-                challenge = (
-                    'Bearer authorization="https://login.microsoftonline.com/00000000-0000-0000-0000-'
-                    f'000000000000", resource="https://0.0.1:{vault.port}"'
-                )
-                self.send(Answer(401, {}, {"WWW-Authenticate": challenge}))
-            else:
-                self.send(vault.answer(self.path))
-
-    return Handler
-
-
-class _IdentityHandler(_Handler):
-    def do_GET(self) -> None:
-        expires = str(int(time.time()) + 3600)
-        resource = parse_qs(urlsplit(self.path).query).get("resource", [""])[0]
-        self.send(
-            Answer(
-                200,
-                {
-                    "access_token": "test-token",
-                    "expires_on": expires,
-                    "resource": resource,
-                    "token_type": "Bearer",
-                },
-            )
-        )
+def _token(request: Request) -> Reply:
+    expires = str(int(time.time()) + 3600)
+    resource = request.query.get("resource", "")
+    body = {"access_token": "test-token", "expires_on": expires, "resource": resource, "token_type": "Bearer"}
+    return 200, body, {}

@@ -9,13 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.support.json_server import json_server
+from tests.support.loopback_server import LoopbackServer, Reply, Request
 
 TENANT_ID = "11111111-2222-3333-4444-555555555555"
 APPLICATION = "aaaaaaaa-2222-3333-4444-555555555555"
@@ -58,11 +57,11 @@ class Tenant:
         """Where its discovery document is."""
         return f"http://127.0.0.1:{self.port}/discovery"
 
-    def answer(self, request: BaseHTTPRequestHandler) -> tuple[int, dict[str, Any]]:
-        """Status and body of the next answer."""
+    def answer(self, request: Request) -> Reply:
+        """The next answer."""
         self.paths.append(request.path)
         self.released.wait(20)
-        return self.status, self.document(request.path)
+        return self.status, self.document(request.path), {}
 
     def document(self, path: str) -> dict[str, Any]:
         """What it publishes there."""
@@ -105,6 +104,7 @@ def running_tenant() -> Iterator[Tenant]:
     tenant = Tenant()
     tenant.released.set()
 
-    with json_server(tenant.answer) as tenant.port:
+    with LoopbackServer(tenant.answer) as server:
+        tenant.port = server.port
         yield tenant
         tenant.released.set()
