@@ -1,14 +1,14 @@
 #!/bin/sh
-# Installs Debian packages for use by this project: the services that they bring are neither started nor
-# enabled, so that no nginx or Redis of the distribution takes a port now or after the next boot.
+# Installs Debian packages for use by this project. It neither starts nor enables their services, so that no nginx
+# or Redis of the distribution takes a port, now or after the next boot.
 #
 # Usage (as root): scripts/apt-install.sh PACKAGE…
 set -eu
 
-policy=/usr/sbin/policy-rc.d # asked by maintainer scripts before they start a service
+policy=/usr/sbin/policy-rc.d # maintainer scripts ask it before they start a service
 
 forbid_service_starts() {
-    # A policy of the machine's own stays as it is.
+    # If the machine has its own policy, that one stays as it is.
     if [ ! -e "$policy" ]; then
         trap 'rm -f "$policy"' EXIT
         trap 'exit 1' INT TERM HUP

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every static check, whether or not one before it failed, and fails if any did.
+# Runs every static check, also after one that fails. Fails at the end if any did.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
@@ -66,6 +66,6 @@ check "terraform fmt" terraform_format
 check "tflint" terraform_lint
 
 if [ ${#failed[@]} -gt 0 ]; then
-    echo "lint: failed: ${failed[*]} (make format mends what is a matter of format)"
+    echo "lint: failed: ${failed[*]} (make format corrects the format)"
     exit 1
 fi

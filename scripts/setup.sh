@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what this project needs and this machine lacks: system packages through apt, uv from PyPI into
-# .cache/bin when it is not on PATH, and the Python environment in .venv. Says nothing when nothing is missing.
+# Installs what this project needs and this machine lacks: system packages with apt, uv from PyPI into .cache/bin
+# when it is not on PATH, and the Python environment in .venv. Prints nothing when nothing is missing.
 #
 # Usage: [ENGINE=embedded|apisix|docker|auto] scripts/setup.sh [run|test]
-#   run   what the gateway, the simulator and the demo need
-#   test  that, and what the tests and the static checks need (default)
+#   run   for the gateway, the simulator and the demo
+#   test  also for the tests and the static checks (default)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -32,7 +32,7 @@ find_uv() {
     done
 }
 
-# A laptop may do without the tests that need these; continuous integration leaves out nothing that it can have.
+# On a laptop the tests that need these may be skipped; continuous integration runs all that it can.
 wanted_by_ci() {
     [ -n "${CI:-}" ] || return 0
     works java -version || echo openjdk-17-jre-headless
@@ -71,12 +71,12 @@ logged() {
     mkdir -p .cache
     if ! "$@" >"$log" 2>&1; then
         tail -n 30 "$log" >&2
-        fail "this did not work: $* (the whole output is in $log)"
+        fail "this failed: $* (the whole output is in $log)"
     fi
 }
 
 may_sudo() {
-    # Without a terminal nobody can be asked for a password.
+    # Without a terminal, sudo must not ask for a password.
     command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }
 }
 
@@ -84,8 +84,8 @@ install_packages() {
     local packages=$1 sudo=
     if [ "$(id -u)" != 0 ]; then
         sudo=sudo
-        may_sudo || fail "system packages are missing, and there is neither root nor a usable sudo to install them
-  with. Run this as root, then try again:
+        may_sudo || fail "system packages are missing, and only root can install them (sudo does not work here).
+  Run this as root, then try again:
   apt-get update && apt-get install -y --no-install-recommends ${packages% }"
     fi
     say "installing with apt-get: ${packages% }"
@@ -94,7 +94,7 @@ install_packages() {
 }
 
 ensure_packages() {
-    # On other systems the engine itself names what it misses.
+    # On other systems the engine itself reports which programs are missing.
     works dpkg-query --version || return 0
     local missing
     missing=$(missing_packages)
@@ -113,7 +113,7 @@ ensure_uv() {
 }
 
 ensure_environment() {
-    # The environment is always the project's own, whatever the caller has activated.
+    # Use the project's own environment, even if the caller has activated another one.
     unset VIRTUAL_ENV
     export UV_PROJECT_ENVIRONMENT=.venv
     [ -x .venv/bin/python ] || say "installing the Python packages of uv.lock into .venv"
@@ -122,7 +122,7 @@ ensure_environment() {
 
 case $purpose in
 run | test) ;;
-*) fail "there is no set-up for '$purpose': say run or test" ;;
+*) fail "there is no set-up for '$purpose': use run or test" ;;
 esac
 uv=$(find_uv)
 ensure_packages

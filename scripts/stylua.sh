@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs StyLua, from the npm registry into .cache/ when it is not there yet.
+# Runs StyLua. If it is not in .cache/ yet, installs it there from the npm registry.
 #
-# Usage: scripts/stylua.sh ARGUMENT…   Exit status 77: it is not here and there is no npm to get it with.
+# Usage: scripts/stylua.sh ARGUMENT…   Exit status 77: StyLua is not installed, and neither is npm.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Formatting differs between versions, so everybody uses this one.
+# Formatting differs between versions, so all use this one.
 readonly version=2.5.2
 readonly home=.cache/stylua-$version
 

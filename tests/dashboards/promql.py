@@ -1,4 +1,4 @@
-"""What PromQL expressions ask for, and what the gateway has."""
+"""Metrics and labels: those in PromQL expressions, and those of the gateway."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-METRICS_SOURCE = (ROOT / "apisix" / "plugins" / "azure-openai" / "metrics.lua").read_text()
+METRICS_SOURCE = (ROOT / "apisix" / "plugins" / "azure-openai" / "account" / "metrics.lua").read_text()
 
 
 def registered_labels() -> dict[str, set[str]]:
@@ -21,14 +21,14 @@ def metrics_of(expression: str) -> set[str]:
 
 
 def labels_of(expression: str) -> set[str]:
-    """Labels that an expression selects or groups by, but for the histogram's own `le`."""
+    """Labels that an expression selects or groups by, except the histogram's own `le`."""
     selected = re.findall(r"(\w+)(?:=~|!~|!=|=)\"", expression)
     grouped = [name for group in re.findall(r"by \(([^)]*)\)", expression) for name in group.split(", ")]
     return {*selected, *grouped} - {"le"}
 
 
 def unknown_labels(expression: str) -> set[str]:
-    """Labels that none, or in a grouping not all, of the expression's metrics have."""
+    """Labels that the metrics of the expression do not have. For a grouping, all metrics need the label."""
     known = registered_labels()
     unknown: set[str] = set()
     for name, selector in re.findall(r"(apisix_azure_openai_\w+)(?:\{([^}]*)\})?", expression):

@@ -1,4 +1,4 @@
-"""O4: alerts on the gateway's metrics ask for what it really has, and fire when they should."""
+"""O4: alerts use metrics that the gateway really has, and fire when they should."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ THRESHOLDS = {"exhausted_percent": "2", "failover_percent": "30"}
 
 
 def filled_in() -> str:
-    """The rule file as Terraform makes it."""
+    """The rule file, as Terraform fills it in."""
     return re.sub(r"\$\{(\w+)\}", lambda match: THRESHOLDS[match[1]], TEMPLATE.read_text())
 
 
@@ -49,7 +49,7 @@ def test_o4_alerts_say_how_bad_it_is_and_what_happened(rule: dict[str, Any]) -> 
 def test_o4_alerts_name_outcomes_and_reasons_that_the_gateway_gives() -> None:
     source = METRICS_SOURCE + "".join(
         (ROOT / "apisix" / "plugins" / "azure-openai" / name).read_text()
-        for name in ("availability.lua", "verdict.lua")
+        for name in ("routing/availability.lua", "outcome/verdict.lua")
     )
     named = {
         value

@@ -1,4 +1,4 @@
-"""O4: the dashboard answers its questions with metrics that the gateway really has."""
+"""O4: the dashboard uses metrics that the gateway really has."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ QUERIES = [item for item in WORKBOOK["items"] if item["type"] == 3]
 each_query = pytest.mark.parametrize("item", QUERIES, ids=[item["name"] for item in QUERIES])
 each_list = pytest.mark.parametrize("choice", CHOICES[2:], ids=[choice["name"] for choice in CHOICES[2:]])
 
-# What stands in a workbook for a variable of Grafana. Five minutes hold several samples.
+# The workbook's form of each variable of Grafana. Five minutes contain several samples.
 IN_GRAFANA = {
     "{Deployment}": "$deployment",
     "{Backend}": "$backend",
@@ -30,7 +30,7 @@ IN_GRAFANA = {
 
 
 def asked(content: dict[str, Any]) -> dict[str, Any]:
-    """What an item or a list asks of the workspace, after the parts that are the same for all."""
+    """The query of an item or a list, without the parts that are the same for all."""
     assert content["queryType"] == 16, "Prometheus"
     assert content["resourceType"] == "microsoft.monitor/accounts"
     assert content["crossComponentResources"] == ["{Workspace}"]
@@ -60,7 +60,7 @@ def test_o4_a_chart_asks_for_a_range_and_a_table_for_a_moment(item: dict[str, An
 
 @each_query
 def test_o4_a_chart_has_series_to_tell_apart(item: dict[str, Any]) -> None:
-    """A workbook draws no chart of a result without labels."""
+    """A workbook cannot draw a chart of a result without labels."""
     if item["content"]["visualization"] == "timechart":
         assert " by (" in asked(item["content"])["queryText"]
 

@@ -1,4 +1,4 @@
-"""The gateway image's entrypoint, run on the APISIX that is installed here as it runs in the image."""
+"""Runs the gateway image's entrypoint, as in the image, on the APISIX of this machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def settings(endpoint: str = "http://127.0.0.1:9", **more: str) -> dict[str, str
 
 
 class Container:
-    """What a container of the image has to itself: the rendered files, and a directory to write into."""
+    """A stand-in for a container of the image: rendered files, and a directory to write into."""
 
     def __init__(self, directory: Path) -> None:
         self.config = directory / "config"
@@ -59,7 +59,7 @@ class Container:
         return {**files, "config.yaml": dump_config(config)}
 
     def put(self, files: Mapping[str, str]) -> None:
-        """Writes files as the renderer does."""
+        """Write files as the renderer does."""
         for name, text in files.items():
             (self.config / name).write_text(text)
 
@@ -73,7 +73,7 @@ class Container:
         }
 
     def refusal(self, user: int | None = None) -> str:
-        """What the entrypoint says when it does not start the gateway."""
+        """The output of the entrypoint when it does not start the gateway."""
         done = subprocess.run(
             ["bash", str(self.scripts / "entrypoint.sh")],
             env=self.environment,
@@ -87,12 +87,12 @@ class Container:
         return done.stderr
 
     def is_healthy(self) -> bool:
-        """What the image's health check says."""
+        """The result of the image's health check."""
         command = ["bash", str(self.scripts / "healthcheck.sh")]
         return subprocess.run(command, env=self.environment, capture_output=True, check=False).returncode == 0
 
     def filter_of(self, process: subprocess.Popen[bytes]) -> int:
-        """The process id of what filters the error log."""
+        """The process id of the filter of the error log."""
         found = [process.pid]
         while found:
             number = found.pop()
@@ -121,7 +121,7 @@ class Container:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
-    """For what nothing announces: that a process is ready, that a file has been noticed."""
+    """Wait for something that no event tells: a process is ready, a file has been noticed."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s"
@@ -129,12 +129,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
 
 
 def installed_home() -> Path:
-    """Where APISIX is installed here."""
+    """The directory of APISIX on this machine."""
     return Path(os.environ.get("APISIX_HOME", DEFAULT_HOME))
 
 
 def written(root: Path) -> dict[str, int]:
-    """When each file below a directory was written, in nanoseconds."""
+    """The time at which each file below a directory was written, in nanoseconds."""
     return {str(path): path.lstat().st_mtime_ns for path in sorted(root.rglob("*"))}
 
 

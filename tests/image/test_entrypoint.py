@@ -1,4 +1,4 @@
-"""The image's entrypoint: it starts the gateway, or says everything that keeps it from starting."""
+"""The image's entrypoint starts the gateway, or reports everything that prevents the start."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_no_query_reaches_its_error_log(container: Container) -> None:
         assert CLIENT_KEY not in container.log.read_text()
 
 
-def test_it_ends_when_nobody_filters_its_error_log(container: Container) -> None:
+def test_it_ends_when_the_filter_of_its_error_log_ends(container: Container) -> None:
     container.put(container.render(settings()))
     with container.running() as process:
         os.kill(container.filter_of(process), signal.SIGKILL)
@@ -167,7 +167,7 @@ def test_an_empty_file_is_named(container: Container) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_an_unreadable_file_is_named_with_the_user() -> None:
-    # Not below pytest's own directory, which lets nobody else in.
+    # Not below pytest's own directory: other users cannot enter that.
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
         container = make_container(Path(directory))

@@ -1,4 +1,4 @@
-"""The files around the images agree with each other and with the code that builds and deploys them."""
+"""The files of the images agree with each other, and with the code that builds and deploys the images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "compose.yaml").read_text
 IMAGES = {"gateway": GATEWAY, "config-renderer": RENDERER, "simulators": SIMULATOR}
 PYTHON_IMAGES = [RENDERER, SIMULATOR]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-# Where a module is not called like its package.
+# Packages whose module has another name.
 PACKAGES = {
     "azure.core": "azure-core",
     "azure.identity": "azure-identity",
@@ -44,7 +44,7 @@ def copied_into_image(text: str) -> list[str]:
 
 
 def installed_packages(group: str) -> set[str]:
-    """The packages that a dependency group brings, with all that they need."""
+    """The packages of a dependency group, with all that they need."""
     lock = {
         package["name"]: package for package in tomllib.loads((REPOSITORY / "uv.lock").read_text())["package"]
     }
@@ -69,7 +69,7 @@ def imported_packages(image: Image) -> set[str]:
                     modules |= {alias.name for alias in node.names}
                 elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                     modules.add(node.module)
-    # A namespace that packages share: the first two parts tell which one it is.
+    # Several packages share this namespace, so the first two parts name the package.
     names = {
         ".".join(name.split(".")[:2]) if name.startswith("azure.") else name.split(".")[0] for name in modules
     }
@@ -86,12 +86,12 @@ def test_the_bundle_is_where_the_renderer_says() -> None:
 
 @pytest.mark.parametrize("image", IMAGES.values(), ids=list(IMAGES))
 def test_no_image_runs_as_root(image: Image) -> None:
-    # Group 0 reads the rendered files; no user of it is root.
+    # Group 0 can read the rendered files, and no image runs as root.
     assert re.findall(r"^USER (\d+):0$", (REPOSITORY / image.dockerfile).read_text(), re.MULTILINE)[-1] != "0"
 
 
 def test_the_gateway_has_its_group_where_only_the_user_is_passed_on() -> None:
-    # As on Kubernetes: the group is then the user's own, and the rendered files are readable for group 0.
+    # On Kubernetes the group comes from /etc/passwd, and group 0 can read the rendered files.
     assert "\nUSER root\n" in DOCKERFILE.partition("usermod --gid 0 apisix")[0]
 
 

@@ -1,4 +1,4 @@
-"""The provider's schema, cut down to what the stacks use; recorded once for each major version.
+"""The part of the provider's schema that the stacks use, recorded for each major version.
 
 To record one again, with the provider installed: `terraform providers schema -json` in any module, then
 `python -m tests.infra.schema <that output> <provider version>`.
@@ -27,7 +27,7 @@ _META = {"depends_on", "count", "for_each", "provider", "lifecycle", "provisione
 
 @dataclass(frozen=True)
 class Use:
-    """A resource or data source as some file of ours writes it."""
+    """A resource or data source in one of our files."""
 
     kind: str  # "resource" or "data"
     type: str
@@ -68,7 +68,7 @@ def recorded_schemas() -> dict[str, dict[str, Any]]:
 
 
 def complaints(body: dict[str, Any], schema: dict[str, Any], where: str = "") -> Iterator[str]:
-    """What the provider would not accept: unknown arguments, missing ones, wrong nesting."""
+    """What the provider would refuse: unknown arguments, missing ones, wrong nesting."""
     attributes, blocks = schema["attributes"], schema["blocks"]
     given = {name: value for name, value in body.items() if name not in _META or name in attributes}
     dynamic = {name: item["content"] for entry in given.pop("dynamic", []) for name, item in entry.items()}

@@ -28,7 +28,7 @@ each_configuration = pytest.mark.parametrize(
 
 
 def terraform(directory: Path, *arguments: str) -> None:
-    """Run Terraform in a directory; its own words are the failure."""
+    """Run Terraform in a directory. Its output is the message of a failure."""
     result = subprocess.run(
         [BINARY, *arguments, "-no-color"], cwd=directory, capture_output=True, text=True, check=False
     )
@@ -37,7 +37,7 @@ def terraform(directory: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the sources: `init` leaves lock files and providers beside them."""
+    """A copy of the sources, because `init` writes lock files and providers beside them."""
     copy = tmp_path_factory.mktemp("sources")
     shutil.copytree(REPOSITORY / "dashboards", copy / "dashboards")
     ignored = shutil.ignore_patterns(".terraform*", ".deploy")

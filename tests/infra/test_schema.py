@@ -1,4 +1,4 @@
-"""Every argument of every resource is one that both majors of the provider have, checked without it."""
+"""Both major versions of the provider know every argument of every resource; checked without the provider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-# Alerts on what the platform itself measures: they fire even when the gateway or its collector cannot say a word.
+# Alerts on what the platform itself measures. They fire even when the gateway or its collector reports nothing.
 locals {
   rules = {
     server-errors = {
@@ -12,7 +12,7 @@ locals {
       dimension   = { name = "statusCodeCategory", values = ["5xx"] }
     }
     restarts = {
-      # Each sample is a replica's restarts so far: a sum over the window would count every restart once a minute.
+      # Each sample is a running total of a replica's restarts. A sum over the window would count each restart every minute.
       description = "A replica of the gateway has restarted more than three times."
       severity    = 2
       metric      = "RestartCount"
@@ -44,7 +44,7 @@ locals {
     }
   }
 
-  # With one replica at most or none at least, these two would tell of the normal state, or of nothing.
+  # With max_replicas = 1 the first rule would report the normal state; with min_replicas = 0 the second could never fire.
   useful = {
     for name, rule in local.rules : name => rule
     if !(name == "at-its-limit" && var.max_replicas <= max(var.min_replicas, 1)) && !(name == "no-replica" && var.min_replicas == 0)
@@ -70,7 +70,7 @@ resource "azurerm_monitor_metric_alert" "app" {
     operator         = each.value.operator
     threshold        = each.value.threshold
 
-    # The app is as new as the rule: its metrics may not have been emitted yet.
+    # The app may be as new as the rule and have no metrics yet.
     skip_metric_validation = true
 
     dynamic "dimension" {

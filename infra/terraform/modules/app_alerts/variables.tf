@@ -14,7 +14,7 @@ variable "app_id" {
 }
 
 variable "action_group_id" {
-  description = "Who is told."
+  description = "Action group that the rules notify."
   type        = string
 }
 
@@ -29,7 +29,7 @@ variable "min_replicas" {
 }
 
 variable "max_replicas" {
-  description = "Replicas at most."
+  description = "Highest number of replicas."
   type        = number
 }
 

@@ -3,15 +3,15 @@ resource "azurerm_container_app_environment" "this" {
   resource_group_name = var.resource_group_name
   location            = var.location
 
-  # Logs leave through the diagnostic setting below: the other destination needs the workspace's shared key.
+  # Logs leave through the diagnostic setting below. The usual destination would need the workspace's shared key.
   logs_destination = "azure-monitor"
 
   infrastructure_subnet_id       = var.subnet_id
   internal_load_balancer_enabled = var.subnet_id == null ? null : var.internal
   zone_redundancy_enabled        = var.subnet_id == null ? null : var.zone_redundant
 
-  # Init containers get the managed identity's tokens only in a workload-profile environment, and a profile cannot be
-  # added to an environment that was made without one.
+  # Init containers get the managed identity's tokens only in an environment with workload profiles, and an environment
+  # without one cannot get one later.
   workload_profile {
     name                  = "Consumption"
     workload_profile_type = "Consumption"
@@ -20,7 +20,7 @@ resource "azurerm_container_app_environment" "this" {
   tags = var.tags
 
   lifecycle {
-    # Azure names this group itself and reports it back.
+    # Azure chooses this name itself.
     ignore_changes = [infrastructure_resource_group_name]
 
     precondition {

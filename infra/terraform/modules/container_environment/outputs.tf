@@ -1,10 +1,10 @@
 output "id" {
-  description = "The environment."
+  description = "Resource id of the environment."
   value       = azurerm_container_app_environment.this.id
 }
 
 output "default_domain" {
-  description = "Domain that app host names end with."
+  description = "Domain at the end of the apps' host names."
   value       = azurerm_container_app_environment.this.default_domain
 }
 

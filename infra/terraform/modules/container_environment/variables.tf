@@ -14,7 +14,7 @@ variable "location" {
 }
 
 variable "log_analytics_workspace_id" {
-  description = "Where console and system logs go."
+  description = "Log Analytics workspace that gets the console and system logs."
   type        = string
 }
 
@@ -24,7 +24,7 @@ variable "subnet_id" {
 }
 
 variable "internal" {
-  description = "Whether the environment has an address inside the virtual network only."
+  description = "Whether the environment's only address is inside the virtual network."
   type        = bool
 }
 

@@ -1,6 +1,6 @@
 resource "azurerm_cognitive_account" "this" {
-  #checkov:skip=CKV2_AZURE_22:Model accounts hold no customer data at rest but what the stateful APIs keep; a customer-managed key is a decision of the data's owner.
-  #checkov:skip=CKV_AZURE_134:Without a virtual network the gateway calls over the public address, with a token; with one public access is switched off below.
+  #checkov:skip=CKV2_AZURE_22:Model accounts keep customer data only for the stateful APIs; a customer-managed key is the decision of the owner of that data.
+  #checkov:skip=CKV_AZURE_134:Without private endpoints the gateway calls the public address, with a token; with them public access is switched off below.
   #checkov:skip=CKV_AZURE_247:Outbound rules concern features (URL grounding, customer storage) that the gateway does not use.
   name                = var.name
   resource_group_name = var.resource_group_name
@@ -8,13 +8,13 @@ resource "azurerm_cognitive_account" "this" {
   kind                = var.kind
   sku_name            = "S0"
 
-  # Entra tokens are accepted only on an account with a subdomain of its own.
+  # Only an account with a subdomain of its own accepts Entra tokens.
   custom_subdomain_name = var.name
 
-  # The provider reads the keys of an account that takes them into Terraform state. This one takes tokens only.
+  # The provider would read the account's keys into the state. With key access off the account has none that work.
   local_auth_enabled = false
 
-  # Shuts the public address altogether; rules for it would have nothing left to decide.
+  # False closes the public address completely, so address rules are not needed.
   public_network_access_enabled = !var.private
 
   identity {
@@ -24,8 +24,8 @@ resource "azurerm_cognitive_account" "this" {
   tags = var.tags
 }
 
-# Azure takes one deployment change at a time for an account. The provider holds a lock on the account while it creates,
-# changes or deletes one, so those of an account run one after another and accounts run side by side.
+# Azure accepts one deployment change at a time for each account. The provider locks the account meanwhile, so the
+# deployments of one account follow one another, and accounts run side by side.
 resource "azurerm_cognitive_deployment" "this" {
   for_each = var.deployments
 
@@ -47,7 +47,7 @@ resource "azurerm_cognitive_deployment" "this" {
   version_upgrade_option = each.value.upgrade
 }
 
-# Calls models; cannot read keys, change deployments or upload training data.
+# This role may call models. It may not read keys, change deployments or upload training data.
 resource "azurerm_role_assignment" "gateway" {
   scope                = azurerm_cognitive_account.this.id
   role_definition_name = "Cognitive Services OpenAI User"

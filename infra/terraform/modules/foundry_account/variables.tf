@@ -14,12 +14,12 @@ variable "location" {
 }
 
 variable "kind" {
-  description = "OpenAI or AIServices."
+  description = "Kind of the account: OpenAI or AIServices."
   type        = string
 }
 
 variable "private" {
-  description = "Whether the account is reachable through a private endpoint only."
+  description = "Whether a private endpoint is the only way to the account."
   type        = bool
 }
 

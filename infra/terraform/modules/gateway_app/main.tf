@@ -1,8 +1,8 @@
 locals {
   config_volume = "config"
 
-  # Container App secrets are lower case with dashes, like the Key Vault secrets they point at. The version is part of
-  # the reference: a revision runs with exactly the values that were there when it was made.
+  # Names of Container App secrets are lower case with dashes, like those of the Key Vault secrets. The reference contains
+  # the version, so a revision always runs with the values that existed when it was made.
   secrets = {
     for variable, secret in var.secrets : variable => {
       name = lower(replace(variable, "_", "-"))
@@ -10,8 +10,8 @@ locals {
     }
   }
 
-  # Azure makes no new revision for a changed secret. The digest is part of the template, so it does for this one: any
-  # setting or secret that is added, changed or removed gives a new revision.
+  # Azure makes a new revision only when the template changes, and a secret is not part of it. This digest is: any setting
+  # or secret that is added, changed or removed gives a new revision.
   settings_digest = substr(sha256(jsonencode({ settings = var.app_settings, secrets = var.secrets })), 0, 16)
 
   collector_variables = toset([
@@ -87,8 +87,8 @@ resource "azurerm_container_app" "gateway" {
       storage_type = "EmptyDir"
     }
 
-    # Reads settings and secrets, checks them and writes the files that the others read. It alone sees the secrets as
-    # variables; a wrong setting stops the new revision here, while the old one goes on serving.
+    # Checks settings and secrets and writes the files that the other containers read. Only this container has all the
+    # secrets as variables. A wrong setting stops the new revision here, while the old one goes on serving.
     init_container {
       name    = "config-renderer"
       image   = var.renderer_image
@@ -141,8 +141,8 @@ resource "azurerm_container_app" "gateway" {
         path = var.config_path
       }
 
-      # The status port answers from the worker itself: live while it runs, ready once a whole, valid configuration is
-      # loaded.
+      # A worker itself answers on the status port: it is live while it runs, and ready once it has loaded a complete,
+      # valid configuration.
       startup_probe {
         transport               = "HTTP"
         port                    = 7085
@@ -187,7 +187,7 @@ resource "azurerm_container_app" "gateway" {
           value = var.identity_client_id
         }
 
-        # The exporter prefers this variable to its configuration file, which then holds no copy of it.
+        # The exporter reads this variable, so its configuration file needs no copy of the value.
         dynamic "env" {
           for_each = local.collector_variables
 
@@ -232,8 +232,8 @@ resource "azurerm_container_app" "gateway" {
       }
     }
 
-    # A sidecar shares the network namespace and the configuration volume, and is reached by nobody outside unless the
-    # gateway forwards to it.
+    # A sidecar shares the network and the configuration volume of the replica. Only requests that the gateway forwards
+    # reach it from outside.
     dynamic "container" {
       for_each = var.sidecars
 
@@ -315,7 +315,7 @@ resource "azurerm_container_app" "gateway" {
   lifecycle {
     precondition {
       condition     = local.total_cpu <= 4 && local.total_cpu * 4 == floor(local.total_cpu * 4)
-      error_message = "The containers of a replica ask for ${local.total_cpu} vCPU together; Azure takes multiples of 0.25 up to 4. Change gateway_cpu or collector_cpu."
+      error_message = "The containers of a replica ask for ${local.total_cpu} vCPU together; Azure accepts multiples of 0.25 up to 4. Change gateway_cpu or collector_cpu."
     }
 
     precondition {
@@ -325,9 +325,8 @@ resource "azurerm_container_app" "gateway" {
   }
 }
 
-# The app's own attributes still have the revision and the host name of before a change once the change is made: the
-# provider does not mark them as about to change, so the plan promises the old ones. What depends on a changing resource is
-# read after the change.
+# After a change the app's own attributes still show the old revision and host name, because the provider does not mark
+# them as changing in the plan. A data source that depends on the app is read after the change, so it shows the new ones.
 data "azurerm_container_app" "deployed" {
   name                = azurerm_container_app.gateway.name
   resource_group_name = azurerm_container_app.gateway.resource_group_name

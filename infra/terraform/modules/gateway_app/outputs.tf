@@ -1,5 +1,5 @@
 output "id" {
-  description = "The app."
+  description = "Resource id of the app."
   value       = azurerm_container_app.gateway.id
 }
 
@@ -19,6 +19,6 @@ output "latest_revision_name" {
 }
 
 output "settings_digest" {
-  description = "Digest of settings and secret versions: a different one is a different revision."
+  description = "Digest of settings and secret versions. A new digest gives a new revision."
   value       = local.settings_digest
 }

@@ -19,7 +19,7 @@ variable "identity_id" {
 }
 
 variable "identity_client_id" {
-  description = "Client id of that identity, by which the containers ask for tokens."
+  description = "Client id of that identity, with which the containers ask for tokens."
   type        = string
 }
 
@@ -54,22 +54,22 @@ variable "collector_enabled" {
 }
 
 variable "config_path" {
-  description = "Where the rendered files are in each container."
+  description = "Directory of the rendered files in each container."
   type        = string
 }
 
 variable "key_vault_uri" {
-  description = "Vault of the secrets, with a trailing slash."
+  description = "Address of the vault of the secrets, with a trailing slash."
   type        = string
 }
 
 variable "app_settings" {
-  description = "Settings of the gateway that are no secrets."
+  description = "Settings of the gateway, without secrets."
   type        = map(string)
 }
 
 variable "secrets" {
-  description = "Secret settings by variable: name and version in Key Vault."
+  description = "Secret settings by variable name: each with its name and version in Key Vault."
   type = map(object({
     name    = string
     version = string
@@ -82,7 +82,7 @@ variable "external" {
 }
 
 variable "allowed_ip_ranges" {
-  description = "Named CIDR ranges that may call the gateway; empty for all."
+  description = "CIDR ranges that may call the gateway, by name; empty for all addresses."
   type        = map(string)
 }
 
@@ -102,12 +102,12 @@ variable "min_replicas" {
 }
 
 variable "max_replicas" {
-  description = "Replicas at most."
+  description = "Highest number of replicas."
   type        = number
 }
 
 variable "scale_concurrent_requests" {
-  description = "Requests in flight that one replica should have."
+  description = "Requests in flight for each replica; more requests add replicas."
   type        = number
 }
 
@@ -117,12 +117,12 @@ variable "scale_cpu_percent" {
 }
 
 variable "scale_down_after_seconds" {
-  description = "Quiet time in seconds before the last replica of a scale-to-zero app stops."
+  description = "Seconds without a request before the last replica of a scale-to-zero app stops."
   type        = number
 }
 
 variable "termination_grace_period_seconds" {
-  description = "Seconds that a stopping replica has for the requests in flight."
+  description = "Seconds for which a stopping replica may finish the requests in flight."
   type        = number
 }
 

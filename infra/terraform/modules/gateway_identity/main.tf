@@ -6,13 +6,12 @@ resource "azurerm_user_assigned_identity" "gateway" {
 }
 
 locals {
-  # What the gateway may do, each on the one resource it is about. Its right to call models is granted by the stack
-  # that makes the accounts.
+  # Each role is assigned on a single resource. The stack that makes the model accounts assigns the role to call them.
   roles = {
     pull_images   = { role = "AcrPull", scope = var.registry_id }
     read_secrets  = { role = "Key Vault Secrets User", scope = var.key_vault_id }
     write_metrics = { role = "Monitoring Metrics Publisher", scope = var.metrics_data_collection_rule_id }
-    # The role's name speaks of metrics; Application Insights asks for it for every kind of telemetry.
+    # Application Insights needs this role for every kind of telemetry, in spite of its name.
     write_traces = { role = "Monitoring Metrics Publisher", scope = var.application_insights_id }
   }
 }
@@ -23,6 +22,6 @@ resource "azurerm_role_assignment" "gateway" {
   scope                = each.value.scope
   role_definition_name = each.value.role
   principal_id         = azurerm_user_assigned_identity.gateway.principal_id
-  # A new identity may not be known to the directory yet; naming its type spares the look-up that would fail.
+  # The directory may not know a new identity yet. With its type given, Azure does not look it up there.
   principal_type = "ServicePrincipal"
 }

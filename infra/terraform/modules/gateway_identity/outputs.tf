@@ -1,5 +1,5 @@
-# An app that starts before its identity may pull or read fails its first revision. Whoever uses these outputs waits
-# for the roles.
+# The outputs wait for the roles: the first revision of an app fails when its identity may not yet pull images or read
+# secrets.
 output "id" {
   description = "Resource id of the identity."
   value       = azurerm_user_assigned_identity.gateway.id
@@ -7,7 +7,7 @@ output "id" {
 }
 
 output "client_id" {
-  description = "Client id of the identity, by which a container asks for its tokens."
+  description = "Client id of the identity, with which a container asks for tokens."
   value       = azurerm_user_assigned_identity.gateway.client_id
   depends_on  = [azurerm_role_assignment.gateway]
 }

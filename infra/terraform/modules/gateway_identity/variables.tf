@@ -14,22 +14,22 @@ variable "location" {
 }
 
 variable "registry_id" {
-  description = "Registry that the gateway pulls its images from."
+  description = "Resource id of the registry from which the gateway pulls its images."
   type        = string
 }
 
 variable "key_vault_id" {
-  description = "Vault that the gateway reads its secrets from."
+  description = "Resource id of the vault from which the gateway reads its secrets."
   type        = string
 }
 
 variable "metrics_data_collection_rule_id" {
-  description = "Data collection rule that the gateway writes metrics through."
+  description = "Resource id of the data collection rule through which the gateway writes metrics."
   type        = string
 }
 
 variable "application_insights_id" {
-  description = "Application Insights component that the gateway writes traces to."
+  description = "Resource id of the Application Insights component to which the gateway writes traces."
   type        = string
 }
 

@@ -1,4 +1,4 @@
-# One container that only its neighbours in the environment can reach: a simulator, or Redis.
+# An app with one container that only apps in the same environment can reach: a simulator, or Redis.
 resource "azurerm_container_app" "this" {
   name                         = var.name
   resource_group_name          = var.resource_group_name
@@ -28,7 +28,7 @@ resource "azurerm_container_app" "this" {
   }
 
   ingress {
-    # Never from outside: this module has no variable for it.
+    # Never true: no variable of this module can change it.
     external_enabled           = false
     allow_insecure_connections = false
     target_port                = var.port
@@ -58,7 +58,7 @@ resource "azurerm_container_app" "this" {
         secret_name = lower(replace(var.secret.variable, "_", "-"))
       }
 
-      # A changed secret alone makes no revision; its version in the template does.
+      # A changed secret alone makes no new revision; its version as part of the template does.
       env {
         name  = "SECRET_VERSION"
         value = element(split("/", var.secret.id), length(split("/", var.secret.id)) - 1)

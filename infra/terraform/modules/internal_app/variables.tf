@@ -39,12 +39,12 @@ variable "args" {
 }
 
 variable "env" {
-  description = "Variables of the container that are no secrets."
+  description = "Environment variables of the container, without secrets."
   type        = map(string)
 }
 
 variable "secret" {
-  description = "The credential without which the app answers nobody: the variable that it reads and the id of the Key Vault secret."
+  description = "Key that every call of the app needs: the environment variable for it, and the id of the Key Vault secret."
   type = object({
     variable = string
     id       = string

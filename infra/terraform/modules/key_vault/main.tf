@@ -1,8 +1,8 @@
 # tflint-ignore: azurerm_resources_missing_prevent_destroy # Purge protection keeps it and its secrets; `destroy` asks.
 resource "azurerm_key_vault" "this" {
-  #checkov:skip=CKV_AZURE_189:Secrets are seeded from a deployer's machine or CI; with private endpoints public access is switched off below.
+  #checkov:skip=CKV_AZURE_189:A deployer's machine or CI writes the secrets; with private endpoints public access is switched off below.
   #checkov:skip=CKV_AZURE_109:As above; allowed_ip_ranges makes the default action Deny.
-  #checkov:skip=CKV2_AZURE_32:The private endpoint is made by the stack when private_endpoints_enabled is set.
+  #checkov:skip=CKV2_AZURE_32:The stack makes the private endpoint when private_endpoints_enabled is set.
   name                = var.name
   resource_group_name = var.resource_group_name
   location            = var.location
@@ -16,7 +16,7 @@ resource "azurerm_key_vault" "this" {
   public_network_access_enabled = !var.private
 
   network_acls {
-    # For the services that Microsoft trusts; Container Apps is none of them.
+    # These are the services that Microsoft trusts. Container Apps is not one of them.
     bypass         = "AzureServices"
     default_action = var.private || length(var.allowed_ip_ranges) > 0 ? "Deny" : "Allow"
     ip_rules       = var.allowed_ip_ranges
@@ -25,8 +25,8 @@ resource "azurerm_key_vault" "this" {
   tags = var.tags
 }
 
-# Seeding secrets is a role of its own too: the deploy command writes them, never Terraform. Kept by object id, as for the
-# state: another label must not take the role away.
+# The deploy command writes the secrets, never Terraform, and needs this role for it. The key of each assignment is the
+# object id, as for the state: a changed label must not remove the role.
 resource "azurerm_role_assignment" "officers" {
   for_each = toset(values(var.secret_officers))
 

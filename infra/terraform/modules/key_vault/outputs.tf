@@ -1,5 +1,5 @@
 output "id" {
-  description = "The vault."
+  description = "Resource id of the vault."
   value       = azurerm_key_vault.this.id
 }
 

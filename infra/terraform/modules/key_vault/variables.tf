@@ -19,12 +19,12 @@ variable "tenant_id" {
 }
 
 variable "soft_delete_retention_days" {
-  description = "Days for which a deleted secret or vault can be brought back."
+  description = "Days for which a deleted secret or vault can be recovered."
   type        = number
 }
 
 variable "private" {
-  description = "Whether the vault is reachable through a private endpoint only."
+  description = "Whether a private endpoint is the only way to the vault."
   type        = bool
 }
 
@@ -34,12 +34,12 @@ variable "allowed_ip_ranges" {
 }
 
 variable "secret_officers" {
-  description = "Who may write secrets: a label and an Entra object id for each."
+  description = "Principals that may write secrets: Entra object ids by label."
   type        = map(string)
 }
 
 variable "log_analytics_workspace_id" {
-  description = "Where the audit log goes."
+  description = "Log Analytics workspace that gets the audit log."
   type        = string
 }
 

@@ -1,5 +1,5 @@
 variable "subscription_id" {
-  description = "Subscription that the names belong to; it takes part in the derived suffix."
+  description = "Id of the subscription. The derived suffix depends on it."
   type        = string
 }
 
@@ -14,7 +14,7 @@ variable "environment" {
 }
 
 variable "suffix" {
-  description = "Replaces the derived suffix of the globally unique names."
+  description = "Suffix of the globally unique names, instead of the derived one."
   type        = string
   default     = null
 }

@@ -6,9 +6,9 @@ resource "azurerm_virtual_network" "this" {
   tags                = var.tags
 }
 
-# A workload-profile environment takes a delegated subnet of /27 or larger; a quarter of the space leaves room to grow.
+# An environment with workload profiles needs a delegated subnet of /27 or larger. A quarter of the space is room to grow.
 resource "azurerm_subnet" "apps" {
-  #checkov:skip=CKV2_AZURE_31:Container Apps manages the traffic of its delegated subnet; the environment's own ingress rules decide what may enter.
+  #checkov:skip=CKV2_AZURE_31:Container Apps manages the traffic of its delegated subnet; its ingress rules decide which requests may enter.
   name                 = "snet-apps"
   resource_group_name  = var.resource_group_name
   virtual_network_name = azurerm_virtual_network.this.name
@@ -25,7 +25,7 @@ resource "azurerm_subnet" "apps" {
 }
 
 resource "azurerm_subnet" "endpoints" {
-  #checkov:skip=CKV2_AZURE_31:It holds private endpoints only, each of which reaches exactly one resource.
+  #checkov:skip=CKV2_AZURE_31:It contains only private endpoints, each of which leads to exactly one resource.
   name                 = "snet-endpoints"
   resource_group_name  = var.resource_group_name
   virtual_network_name = azurerm_virtual_network.this.name

@@ -9,6 +9,6 @@ output "endpoints_subnet_id" {
 }
 
 output "virtual_network_id" {
-  description = "The network, to link private DNS zones to or to peer."
+  description = "Resource id of the network, for links of private DNS zones and for peering."
   value       = azurerm_virtual_network.this.id
 }

@@ -1,5 +1,5 @@
-# Alerts on the gateway's access log (JSON in log modes prod and test): one record a request, thinned out by no
-# sampling. What its metrics tell is in metrics.tf; alerts on the app's platform metrics are made with the app.
+# Alerts on the gateway's access log (JSON in log modes prod and test), which has one record for each request, without
+# sampling. Alerts on the gateway's metrics are in metrics.tf, alerts on the platform's metrics in the module app_alerts.
 locals {
   requests = <<-KQL
     ContainerAppConsoleLogs
@@ -9,7 +9,7 @@ locals {
     | extend status = toint(record.status), attempts = record.attempts
   KQL
 
-  # A share of very few requests says nothing.
+  # A percentage of very few requests means nothing.
   share = <<-KQL
     | summarize total = count(), matching = countif(MATCHING)
     | where total >= 20
@@ -24,7 +24,7 @@ locals {
       threshold   = var.thresholds.error_percent
     }
     backend-credential = {
-      description = "A backend refuses the gateway's credential: its key or role is wrong, and it serves nobody."
+      description = "A backend refuses the gateway's credential: its key or role is wrong, and it serves no request."
       severity    = 1
       matching    = "tostring(attempts) matches regex '\"status\":40[13]'"
       threshold   = 0
@@ -47,7 +47,7 @@ resource "azurerm_monitor_scheduled_query_rules_alert_v2" "requests" {
   window_duration         = "PT10M"
   auto_mitigation_enabled = true
 
-  # The table comes into being with the first log line, which is after this.
+  # The first log line makes the table, so it does not exist yet.
   skip_query_validation = true
 
   criteria {
@@ -70,7 +70,7 @@ resource "azurerm_monitor_scheduled_query_rules_alert_v2" "requests" {
   tags = var.tags
 }
 
-# Every other alert here reads the workspace: it must not go blind in silence.
+# The alerts above read the workspace, so an alert must tell when it stops taking logs.
 resource "azurerm_monitor_scheduled_query_rules_alert_v2" "log_cap" {
   name                    = "alert-${var.stem}-log-cap"
   display_name            = "${var.stem}: log-cap"

@@ -6,7 +6,7 @@ resource "azurerm_log_analytics_workspace" "this" {
   retention_in_days   = var.log_retention_days
   daily_quota_gb      = var.log_daily_quota_gb
 
-  # The shared key that Terraform keeps in its state opens nothing: logs come in through diagnostic settings.
+  # Terraform keeps the shared key in its state, so the key must open nothing. Logs come in through diagnostic settings.
   local_authentication_enabled = false
 
   tags = var.tags
@@ -21,10 +21,10 @@ resource "azurerm_application_insights" "this" {
   application_type    = "web"
   retention_in_days   = var.trace_retention_days
 
-  # The connection string that Terraform keeps in its state opens nothing: who writes needs a token and the role.
+  # Terraform keeps the connection string in its state, so it must open nothing. Writing needs a token and the role.
   local_authentication_enabled = false
 
-  # The gateway samples; a second sampling here would falsify every rate.
+  # The gateway samples already. A second sampling here would make every rate wrong.
   sampling_percentage = 100
 
   tags = var.tags
@@ -39,8 +39,8 @@ resource "azurerm_monitor_workspace" "this" {
 }
 
 locals {
-  # The workspace brings its own collection endpoint and rule, in a resource group that Azure manages. Only their ids
-  # are known: /subscriptions/S/resourceGroups/G/providers/Microsoft.Insights/<type>/<name>.
+  # The workspace has its own collection endpoint and rule, in a resource group that Azure manages. Only their ids are
+  # known: /subscriptions/S/resourceGroups/G/providers/Microsoft.Insights/<type>/<name>.
   endpoint_id = split("/", azurerm_monitor_workspace.this.default_data_collection_endpoint_id)
   rule_id     = split("/", azurerm_monitor_workspace.this.default_data_collection_rule_id)
 }
@@ -55,7 +55,7 @@ data "azurerm_monitor_data_collection_rule" "metrics" {
   resource_group_name = element(local.rule_id, 4)
 }
 
-# Who is told. Alerts without anybody to tell would be decoration.
+# The people and services that the alerts notify.
 resource "azurerm_monitor_action_group" "this" {
   name                = "ag-${var.stem}"
   resource_group_name = var.resource_group_name

@@ -1,11 +1,11 @@
-# Alerts on the gateway's metrics. They do not depend on the log mode, and no log cap blinds them; they need the collector.
+# Alerts on the gateway's metrics. They need the collector. The log mode and the daily cap of logs do not matter to them.
 locals {
   metric_rules = yamldecode(templatefile("${path.module}/prometheus-rules.yaml.tftpl", var.thresholds)).groups[0].rules
 }
 
 resource "azurerm_monitor_alert_prometheus_rule_group" "gateway" {
   name                = "alerts-${var.stem}"
-  description         = "What the gateway's own metrics say of its backends."
+  description         = "Alerts on the gateway's own metrics about its backends."
   resource_group_name = var.resource_group_name
   location            = var.location
   scopes              = [azurerm_monitor_workspace.this.id]

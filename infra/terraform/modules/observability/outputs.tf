@@ -4,17 +4,17 @@ output "log_analytics_workspace_id" {
 }
 
 output "application_insights_id" {
-  description = "Resource id of the component on which a writer needs Monitoring Metrics Publisher."
+  description = "Resource id of the component. Writing to it needs Monitoring Metrics Publisher."
   value       = azurerm_application_insights.this.id
 }
 
 output "application_insights_name" {
-  description = "Application Insights resource."
+  description = "Name of the Application Insights component."
   value       = azurerm_application_insights.this.name
 }
 
 output "application_insights_connection_string" {
-  description = "Says where traces go. Writing them takes a token."
+  description = "Connection string that says where traces go. Writing them needs a token."
   value       = azurerm_application_insights.this.connection_string
   sensitive   = true
 }
@@ -25,12 +25,12 @@ output "monitor_workspace_id" {
 }
 
 output "metrics_query_endpoint" {
-  description = "Where Grafana queries the metrics."
+  description = "Address at which Grafana queries the metrics."
   value       = azurerm_monitor_workspace.this.query_endpoint
 }
 
 output "metrics_data_collection_rule_id" {
-  description = "Resource id of the rule on which a writer needs Monitoring Metrics Publisher."
+  description = "Resource id of the rule. Writing through it needs Monitoring Metrics Publisher."
   value       = data.azurerm_monitor_data_collection_rule.metrics.id
 }
 

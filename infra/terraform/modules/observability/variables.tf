@@ -19,7 +19,7 @@ variable "log_retention_days" {
 }
 
 variable "log_daily_quota_gb" {
-  description = "Ingestion cap in GB a day; -1 for none."
+  description = "Daily ingestion cap in GB; -1 for none."
   type        = number
 }
 
@@ -29,12 +29,12 @@ variable "trace_retention_days" {
 }
 
 variable "alert_emails" {
-  description = "Who gets alerts by mail: a label and an address for each."
+  description = "Mail addresses that get alerts, by label."
   type        = map(string)
 }
 
 variable "alert_webhooks" {
-  description = "Who gets alerts by HTTPS POST in the common alert schema: a label and an address for each."
+  description = "Addresses that get alerts by HTTPS POST in the common alert schema, by label."
   type        = map(string)
 }
 
@@ -44,7 +44,7 @@ variable "alerts_enabled" {
 }
 
 variable "thresholds" {
-  description = "When alerts fire."
+  description = "Percentages above which alerts fire."
   type = object({
     error_percent     = number
     exhausted_percent = number

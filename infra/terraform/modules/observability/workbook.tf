@@ -1,7 +1,7 @@
-# What the gateway's metrics say, in the portal, for those who have no Grafana. Reading them takes Monitoring Data Reader on
-# the workspace.
+# The gateway's metrics in the portal, for those who have no Grafana. Its readers need Monitoring Data Reader on the
+# workspace.
 locals {
-  # As it is, the workbook opens with the first workspace that its reader can see.
+  # The file itself opens with the first workspace that the reader can see; here it opens with this one.
   workbook = replace(
     file("${path.module}/../../../../dashboards/azure-openai-gateway.workbook.json"),
     "\"value\": \"value::1\"",
@@ -10,7 +10,7 @@ locals {
 }
 
 resource "azurerm_application_insights_workbook" "gateway" {
-  # Azure wants a UUID, and this one is the same after a re-creation.
+  # Azure asks for a UUID. This one is the same after a re-creation.
   name                = uuidv5("url", azurerm_monitor_workspace.this.id)
   display_name        = "Azure OpenAI gateway (${var.stem})"
   resource_group_name = var.resource_group_name

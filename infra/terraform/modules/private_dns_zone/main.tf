@@ -4,8 +4,8 @@ resource "azurerm_private_dns_zone" "this" {
   tags                = var.tags
 }
 
-# azurerm names the zone of a link or record in one way in 4.x and in another in 5.x, so that resources of its own could
-# serve only one of them. What Azure itself takes is the same for both.
+# azurerm 4.x and 5.x use different arguments for the zone of a link or record, so those resources would work with only one
+# of them. A template deployment works with both.
 resource "azurerm_resource_group_template_deployment" "content" {
   name                = "dns-${substr(sha1(var.name), 0, 8)}"
   resource_group_name = var.resource_group_name

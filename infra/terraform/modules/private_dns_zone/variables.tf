@@ -9,12 +9,12 @@ variable "resource_group_name" {
 }
 
 variable "virtual_network_id" {
-  description = "Network whose machines find the names of the zone."
+  description = "Resource id of the network that can look up the names of the zone."
   type        = string
 }
 
 variable "records" {
-  description = "Addresses by name (\"*\" for all) that the zone has from the start; private endpoints add theirs themselves."
+  description = "Records of the zone: addresses by name (\"*\" for all names). Private endpoints add their own records."
   type        = map(string)
   default     = {}
 }

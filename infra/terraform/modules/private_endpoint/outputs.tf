@@ -1,4 +1,4 @@
 output "id" {
-  description = "The private endpoint."
+  description = "Resource id of the private endpoint."
   value       = azurerm_private_endpoint.this.id
 }

@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Name of the connection, usually that of the target."
+  description = "Name of the connection, usually the name of the target."
   type        = string
 }
 
@@ -9,7 +9,7 @@ variable "resource_group_name" {
 }
 
 variable "location" {
-  description = "Region of the endpoint, which is that of its subnet."
+  description = "Region of the endpoint: the region of its subnet."
   type        = string
 }
 
@@ -19,17 +19,17 @@ variable "subnet_id" {
 }
 
 variable "target_resource_id" {
-  description = "Resource that the endpoint reaches."
+  description = "Resource id of the target."
   type        = string
 }
 
 variable "subresource" {
-  description = "Part of the target: vault, registry or account."
+  description = "Subresource of the target: vault, registry or account."
   type        = string
 }
 
 variable "private_dns_zone_id" {
-  description = "Private DNS zone that gets the record; null when records are made elsewhere."
+  description = "Private DNS zone that gets the record; null when something else makes the record."
   type        = string
 }
 

@@ -1,18 +1,18 @@
 resource "azurerm_container_registry" "this" {
-  #checkov:skip=CKV_AZURE_163:Scanning is a plan of Defender for Cloud, switched on for a subscription and not for a registry.
-  #checkov:skip=CKV_AZURE_164:Content trust is retired by the service and gone from azurerm 5; images are deployed by content digest.
-  #checkov:skip=CKV_AZURE_165:One region pulls these images; a geo-replica doubles the price and serves nobody.
-  #checkov:skip=CKV_AZURE_166:Quarantine needs a scanner that releases images; without one nothing could ever be pulled.
-  #checkov:skip=CKV_AZURE_167:Retention of untagged manifests needs Premium; set there below.
-  #checkov:skip=CKV_AZURE_233:Zone redundancy comes with Premium by itself where the region has zones.
-  #checkov:skip=CKV_AZURE_237:Dedicated data endpoints need Premium; set there below.
+  #checkov:skip=CKV_AZURE_163:Defender for Cloud scans images; that is switched on for a subscription, not for a registry.
+  #checkov:skip=CKV_AZURE_164:Azure retired content trust, and azurerm 5 has no argument for it; a tag is a digest of the image's sources.
+  #checkov:skip=CKV_AZURE_165:Only one region pulls these images; a replica would double the price for nothing.
+  #checkov:skip=CKV_AZURE_166:Quarantine needs a scanner that releases images; without one no image could be pulled.
+  #checkov:skip=CKV_AZURE_167:Retention of untagged manifests needs Premium; it is set for Premium below.
+  #checkov:skip=CKV_AZURE_233:Premium has zone redundancy automatically where the region has zones.
+  #checkov:skip=CKV_AZURE_237:Dedicated data endpoints need Premium; they are set for Premium below.
   #checkov:skip=CKV_AZURE_139:Builds in the registry run on agents with public addresses; with private endpoints public access is switched off below.
   name                = var.name
   resource_group_name = var.resource_group_name
   location            = var.location
   sku                 = var.sku
 
-  # Pulls come with the gateway's identity, pushes with the deployer's: there is no password to leak.
+  # The gateway pulls and the deployer pushes, each with an own identity. There is no password that could leak.
   admin_enabled          = false
   anonymous_pull_enabled = false
 
@@ -30,7 +30,7 @@ resource "azurerm_container_registry" "this" {
   }
 }
 
-# Who logged in, and which images were pushed and pulled.
+# Logins, and the images that were pushed and pulled.
 resource "azurerm_monitor_diagnostic_setting" "audit" {
   name                       = "audit"
   target_resource_id         = azurerm_container_registry.this.id

@@ -1,5 +1,5 @@
 output "id" {
-  description = "The registry."
+  description = "Resource id of the registry."
   value       = azurerm_container_registry.this.id
 }
 
@@ -9,6 +9,6 @@ output "name" {
 }
 
 output "login_server" {
-  description = "Host name that image references start with."
+  description = "Host name at the start of image references."
   value       = azurerm_container_registry.this.login_server
 }

@@ -14,17 +14,17 @@ variable "location" {
 }
 
 variable "sku" {
-  description = "Basic, Standard or Premium."
+  description = "Tier of the registry: Basic, Standard or Premium."
   type        = string
 }
 
 variable "private" {
-  description = "Whether the registry is reachable through a private endpoint only."
+  description = "Whether a private endpoint is the only way to the registry."
   type        = bool
 }
 
 variable "log_analytics_workspace_id" {
-  description = "Where the registry's log goes."
+  description = "Log Analytics workspace that gets the registry's log."
   type        = string
 }
 

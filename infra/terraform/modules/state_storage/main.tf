@@ -1,8 +1,8 @@
-# tflint-ignore: azurerm_resources_missing_prevent_destroy # `destroy` takes it last, and only when no stack has state left.
+# tflint-ignore: azurerm_resources_missing_prevent_destroy # `destroy` removes it last, and only when no stack has resources left.
 resource "azurerm_storage_account" "state" {
-  #checkov:skip=CKV_AZURE_33:No queue is used; the queue service holds nothing to log.
-  #checkov:skip=CKV2_AZURE_1:State is encrypted by the platform's key; a customer-managed key would have to live in a vault that this very state creates.
-  #checkov:skip=CKV2_AZURE_33:The state has to be reachable from a deployer's machine and from CI before any network exists; allowed_ip_ranges narrows it.
+  #checkov:skip=CKV_AZURE_33:No queue is used, so the queue service has nothing to log.
+  #checkov:skip=CKV2_AZURE_1:Azure's own key encrypts the state; a customer-managed key would be in a vault that does not exist before this state.
+  #checkov:skip=CKV2_AZURE_33:A deployer's machine and CI must reach the state before any network exists; allowed_ip_ranges limits the addresses.
   #checkov:skip=CKV_AZURE_59:As above. Access needs an Entra token and a role on this account; there is no key and no anonymous access.
   #checkov:skip=CKV_AZURE_36:No trusted service reads or writes state.
   #checkov:skip=CKV_AZURE_35:As above; with allowed_ip_ranges the default action becomes Deny.
@@ -14,7 +14,7 @@ resource "azurerm_storage_account" "state" {
   account_tier             = "Standard"
   account_replication_type = var.replication_type
 
-  # Entra only: no account key, no SAS made from one, no anonymous blob.
+  # Only Entra tokens open the account: no account key, no SAS, no anonymous access.
   shared_access_key_enabled        = false
   default_to_oauth_authentication  = true
   allow_nested_items_to_be_public  = false
@@ -31,7 +31,7 @@ resource "azurerm_storage_account" "state" {
   }
 
   blob_properties {
-    # Each state write is a version: a bad apply can be undone.
+    # Each write of a state is a version, so a bad apply can be undone.
     versioning_enabled = true
 
     delete_retention_policy {
@@ -43,8 +43,8 @@ resource "azurerm_storage_account" "state" {
     }
   }
 
-  # No service of Azure's own has business here. The provider also takes the usual bypass together with Allow for no rules
-  # at all, and would add them again at every plan.
+  # No Azure service needs access. Besides, the provider takes the usual bypass together with Allow for "no rules" and would
+  # add the rules again in every plan.
   network_rules {
     default_action = length(var.allowed_ip_ranges) == 0 ? "Allow" : "Deny"
     bypass         = ["None"]
@@ -54,17 +54,17 @@ resource "azurerm_storage_account" "state" {
   tags = var.tags
 }
 
-# tflint-ignore: azurerm_resources_missing_prevent_destroy # As its account; what is deleted can be brought back for a while.
+# tflint-ignore: azurerm_resources_missing_prevent_destroy # As for its account; a deleted container can be recovered for a while.
 resource "azurerm_storage_container" "state" {
-  #checkov:skip=CKV2_AZURE_21:Who read or wrote state is in the activity and sign-in logs; blob read logging needs a workspace that a later stack creates.
+  #checkov:skip=CKV2_AZURE_21:The activity and sign-in logs show who read or wrote state; logs of blob reads need a workspace, which a later stack makes.
   name                  = var.container_name
   storage_account_id    = azurerm_storage_account.state.id
   container_access_type = "private"
 }
 
-# The owner of a subscription may manage a storage account and still not read a blob in it: state access is a role of
-# its own, for each person or pipeline that deploys. Nothing here may depend on a label: whoever gets another one would have
-# the role taken away and given back side by side, which Azure can refuse ("already exists") after it was taken away.
+# Not even the owner of a subscription may read a blob without this role, so each person or pipeline that deploys needs it.
+# No argument may depend on a label: with a new label Terraform would remove the role and add it again at the same time.
+# Azure can refuse the addition ("already exists") after the removal.
 resource "azurerm_role_assignment" "state" {
   for_each = toset(values(var.state_principals))
 

@@ -3,7 +3,7 @@ output "storage_account_name" {
   value       = azurerm_storage_account.state.name
 }
 
-# Whoever reads this output has the roles: a later stack cannot start before they exist.
+# The output waits for the roles: a later stack must not start before they exist.
 output "container_name" {
   description = "Blob container of the Terraform state."
   value       = azurerm_storage_container.state.name

@@ -14,7 +14,7 @@ variable "location" {
 }
 
 variable "container_name" {
-  description = "Blob container that holds one state blob for each stack."
+  description = "Blob container with one state blob for each stack."
   type        = string
 }
 
@@ -24,7 +24,7 @@ variable "replication_type" {
 }
 
 variable "retention_days" {
-  description = "Days for which a deleted blob or container can be brought back."
+  description = "Days for which a deleted blob or container can be recovered."
   type        = number
 }
 
@@ -34,7 +34,7 @@ variable "allowed_ip_ranges" {
 }
 
 variable "state_principals" {
-  description = "Who may read and write state: a label and an Entra object id for each."
+  description = "Principals that may read and write state: Entra object ids by label."
   type        = map(string)
 }
 

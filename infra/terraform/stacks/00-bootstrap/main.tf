@@ -1,5 +1,5 @@
-# Where Terraform state lives. The first run keeps this stack's own state on disk, then moves it into the storage
-# it has just made; from then on any member of the team can take over from any machine.
+# The storage of the Terraform state. The first run keeps this stack's own state on disk and then moves it into the new
+# storage. After that any member of the team can deploy from any machine.
 data "azurerm_client_config" "current" {}
 
 resource "azurerm_resource_group" "state" {
@@ -20,8 +20,8 @@ module "state_storage" {
   allowed_ip_ranges   = var.state_allowed_ip_ranges
   tags                = local.tags
 
-  # Without a list, whoever runs the first deployment gets access. With one, it is exactly the list: it must not
-  # depend on who happens to run Terraform, or two people would undo each other's roles.
+  # Without a list, the person who runs Terraform gets access. With one, exactly the listed principals do: if it depended
+  # on who runs Terraform, two people would remove each other's roles.
   state_principals = length(var.state_principals) > 0 ? var.state_principals : {
     deployer = data.azurerm_client_config.current.object_id
   }

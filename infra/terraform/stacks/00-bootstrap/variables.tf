@@ -1,5 +1,5 @@
 variable "state_principals" {
-  description = "Who may read and write Terraform state: a label and an Entra object id (user, group or service principal) for each. Empty: whoever runs this stack."
+  description = "Principals that may read and write Terraform state: Entra object ids (user, group or service principal) by label. Empty: the person who runs this stack."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -18,7 +18,7 @@ variable "state_replication_type" {
 }
 
 variable "state_retention_days" {
-  description = "Days for which deleted state can be brought back."
+  description = "Days for which deleted state can be recovered."
   type        = number
   default     = 30
   nullable    = false
@@ -37,6 +37,6 @@ variable "state_allowed_ip_ranges" {
 
   validation {
     condition     = alltrue([for range in var.state_allowed_ip_ranges : can(regex("^([0-9]{1,3}\\.){3}[0-9]{1,3}(/([0-9]|[12][0-9]|30))?$", range)) && can(cidrhost(strcontains(range, "/") ? range : "${range}/32", 0))])
-    error_message = "state_allowed_ip_ranges must be IPv4 addresses or ranges up to /30, for example [\"203.0.113.7\", \"198.51.100.0/24\"]; storage takes a single address without /32."
+    error_message = "state_allowed_ip_ranges must be IPv4 addresses or ranges up to /30, for example [\"203.0.113.7\", \"198.51.100.0/24\"]; a single address is written without /32."
   }
 }

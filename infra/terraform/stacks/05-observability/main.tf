@@ -1,4 +1,4 @@
-# Logs, traces, metrics and alerts. It comes before everything that has something to tell.
+# Logs, traces, metrics and alerts. This stack comes before the ones that send them.
 resource "azurerm_resource_group" "observability" {
   name     = "rg-${module.naming.stem}-observability"
   location = var.location

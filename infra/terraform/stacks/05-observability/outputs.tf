@@ -4,17 +4,17 @@ output "log_analytics_workspace_id" {
 }
 
 output "application_insights_id" {
-  description = "Resource id of the component on which the gateway's identity gets Monitoring Metrics Publisher."
+  description = "Resource id of the component. The gateway's identity gets Monitoring Metrics Publisher on it."
   value       = module.observability.application_insights_id
 }
 
 output "application_insights_name" {
-  description = "Application Insights resource."
+  description = "Name of the Application Insights component."
   value       = module.observability.application_insights_name
 }
 
 output "application_insights_connection_string" {
-  description = "Tells the collector where traces go; writing them takes a token. The deploy command puts it into Key Vault; no other stack reads it."
+  description = "Connection string that tells the collector where traces go. Writing them needs a token. The deploy command puts it into Key Vault; no other stack reads it."
   value       = module.observability.application_insights_connection_string
   sensitive   = true
 }
@@ -25,12 +25,12 @@ output "monitor_workspace_id" {
 }
 
 output "metrics_query_endpoint" {
-  description = "Where Grafana queries the metrics."
+  description = "Address at which Grafana queries the metrics."
   value       = module.observability.metrics_query_endpoint
 }
 
 output "metrics_data_collection_rule_id" {
-  description = "Resource id of the rule on which the gateway's identity gets Monitoring Metrics Publisher."
+  description = "Resource id of the rule. The gateway's identity gets Monitoring Metrics Publisher on it."
   value       = module.observability.metrics_data_collection_rule_id
 }
 

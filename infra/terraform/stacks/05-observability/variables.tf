@@ -11,7 +11,7 @@ variable "log_retention_days" {
 }
 
 variable "log_daily_quota_gb" {
-  description = "Ingestion cap in GB a day, a guard against a runaway bill; -1 for none. Alerts on logs see nothing once it is reached."
+  description = "Daily ingestion cap in GB, a guard against a high bill; -1 for none. Once it is reached, alerts on logs see nothing."
   type        = number
   default     = 5
   nullable    = false
@@ -35,7 +35,7 @@ variable "trace_retention_days" {
 }
 
 variable "alert_emails" {
-  description = "Who gets alerts by mail: a label and an address for each."
+  description = "Mail addresses that get alerts, by label."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -47,7 +47,7 @@ variable "alert_emails" {
 }
 
 variable "alert_webhooks" {
-  description = "Who gets alerts by HTTPS POST in the common alert schema: a label and an address for each. The addresses are kept in the state."
+  description = "Addresses that get alerts by HTTPS POST in the common alert schema, by label. The state contains the addresses."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -59,24 +59,24 @@ variable "alert_webhooks" {
 
   validation {
     condition     = length(setintersection(keys(var.alert_emails), keys(var.alert_webhooks))) == 0
-    error_message = "alert_emails and alert_webhooks must not share a label: Azure takes each only once in an action group."
+    error_message = "alert_emails and alert_webhooks must not share a label: a label must be unique in an action group."
   }
 }
 
 variable "alerts_enabled" {
-  description = "Whether alert rules are evaluated. Needs someone to tell: alert_emails or alert_webhooks."
+  description = "Whether alert rules are evaluated. Needs alert_emails or alert_webhooks."
   type        = bool
   default     = true
   nullable    = false
 
   validation {
     condition     = !var.alerts_enabled || length(var.alert_emails) + length(var.alert_webhooks) > 0
-    error_message = "alerts_enabled is true, but nobody would be told: set alert_emails or alert_webhooks, or alerts_enabled = false."
+    error_message = "alerts_enabled is true, but alerts would notify nobody: set alert_emails or alert_webhooks, or alerts_enabled = false."
   }
 }
 
 variable "alert_thresholds" {
-  description = "When alerts fire: percent of the requests of ten minutes that end with a 5xx, or that no backend could serve, and failed attempts for each 100 requests."
+  description = "Thresholds of the alerts, over ten minutes: error_percent of requests that end with a 5xx, exhausted_percent of requests that no backend could serve, failover_percent of failed attempts for each 100 requests."
   type = object({
     error_percent     = optional(number, 5)
     exhausted_percent = optional(number, 2)

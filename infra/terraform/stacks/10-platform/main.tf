@@ -1,4 +1,4 @@
-# What the gateway stands on: registry, vault, identity and environment. It changes rarely; the workload often.
+# The gateway needs these: registry, vault, identity and environment. They change rarely, the workload often.
 data "azurerm_client_config" "current" {}
 
 locals {
@@ -7,7 +7,7 @@ locals {
   }
   private = var.private_endpoints_enabled
 
-  # What private endpoints reach, and where their addresses are found.
+  # The targets of the private endpoints, and the DNS zones with their addresses.
   private_targets = {
     vault    = { id = module.key_vault.id, name = module.key_vault.name }
     registry = { id = module.registry.id, name = module.registry.name }
@@ -47,7 +47,7 @@ module "registry" {
   tags                       = local.tags
 }
 
-# Whoever deploys may push images, with their own token. Kept by object id, as for the state.
+# Deployers push images with their own tokens. The key of each assignment is the object id, as for the state.
 resource "azurerm_role_assignment" "push" {
   for_each = toset(values(local.deployers))
 
@@ -98,7 +98,7 @@ module "environment" {
   tags                       = local.tags
 }
 
-# Names of an internal environment are in no public DNS.
+# No public DNS has the names of an internal environment.
 module "environment_zone" {
   count  = var.environment_internal && var.private_dns_zones_enabled ? 1 : 0
   source = "../../modules/private_dns_zone"

@@ -4,7 +4,7 @@ output "container_app_environment_id" {
 }
 
 output "environment_default_domain" {
-  description = "Domain that app host names end with."
+  description = "Domain at the end of the apps' host names."
   value       = module.environment.default_domain
 }
 
@@ -14,17 +14,17 @@ output "environment_static_ip" {
 }
 
 output "registry_name" {
-  description = "Registry that images are built in."
+  description = "Name of the registry that builds the images."
   value       = module.registry.name
 }
 
 output "registry_login_server" {
-  description = "Host name that image references start with."
+  description = "Host name at the start of image references."
   value       = module.registry.login_server
 }
 
 output "key_vault_name" {
-  description = "Vault of the gateway's secrets."
+  description = "Name of the vault of the gateway's secrets."
   value       = module.key_vault.name
 }
 
@@ -49,7 +49,7 @@ output "gateway_identity_principal_id" {
 }
 
 output "virtual_network_id" {
-  description = "Virtual network, to link private DNS zones to or to peer; null without one."
+  description = "Resource id of the virtual network, for links of private DNS zones and for peering; null without one."
   value       = one(module.network[*].virtual_network_id)
 }
 

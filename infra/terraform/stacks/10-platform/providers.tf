@@ -1,17 +1,17 @@
 provider "azurerm" {
   subscription_id = var.subscription_id
 
-  # Only what this stack needs is registered. `none` is already the default of azurerm 5; 4.x would register sixty.
-  # Container Apps asks for ContainerService too when an environment gets a network of one's own.
+  # Only the resource providers of this stack are registered. `none` is the default of azurerm 5; 4.x would register sixty.
+  # Container Apps also needs ContainerService when an environment is in a virtual network of the user.
   resource_provider_registrations = "none"
   resource_providers_to_register  = ["Microsoft.App", "Microsoft.ContainerRegistry", "Microsoft.ContainerService", "Microsoft.KeyVault", "Microsoft.ManagedIdentity", "Microsoft.Network"]
 
-  # Keys are switched off on the state storage, so the provider has to come with a token as well.
+  # Key access to the state storage is off, so the provider must use a token too.
   storage_use_azuread = true
 
   features {
     key_vault {
-      # A vault that was destroyed comes back with its secrets: its name is the same and purging is not possible.
+      # Purge protection keeps a destroyed vault, so the next one with its name is that vault with its secrets.
       purge_soft_delete_on_destroy    = false
       recover_soft_deleted_key_vaults = true
     }

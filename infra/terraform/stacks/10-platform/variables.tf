@@ -17,7 +17,7 @@ variable "application_insights_id" {
 }
 
 variable "deployer_principals" {
-  description = "Who may seed secrets and push images: a label and an Entra object id (user, group or service principal) for each. Empty: whoever runs this stack, so that two people who take turns undo each other's roles; name them then."
+  description = "Principals that may write secrets and push images: Entra object ids (user, group or service principal) by label. Empty: the person who runs this stack. If several people deploy, list them all: without a list each run removes the roles of the others."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -36,7 +36,7 @@ variable "registry_sku" {
 }
 
 variable "key_vault_retention_days" {
-  description = "Days for which a deleted secret can be brought back. Cannot be changed on an existing vault."
+  description = "Days for which a deleted secret can be recovered. Cannot be changed on an existing vault."
   type        = number
   default     = 90
   nullable    = false
@@ -48,7 +48,7 @@ variable "key_vault_retention_days" {
 }
 
 variable "key_vault_allowed_ip_ranges" {
-  description = "Public addresses or CIDR ranges that may reach the vault. Empty: any address, with a valid token and role. The environment's outbound addresses have to be in a list as well, or the apps cannot read their secrets."
+  description = "Public addresses or CIDR ranges that may reach the vault. Empty: any address, with a valid token and role. A list must include the outbound addresses of the environment, or the apps cannot read their secrets."
   type        = list(string)
   default     = []
   nullable    = false
@@ -75,7 +75,7 @@ variable "network_address_space" {
 }
 
 variable "environment_internal" {
-  description = "Whether the gateway is reachable from the virtual network only. Needs network_address_space; cannot be changed later."
+  description = "Whether the gateway is reachable only from the virtual network. Needs network_address_space; cannot be changed later."
   type        = bool
   default     = false
   nullable    = false
@@ -99,7 +99,7 @@ variable "zone_redundancy_enabled" {
 }
 
 variable "private_endpoints_enabled" {
-  description = "Whether vault and registry are reachable from the virtual network only. Then deployments have to run inside it too. Needs network_address_space and registry_sku = \"Premium\"."
+  description = "Whether vault and registry are reachable only from the virtual network. Deployments must then run inside it. Needs network_address_space and registry_sku = \"Premium\"."
   type        = bool
   default     = false
   nullable    = false
@@ -111,14 +111,14 @@ variable "private_endpoints_enabled" {
 }
 
 variable "private_dns_zones_enabled" {
-  description = "Whether this stack makes the private DNS zones that its endpoints and an internal environment need, but for those of private_dns_zone_ids. False where a hub or a policy makes the records."
+  description = "Whether this stack makes the private DNS zones for its endpoints and an internal environment, except those in private_dns_zone_ids. False where a hub or a policy makes the records."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "private_dns_zone_ids" {
-  description = "Existing private DNS zones (privatelink.vaultcore.azure.net, privatelink.azurecr.io), already linked to the network, that get the endpoints' records in place of zones of this stack's own."
+  description = "Existing private DNS zones (privatelink.vaultcore.azure.net, privatelink.azurecr.io) for the endpoints' records, instead of new ones. They must already be linked to the network."
   type = object({
     key_vault = optional(string)
     registry  = optional(string)

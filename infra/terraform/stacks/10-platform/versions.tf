@@ -8,7 +8,7 @@ terraform {
     }
   }
 
-  # Where the state is comes from the deploy command: account, container and key, with a token and never with an
+  # The deploy command adds the address of the state: account, container and key. Access is with a token, never with an
   # account key.
   backend "azurerm" {
     use_azuread_auth = true

@@ -1,5 +1,5 @@
-# Azure OpenAI / Foundry accounts and their model deployments, in as many regions as there is quota. The deploy command
-# turns the output into backends of the gateway.
+# Azure OpenAI / Foundry accounts and their model deployments, in as many regions as you like. The deploy command makes each
+# account of the output a backend of the gateway.
 resource "azurerm_resource_group" "foundry" {
   name     = "rg-${module.naming.stem}-foundry"
   location = var.location
@@ -34,7 +34,7 @@ module "private_endpoint" {
   for_each = var.private_endpoints_enabled ? var.accounts : {}
   source   = "../../modules/private_endpoint"
 
-  # Azure refuses an endpoint while the account is still busy with a deployment.
+  # Azure refuses an endpoint while the account is still making a deployment.
   depends_on = [module.account]
 
   name                = module.account[each.key].name

@@ -4,7 +4,7 @@ output "foundry_resource_group_name" {
 }
 
 output "azure_openai_backends" {
-  description = "One entry for each account, in the gateway's terms. The accounts take no keys: the gateway calls them with its identity."
+  description = "The accounts as backends of the gateway. They accept no keys: the gateway calls them with its identity."
   value = [
     for label, account in var.accounts : {
       name        = label

@@ -1,16 +1,16 @@
 provider "azurerm" {
   subscription_id = var.subscription_id
 
-  # Only what this stack needs is registered. `none` is already the default of azurerm 5; 4.x would register sixty.
+  # Only the resource providers of this stack are registered. `none` is the default of azurerm 5; 4.x would register sixty.
   resource_provider_registrations = "none"
   resource_providers_to_register  = ["Microsoft.CognitiveServices"]
 
-  # Keys are switched off on the state storage, so the provider has to come with a token as well.
+  # Key access to the state storage is off, so the provider must use a token too.
   storage_use_azuread = true
 
   features {
     cognitive_account {
-      # The next account gets the same name and subdomain, which a soft-deleted one would still hold.
+      # A soft-deleted account would keep its name and subdomain, and the next account needs the same ones.
       purge_soft_delete_on_destroy = true
     }
   }

@@ -5,7 +5,7 @@ variable "gateway_identity_principal_id" {
 }
 
 variable "accounts" {
-  description = "Accounts by a short label that becomes the backend's name: region, kind, order of preference and model deployments."
+  description = "Accounts by label: region, kind, priority, weight and model deployments. The label becomes the name of the backend."
   type = map(object({
     location = string
     kind     = optional(string, "AIServices")
@@ -25,7 +25,7 @@ variable "accounts" {
 
   validation {
     condition     = length(var.accounts) > 0
-    error_message = "accounts must name at least one account; without any, leave this stack out and deploy the workload with --no-azure-openai."
+    error_message = "accounts must have at least one account. If you need none, do not deploy this stack, and deploy the workload with --no-azure-openai."
   }
 
   validation {
@@ -54,7 +54,7 @@ variable "accounts" {
 }
 
 variable "private_endpoints_enabled" {
-  description = "Whether the accounts are reachable from the virtual network only. Needs the platform stack's network."
+  description = "Whether the accounts are reachable only from the virtual network of the platform stack."
   type        = bool
   default     = false
   nullable    = false
@@ -72,7 +72,7 @@ variable "endpoints_subnet_id" {
 }
 
 variable "virtual_network_id" {
-  description = "Network that finds the endpoints' names. Comes from the platform stack."
+  description = "Network that can look up the endpoints' names. Comes from the platform stack."
   type        = string
   default     = null
 }
@@ -85,7 +85,7 @@ variable "private_dns_zones_enabled" {
 }
 
 variable "private_dns_zone_id" {
-  description = "Existing private DNS zone (privatelink.openai.azure.com), already linked to the network, that gets the endpoints' records in place of a zone of this stack's own."
+  description = "Existing private DNS zone (privatelink.openai.azure.com) for the endpoints' records, instead of a new one. It must already be linked to the network."
   type        = string
   default     = null
 }

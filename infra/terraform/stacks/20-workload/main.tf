@@ -1,5 +1,5 @@
-# The gateway itself. Values of secrets never pass through here: the deploy command has put them into Key Vault and
-# says only which version of each is current.
+# The gateway itself. No value of a secret passes through here: the deploy command has put the values into Key Vault, and
+# gives only the current version of each.
 resource "azurerm_resource_group" "workload" {
   name     = "rg-${module.naming.stem}-workload"
   location = var.location
@@ -9,12 +9,12 @@ resource "azurerm_resource_group" "workload" {
 locals {
   simulator_regions = var.deploy_e2e ? toset(var.e2e_regions) : toset([])
 
-  # Addresses that only exist here are settings like any other, under the user's own where both say something.
-  wiring = merge(
+  # Settings that this stack derives. A setting of the user with the same name wins.
+  derived_settings = merge(
     {
       AZURE_CLIENT_ID                = var.gateway_identity_client_id
       AZURE_MONITOR_METRICS_ENDPOINT = var.metrics_remote_write_url
-      # The renderer's own container is smaller than the gateway's, so it cannot count the CPUs itself.
+      # The renderer cannot count the CPUs itself: its container is smaller than the gateway's.
       GATEWAY_WORKER_PROCESSES = tostring(ceil(var.gateway_cpu))
     },
     var.collector_enabled ? { OTEL_COLLECTOR_ENDPOINT = "http://127.0.0.1:4318" } : {},
@@ -28,9 +28,10 @@ locals {
       }
     ]...),
   )
-  app_settings = merge(local.wiring, var.app_settings)
+  app_settings = merge(local.derived_settings, var.app_settings)
 
-  # A secret has its variable's name in Key Vault, but for the simulators: their keys must not take the place of real ones.
+  # In Key Vault a secret has the name of its variable. Keys of simulators have other names, so they never replace real
+  # keys.
   secrets = merge(
     { for variable, version in var.secret_versions : variable => { name = lower(replace(variable, "_", "-")), version = version } },
     {
@@ -40,7 +41,7 @@ locals {
   )
   redis_name = "ca-${module.naming.stem}-redis"
 
-  # The place of the config API: when it comes it is one more entry of this list, with its token in secret_env.
+  # The config API will be an entry of this list, with its token in secret_env.
   e2e_sidecars = []
 
   secret_uri = "${var.key_vault_uri}secrets"
@@ -83,8 +84,8 @@ module "gateway" {
   tags     = local.tags
 }
 
-# Simulated Azure OpenAI, one app for each region so that a region can fail on its own. Inside the environment only, and
-# each answers only with its key.
+# Simulated Azure OpenAI, one app for each region, so that a region can fail alone. The apps are reachable only inside the
+# environment, and answer only calls with their key.
 module "simulator" {
   for_each = local.simulator_regions
   source   = "../../modules/internal_app"
@@ -109,8 +110,8 @@ module "simulator" {
   tags = local.tags
 }
 
-# State that replicas share: limits, cool-downs and affinity. Nothing in it has to survive, so it has no disk; with its
-# password in Key Vault no key of a managed service ends up in Terraform state.
+# State that replicas share: limits, cool-downs and affinity. It may be lost, so Redis has no disk. Its password is in Key
+# Vault; the key of a managed Redis would be in the Terraform state.
 module "redis" {
   count  = var.redis_enabled ? 1 : 0
   source = "../../modules/internal_app"
@@ -125,7 +126,7 @@ module "redis" {
   tcp                   = true
   cpu                   = 0.25
 
-  # The shell expands the password inside the container; it is in no argument that Azure or Terraform sees.
+  # The shell in the container expands the password, so Azure and Terraform never see it in an argument.
   command = ["/bin/sh", "-c"]
   args    = ["umask 077; printf 'requirepass %s\\nsave \"\"\\nappendonly no\\nmaxmemory 200mb\\nmaxmemory-policy allkeys-lru\\n' \"$REDIS_PASSWORD\" > /tmp/redis.conf; exec redis-server /tmp/redis.conf"]
 

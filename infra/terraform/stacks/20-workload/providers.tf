@@ -1,11 +1,11 @@
 provider "azurerm" {
   subscription_id = var.subscription_id
 
-  # Only what this stack needs is registered. `none` is already the default of azurerm 5; 4.x would register sixty.
+  # Only the resource providers of this stack are registered. `none` is the default of azurerm 5; 4.x would register sixty.
   resource_provider_registrations = "none"
   resource_providers_to_register  = ["Microsoft.App", "Microsoft.Insights"]
 
-  # Keys are switched off on the state storage, so the provider has to come with a token as well.
+  # Key access to the state storage is off, so the provider must use a token too.
   storage_use_azuread = true
 
   features {

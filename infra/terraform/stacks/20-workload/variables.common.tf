@@ -43,7 +43,7 @@ variable "location" {
 }
 
 variable "suffix" {
-  description = "Replaces the suffix of globally unique names, which is derived from subscription, name and environment. Set it only when the derived name is taken."
+  description = "Suffix of globally unique names, instead of the one derived from subscription, name and environment. Set it only when a derived name is taken."
   type        = string
   default     = null
 
@@ -54,7 +54,7 @@ variable "suffix" {
 }
 
 variable "tags" {
-  description = "Tags for every resource, beside the ones that say what this is and who manages it."
+  description = "Tags for every resource, in addition to application, environment, stack and managed-by."
   type        = map(string)
   default     = {}
   nullable    = false

@@ -1,4 +1,4 @@
-# --- from earlier stacks, filled in by the deploy command
+# --- from earlier stacks; the deploy command fills them in
 
 variable "container_app_environment_id" {
   description = "Environment that the apps run in. Comes from the platform stack."
@@ -13,7 +13,7 @@ variable "registry_login_server" {
 }
 
 variable "key_vault_uri" {
-  description = "Vault of the secrets, with a trailing slash. Comes from the platform stack."
+  description = "Address of the vault of the secrets, with a trailing slash. Comes from the platform stack."
   type        = string
   nullable    = false
 
@@ -73,7 +73,7 @@ variable "simulator_image" {
 }
 
 variable "secret_versions" {
-  description = "Version in Key Vault of each secret setting, by variable name. Versions are no secrets; values never come here."
+  description = "Version in Key Vault of each secret setting, by variable name. A version is not secret; values never come here."
   type        = map(string)
   nullable    = false
 
@@ -91,7 +91,7 @@ variable "simulator_key_versions" {
 
   validation {
     condition     = !var.deploy_e2e || alltrue([for region in var.e2e_regions : contains(keys(var.simulator_key_versions), region)])
-    error_message = "Each region of e2e_regions needs its key in simulator_key_versions: a simulator without one would answer anybody."
+    error_message = "Each region of e2e_regions needs its key in simulator_key_versions: a simulator without a key would answer every call."
   }
 }
 
@@ -108,21 +108,21 @@ variable "deploy_e2e" {
 
   validation {
     condition     = !var.deploy_e2e || !anytrue([for name in keys(var.app_settings) : startswith(name, "AZURE_OPENAI_ENDPOINT_")])
-    error_message = "deploy_e2e has simulators for its only backends, so that no test reaches one that costs money: remove AZURE_OPENAI_ENDPOINT_<N> from app_settings."
+    error_message = "deploy_e2e uses simulators only, so that no test reaches a backend that costs money: remove AZURE_OPENAI_ENDPOINT_<N> from app_settings."
   }
 }
 
-# --- yours to set
+# --- from the user
 
 variable "app_settings" {
-  description = "Settings of the gateway that are no secrets; the configuration reference lists them all."
+  description = "Settings of the gateway, without secrets. The configuration reference lists them all."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
     condition     = alltrue([for name in keys(var.app_settings) : !can(regex("(_KEY|_KEY_SECONDARY)_[0-9]+$|PASSWORD|CONNECTION_STRING", name))])
-    error_message = "Keys, passwords and connection strings belong into `secrets`, not `app_settings`: Terraform would keep them in its state."
+    error_message = "Keys, passwords and connection strings belong in `secrets`, not in `app_settings`: Terraform would keep them in its state."
   }
 }
 
@@ -148,7 +148,7 @@ variable "ingress_external" {
 }
 
 variable "ingress_allowed_ip_ranges" {
-  description = "CIDR ranges that may call the gateway, by name; empty for all. Calls need a client key in either case."
+  description = "CIDR ranges that may call the gateway, by name; empty for all addresses. Every call needs a client key as well."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -184,7 +184,7 @@ variable "collector_cpu" {
 }
 
 variable "min_replicas" {
-  description = "Replicas that always run. 0 scales to zero: cheap, and the first request after a quiet time waits for a start."
+  description = "Replicas that always run. 0 scales to zero, which is cheap, but the first request after a pause waits for a start."
   type        = number
   default     = 1
   nullable    = false
@@ -196,7 +196,7 @@ variable "min_replicas" {
 }
 
 variable "max_replicas" {
-  description = "Replicas at most."
+  description = "Highest number of replicas."
   type        = number
   default     = 5
   nullable    = false
@@ -208,7 +208,7 @@ variable "max_replicas" {
 }
 
 variable "scale_concurrent_requests" {
-  description = "Requests in flight for which one replica is enough; more add replicas. Model calls are long, so this is open connections and not load."
+  description = "Requests in flight for each replica; more requests add replicas. Model calls are long, so this counts open connections, not load."
   type        = number
   default     = 100
   nullable    = false
@@ -231,7 +231,7 @@ variable "scale_cpu_percent" {
 }
 
 variable "scale_down_after_seconds" {
-  description = "Quiet time in seconds before the last replica stops (only with min_replicas = 0)."
+  description = "Seconds without a request before the last replica stops (only with min_replicas = 0)."
   type        = number
   default     = 300
   nullable    = false
@@ -243,19 +243,19 @@ variable "scale_down_after_seconds" {
 }
 
 variable "termination_grace_period_seconds" {
-  description = "Seconds that a stopping replica has for the requests in flight, streams included."
+  description = "Seconds for which a stopping replica may finish the requests in flight, streams included."
   type        = number
   default     = 600
   nullable    = false
 
   validation {
     condition     = var.termination_grace_period_seconds >= 10 && var.termination_grace_period_seconds <= 600
-    error_message = "termination_grace_period_seconds must be from 10 to 600, which is what Azure allows."
+    error_message = "termination_grace_period_seconds must be from 10 to 600: Azure allows no more."
   }
 }
 
 variable "redis_enabled" {
-  description = "Whether a Redis runs in the environment for limits, cool-downs and affinity over replicas. Needs REDIS_PASSWORD in secrets. For a Redis of your own leave this off and set REDIS_HOST in app_settings."
+  description = "Whether a Redis runs in the environment for limits, cool-downs and affinity across replicas. Needs REDIS_PASSWORD in secrets. To use a Redis of your own, leave this off and set REDIS_HOST in app_settings."
   type        = bool
   default     = false
   nullable    = false
@@ -267,7 +267,7 @@ variable "redis_enabled" {
 
   validation {
     condition     = !var.redis_enabled || !contains(keys(var.app_settings), "REDIS_HOST")
-    error_message = "redis_enabled brings its own Redis: remove REDIS_HOST from app_settings, or set redis_enabled = false."
+    error_message = "redis_enabled makes its own Redis: remove REDIS_HOST from app_settings, or set redis_enabled = false."
   }
 }
 
@@ -293,6 +293,6 @@ variable "e2e_regions" {
 
   validation {
     condition     = length(var.e2e_regions) > 0 && alltrue([for region in var.e2e_regions : can(regex("^[a-z][a-z0-9]{0,8}$", region))]) && length(distinct(var.e2e_regions)) == length(var.e2e_regions)
-    error_message = "e2e_regions must be distinct names of 1 to 9 characters of a-z and 0-9, each starting with a letter: they end the apps' names, which have 32 characters at most."
+    error_message = "e2e_regions must be distinct names of 1 to 9 characters of a-z and 0-9, each starting with a letter. They are part of the apps' names, which may have 32 characters."
   }
 }

@@ -11,12 +11,12 @@ variables {
   tags                = {}
 }
 
-run "every_rule_tells_somebody" {
+run "every_rule_notifies_a_receiver" {
   command = plan
 
   assert {
     condition     = alltrue([for rule in azurerm_monitor_metric_alert.app : length(rule.action) == 1])
-    error_message = "A rule without an action is seen by nobody."
+    error_message = "A rule without an action notifies nobody."
   }
 }
 

@@ -66,10 +66,10 @@ run "who_writes_traces_is_given_a_role_on_the_component" {
   }
 }
 
-run "every_alert_tells_somebody" {
+run "every_alert_notifies_a_receiver" {
   assert {
     condition     = alltrue([for alert in azurerm_monitor_scheduled_query_rules_alert_v2.requests : length(alert.action[0].action_groups) == 1])
-    error_message = "An alert without an action group is seen by nobody."
+    error_message = "An alert without an action group notifies nobody."
   }
 }
 
@@ -84,7 +84,7 @@ run "metrics_of_the_workspace_raise_alerts" {
   }
   assert {
     condition     = alltrue([for rule in azurerm_monitor_alert_prometheus_rule_group.gateway.rule : rule.enabled && rule.action[0].action_group_id == azurerm_monitor_action_group.this.id])
-    error_message = "A rule must be on and tell somebody."
+    error_message = "A rule must be on and notify a receiver."
   }
 }
 

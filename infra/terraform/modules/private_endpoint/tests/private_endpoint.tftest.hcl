@@ -33,7 +33,7 @@ run "records_may_be_made_elsewhere" {
   }
 }
 
-run "it_needs_nobodys_approval" {
+run "it_needs_no_approval" {
   command = plan
 
   assert {

@@ -12,7 +12,7 @@ variables {
   alert_emails    = { oncall = "oncall@example.com" }
 }
 
-run "alerts_that_tell_nobody_are_refused" {
+run "alerts_without_a_receiver_are_refused" {
   command = plan
 
   variables {

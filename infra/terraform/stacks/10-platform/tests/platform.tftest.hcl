@@ -41,14 +41,14 @@ variables {
   application_insights_id         = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Insights/components/appi"
 }
 
-run "whoever_runs_it_may_push_images" {
+run "the_deployer_may_push_images" {
   assert {
     condition     = [for role in azurerm_role_assignment.push : "${role.principal_id} ${role.role_definition_name}"] == ["00000000-0000-0000-0000-00000000000b AcrPush"]
     error_message = "Without a list, the deployer gets the role."
   }
 }
 
-run "whoever_gets_a_label_keeps_the_role" {
+run "a_new_label_leaves_the_role_where_it_is" {
   command = plan
 
   variables {
