@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from scripts.deploy.errors import DeployError, NotReadyError
+from scripts.deploy.deploy_errors import DeployError, NotReadyError
 
 PUBLIC_CLOUD = "AzureCloud"
 

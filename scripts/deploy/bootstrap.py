@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from scripts.deploy.deploy_errors import DeployError
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy, explained, plan_and_apply
-from scripts.deploy.errors import DeployError
 from scripts.deploy.layout import STACKS
 from scripts.deploy.session import Session
-from scripts.terraform import Terraform
+from scripts.terraform.runner import Terraform
 
 BOOTSTRAP = STACKS["bootstrap"]
 

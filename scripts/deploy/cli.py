@@ -16,15 +16,15 @@ import typer
 from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.bootstrap import deploy_bootstrap
 from scripts.deploy.console import OutputFormat, Screen
+from scripts.deploy.deploy_errors import DeployError, ExitCode, InvalidSettingsError
 from scripts.deploy.deployment import Mode, Outcome, deploy, require_an_answer
 from scripts.deploy.destroy import destroy as destroy_stacks
-from scripts.deploy.errors import DeployError, ExitCode, InvalidSettingsError
 from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session, explain, stopping_cleanly
 from scripts.deploy.status import overview
 from scripts.deploy.tfvars import is_placeholder, read_tfvars
 from scripts.deploy.waiting import Waiter
-from scripts.terraform import TerraformError, TerraformMissingError
+from scripts.terraform.runner import TerraformError, TerraformMissingError
 
 # Without an empty one the help shows `<bool>`, as if a value had to follow.
 _flag = partial(typer.Option, metavar="")
@@ -204,8 +204,8 @@ def destroy(
 def doctor(environment: Environment, output: Output = OutputFormat.TABLE) -> None:
     """Look at tools, settings, login, roles, registrations, names and quota before a deployment."""
     with _session(environment, output) as session:
+        from scripts.deploy.check_result import Verdict
         from scripts.deploy.doctor import examine
-        from scripts.deploy.finding import Verdict
 
         findings = examine(session)
         rows = [

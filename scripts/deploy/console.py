@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scripts.deploy.errors import DeployError, InvalidSettingsError
-from scripts.terraform import Change
+from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError
+from scripts.terraform.runner import Change
 
 MASK = "••••••"
 _INTERRUPT_SECONDS = 0.2

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts.deploy.console import Screen, counted
-from scripts.deploy.errors import ExitCode, InvalidSettingsError
+from scripts.deploy.deploy_errors import ExitCode, InvalidSettingsError
 from scripts.deploy.layout import Stack
 from scripts.deploy.session import Session, explain
 from scripts.deploy.tfvars import Declarations
-from scripts.terraform import Output, Plan, Terraform, TerraformError, TerraformMissingError
+from scripts.terraform.runner import Output, Plan, Terraform, TerraformError, TerraformMissingError
 
 
 class Mode(Enum):

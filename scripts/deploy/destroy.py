@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.deploy.bootstrap import BOOTSTRAP, clean_up, forget_disk, is_on_disk, keep_on_disk, move_to_disk
+from scripts.deploy.deploy_errors import DeployError
 from scripts.deploy.deployment import (
     Mode,
     explained,
@@ -13,10 +14,9 @@ from scripts.deploy.deployment import (
     temporary_directory,
     variable_file,
 )
-from scripts.deploy.errors import DeployError
 from scripts.deploy.layout import STACKS, Stack
 from scripts.deploy.session import Session
-from scripts.terraform import Plan, Terraform
+from scripts.terraform.runner import Plan, Terraform
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from scripts.deploy.errors import DeployError, InvalidSettingsError
-from scripts.deploy.finding import Finding, Verdict, attempt, attempt_all
+from scripts.deploy.check_result import Finding, Verdict, attempt, attempt_all
+from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError
 from scripts.deploy.layout import STACKS, Stack
 from scripts.deploy.roles import look_at_roles
 from scripts.deploy.session import Session
-from scripts.deploy.settings import WorkloadSettings
-from scripts.deploy.state import resource_names
+from scripts.deploy.state_store import resource_names
 from scripts.deploy.tfvars import missing_names, read_tfvars
-from scripts.terraform import MINIMUM_VERSION, Terraform, TerraformMissingError
+from scripts.deploy.workload_settings import WorkloadSettings
+from scripts.terraform.runner import MINIMUM_VERSION, Terraform, TerraformMissingError
 
 PROVIDERS = (
     "Microsoft.AlertsManagement",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scripts.deploy.azure_cli import AzureCli, AzureCliError
 from scripts.deploy.console import Screen
-from scripts.deploy.errors import DeployError, NotReadyError
+from scripts.deploy.deploy_errors import DeployError, NotReadyError
 
 _NOISE = {"__pycache__", ".DS_Store", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 

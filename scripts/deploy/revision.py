@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scripts.deploy.azure_cli import AzureCli, Revision
-from scripts.deploy.errors import DeployError
+from scripts.deploy.deploy_errors import DeployError
 from scripts.deploy.waiting import Waiter
 
 _PATIENCE_SECONDS = 600.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scripts.deploy.arm import Permission, ResourceManager
-from scripts.deploy.errors import InvalidSettingsError
-from scripts.deploy.finding import Finding, Verdict
+from scripts.deploy.check_result import Finding, Verdict
+from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.layout import STACKS
+from scripts.deploy.resource_manager import Permission, ResourceManager
 from scripts.deploy.session import Session
-from scripts.deploy.state import resource_names
+from scripts.deploy.state_store import resource_names
 
 _GROUP = "Microsoft.Resources/subscriptions/resourceGroups/write"
 

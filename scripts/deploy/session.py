@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.console import Screen
-from scripts.deploy.errors import (
+from scripts.deploy.deploy_errors import (
     DeployError,
     InterruptedDeploymentError,
     InvalidSettingsError,
@@ -25,7 +25,7 @@ from scripts.deploy.errors import (
     NotReadyError,
 )
 from scripts.deploy.layout import STACKS, Layout, Stack
-from scripts.deploy.state import StateStore, find_state_store
+from scripts.deploy.state_store import StateStore, find_state_store
 from scripts.deploy.tfvars import (
     Declarations,
     declared_outputs,
@@ -37,7 +37,7 @@ from scripts.deploy.tfvars import (
     unknown_names,
 )
 from scripts.deploy.waiting import Waiter
-from scripts.terraform import (
+from scripts.terraform.runner import (
     Output,
     StalePlanError,
     StateLockedError,

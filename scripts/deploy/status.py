@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.deploy.errors import DeployError
+from scripts.deploy.deploy_errors import DeployError
 from scripts.deploy.layout import STACKS, Stack
 from scripts.deploy.session import Session, explain
-from scripts.terraform import TerraformError
+from scripts.terraform.runner import TerraformError
 
 
 def overview(session: Session) -> tuple[dict[str, Any], list[dict[str, Any]], DeployError | None]:

@@ -13,8 +13,8 @@ import hcl2
 from hcl2.utils import SerializationOptions
 from lark import Token, Tree
 
-from scripts.deploy.errors import InvalidSettingsError
-from scripts.deploy.type_constraints import Shape, shape_of, undeclared
+from scripts.deploy.declarations import Shape, shape_of, undeclared
+from scripts.deploy.deploy_errors import InvalidSettingsError
 
 # Strings stay quoted so that they can be told from expressions, which tfvars must not hold. Heredocs stay as
 # they are: the parser's own conversion loses the last line's end.

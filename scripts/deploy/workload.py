@@ -15,18 +15,18 @@ from renderer import Settings as GatewaySettings
 from renderer.model.clients import Client
 from renderer.names import variable
 from scripts.deploy.console import counted
+from scripts.deploy.deploy_errors import DeployError, NotReadyError
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy
-from scripts.deploy.errors import DeployError, NotReadyError
+from scripts.deploy.derived_settings import Wiring, e2e_regions, simulated, text, wire_azure, wire_simulators
 from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image, ImageBuilder, require_docker
-from scripts.deploy.key_vault import Action, Seeded, Seeder
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.revision import wait_for_revision
+from scripts.deploy.rollout import Door, SmokeResult, check_gateway
 from scripts.deploy.session import Session
-from scripts.deploy.settings import WorkloadSettings
-from scripts.deploy.smoke import Door, SmokeResult, check_gateway
 from scripts.deploy.tfvars import is_placeholder
-from scripts.deploy.wiring import Wiring, e2e_regions, simulated, text, wire_azure, wire_simulators
-from scripts.terraform import Output
+from scripts.deploy.vault_seeder import Action, Seeded, Seeder
+from scripts.deploy.workload_settings import WorkloadSettings
+from scripts.terraform.runner import Output
 
 WORKLOAD = STACKS["workload"]
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from scripts.deploy.errors import InvalidSettingsError
-from scripts.deploy.settings import WorkloadSettings
+from scripts.deploy.deploy_errors import InvalidSettingsError
+from scripts.deploy.workload_settings import WorkloadSettings
 from tests.deploy.arm_server import AzureStandIn
 from tests.deploy.commands import CLIENT_KEY, Installation
 from tests.deploy.support import write_tfvars

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from scripts.deploy.bootstrap import deploy_bootstrap
+from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError, LockedError, NotReadyError
 from scripts.deploy.deployment import Ended, Mode, deploy, explained
 from scripts.deploy.destroy import destroy
-from scripts.deploy.errors import DeployError, InvalidSettingsError, LockedError, NotReadyError
 from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session
 from scripts.deploy.status import overview
-from scripts.terraform import Terraform, TerraformError
+from scripts.terraform.runner import Terraform, TerraformError
 from tests.deploy.support import FakeAz, FakeTime, make_session, write_tfvars
 from tests.support.certificates import make_certificate
 from tests.support.loopback_server import LoopbackServer, Reply, Request

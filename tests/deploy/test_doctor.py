@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from scripts.deploy.check_result import Finding, Verdict
 from scripts.deploy.doctor import PROVIDERS, examine
-from scripts.deploy.finding import Finding, Verdict
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.session import Session
 from tests.deploy.commands import CLIENT_KEY, Installation, registered

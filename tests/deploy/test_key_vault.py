@@ -11,8 +11,8 @@ import pytest
 from azure.keyvault.secrets import SecretClient
 
 from scripts.deploy.console import Screen
-from scripts.deploy.errors import InvalidSettingsError, VaultError
-from scripts.deploy.key_vault import Action, Seeded, Seeder, secret_name, secret_problems
+from scripts.deploy.deploy_errors import InvalidSettingsError, VaultError
+from scripts.deploy.vault_seeder import Action, Seeded, Seeder, secret_name, secret_problems
 from scripts.deploy.waiting import Waiter
 from tests.deploy.support import FakeTime
 from tests.deploy.vault_server import Fault, FaultyVault, running

@@ -10,10 +10,10 @@ import re
 
 import pytest
 
-from scripts.deploy.arm import Permission
+from scripts.deploy.check_result import Finding, Verdict, attempt_all
 from scripts.deploy.doctor import examine
-from scripts.deploy.finding import Finding, Verdict, attempt_all
 from scripts.deploy.layout import REPOSITORY, STACKS, Stack
+from scripts.deploy.resource_manager import Permission
 from scripts.deploy.roles import ASSIGNING, MANAGING, group_name, look_at_roles
 from scripts.deploy.session import Session
 from tests.deploy.arm_server import (

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.deploy.errors import InvalidSettingsError
+from scripts.deploy.declarations import shape_of, undeclared
+from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.tfvars import (
     backend_type,
@@ -22,7 +23,6 @@ from scripts.deploy.tfvars import (
     unknown_attributes,
     unknown_names,
 )
-from scripts.deploy.type_constraints import shape_of, undeclared
 
 STACKS_DIRECTORY = REPOSITORY / "infra" / "terraform" / "stacks"
 

@@ -15,13 +15,13 @@ import httpx
 import pytest
 
 from scripts.deploy.azure_cli import AzureCli
+from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError, NotReadyError
 from scripts.deploy.deployment import Ended, Mode, deploy
 from scripts.deploy.destroy import destroy
-from scripts.deploy.errors import DeployError, InvalidSettingsError, NotReadyError
 from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image, content_tag
-from scripts.deploy.key_vault import Action
 from scripts.deploy.layout import REPOSITORY, STACKS, Layout
 from scripts.deploy.session import Session
+from scripts.deploy.vault_seeder import Action
 from scripts.deploy.workload import Deployed, Options, Outside, deploy_workload, describe
 from tests.deploy.commands import BACKEND_KEY, CLIENT_KEY, RUNNING, write_workload
 from tests.deploy.gateway_server import GatewayStandIn, running_gateway

@@ -14,9 +14,9 @@ from renderer import Settings as GatewaySettings
 from renderer.model.backends import Backend
 from renderer.names import is_secret_name, place_of, variable
 from renderer.parsers.urls import is_sovereign
-from scripts.deploy.errors import InvalidSettingsError, NotReadyError
-from scripts.deploy.key_vault import secret_problems
+from scripts.deploy.deploy_errors import InvalidSettingsError, NotReadyError
 from scripts.deploy.tfvars import is_placeholder, texts
+from scripts.deploy.vault_seeder import secret_problems
 
 INSIGHTS = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 """The one secret that comes from a stack and not from the user."""

@@ -22,7 +22,7 @@ from azure.core.exceptions import (
 )
 from azure.keyvault.secrets import SecretClient
 
-from scripts.deploy.errors import InvalidSettingsError, VaultError
+from scripts.deploy.deploy_errors import InvalidSettingsError, VaultError
 from scripts.deploy.tfvars import is_placeholder
 from scripts.deploy.waiting import Deadline, Waiter, retry_after
 

@@ -21,7 +21,7 @@ from azure.core.pipeline.policies import BearerTokenCredentialPolicy
 from azure.core.rest import HttpRequest, HttpResponse
 from azure.identity import AzureCliCredential
 
-from scripts.deploy.errors import DeployError, NotReadyError
+from scripts.deploy.deploy_errors import DeployError, NotReadyError
 from scripts.deploy.waiting import Waiter, retry_after
 
 _PERMISSIONS = "2022-04-01"

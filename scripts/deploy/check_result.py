@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scripts.deploy.errors import DeployError, InvalidSettingsError
-from scripts.terraform import TerraformError, TerraformMissingError
+from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError
+from scripts.terraform.runner import TerraformError, TerraformMissingError
 
 
 class Verdict(StrEnum):

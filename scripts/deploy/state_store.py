@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scripts.deploy.azure_cli import AzureCli
-from scripts.deploy.errors import InvalidSettingsError
+from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.layout import STACKS, Layout, Stack
 from scripts.deploy.tfvars import backend_type
-from scripts.terraform import Terraform
+from scripts.terraform.runner import Terraform
 
 
 class StateStore(Protocol):

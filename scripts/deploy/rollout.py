@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from scripts.deploy.errors import DeployError
+from scripts.deploy.deploy_errors import DeployError
 from scripts.deploy.waiting import Waiter
 
 PATH = "/openai/v1/models"

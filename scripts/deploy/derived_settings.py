@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.deploy.errors import InvalidSettingsError, NotReadyError
-from scripts.deploy.key_vault import Seeded, Seeder
-from scripts.deploy.settings import INSIGHTS, FoundryBackend, WorkloadSettings
-from scripts.terraform import Output
+from scripts.deploy.deploy_errors import InvalidSettingsError, NotReadyError
+from scripts.deploy.vault_seeder import Seeded, Seeder
+from scripts.deploy.workload_settings import INSIGHTS, FoundryBackend, WorkloadSettings
+from scripts.terraform.runner import Output
 
 DEFAULT_E2E_REGIONS = ("eastus", "westus")
 
