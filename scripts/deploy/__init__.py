@@ -1,1 +1,39 @@
-"""The deploy commands: from Terraform stacks and tfvars to a running gateway in Azure, and back."""
+"""The deploy commands: from Terraform stacks and tfvars to a running gateway in Azure, and back.
+
+A command walks through these modules from top to bottom, and each imports only modules below it:
+
+Commands
+    cli                options, exit codes, results
+    status             `status`: which stacks are deployed, and whether the gateway runs
+    doctor             `doctor`: checks everything that a deployment needs
+    roles              the part of `doctor` that compares the login's roles with the commands
+    resource_manager   asks Azure what the login may do
+    check_result       one row of `doctor`
+    destroy            `destroy`: removes stacks in reverse order
+    bootstrap          `deploy-bootstrap`: makes the storage of the state and moves its own state there
+    workload           `deploy-workload`: the steps below in their order
+Steps of `deploy-workload`
+    derived_settings   the settings that other stacks add to the user's
+    workload_settings  the user's settings, checked with the renderer's model
+    foundry_backend    a model account as a backend
+    images             builds images whose sources are new
+    vault_seeder       writes secrets that differ into Key Vault
+    vault_failure      why Key Vault refused, and what to do
+    deployment         plans and applies a stack; the only step of the other deploy commands
+    rollout            waits for the new revision and sends a first request
+What every command uses
+    session            one run: its environment, tools, and the states of the stacks
+    explanations       what the operator reads when Terraform fails
+    stack_settings     the tfvars of each stack, checked against its declarations
+    state_store        where the states are
+    declarations       variables, outputs and backend of a stack
+    tfvars             the values in the user's files
+    hcl                quotes, escapes and heredocs
+    layout             the stacks, their order and their files
+    azure_cli          typed calls of `az`
+    waiting            waits for Azure, and says so
+    console            progress, questions, results, the mask over secrets
+    deploy_errors      errors and exit codes
+
+Terraform itself is in `scripts.terraform`.
+"""

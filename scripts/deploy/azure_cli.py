@@ -1,4 +1,4 @@
-"""The Azure CLI, where it does what no library here does: logins, image builds, revisions, quotas.
+"""Typed calls of the Azure CLI: logins, image builds, revisions, quotas.
 
 No secret is ever an argument: other users of a machine can read the arguments of a process.
 """
@@ -16,10 +16,11 @@ from typing import Any
 from scripts.deploy.deploy_errors import DeployError, NotReadyError
 
 PUBLIC_CLOUD = "AzureCloud"
+INSTALL_AZURE_CLI = "Install it: https://aka.ms/install-azure-cli"
 
 
 class AzureCliError(DeployError):
-    """`az` failed; `details` holds what it said."""
+    """`az` failed; `details` are the last lines that it printed."""
 
     def __init__(self, arguments: Sequence[str], stderr: str) -> None:
         command = takewhile(lambda word: not word.startswith("-"), arguments[:3])
@@ -28,9 +29,9 @@ class AzureCliError(DeployError):
 
     @property
     def is_not_found(self) -> bool:
-        """Whether the thing asked for does not exist."""
+        """Whether the resource does not exist."""
         text = "\n".join(self.details).lower()
-        # Of a subscription that the login cannot see, nothing is known of what is in it.
+        # A login that cannot see the subscription cannot know whether the resource exists.
         return "subscriptionnotfound" not in text and any(
             sign in text
             for sign in ("notfound", "not found", "could not be found", "does not exist", "was not found")
@@ -46,29 +47,24 @@ def _remedy(lines: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who is logged in, and where."""
+    """The login of the Azure CLI."""
 
     user: str
-    subscription_id: str
-    subscription_name: str
-    tenant_id: str
     cloud: str
 
     def check_cloud(self) -> None:
-        """Raise `NotReadyError` for a cloud in which the stacks would not work."""
+        """Raise `NotReadyError` outside the public cloud, where the stacks do not work."""
         if self.cloud != PUBLIC_CLOUD:
             raise NotReadyError(
-                f"The login is one of {self.cloud}; these stacks are for Azure's public cloud only.",
+                f"The login belongs to {self.cloud}; these stacks work only in Azure's public cloud.",
                 remedy=f"Run `az cloud set --name {PUBLIC_CLOUD}` and `az login`.",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """State of a revision as Azure reports it."""
+    """The state of a revision of a Container App, as Azure reports it."""
 
-    name: str
-    active: bool
     running_state: str
     health_state: str
     provisioning_state: str
@@ -77,22 +73,22 @@ class Revision:
 
 
 class AzureCli:
-    """Typed calls of `az`."""
+    """Typed calls of `az`. Each raises `AzureCliError` when `az` fails."""
 
     def __init__(self, binary: str = "az", subscription_id: str | None = None) -> None:
         self._binary = binary
         self._subscription = subscription_id
 
     def is_installed(self) -> bool:
-        """Whether the program is there."""
+        """Whether `az` is installed."""
         return shutil.which(self._binary) is not None
 
     def require(self) -> None:
-        """Raise `NotReadyError` when the program is not there."""
+        """Raise `NotReadyError` when `az` is not installed."""
         self._program()
 
     def account(self) -> Account:
-        """The present login. Raises `NotReadyError` without one."""
+        """The login. Raises `NotReadyError` without one."""
         try:
             found = self._json("account", "show", scoped=False)
         except AzureCliError as error:
@@ -100,21 +96,20 @@ class AzureCli:
                 "Nobody is logged in to Azure.", details=error.details, remedy="Run `az login`."
             ) from None
         cloud = found.get("environmentName", PUBLIC_CLOUD)
-        return Account(found["user"]["name"], found["id"], found["name"], found["tenantId"], cloud)
+        return Account(found["user"]["name"], cloud)
 
     def resource_manager(self) -> str:
         """Address of the Azure Resource Manager in the cloud of the login."""
         return str(self._json("cloud", "show", "--query", "endpoints.resourceManager", scoped=False))
 
     def version(self) -> str:
-        """Version of the program."""
+        """The version of `az`, such as `2.80.0`."""
         return str(self._json("version", scoped=False)["azure-cli"])
 
     def token_expiry(self) -> str:
-        """Until when the login holds for the subscription.
+        """The time until which the login is valid for the subscription.
 
-        Unlike `account show`, which reads a file, this finds out that a login has ended. The token itself
-        stays with `az`.
+        `account show` only reads a file; this call notices that a login has ended.
         """
         return str(self._json("account", "get-access-token", "--query", "expiresOn"))
 
@@ -125,12 +120,12 @@ class AzureCli:
         return {item["namespace"]: item["state"] for item in found}
 
     def name_problem(self, kind: tuple[str, ...], name: str) -> str:
-        """Why a globally unique name cannot be had for a kind such as `acr`; empty when it can."""
+        """Why a globally unique name is not available for a kind such as `acr`; empty when it is."""
         found = self._json(*kind, "check-name", "--name", name)
         return "" if found["nameAvailable"] else str(found.get("message") or found.get("reason"))
 
     def owns(self, name: str) -> bool:
-        """Whether the subscription has a resource of that name, or a deleted vault that can come back."""
+        """Whether the subscription has a resource of that name, or a deleted vault that can be recovered."""
         if self._json("resource", "list", "--name", name, "--query", "[].id"):
             return True
         return bool(self._json("keyvault", "list-deleted", "--query", f"[?name=='{name}'].id"))
@@ -154,25 +149,21 @@ class AzureCli:
     def build_image(
         self, registry: str, image: str, dockerfile: str, context: str, listener: Callable[[str], None]
     ) -> None:
-        """Build an image in the registry from a directory on this machine and keep it there."""
+        """Let the registry build and keep an image, from a directory on this machine."""
         self._stream(
             ["acr", "build", "--registry", registry, "--image", image, "--file", dockerfile, context],
             listener,
         )
 
     def log_in_docker(self, registry: str) -> None:
-        """Let the local Docker push to the registry, with a token of the present login."""
+        """Let the local Docker push to the registry, with a token of the login."""
         self._text("acr", "login", "--name", registry)
 
     def revision(self, resource_group: str, app: str, name: str) -> Revision:
         """State of one revision of a Container App."""
-        found = self._json(
-            "containerapp", "revision", "show", "-g", resource_group, "-n", app, "--revision", name
-        )
-        properties = found["properties"]
+        words = ("containerapp", "revision", "show", "-g", resource_group, "-n", app, "--revision", name)
+        properties = self._json(*words)["properties"]
         return Revision(
-            name=found["name"],
-            active=bool(properties.get("active")),
             running_state=properties.get("runningState") or "",
             health_state=properties.get("healthState") or "",
             provisioning_state=properties.get("provisioningState") or "",
@@ -194,10 +185,10 @@ class AzureCli:
         try:
             return json.loads(text) if text.strip() else None
         except ValueError:
-            raise AzureCliError(arguments, "It did not answer with JSON.") from None
+            raise AzureCliError(arguments, "It did not print JSON.") from None
 
     def _text(self, *arguments: str, scoped: bool = True) -> str:
-        result = subprocess.run(  # noqa: S603 - no shell, arguments are ours
+        result = subprocess.run(  # noqa: S603 - no shell, no argument from outside
             self._line(arguments, scoped=scoped),
             capture_output=True,
             text=True,
@@ -239,7 +230,5 @@ class AzureCli:
     def _program(self) -> str:
         program = shutil.which(self._binary)
         if program is None:
-            raise NotReadyError(
-                "The Azure CLI was not found.", remedy="Install it: https://aka.ms/install-azure-cli."
-            )
+            raise NotReadyError("The Azure CLI was not found.", remedy=f"{INSTALL_AZURE_CLI}.")
         return program

@@ -1,7 +1,7 @@
-"""Makes the storage of the Terraform state, and keeps that stack's own state in it too.
+"""Makes the storage of the Terraform state. The state of this stack moves into that storage too.
 
-The first run has nowhere to put its state: it starts on disk and moves into the storage it has made. A run
-that was stopped in between finds the state on disk and goes on there. Destroying goes the other way round.
+Before the first run there is no storage, so the state starts on disk and moves once the storage exists. After
+an interrupted run the next one finds the state on disk and goes on from there. Destroying does the reverse.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scripts.deploy.deploy_errors import DeployError
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy, explained, plan_and_apply
 from scripts.deploy.layout import STACKS
 from scripts.deploy.session import Session
-from scripts.terraform.runner import Terraform
+from scripts.terraform import Terraform
 
 BOOTSTRAP = STACKS["bootstrap"]
 
@@ -26,9 +26,9 @@ def deploy_bootstrap(session: Session, mode: Mode) -> Outcome:
     clean_up(session)
     if not is_on_disk(session) and session.has_storage():
         return deploy(session, BOOTSTRAP, mode)
-    settings = session.settings(BOOTSTRAP)
-    session.check_agreement(BOOTSTRAP, settings)
-    session.check_complete(BOOTSTRAP, session.declared(BOOTSTRAP), settings)
+    settings = session.settings.read(BOOTSTRAP)
+    session.settings.check_agreement(BOOTSTRAP, settings)
+    session.settings.check_complete(BOOTSTRAP, session.settings.declared(BOOTSTRAP), settings)
     title = f"bootstrap ({session.layout.environment}), state on disk until its storage exists"
     with explained(session, BOOTSTRAP), session.screen.step(title):
         outcome = _apply_on_disk(session, mode, settings)
@@ -40,14 +40,15 @@ def deploy_bootstrap(session: Session, mode: Mode) -> Outcome:
 
 
 def clean_up(session: Session) -> None:
-    """Remove what a run that was killed has left: it would send the state to the disk for ever."""
+    """Remove the override of a killed run: it would keep the state on disk for ever."""
     _override(session).unlink(missing_ok=True)
 
 
 def is_on_disk(session: Session) -> bool:
-    """Whether a run was stopped while the stack's state was out of its storage.
+    """Whether a run was stopped while the state was on disk, and that state has resources.
 
-    A first run that could not make anything leaves one too: it says nothing of what others have made since.
+    A state without resources comes from a first run that made nothing. Another machine may have deployed the
+    stack since.
     """
     path = _on_disk(session)
     if not path.exists():
@@ -56,25 +57,25 @@ def is_on_disk(session: Session) -> bool:
         resources = json.loads(path.read_text(encoding="utf-8"))["resources"]
         return any(item["mode"] == "managed" and item["instances"] for item in resources)
     except (ValueError, KeyError, TypeError):
-        return True  # for Terraform to complain about
+        return True  # Terraform reports what is wrong with it
 
 
 def move_to_disk(session: Session, terraform: Terraform) -> None:
-    """Take the state out of the storage that is about to be destroyed."""
+    """Move the state out of the storage, which is about to be destroyed."""
     session.init(terraform, session.store.backend_config(BOOTSTRAP))
     with keep_on_disk(session):
         session.init(terraform, {}, migrate_state=True)
 
 
 def forget_disk(session: Session) -> None:
-    """Remove the state on disk once there is nothing in it."""
+    """Remove the state on disk. Call this when it has no more resources or is in its storage."""
     for path in _on_disk(session).parent.glob(f"{_on_disk(session).name}*"):
         path.unlink()
 
 
 @contextmanager
 def keep_on_disk(session: Session) -> Iterator[None]:
-    """Let the stack's state be a file for a while, whatever its configuration says."""
+    """Keep the stack's state in a file for a while, against its own configuration."""
     override = _override(session)
     path = _on_disk(session)
     session.layout.private(path.parent)

@@ -1,4 +1,4 @@
-"""What a check before a deployment found: one row of `doctor`."""
+"""The result of one check of `doctor`: a row of its table."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError
-from scripts.terraform.runner import TerraformError, TerraformMissingError
+from scripts.terraform import TerraformError, TerraformMissingError
 
 
 class Verdict(StrEnum):
-    """How a check came out."""
+    """How a check ended."""
 
     OK = "ok"
-    NOTE = "note"  # nothing is wrong yet
+    NOTE = "note"  # worth knowing, but nothing is wrong yet
     BAD = "bad"
     SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at, what was found and what to do."""
+class CheckResult:
+    """What was checked, the verdict, what was found, and what to do about it."""
 
     check: str
     verdict: Verdict
@@ -29,25 +29,25 @@ class Finding:
     remedy: str = ""
 
 
-def attempt(check: str, look: Callable[[], Finding]) -> Finding:
-    """What a check finds; when it cannot be made, why not."""
-    return attempt_all(check, lambda: [look()])[0]
+def run_check(check: str, look: Callable[[], CheckResult]) -> CheckResult:
+    """The result of a check; when the check itself fails, a result that says why."""
+    return run_checks(check, lambda: [look()])[0]
 
 
-def attempt_all(check: str, look: Callable[[], list[Finding]]) -> list[Finding]:
-    """As `attempt`, of a check that finds several things at once."""
+def run_checks(check: str, look: Callable[[], list[CheckResult]]) -> list[CheckResult]:
+    """As `run_check`, for a check that gives several results."""
     try:
         return look()
     except DeployError as error:
-        return [Finding(check, Verdict.BAD, _told(error), error.remedy)]
+        return [CheckResult(check, Verdict.BAD, _summary(error), error.remedy)]
     except TerraformError as error:
-        return [Finding(check, Verdict.BAD, " ".join(["Terraform failed.", *error.diagnostics[:1]]))]
+        return [CheckResult(check, Verdict.BAD, " ".join(["Terraform failed.", *error.diagnostics[:1]]))]
     except TerraformMissingError as error:
-        return [Finding(check, Verdict.SKIPPED, f"needs {error.binary}")]
+        return [CheckResult(check, Verdict.SKIPPED, f"needs {error.binary}")]
 
 
-def _told(error: DeployError) -> str:
-    """What is wrong: every point of settings, and of a program's words the first line."""
+def _summary(error: DeployError) -> str:
+    """Every problem with settings; of any other error the message and the first detail."""
     if isinstance(error, InvalidSettingsError) and error.details:
         return "\n".join(error.details)
     return " ".join([error.message, *error.details[:1]])

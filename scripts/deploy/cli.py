@@ -1,4 +1,4 @@
-"""The commands: options, exit codes and screens; the work is done in the modules beside."""
+"""The commands: their options, exit codes and results. Other modules do the work."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.bootstrap import deploy_bootstrap
 from scripts.deploy.console import OutputFormat, Screen
 from scripts.deploy.deploy_errors import DeployError, ExitCode, InvalidSettingsError
-from scripts.deploy.deployment import Mode, Outcome, deploy, require_an_answer
+from scripts.deploy.deployment import Mode, deploy
 from scripts.deploy.destroy import destroy as destroy_stacks
+from scripts.deploy.explanations import explain
 from scripts.deploy.layout import STACKS, Layout
-from scripts.deploy.session import Session, explain, stopping_cleanly
+from scripts.deploy.session import Session
 from scripts.deploy.status import overview
 from scripts.deploy.tfvars import is_placeholder, read_tfvars
 from scripts.deploy.waiting import Waiter
-from scripts.terraform.runner import TerraformError, TerraformMissingError
+from scripts.interrupts import stopping_cleanly
+from scripts.terraform import TerraformError, TerraformMissingError
 
-# Without an empty one the help shows `<bool>`, as if a value had to follow.
+# Without this the help shows `<bool>`, as if a value had to follow.
 _flag = partial(typer.Option, metavar="")
 
-logging.getLogger("azure").addHandler(logging.NullHandler())  # every failure is told below, once
+logging.getLogger("azure").addHandler(logging.NullHandler())  # the commands report each failure once
 
 Environment = Annotated[
     str,
@@ -40,7 +42,7 @@ Environment = Annotated[
     ),
 ]
 PlanOnly = Annotated[bool, _flag("--plan", help="Show what would change; exit code 10 if anything.")]
-Yes = Annotated[bool, _flag("--yes", "-y", help="Go ahead without a question.")]
+Yes = Annotated[bool, _flag("--yes", "-y", help="Do it without a question.")]
 Output = Annotated[
     OutputFormat, typer.Option("--output", "-o", help="How the result is printed on standard output.")
 ]
@@ -51,15 +53,18 @@ EXIT_CODES = (
 )
 
 
-def _mode(plan: bool, yes: bool) -> Mode:
+def _chosen_mode(screen: Screen, plan: bool, yes: bool) -> Mode:
+    """The mode that the options ask for. Complain before any work when nobody could answer a question."""
     if plan and yes:
-        raise InvalidSettingsError("--plan and --yes exclude each other.")
+        raise InvalidSettingsError("--plan and --yes cannot be used together.")
+    if not plan and not yes:
+        screen.require_terminal()
     return Mode.PLAN if plan else Mode.YES if yes else Mode.ASK
 
 
 @contextmanager
 def _session(environment: str, output: OutputFormat) -> Iterator[Session]:
-    """Open a session; end the process with the right code, and never with a traceback."""
+    """Open a session. An error ends the process with its message and exit code, never with a traceback."""
     screen = Screen(output)
     try:
         with stopping_cleanly():
@@ -77,10 +82,10 @@ def _session(environment: str, output: OutputFormat) -> Iterator[Session]:
         screen.failure(explanation)
         raise typer.Exit(explanation.exit_code) from None
     except OSError as error:
-        if error.errno == errno.EPIPE:  # whoever read the output has gone; there is nobody to tell
+        if error.errno == errno.EPIPE:  # the reader of the output is gone, so nobody would see a message
             raise typer.Exit(ExitCode.FAILED) from None
         place = f" {error.filename}" if error.filename else ""
-        screen.failure(DeployError(f"The system refused{place}: {error.strerror or error}."))
+        screen.failure(DeployError(f"The system reports an error{place}: {error.strerror or error}."))
         raise typer.Exit(ExitCode.FAILED) from None
     except KeyboardInterrupt:
         screen.failure(DeployError("Stopped.", remedy="Run the command again to go on from here."))
@@ -88,55 +93,42 @@ def _session(environment: str, output: OutputFormat) -> Iterator[Session]:
 
 
 def _subscription(layout: Layout) -> str | None:
-    """Subscription that `az` is to be asked about, as far as it is known already."""
+    """The subscription for calls of `az`: from the first tfvars that name one, else from the environment."""
     for stack in STACKS.values():
-        with suppress(InvalidSettingsError):  # told by whoever needs these settings
+        with suppress(InvalidSettingsError):  # the command reports it when it reads these settings
             value = read_tfvars(layout.tfvars(stack)).get("subscription_id")
             if isinstance(value, str) and not is_placeholder(value):
                 return value
     return os.environ.get("ARM_SUBSCRIPTION_ID")
 
 
-def _finish(screen: Screen, title: str, outcome: Outcome) -> None:
-    screen.result(title, {"result": outcome.ended.name.lower(), **outcome.values()}, {})
-    raise typer.Exit(outcome.ended.exit_code)
+def _stack_command(name: str, purpose: str) -> Callable[..., None]:
+    """The command of a stack that takes nothing but the common options."""
+
+    def command(
+        environment: Environment,
+        plan: PlanOnly = False,
+        yes: Yes = False,
+        output: Output = OutputFormat.TABLE,
+    ) -> None:
+        with _session(environment, output) as session:
+            mode = _chosen_mode(session.screen, plan, yes)
+            outcome = (
+                deploy_bootstrap(session, mode)
+                if name == "bootstrap"
+                else deploy(session, STACKS[name], mode)
+            )
+            session.screen.result(name, {"result": outcome.ended.name.lower(), **outcome.values()}, {})
+            raise typer.Exit(outcome.ended.exit_code)
+
+    command.__doc__ = purpose
+    return command
 
 
-def _deploy_stack(name: str, environment: str, plan: bool, yes: bool, output: OutputFormat) -> None:
-    with _session(environment, output) as session:
-        mode = _mode(plan, yes)
-        require_an_answer(session.screen, mode)
-        stack = STACKS[name]
-        outcome = deploy_bootstrap(session, mode) if name == "bootstrap" else deploy(session, stack, mode)
-        _finish(session.screen, stack.name, outcome)
-
-
-def bootstrap(
-    environment: Environment, plan: PlanOnly = False, yes: Yes = False, output: Output = OutputFormat.TABLE
-) -> None:
-    """Make the storage that keeps the Terraform state."""
-    _deploy_stack("bootstrap", environment, plan, yes, output)
-
-
-def observability(
-    environment: Environment, plan: PlanOnly = False, yes: Yes = False, output: Output = OutputFormat.TABLE
-) -> None:
-    """Deploy logs, traces, metrics and alerts."""
-    _deploy_stack("observability", environment, plan, yes, output)
-
-
-def platform(
-    environment: Environment, plan: PlanOnly = False, yes: Yes = False, output: Output = OutputFormat.TABLE
-) -> None:
-    """Deploy registry, Key Vault, identity and Container Apps environment."""
-    _deploy_stack("platform", environment, plan, yes, output)
-
-
-def foundry(
-    environment: Environment, plan: PlanOnly = False, yes: Yes = False, output: Output = OutputFormat.TABLE
-) -> None:
-    """Deploy model accounts and their deployments."""
-    _deploy_stack("foundry", environment, plan, yes, output)
+bootstrap = _stack_command("bootstrap", "Make the storage that keeps the Terraform state.")
+observability = _stack_command("observability", "Deploy logs, traces, metrics and alerts.")
+platform = _stack_command("platform", "Deploy registry, Key Vault, identity and Container Apps environment.")
+foundry = _stack_command("foundry", "Deploy model accounts and their deployments.")
 
 
 def workload(
@@ -144,27 +136,28 @@ def workload(
     plan: PlanOnly = False,
     yes: Yes = False,
     output: Output = OutputFormat.TABLE,
-    deploy_e2e: Annotated[bool, _flag("--deploy-e2e", help="Simulators instead of real backends.")] = False,
+    deploy_e2e: Annotated[
+        bool, _flag("--deploy-e2e", help="Deploy simulators instead of real backends.")
+    ] = False,
     local_docker: Annotated[
-        bool, _flag("--local-docker", help="Build images here, not in the registry.")
+        bool, _flag("--local-docker", help="Build images on this machine, not in the registry.")
     ] = False,
     no_azure_openai: Annotated[
-        bool, _flag("--no-azure-openai", help="Leave the accounts of the foundry stack out.")
+        bool, _flag("--no-azure-openai", help="Do not use the accounts of the foundry stack.")
     ] = False,
     no_image_build: Annotated[
-        bool, _flag("--no-image-build", help="Rely on the images being in the registry.")
+        bool, _flag("--no-image-build", help="Build no images: they are in the registry already.")
     ] = False,
 ) -> None:
-    """Deploy the gateway: check settings, seed Key Vault, build images, apply, wait, try it."""
+    """Deploy the gateway: check settings, seed Key Vault, build images, apply, wait, send a request."""
     with _session(environment, output) as session:
-        # The libraries that this needs take a second to load; the other commands go without.
+        # Its libraries take a second to load, so the other commands do without them.
         from scripts.deploy.workload import Options, deploy_workload, describe
 
         options = Options(
             deploy_e2e, local_docker, azure_openai=not no_azure_openai, image_build=not no_image_build
         )
-        mode = _mode(plan, yes)
-        require_an_answer(session.screen, mode)
+        mode = _chosen_mode(session.screen, plan, yes)
         deployed = deploy_workload(session, mode, options)
         session.screen.result("workload", *describe(deployed))
         raise typer.Exit(deployed.outcome.ended.exit_code)
@@ -182,16 +175,15 @@ class Target(StrEnum):
 
 
 def destroy(
-    target: Annotated[Target, typer.Argument(help="A stack, or all of them, the last one first.")],
+    target: Annotated[Target, typer.Argument(help="A stack, or all of them in reverse order.")],
     environment: Environment,
     plan: PlanOnly = False,
     yes: Yes = False,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Take a stack, or everything, away again."""
+    """Remove a stack, or all of them."""
     with _session(environment, output) as session:
-        mode = _mode(plan, yes)
-        require_an_answer(session.screen, mode)
+        mode = _chosen_mode(session.screen, plan, yes)
         names = list(STACKS) if target is Target.ALL else [target.value]
         rows = destroy_stacks(session, names, mode)
         shown = [{"stack": row.stack, "resources": row.resources, "result": row.result} for row in rows]
@@ -202,23 +194,23 @@ def destroy(
 
 
 def doctor(environment: Environment, output: Output = OutputFormat.TABLE) -> None:
-    """Look at tools, settings, login, roles, registrations, names and quota before a deployment."""
+    """Check tools, settings, login, roles, registrations, names and quota before a deployment."""
     with _session(environment, output) as session:
         from scripts.deploy.check_result import Verdict
         from scripts.deploy.doctor import examine
 
-        findings = examine(session)
+        results = examine(session)
         rows = [
             {"check": item.check, "verdict": item.verdict.value, "found": item.found, "remedy": item.remedy}
-            for item in findings
+            for item in results
         ]
         session.screen.result("doctor", {}, {"checks": rows}, below="remedy")
-        bad = any(item.verdict is Verdict.BAD for item in findings)
+        bad = any(item.verdict is Verdict.BAD for item in results)
         raise typer.Exit(ExitCode.NOT_READY if bad else ExitCode.DONE)
 
 
 def status(environment: Environment, output: Output = OutputFormat.TABLE) -> None:
-    """Show which stacks are deployed and how the gateway does."""
+    """Show which stacks are deployed and whether the gateway runs."""
     with _session(environment, output) as session:
         facts, rows, failure = overview(session)
         session.screen.result("status", facts, {"stacks": rows})

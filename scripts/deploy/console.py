@@ -1,4 +1,4 @@
-"""What the operator sees: progress on stderr, results on stdout, secrets on neither."""
+"""What the operator sees: progress on stderr, results on stdout, secrets on neither of them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError
-from scripts.terraform.runner import Change
+from scripts.terraform import Change
 
 MASK = "••••••"
 _INTERRUPT_SECONDS = 0.2
-_SHORTEST_SECRET = 6  # shorter texts occur by chance; they are refused as keys elsewhere
+_SHORTEST_SECRET = 6  # a shorter text occurs by chance; the settings model refuses it as a key
 
 
 class OutputFormat(StrEnum):
@@ -38,25 +38,25 @@ _STYLES = {"create": "green", "update": "yellow", "replace": "magenta", "delete"
 
 
 class Screen:
-    """Prints progress and results; every text passes the mask."""
+    """Prints progress and results. Every text goes through `mask`."""
 
     def __init__(self, output: OutputFormat = OutputFormat.TABLE) -> None:
         self.output = output
         self._secrets: set[str] = set()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="replace")  # a terminal that knows no ✓ gets a ?
-        # Where nobody looks (a file, a CI log), nothing needs to be folded into 80 columns.
+                stream.reconfigure(errors="replace")  # a terminal without ✓ shows ?
+        # Output into a file or a CI log is not folded into 80 columns.
         width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
         self._progress = Console(stderr=True, highlight=False, soft_wrap=True)
         self._results = Console(highlight=False, soft_wrap=True, width=width)
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """Never print these values, whoever says them."""
+        """Never print these values."""
         self._secrets |= {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
 
     def mask(self, text: str) -> str:
-        """The text with every known secret replaced."""
+        """The text with every hidden value replaced: `key abc123` gives `key ••••••`."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, MASK)
         return text
@@ -68,23 +68,23 @@ class Screen:
         self._progress.print(escape(self.mask(text)), style=style)
 
     def done(self, text: str) -> None:
-        """Print that something is as it should be."""
+        """Print that something is right."""
         self.say(f"✓ {text}", "green")
 
     def warn(self, text: str) -> None:
-        """Print something that the operator should know, but that stops nothing."""
+        """Print something that the operator should know but that does not stop the command."""
         self.say(f"! {text}", "yellow")
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Frame a part of the work: its title when it starts, its time when it ends well."""
+        """Print the title of a part of the work when it starts, and its duration when it succeeds."""
         self.say(f"▸ {title}", "bold")
         started = time.monotonic()
         yield
         self.say(f"  {elapsed(time.monotonic() - started)}", "dim")
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """Show an event of a running Terraform, where it tells of a resource that changes."""
+        """Show an event of a running Terraform: a resource that changes, or a warning."""
         kind = event.get("type")
         if kind in {"apply_start", "apply_complete", "apply_progress", "apply_errored"}:
             self.say(f"  {event.get('@message', '')}", "dim" if kind == "apply_progress" else "")
@@ -92,7 +92,7 @@ class Screen:
             self.warn(str(event["diagnostic"].get("summary", "")))
 
     def changes(self, changes: Sequence[Change]) -> None:
-        """Show what a plan would do, a line for each resource."""
+        """Show what a plan would do, one line for each resource."""
         if not changes:
             self.say("  only outputs change")
         for change in changes:
@@ -110,8 +110,16 @@ class Screen:
 
     @staticmethod
     def is_interactive() -> bool:
-        """Whether there is somebody to ask."""
+        """Whether an operator can answer questions."""
         return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def require_terminal(self) -> None:
+        """Raise `InvalidSettingsError` when nobody can answer a question."""
+        if not self.is_interactive():
+            raise InvalidSettingsError(
+                "There is no terminal to ask for a confirmation.",
+                remedy="Add --yes to go ahead without a question, or --plan to look only.",
+            )
 
     def confirm(self, question: str) -> bool:
         """Ask for a yes. Raises `InvalidSettingsError` without a terminal."""
@@ -122,13 +130,9 @@ class Screen:
         return self._ask(f"{question} Type {expected!r} to go on: ") == expected
 
     def _ask(self, prompt: str) -> str:
-        if not self.is_interactive():
-            raise InvalidSettingsError(
-                "There is no terminal to ask for a confirmation.",
-                remedy="Add --yes to go ahead without a question, or --plan to look only.",
-            )
+        self.require_terminal()
         self._progress.print(escape(self.mask(prompt)), end="")
-        # An interrupt that comes just before a blocking read would wait for the next key.
+        # A blocking read would delay an interrupt that comes just before it until the next key.
         while not select.select([sys.stdin], [], [], _INTERRUPT_SECONDS)[0]:
             pass
         return sys.stdin.readline().strip()
@@ -142,10 +146,10 @@ class Screen:
         tables: Mapping[str, Sequence[Mapping[str, Any]]],
         below: str = "",
     ) -> None:
-        """Print what a command found or made: single values, and lists of equal things.
+        """Print the result of a command: single values, and tables of rows.
 
-        `below` is a column that stands below its table, a line for each row that has something in it: what is
-        to be typed cannot be copied out of a cell.
+        The column named `below` is printed below its table, one line for each row that has a value: a command
+        for the operator to type cannot be copied out of a cell.
         """
         if self.output is OutputFormat.JSON:
             self._write(json.dumps({**values, **tables}, indent=2, ensure_ascii=False))
@@ -185,12 +189,12 @@ class Screen:
 
 
 def counted(items: Sized, noun: str) -> str:
-    """A number with its noun: `1 backend`, `2 backends`."""
+    """A number with its noun: one item and `backend` give `1 backend`, two give `2 backends`."""
     return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
 
 
 def elapsed(seconds: float) -> str:
-    """Time spent, for people: `0.8 s`, `12 s`, `3 min 05 s`."""
+    """A duration as text: 0.81 gives `0.8 s`, 12.2 gives `12 s`, 185 gives `3 min 05 s`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -219,7 +223,7 @@ def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _variable(name: str) -> str:
-    """A name that a shell takes."""
+    """A name that a shell accepts."""
     return re.sub(r"[^A-Z0-9_]", "_", name.upper())
 
 
@@ -227,6 +231,8 @@ def _shell(value: Any) -> str:
     if value is None:
         return ""
     text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    text = str(value).lower() if isinstance(value, bool) else text.replace("\n", " ")  # one line each
+    text = (
+        str(value).lower() if isinstance(value, bool) else text.replace("\n", " ")
+    )  # one line for each variable
     safe = all(character.isalnum() or character in "-_./:@,+=%" for character in text)
     return text if safe else "'" + text.replace("'", "'\"'\"'") + "'"

@@ -1,35 +1,107 @@
-"""Attributes that a variable's type does not declare: Terraform drops them without a word."""
+"""Reads what a stack declares: its variables with their types, its outputs, where it keeps its state.
+
+And compares the user's settings with that: unknown names and attributes, and missing names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import difflib
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import hcl2
 from lark import Token, Tree
 
+from scripts.deploy.deploy_errors import InvalidSettingsError
+from scripts.deploy.hcl import AS_WRITTEN, near, plain_key, text_of
+
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """An object: its attributes by name."""
+    """The shape of an object: the shape of each attribute by its name."""
 
     by_name: Mapping[str, Shape]
 
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A map, list or set: what each member holds."""
+    """The shape of a map, list or set: the shape of each member."""
 
     member: Shape
 
 
 Shape = Attributes | Each | None
-"""What is inside a value; `None` for a plain one, and for anything that is not looked into."""
+"""What a value contains; None for a plain value and for anything that is not checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """The variables of a stack."""
+
+    required: frozenset[str]
+    optional: frozenset[str]
+    shapes: Mapping[str, Shape]
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Every variable, with or without a default."""
+        return self.required | self.optional
+
+
+def read_declarations(directory: Path) -> Declarations:
+    """Variables that the configuration in `directory` declares.
+
+    `variable "name" { type = string }` gives a required `name` with the shape None.
+    """
+    bodies = dict(_blocks(directory, "variable"))
+    optional = frozenset(name for name, body in bodies.items() if "default" in body)
+    shapes = {
+        name: shape_of(body.get("type", "any").removeprefix("${").removesuffix("}"))
+        for name, body in bodies.items()
+    }
+    return Declarations(frozenset(bodies) - optional, optional, shapes)
+
+
+def declared_outputs(directory: Path) -> frozenset[str]:
+    """Names of the outputs that the configuration in `directory` declares."""
+    return frozenset(name for name, _ in _blocks(directory, "output"))
+
+
+def backend_type(directory: Path) -> str:
+    """Kind of the state backend in the configuration, such as `azurerm`; `local` when there is none."""
+    for path, parsed in _files(directory):
+        if path.name.endswith("_override.tf"):  # deploy-bootstrap writes one for a while
+            continue
+        for block in parsed.get("terraform", []):
+            for backend in block.get("backend", []):
+                return plain_key(next(iter(backend)))
+    return "local"
+
+
+def _blocks(directory: Path, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Name and body of each block of a kind that has one label."""
+    for _, parsed in _files(directory):
+        for block in parsed.get(kind, []):
+            for name, body in block.items():
+                yield plain_key(name), body
+
+
+def _files(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Each file of a stack with its blocks by kind. Raises `InvalidSettingsError` with file and line."""
+    for path in sorted(directory.glob("*.tf")):
+        try:
+            yield path, hcl2.loads(path.read_text(encoding="utf-8"), serialization_options=AS_WRITTEN)
+        except Exception as error:
+            raise InvalidSettingsError(
+                f"{path} cannot be read{near(error)}.",
+                remedy=f"terraform -chdir={path.parent} validate may say more.",
+            ) from None
 
 
 def shape_of(constraint: str) -> Shape:
-    """The shape of a type constraint such as `map(object({ location = string }))`."""
+    """The shape of a type constraint: `map(object({ a = string }))` gives `Each(Attributes({"a": None}))`."""
     body = hcl2.parses_to_tree(f"type = {constraint}\n").children[0]
     return _shape(body.children[0].children[-1])
 
@@ -39,14 +111,14 @@ def _shape(expression: Any) -> Shape:
     if call is None:
         return None
     argument: Any = next(_trees(call, "arguments")).children[0]
-    match _name(call.children[0]):
+    match text_of(call.children[0]):
         case "map" | "list" | "set":
             return Each(_shape(argument))
         case "optional":
             return _shape(argument)
         case "object":
             elements = _trees(argument.children[0], "object_elem")
-            return Attributes({_name(item.children[0]): _shape(item.children[-1]) for item in elements})
+            return Attributes({text_of(item.children[0]): _shape(item.children[-1]) for item in elements})
     return None
 
 
@@ -54,13 +126,38 @@ def _trees(parent: Any, kind: str) -> Iterator[Tree[Token]]:
     return (child for child in parent.children if isinstance(child, Tree) and child.data == kind)
 
 
-def _name(part: Tree[Token] | Token) -> str:
-    tokens = part.scan_values(lambda _: True) if isinstance(part, Tree) else [part]
-    return "".join(map(str, tokens))
+def missing_names(required: Iterable[str], *given: Iterable[str]) -> list[str]:
+    """A complaint about every required name that is not given, such as `location is missing.`"""
+    return [f"{name} is missing." for name in sorted(set(required).difference(*given))]
+
+
+def unknown_names(given: Iterable[str], known: Iterable[str]) -> list[str]:
+    """A complaint about every name that is not known, with the known name that resembles it.
+
+    `["loction"]` and `["location"]` give
+    `["loction is not a setting of this stack. Did you mean location?"]`.
+    """
+    known = sorted(known)
+    return [_unknown(name, name, known) for name in sorted(set(given) - set(known))]
+
+
+def unknown_attributes(given: Mapping[str, Any], declared: Declarations) -> list[str]:
+    """The same for attributes inside the values: Terraform drops those without a word."""
+    return [
+        _unknown(f"{place}.{name}", name, known)
+        for variable, value in given.items()
+        for place, name, known in undeclared(variable, value, declared.shapes.get(variable))
+    ]
+
+
+def _unknown(written: str, name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return f"{written} is not a setting of this stack.{hint}"
 
 
 def undeclared(name: str, value: Any, shape: Shape) -> Iterator[tuple[str, str, Collection[str]]]:
-    """Each undeclared attribute in `value`: where it is, its name, and those that are declared there."""
+    """Each undeclared attribute in `value`: its place, its name, and the names that are declared there."""
     match shape:
         case Attributes(by_name) if isinstance(value, Mapping):
             for key, item in value.items():

@@ -1,4 +1,4 @@
-"""What can stop a deployment, as the operator reads it, and the exit codes that scripts rely on."""
+"""The errors that stop a deploy command, as the operator reads them, and its exit codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Exit codes of every deploy command."""
+    """Exit codes of every deploy command. Scripts rely on them."""
 
     DONE = 0
     FAILED = 1
@@ -20,7 +20,7 @@ class ExitCode(IntEnum):
 
 
 class DeployError(Exception):
-    """A deployment cannot go on: what is wrong, each point on its own line, and what to do about it."""
+    """A command cannot go on: what is wrong, one detail on each line, and what to do about it."""
 
     exit_code = ExitCode.FAILED
 
@@ -32,30 +32,30 @@ class DeployError(Exception):
 
 
 class InvalidSettingsError(DeployError):
-    """The user's settings or options cannot be used. Nothing has been touched."""
+    """The user's settings or options cannot be used. Nothing was changed."""
 
     exit_code = ExitCode.INVALID
 
 
 class VaultError(DeployError):
-    """Key Vault did not take or give the secrets."""
+    """Key Vault did not store or return a secret."""
 
     exit_code = ExitCode.KEY_VAULT
 
 
 class NotReadyError(DeployError):
-    """Something has to be there first: an earlier stack, a tool, a login."""
+    """Something is missing that the command needs first: an earlier stack, a tool, a login."""
 
     exit_code = ExitCode.NOT_READY
 
 
 class LockedError(DeployError):
-    """Somebody else is changing the same stack."""
+    """Another run is changing the same stack."""
 
     exit_code = ExitCode.LOCKED
 
 
 class InterruptedDeploymentError(DeployError):
-    """Stopped on request, with the state saved and unlocked."""
+    """The operator stopped the command. The message says whether the state is saved and unlocked."""
 
     exit_code = ExitCode.INTERRUPTED

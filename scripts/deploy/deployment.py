@@ -1,4 +1,4 @@
-"""Plans and applies one stack: the same few steps whichever it is."""
+"""Plans and applies one stack. The steps are the same for every stack."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from scripts.deploy.console import Screen, counted
-from scripts.deploy.deploy_errors import ExitCode, InvalidSettingsError
+from scripts.deploy.declarations import Declarations
+from scripts.deploy.deploy_errors import ExitCode
+from scripts.deploy.explanations import explain
 from scripts.deploy.layout import Stack
-from scripts.deploy.session import Session, explain
-from scripts.deploy.tfvars import Declarations
-from scripts.terraform.runner import Output, Plan, Terraform, TerraformError, TerraformMissingError
+from scripts.deploy.session import Session
+from scripts.terraform import Output, Plan, Terraform, TerraformError, TerraformMissingError
 
 
 class Mode(Enum):
     """How far a command goes."""
 
-    PLAN = auto()  # show what would be done
-    ASK = auto()  # show it, then do it when the operator agrees
-    YES = auto()  # do it
+    PLAN = auto()  # show the plan
+    ASK = auto()  # show the plan, and apply it when the operator agrees
+    YES = auto()  # show the plan and apply it
 
 
 class Ended(Enum):
@@ -44,7 +45,7 @@ class Ended(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a stack: how the run ended and the outputs that are in force."""
+    """How a run ended, and the outputs of the stack after it."""
 
     ended: Ended
     outputs: Mapping[str, Output] = field(default_factory=dict)
@@ -57,9 +58,10 @@ class Outcome:
 def inputs_from_upstream(
     declared: Declarations, given: Mapping[str, Any], upstream: Mapping[str, Output]
 ) -> dict[str, Any]:
-    """Outputs of earlier stacks that this one has a variable for and the user has not set.
+    """Outputs of earlier stacks for the variables of the same name that the user has not set.
 
-    A sensitive output is never among them: as a variable it would be kept in the saved plan.
+    With a variable `key_vault_uri` that is not in `given`, an output `key_vault_uri` becomes its value. A
+    sensitive output never does: the saved plan would contain it.
     """
     return {
         name: output.value
@@ -76,18 +78,18 @@ def deploy(
     *,
     replaced: tuple[str, ...] = (),
 ) -> Outcome:
-    """Bring a stack into line with its settings.
+    """Plan a stack with its settings, and apply the plan.
 
-    `extra` are variables that the command computed itself; `replaced` are settings of the user that are in
-    them already.
+    `extra` are variables that the command computed. `replaced` are settings of the user that `extra` contains
+    already.
     """
-    settings = session.settings(stack)
-    session.check_agreement(stack, settings)
-    declared = session.declared(stack)
+    settings = session.settings.read(stack)
+    session.settings.check_agreement(stack, settings)
+    declared = session.settings.declared(stack)
     upstream = session.upstream(stack)
     given = {name: value for name, value in settings.items() if name not in {*stack.own, *replaced}}
     found = inputs_from_upstream(declared, given, upstream) | dict(extra or {})
-    session.check_complete(stack, declared, given, found)
+    session.settings.check_complete(stack, declared, given, found)
     terraform = session.terraform(stack)
     with explained(session, stack), session.screen.step(f"{stack.name} ({session.layout.environment})"):
         session.init(terraform, session.store.backend_config(stack))
@@ -98,7 +100,7 @@ def deploy(
 def plan_and_apply(
     session: Session, terraform: Terraform, mode: Mode, variables: Mapping[str, Any]
 ) -> Outcome:
-    """Plan, show, ask if need be, and apply exactly the plan that was shown."""
+    """Plan, show, ask if the mode says so, and apply exactly the plan that was shown."""
     with temporary_directory(session) as directory, variable_file(directory, variables) as path:
         plan = terraform.plan(directory / "plan", [path])
         if not plan.has_changes:
@@ -120,18 +122,9 @@ def agreed(screen: Screen, mode: Mode, plan: Plan) -> bool:
     return mode is Mode.YES or screen.confirm(f"Apply {counted(plan.changes, 'change')}?")
 
 
-def require_an_answer(screen: Screen, mode: Mode) -> None:
-    """Complain before any work when nobody could answer the question that will come."""
-    if mode is Mode.ASK and not screen.is_interactive():
-        raise InvalidSettingsError(
-            "There is no terminal to ask for a confirmation.",
-            remedy="Add --yes to go ahead without a question, or --plan to look only.",
-        )
-
-
 @contextmanager
 def temporary_directory(session: Session) -> Iterator[Path]:
-    """A directory for plans and variables that is gone afterwards, however this ends."""
+    """A directory for plans and variables. It is removed at the end, also after an error."""
     working = session.layout.private(session.layout.working)
     with tempfile.TemporaryDirectory(dir=working, prefix="run-") as name:
         yield Path(name)
@@ -139,7 +132,7 @@ def temporary_directory(session: Session) -> Iterator[Path]:
 
 @contextmanager
 def variable_file(directory: Path, variables: Mapping[str, Any]) -> Iterator[Path]:
-    """The variables as a file for Terraform, readable by its owner only."""
+    """The variables as a file for Terraform that only its owner can read."""
     path = directory / "variables.tfvars.json"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         json.dump(variables, file, sort_keys=True)
@@ -148,7 +141,7 @@ def variable_file(directory: Path, variables: Mapping[str, Any]) -> Iterator[Pat
 
 @contextmanager
 def explained(session: Session, stack: Stack) -> Iterator[None]:
-    """Turn what Terraform reports into what the operator can act on."""
+    """Turn an error of Terraform into one that tells the operator what to do."""
     try:
         yield
     except (TerraformError, TerraformMissingError) as error:

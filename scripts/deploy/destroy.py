@@ -1,4 +1,4 @@
-"""Takes stacks away again, the last one first."""
+"""Destroys stacks in the reverse order of their deployment."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from scripts.deploy.deployment import (
 )
 from scripts.deploy.layout import STACKS, Stack
 from scripts.deploy.session import Session
-from scripts.terraform.runner import Plan, Terraform
+from scripts.terraform import Plan, Terraform
 
 
 @dataclass(frozen=True, slots=True)
 class Destroyed:
-    """What became of a stack: how many resources it had, and whether they are gone."""
+    """A stack, how many resources it had, and the result: absent, kept, destroyed, would be destroyed."""
 
     stack: str
     resources: int
@@ -29,11 +29,11 @@ class Destroyed:
 
 
 def destroy(session: Session, names: Sequence[str], mode: Mode) -> list[Destroyed]:
-    """Destroy stacks in the order that their dependencies allow."""
+    """Destroy stacks, each before those that it needs."""
     wanted = [stack for stack in reversed(STACKS.values()) if stack.name in names]
     clean_up(session)
     if not session.has_storage():
-        # Only a run that was stopped leaves a state: that of the bootstrap stack, on disk.
+        # The only state that can exist is the bootstrap stack's, on disk after an interrupted run.
         left = [stack for stack in wanted if stack is BOOTSTRAP and is_on_disk(session)]
         gone = [Destroyed(stack.name, 0, "absent") for stack in wanted if stack not in left]
         return gone + [_destroy_one(session, stack, mode) for stack in left]
@@ -41,13 +41,13 @@ def destroy(session: Session, names: Sequence[str], mode: Mode) -> list[Destroye
     rows: list[Destroyed] = []
     for stack in wanted:
         rows.append(_destroy_one(session, stack, mode))
-        if rows[-1].result == "kept":  # and so stays what it stands on
+        if rows[-1].result == "kept":  # it still needs the stacks before it
             break
     return rows
 
 
 def _refuse_orphans(session: Session, wanted: Sequence[Stack]) -> None:
-    """A stack that others stand on stays while they do."""
+    """Raise `DeployError` when a stack that stays needs one that is to go."""
     going = {stack.name for stack in wanted}
     for other in STACKS.values():
         needed = going & {*other.needs, *other.uses}
@@ -68,7 +68,7 @@ def _destroy_one(session: Session, stack: Stack, mode: Mode) -> Destroyed:
 
 
 def _destroy_bootstrap(session: Session, terraform: Terraform, mode: Mode) -> Destroyed:
-    """The state cannot be in the storage that goes with it: it is on disk meanwhile."""
+    """Keep the state on disk meanwhile, because its storage is being destroyed."""
     if mode is Mode.PLAN and not is_on_disk(session):
         session.init(terraform, session.store.backend_config(BOOTSTRAP))
         return _plan_and_destroy(session, BOOTSTRAP, terraform, mode)
@@ -109,20 +109,20 @@ def _carry_out(session: Session, stack: Stack, terraform: Terraform, plan: Plan,
 
 
 def _confirmed(session: Session, stack: Stack, mode: Mode) -> bool:
-    """Whether the operator means it: a yes is typed too quickly."""
+    """Whether the operator types the environment's name; a mere yes is typed too quickly."""
     environment = session.layout.environment
     question = f"Destroy {stack.name} of {environment}, with all that is in it?"
     return mode is Mode.YES or session.screen.confirm_by_typing(question, environment)
 
 
 def _variables(session: Session, stack: Stack) -> dict[str, object]:
-    """Whatever the stack needs to be planned; what only a deployment computes gets a stand-in."""
-    settings = session.settings(stack)
-    declared = session.declared(stack)
+    """Variables for the plan; those that only a deployment computes get a stand-in."""
+    settings = session.settings.read(stack)
+    declared = session.settings.declared(stack)
     known = {name: value for name, value in settings.items() if name not in stack.own}
     known |= inputs_from_upstream(declared, known, session.upstream(stack))
     secrets = settings.get("secrets")
-    # Validations look at the names: a Redis, for one, needs its password among them.
+    # The stack validates the names of the secrets: a Redis needs its password among them, for example.
     versions = dict.fromkeys(secrets, _STAND_IN) if isinstance(secrets, Mapping) else {}
     missing: dict[str, object] = {
         name: versions if name == "secret_versions" else _STAND_IN for name in declared.required - set(known)

@@ -1,4 +1,4 @@
-"""Looks at everything a deployment needs before one is started."""
+"""Checks everything that a deployment needs, before one starts."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from scripts.deploy.check_result import Finding, Verdict, attempt, attempt_all
+from scripts.deploy.azure_cli import INSTALL_AZURE_CLI
+from scripts.deploy.check_result import CheckResult, Verdict, run_check, run_checks
+from scripts.deploy.declarations import missing_names
 from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError
+from scripts.deploy.explanations import INSTALL_TERRAFORM
 from scripts.deploy.layout import STACKS, Stack
 from scripts.deploy.roles import look_at_roles
 from scripts.deploy.session import Session
 from scripts.deploy.state_store import resource_names
-from scripts.deploy.tfvars import missing_names, read_tfvars
+from scripts.deploy.tfvars import read_tfvars
 from scripts.deploy.workload_settings import WorkloadSettings
-from scripts.terraform.runner import MINIMUM_VERSION, Terraform, TerraformMissingError
+from scripts.terraform import MINIMUM_VERSION, Terraform, TerraformMissingError
 
 PROVIDERS = (
     "Microsoft.AlertsManagement",
@@ -33,96 +36,105 @@ PROVIDERS = (
     "Microsoft.OperationalInsights",
     "Microsoft.Storage",
 )
-"""What the stacks register: all of `resource_providers_to_register`."""
+"""The resource providers that the stacks register: all of `resource_providers_to_register`."""
 
 AZURE_CLI_MINIMUM = (2, 53)
-"""The first with `az containerapp`; older ones ask for an extension when the gateway is already deployed."""
+"""The first version with `az containerapp`. An older one would ask for an extension after the deployment."""
+
+DEFAULT_SKU = "GlobalStandard"
+DEFAULT_CAPACITY = 10
+"""What a model deployment of the foundry stack gets when its settings do not say."""
 
 UNIQUE = (
     (("storage", "account"), "state_storage_account"),
     (("acr",), "container_registry"),
     (("keyvault",), "key_vault"),
 )
-"""Kinds of resources whose names are unique in all of Azure, as `az` calls them, and their names' names."""
+"""Resources whose names are unique in all of Azure: the kind for `az`, and the key in the naming module."""
 
 
-def examine(session: Session) -> list[Finding]:
+def examine(session: Session) -> list[CheckResult]:
     """Make every check, also after one that fails."""
-    findings = [*_tools(session), *_settings(session)]
+    results = [*_tools(session), *_settings(session)]
     subscription = _subscription(session)
     if not session.az.is_installed():
-        return [*findings, Finding("Azure", Verdict.SKIPPED, "needs the Azure CLI")]
-    login = attempt("Azure login", lambda: _login(session, subscription))
-    findings.append(login)
+        return [*results, CheckResult("Azure", Verdict.SKIPPED, "needs the Azure CLI")]
+    login = run_check("Azure login", lambda: _login(session, subscription))
+    results.append(login)
     if login.verdict is not Verdict.OK or subscription is None:
         return [
-            *findings,
-            Finding("Azure subscription", Verdict.SKIPPED, "needs a login and a subscription_id"),
+            *results,
+            CheckResult("Azure subscription", Verdict.SKIPPED, "needs a login and a subscription_id"),
         ]
-    findings.append(attempt("resource providers", lambda: _providers(session)))
-    findings.append(attempt("state storage", lambda: _storage(session)))
-    findings += attempt_all("roles", lambda: look_at_roles(session, subscription))
-    findings += attempt_all("names", lambda: _names(session))
-    return [*findings, *_quota(session)]
+    results.append(run_check("resource providers", lambda: _providers(session)))
+    results.append(run_check("state storage", lambda: _storage(session)))
+    results += run_checks("roles", lambda: look_at_roles(session, subscription))
+    results += run_checks("names", lambda: _names(session))
+    return [*results, *_quota(session)]
 
 
-def _tools(session: Session) -> Iterator[Finding]:
-    yield Finding("Python", Verdict.OK, platform.python_version())
+def _tools(session: Session) -> Iterator[CheckResult]:
+    yield CheckResult("Python", Verdict.OK, platform.python_version())
     try:
         version = Terraform(session.layout.stacks, binary=session.binary).version()
     except TerraformMissingError:
-        yield Finding(
+        yield CheckResult(
             session.binary,
             Verdict.BAD,
             "not found",
-            "Install Terraform 1.9 or newer, or set TERRAFORM_BINARY.",
+            INSTALL_TERRAFORM,
         )
     else:
         enough = version[:2] >= MINIMUM_VERSION
-        remedy = "" if enough else "Install 1.9 or newer."
+        remedy = "" if enough else INSTALL_TERRAFORM
         shown = ".".join(map(str, version))
-        yield Finding(session.binary, Verdict.OK if enough else Verdict.BAD, shown, remedy)
+        yield CheckResult(session.binary, Verdict.OK if enough else Verdict.BAD, shown, remedy)
     if session.az.is_installed():
-        yield attempt("Azure CLI", lambda: _azure_cli(session))
+        yield run_check("Azure CLI", lambda: _azure_cli(session))
     else:
-        yield Finding("Azure CLI", Verdict.BAD, "not found", "Install it: https://aka.ms/install-azure-cli")
+        yield CheckResult("Azure CLI", Verdict.BAD, "not found", INSTALL_AZURE_CLI)
 
 
-def _azure_cli(session: Session) -> Finding:
+def _azure_cli(session: Session) -> CheckResult:
     version = session.az.version()
     if tuple(map(int, re.findall(r"\d+", version)[:2])) >= AZURE_CLI_MINIMUM:
-        return Finding("Azure CLI", Verdict.OK, version)
-    return Finding("Azure CLI", Verdict.BAD, version, "Install 2.53 or newer: az upgrade")
+        return CheckResult("Azure CLI", Verdict.OK, version)
+    return CheckResult("Azure CLI", Verdict.BAD, version, "Install 2.53 or newer: az upgrade")
 
 
-def _settings(session: Session) -> Iterator[Finding]:
+def _settings(session: Session) -> Iterator[CheckResult]:
     for stack in STACKS.values():
         path = session.layout.tfvars(stack)
         label = f"{stack.directory}/{path.name}"
         if not path.exists():
-            yield Finding(label, Verdict.NOTE, "not there yet", f"cp {session.layout.example(stack)} {path}")
+            yield CheckResult(
+                label, Verdict.NOTE, "not there yet", f"cp {session.layout.example(stack)} {path}"
+            )
             continue
-        yield attempt(label, partial(_stack_settings, session, stack, label))
+        yield run_check(label, partial(_stack_settings, session, stack, label))
 
 
-def _stack_settings(session: Session, stack: Stack, label: str) -> Finding:
+def _stack_settings(session: Session, stack: Stack, label: str) -> CheckResult:
     path = session.layout.tfvars(stack)
-    values = session.settings(stack)
-    session.check_agreement(stack, values)
+    values = session.settings.read(stack)
+    session.settings.check_agreement(stack, values)
     _check_missing(session, stack, values)
     if not stack.own:
-        return Finding(label, Verdict.OK, "valid")
+        return CheckResult(label, Verdict.OK, "valid")
     WorkloadSettings.read(path, values).check_early()
     if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        return Finding(
-            label, Verdict.NOTE, "valid; others on this machine can read its secrets", f"chmod 600 {path}"
+        return CheckResult(
+            label,
+            Verdict.NOTE,
+            "valid; other users of this machine can read its secrets",
+            f"chmod 600 {path}",
         )
-    return Finding(label, Verdict.OK, "valid")
+    return CheckResult(label, Verdict.OK, "valid")
 
 
 def _check_missing(session: Session, stack: Stack, values: Mapping[str, Any]) -> None:
-    """Complain about what only the user can give: the rest comes from other stacks, or from the command."""
-    declared = session.declared(stack)
+    """Complain about missing settings that the user has to give: those are in the example."""
+    declared = session.settings.declared(stack)
     example = session.layout.example(stack)
     asked = set(read_tfvars(example)) if example.exists() else set()
     missing = missing_names(declared.required & asked, values)
@@ -133,89 +145,94 @@ def _check_missing(session: Session, stack: Stack, values: Mapping[str, Any]) ->
 def _subscription(session: Session) -> str | None:
     for stack in STACKS.values():
         try:
-            return str(session.settings(stack)["subscription_id"])
+            return str(session.settings.read(stack)["subscription_id"])
         except InvalidSettingsError:
             continue
     return None
 
 
-def _login(session: Session, subscription: str | None) -> Finding:
+def _login(session: Session, subscription: str | None) -> CheckResult:
     account = session.az.account()
     account.check_cloud()
     if subscription is None:
-        return Finding("Azure login", Verdict.OK, account.user)
+        return CheckResult("Azure login", Verdict.OK, account.user)
     try:
         session.az.token_expiry()
     except DeployError as error:
-        return Finding(
+        return CheckResult(
             "Azure login",
             Verdict.BAD,
             " ".join([f"{account.user} gets no token for subscription {subscription}.", *error.details[:1]]),
             "Run `az login` with an account that can see it, or correct subscription_id.",
         )
-    return Finding("Azure login", Verdict.OK, account.user)
+    return CheckResult("Azure login", Verdict.OK, account.user)
 
 
-def _providers(session: Session) -> Finding:
+def _providers(session: Session) -> CheckResult:
     states = session.az.provider_states()
     missing = [name for name in PROVIDERS if states.get(name) != "Registered"]
     if not missing:
-        return Finding("resource providers", Verdict.OK, f"{len(PROVIDERS)} registered")
-    return Finding(
+        return CheckResult("resource providers", Verdict.OK, f"{len(PROVIDERS)} registered")
+    return CheckResult(
         "resource providers",
         Verdict.NOTE,
         f"not registered: {', '.join(missing)}",
-        "The stacks register them, if you may; or: az provider register --namespace <name>",
+        "The stacks register them if you have the right. By hand: az provider register --namespace <name>",
     )
 
 
-def _names(session: Session) -> list[Finding]:
-    """Whether the names that are unique in all of Azure are free, or this installation's already."""
+def _names(session: Session) -> list[CheckResult]:
+    """Whether the globally unique names are free, or in use by this installation."""
     if session.store.kind != "azurerm":
         return []
-    names = resource_names(session.layout, session.any_settings(), session.binary)
+    names = resource_names(session.layout, session.settings.read_any(), session.binary)
     return [
-        attempt(f"name {names[which]}", partial(_name, session, kind, names[which])) for kind, which in UNIQUE
+        run_check(f"name {names[which]}", partial(_name, session, kind, names[which]))
+        for kind, which in UNIQUE
     ]
 
 
-def _name(session: Session, kind: tuple[str, ...], name: str) -> Finding:
+def _name(session: Session, kind: tuple[str, ...], name: str) -> CheckResult:
     problem = session.az.name_problem(kind, name)
     if not problem:
-        return Finding(f"name {name}", Verdict.OK, "free")
+        return CheckResult(f"name {name}", Verdict.OK, "free")
     if session.az.owns(name):
-        return Finding(f"name {name}", Verdict.OK, "in use by this subscription")
-    return Finding(
+        return CheckResult(f"name {name}", Verdict.OK, "in use by this subscription")
+    return CheckResult(
         f"name {name}", Verdict.BAD, problem, 'Set another `suffix` in every tfvars file, for example "x7".'
     )
 
 
-def _storage(session: Session) -> Finding:
+def _storage(session: Session) -> CheckResult:
     if session.has_storage():
-        return Finding("state storage", Verdict.OK, "exists")
-    return Finding("state storage", Verdict.NOTE, "does not exist", "Run deploy-bootstrap.")
+        return CheckResult("state storage", Verdict.OK, "exists")
+    return CheckResult("state storage", Verdict.NOTE, "does not exist", "Run deploy-bootstrap.")
 
 
-def _quota(session: Session) -> Iterator[Finding]:
-    """Whether each region has room for the capacity that the foundry stack asks for."""
+def _quota(session: Session) -> Iterator[CheckResult]:
+    """Whether each region has the quota that the foundry stack asks for."""
     stack = STACKS["foundry"]
     if not session.layout.tfvars(stack).exists():
         return
     try:
-        wanted = _capacities(session.settings(stack).get("accounts"))
+        wanted = _capacities(session.settings.read(stack).get("accounts"))
     except InvalidSettingsError:
-        return  # reported with the settings
+        return  # another check reports it
     for location, asked in sorted(wanted.items()):
-        yield attempt(f"quota in {location}", partial(_region, session, location, asked))
+        yield run_check(f"quota in {location}", partial(_region, session, location, asked))
 
 
 def _capacities(accounts: Any) -> dict[str, dict[str, float]]:
-    """Capacity asked for by location and kind; what has another form is for Terraform to complain about."""
+    """The capacity in `accounts` by location and kind. Terraform reports values of a wrong form.
+
+    `{"a": {"location": "x", "deployments": {"d": {"model": "m"}}}}` gives
+    `{"x": {"OpenAI.GlobalStandard.m": 10}}`.
+    """
     wanted: dict[str, dict[str, float]] = {}
     for account in _maps(accounts):
         for deployment in _maps(account.get("deployments")):
-            kind = f"OpenAI.{deployment.get('sku', 'GlobalStandard')}.{deployment.get('model')}"
-            capacity = deployment.get("capacity", 10)
+            kind = f"OpenAI.{deployment.get('sku', DEFAULT_SKU)}.{deployment.get('model')}"
+            capacity = deployment.get("capacity", DEFAULT_CAPACITY)
             if isinstance(capacity, int | float):
                 asked = wanted.setdefault(str(account.get("location")), {})
                 asked[kind] = asked.get(kind, 0) + capacity
@@ -227,7 +244,7 @@ def _maps(value: Any) -> list[Mapping[str, Any]]:
     return [item for item in values if isinstance(item, Mapping)]
 
 
-def _region(session: Session, location: str, asked: Mapping[str, float]) -> Finding:
+def _region(session: Session, location: str, asked: Mapping[str, float]) -> CheckResult:
     check = f"quota in {location}"
     usage: dict[str, dict[str, Any]] = {
         item["name"].lower(): item for item in session.az.model_quota(location)
@@ -243,7 +260,9 @@ def _region(session: Session, location: str, asked: Mapping[str, float]) -> Find
             tight.append(f"{kind} asks for {capacity:g} of {item['limit']:g}, {item['used']:g} are in use")
     remedy = "Lower the capacity, or ask for quota: https://aka.ms/oai/quotaincrease"
     if short:
-        return Finding(check, Verdict.BAD, "; ".join(short), remedy)
-    if tight:  # which is so as well when this very installation uses it
-        return Finding(check, Verdict.NOTE, "; ".join(tight), f"Unless that is this installation: {remedy}")
-    return Finding(check, Verdict.OK, "1 kind fits" if len(asked) == 1 else f"{len(asked)} kinds fit")
+        return CheckResult(check, Verdict.BAD, "; ".join(short), remedy)
+    if tight:  # this installation itself may be what uses the quota
+        return CheckResult(
+            check, Verdict.NOTE, "; ".join(tight), f"Unless this installation uses them already: {remedy}"
+        )
+    return CheckResult(check, Verdict.OK, "1 kind fits" if len(asked) == 1 else f"{len(asked)} kinds fit")

@@ -1,4 +1,4 @@
-"""The images of the gateway: tagged with a digest of their sources, built only when that digest is new."""
+"""The images of the gateway. The tag is a digest of the sources; only a new digest is built."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ _NOISE = {"__pycache__", ".DS_Store", ".mypy_cache", ".pytest_cache", ".ruff_cac
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image and everything that goes into it, as paths from the repository's root."""
+    """An image and all its sources, as paths from the repository's root."""
 
     repository: str
     dockerfile: str
@@ -39,16 +39,8 @@ SIMULATOR = Image(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltImage:
-    """An image in the registry."""
-
-    reference: str
-    built: bool
-
-
 def content_tag(root: Path, image: Image) -> str:
-    """Digest of an image's sources: equal sources give an equal tag, on every machine."""
+    """The digest of an image's sources, such as `4f8627a2c24599f8fde2`: the same on every machine."""
     digest = hashlib.sha256()
     for path in _files(root, image):
         name = path.relative_to(root).as_posix().encode()
@@ -78,12 +70,12 @@ def _below(path: Path) -> Iterable[Path]:
     return [item for item in path.rglob("*") if item.is_file() and not _NOISE & set(item.parts)]
 
 
-_WITHOUT_DOCKER = "Leave --local-docker out: images are then built in the registry."
+_WITHOUT_DOCKER = "Leave --local-docker out: the registry then builds the images."
 
 
 def require_docker() -> None:
-    """Raise `NotReadyError` when nothing can be built here: the client is there without an engine, too."""
-    asked = subprocess.run(  # noqa: S603 - no shell, arguments are ours
+    """Raise `NotReadyError` when Docker cannot build here. Its client alone, without an engine, cannot."""
+    asked = subprocess.run(  # noqa: S603 - no shell, no argument from outside
         [_find_docker(), "info"],
         check=False,
         stdin=subprocess.DEVNULL,
@@ -103,44 +95,53 @@ def _find_docker() -> str:
     return docker
 
 
+@dataclass(frozen=True, slots=True)
 class ImageBuilder:
-    """Builds images in the registry, or with the local Docker on request."""
+    """Builds the images that the registry lacks. `images` are by variable of the workload stack."""
 
-    def __init__(self, root: Path, registry: str, login_server: str, az: AzureCli, screen: Screen) -> None:
-        self._root = root
-        self._registry = registry
-        self._login_server = login_server
-        self._az = az
-        self._screen = screen
+    images: Mapping[str, Image]
+    root: Path
+    registry: str
+    login_server: str
+    az: AzureCli
+    screen: Screen
+    local_docker: bool = False
+    may_build: bool = True
 
-    def reference(self, image: Image) -> str:
-        """Full name of an image with the tag of its present sources."""
-        return f"{self._login_server}/{image.repository}:{content_tag(self._root, image)}"
+    @property
+    def references(self) -> dict[str, str]:
+        """Full names, with the digests of the present sources."""
+        return {variable: self._reference(image) for variable, image in self.images.items()}
 
-    def exists(self, image: Image) -> bool:
-        """Whether the registry already has these very sources."""
-        return self._az.image_exists(self._registry, image.repository, content_tag(self._root, image))
+    def check(self) -> None:
+        """Raise `NotReadyError` when there will be no images: better now than after half of the work."""
+        if not self.may_build:
+            self._require_images()
+        elif self.local_docker:
+            require_docker()
 
-    def ensure(self, images: Sequence[Image], *, local_docker: bool) -> list[BuiltImage]:
-        """Build what the registry does not have yet."""
-        built = []
-        for image in images:
-            reference = self.reference(image)
-            missing = not self.exists(image)
-            if missing:
-                with self._screen.step(f"building {reference}"):
-                    self._build(image, local_docker=local_docker)
-            else:
-                self._screen.done(f"{reference} is already there")
-            built.append(BuiltImage(reference, missing))
-        return built
+    def build(self) -> None:
+        """Build the images whose sources the registry does not have yet."""
+        for image in self.images.values() if self.may_build else ():
+            reference = self._reference(image)
+            if self._exists(image):
+                self.screen.done(f"{reference} is already there")
+                continue
+            with self.screen.step(f"building {reference}"):
+                self._build(image)
 
-    def require(self, images: Sequence[Image]) -> None:
-        """Complain when the registry lacks an image, rather than let a revision wait for it in vain."""
+    def _reference(self, image: Image) -> str:
+        return f"{self.login_server}/{image.repository}:{content_tag(self.root, image)}"
+
+    def _exists(self, image: Image) -> bool:
+        return self.az.image_exists(self.registry, image.repository, content_tag(self.root, image))
+
+    def _require_images(self) -> None:
+        """Raise `NotReadyError` when the registry lacks an image: a revision would wait for it in vain."""
         try:
-            missing = [self.reference(image) for image in images if not self.exists(image)]
+            missing = [self._reference(image) for image in self.images.values() if not self._exists(image)]
         except AzureCliError as error:
-            self._screen.warn(f"the registry does not say which images it has: {error.details[-1:]}")
+            self.screen.warn(f"the registry does not say which images it has: {error.details[-1:]}")
             return
         if missing:
             raise NotReadyError(
@@ -149,33 +150,33 @@ class ImageBuilder:
                 remedy="Leave --no-image-build out, or check out the version that was built.",
             )
 
-    def _build(self, image: Image, *, local_docker: bool) -> None:
+    def _build(self, image: Image) -> None:
         with tempfile.TemporaryDirectory(prefix="image-") as name:
             context = Path(name)
             self._copy(image, context)
-            if local_docker:
+            if self.local_docker:
                 self._build_here(image, context)
             else:
-                tagged = f"{image.repository}:{content_tag(self._root, image)}"
-                # `az` takes a relative path from where the operator stands, not from the context.
+                tagged = f"{image.repository}:{content_tag(self.root, image)}"
+                # `az` resolves a relative path against the working directory, not against the context.
                 dockerfile = str(context / image.dockerfile)
-                self._az.build_image(self._registry, tagged, dockerfile, name, self._log)
+                self.az.build_image(self.registry, tagged, dockerfile, name, self._log)
 
     def _copy(self, image: Image, context: Path) -> None:
-        """Only the sources: what is not in the digest cannot be in the image, no tfvars either."""
-        for path in _files(self._root, image):
-            target = context / path.relative_to(self._root)
+        """Copy only the sources: files outside the digest, such as tfvars, cannot get into the image."""
+        for path in _files(self.root, image):
+            target = context / path.relative_to(self.root)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
 
     def _build_here(self, image: Image, context: Path) -> None:
         docker = _find_docker()
-        self._az.log_in_docker(self._registry)
-        reference = self.reference(image)
+        self.az.log_in_docker(self.registry)
+        reference = self._reference(image)
         build = [docker, "build", "--platform", "linux/amd64", "--file", str(context / image.dockerfile)]
         for line in ([*build, "--tag", reference, str(context)], [docker, "push", reference]):
             if subprocess.run(line, check=False, stdin=subprocess.DEVNULL, stdout=2).returncode != 0:  # noqa: S603
                 raise DeployError(f"docker {line[1]} of {reference} failed.")
 
     def _log(self, line: str) -> None:
-        self._screen.say(f"  {line}", "dim")
+        self.screen.say(f"  {line}", "dim")

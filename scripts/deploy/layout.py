@@ -1,4 +1,4 @@
-"""Which stacks there are, in which order, and where their files are."""
+"""The stacks in their order, and where the files of each stack are."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """One Terraform configuration that is deployed on its own."""
+    """A Terraform configuration with a state and a command of its own."""
 
     name: str
     directory: str
     command: str
-    needs: tuple[str, ...] = ()  # stacks whose outputs it cannot do without
-    uses: tuple[str, ...] = ()  # stacks whose outputs it takes when they are there
-    own: tuple[str, ...] = ()  # settings in its tfvars that are for the command alone, never for Terraform
+    needs: tuple[str, ...] = ()  # stacks that must be deployed first: it needs their outputs
+    uses: tuple[str, ...] = ()  # stacks whose outputs it takes if they are deployed
+    own: tuple[str, ...] = ()  # settings in its tfvars that only the command reads; Terraform never gets them
 
 
 STACKS: dict[str, Stack] = {
@@ -38,12 +38,12 @@ STACKS: dict[str, Stack] = {
         ),
     )
 }
-"""Every stack, each after those that it needs."""
+"""Every stack by name, in the order of deployment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Files of one environment. `working` holds nothing that cannot be made again."""
+    """Files of one environment. Everything in `working` can be made again."""
 
     environment: str
     stacks: Path
@@ -58,15 +58,15 @@ class Layout:
         return cls(environment, stacks, stacks.parent / ".deploy" / environment)
 
     def directory(self, stack: Stack) -> Path:
-        """Configuration of a stack."""
+        """The configuration of a stack."""
         return self.stacks / stack.directory
 
     def tfvars(self, stack: Stack) -> Path:
-        """The user's settings of a stack, which Terraform does not load by itself: the name sees to that."""
+        """The user's settings of a stack. Terraform does not load a file of this name by itself."""
         return self.directory(stack) / f"terraform.tfvars.{self.environment}"
 
     def example(self, stack: Stack) -> Path:
-        """What the user's settings are copied from: the environment's own example, or that of dev."""
+        """The example to copy: the environment's own, or the one of dev."""
         own = self.directory(stack) / f"terraform.tfvars.{self.environment}.example"
         return own if own.exists() else own.with_name("terraform.tfvars.dev.example")
 
@@ -75,11 +75,11 @@ class Layout:
         return self.working / stack.directory
 
     def terraform_data(self, stack: Stack) -> Path:
-        """Terraform's own part of them: providers and the address of the state."""
+        """The part of these data that Terraform writes: providers and the address of the state."""
         return self.data(stack) / "data"
 
     def private(self, path: Path) -> Path:
-        """Make a directory among the working data, which nobody else may look into."""
+        """Make a directory among the working data, closed to other users of the machine."""
         self.working.mkdir(parents=True, exist_ok=True)
         self.working.chmod(0o700)
         path.mkdir(parents=True, exist_ok=True)
@@ -87,5 +87,5 @@ class Layout:
 
     @property
     def naming(self) -> Path:
-        """The module that knows every name."""
+        """The Terraform module that knows every name."""
         return self.stacks.parent / "modules" / "naming"

@@ -1,7 +1,7 @@
-"""What the present login may do in Azure, asked of the Resource Manager itself.
+"""Asks the Azure Resource Manager what the login may do.
 
-Its answers have everything in them that counts: roles held through groups, inherited from management groups,
-built in or custom. Conditions of an assignment and deny assignments are not among them.
+Its answers cover every way to hold a role: through a group, inherited from a management group, built in or
+custom. They do not cover conditions of an assignment and deny assignments.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from azure.core.rest import HttpRequest, HttpResponse
 from azure.identity import AzureCliCredential
 
 from scripts.deploy.deploy_errors import DeployError, NotReadyError
-from scripts.deploy.waiting import Waiter, retry_after
+from scripts.deploy.waiting import Waiter, backoff, retry_after
 
 _PERMISSIONS = "2022-04-01"
 _RESOURCES = "2021-04-01"
@@ -32,7 +32,7 @@ _THROTTLED = 429
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What one role gives at a scope: patterns of actions, and of those that it leaves out again."""
+    """What one role allows at a scope: patterns of actions, and of the actions that it excludes again."""
 
     actions: tuple[str, ...] = ()
     not_actions: tuple[str, ...] = ()
@@ -41,12 +41,12 @@ class Permission:
 
     @classmethod
     def from_answer(cls, value: Mapping[str, Any]) -> Permission:
-        """Read one entry of the answer; a list that is missing is empty."""
+        """One entry of the answer: `{"actions": ["*/read"]}` gives `Permission(actions=("*/read",))`."""
         names = ("actions", "notActions", "dataActions", "notDataActions")
         return cls(*(tuple(map(str, value.get(name) or ())) for name in names))
 
     def allows(self, action: str, *, data: bool = False) -> bool:
-        """Whether the role gives an action, on the resource or on the data in it."""
+        """Whether the role allows an action on a resource, or on the data inside it."""
         given, taken = self.actions, self.not_actions
         if data:
             given, taken = self.data_actions, self.not_data_actions
@@ -54,7 +54,7 @@ class Permission:
 
 
 def _any_matches(patterns: tuple[str, ...], action: str) -> bool:
-    """Whether a pattern stands for the action; `*` is any text, and case does not matter."""
+    """Whether a pattern matches the action: `*/read` matches `A/Read`."""
     return any(
         re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), action, re.IGNORECASE)
         for pattern in patterns
@@ -62,12 +62,11 @@ def _any_matches(patterns: tuple[str, ...], action: str) -> bool:
 
 
 class ResourceManager:
-    """Reads from one subscription. Raises `DeployError`; waits in sight while Azure is throttling."""
+    """Reads from one subscription. Raises `DeployError`. While Azure is throttling, it waits and says so."""
 
     def __init__(self, endpoint: str, subscription_id: str, waiter: Waiter) -> None:
         self.subscription = f"/subscriptions/{subscription_id}"
         self._endpoint = endpoint.rstrip("/")
-        # The login of the Azure CLI, as for everything else here.
         self._credential = AzureCliCredential(subscription=subscription_id, process_timeout=60)
         self._scope = f"{self._endpoint}/.default"
         token = BearerTokenCredentialPolicy(self._credential, self._scope)
@@ -89,13 +88,13 @@ class ResourceManager:
         return None if found is None else [Permission.from_answer(item) for item in found]
 
     def resource(self, kind: str, name: str) -> str | None:
-        """Id of the resource of a kind and a name; None when the login sees none."""
+        """Id of the resource of that kind and name; None when the login sees none."""
         query = {"$filter": f"name eq '{name}' and resourceType eq '{kind}'", "api-version": _RESOURCES}
         found = self._list(f"{self.subscription}/resources?{urlencode(query, quote_via=quote)}")
         return str(found[0]["id"]) if found else None
 
     def object_id(self) -> str | None:
-        """The login's own id in its directory, as its token has it; None when that cannot be read."""
+        """The object id of the login, read from its token; None when the token does not have it."""
         try:
             payload = self._credential.get_token(self._scope).token.split(".")[1]
             claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -106,7 +105,7 @@ class ResourceManager:
             return None
 
     def _list(self, path: str) -> list[Mapping[str, Any]] | None:
-        """All pages of a list; None when what it belongs to does not exist."""
+        """All pages of a list; None when its scope does not exist."""
         items: list[Mapping[str, Any]] = []
         for page in self._pages(f"{self._endpoint}{path}"):
             if page is None:
@@ -116,7 +115,7 @@ class ResourceManager:
 
     def _pages(self, url: str | None) -> Iterator[list[Mapping[str, Any]] | None]:
         while url is not None:
-            if not url.startswith(f"{self._endpoint}/"):  # the token is for nobody else
+            if not url.startswith(f"{self._endpoint}/"):  # no other server may see the token
                 raise self._failure("continues its answer at another address")
             response = self._get(url)
             if response.status_code == 404:
@@ -130,7 +129,7 @@ class ResourceManager:
                 raise self._failure("does not answer as the Azure Resource Manager does") from None
 
     def _get(self, url: str) -> HttpResponse:
-        """The answer, good or 404, asked for again while there is a reason that passes."""
+        """The answer, 200 or 404. Repeats the call while the reason of its failure can pass."""
         deadline = self._waiter.deadline(_PATIENCE_SECONDS)
         attempt = 0
         while True:
@@ -139,10 +138,8 @@ class ResourceManager:
             if status in {200, 404}:
                 return response
             passing = status == _THROTTLED or status >= 500
-            asked = retry_after(response.headers)
-            pause = asked if asked is not None else min(2.0**attempt, 15.0)
             reason = "Azure is throttling" if status == _THROTTLED else f"Azure answers HTTP {status}"
-            if not (passing and deadline.pause(reason, pause)):
+            if not (passing and deadline.pause(reason, backoff(attempt, retry_after(response.headers)))):
                 raise self._refusal(response)
             attempt += 1
 
@@ -153,7 +150,7 @@ class ResourceManager:
             raise self._no_login() from None
         except ServiceRequestError:
             raise self._failure("cannot be reached", "Check the network and its proxy.") from None
-        except AzureError as error:  # `from None`: the request is in it, and so the token
+        except AzureError as error:  # `from None`: the exception has the request, and so the token
             raise self._failure(f"did not answer ({type(error).__name__})", "Try again.") from None
 
     def _refusal(self, response: HttpResponse) -> DeployError:
@@ -162,11 +159,11 @@ class ResourceManager:
             return self._no_login()
         if status == 403:
             return NotReadyError(
-                f"The login may not see what it may do ({code or 'HTTP 403'}).",
-                remedy=f"It needs a role on {self.subscription}; Reader is enough to look.",
+                f"The login may not read its own permissions ({code or 'HTTP 403'}).",
+                remedy=f"It needs a role on {self.subscription}; Reader is enough for that.",
             )
         if status == _THROTTLED:
-            return self._failure("is throttling all the time", "Try again in some minutes.")
+            return self._failure("keeps throttling", "Try again in some minutes.")
         return self._failure(f"answers HTTP {status} {code}".rstrip(), "Try again in some minutes.")
 
     def _no_login(self) -> DeployError:
@@ -179,7 +176,7 @@ class ResourceManager:
 
 
 def _code(response: HttpResponse) -> str:
-    """The error's own name, such as `AuthorizationFailed`; its message may quote what was sent."""
+    """The code of an error, such as `AuthorizationFailed`. Its message may quote the request."""
     try:
         code = response.json()["error"]["code"]
     except (ValueError, TypeError, KeyError):

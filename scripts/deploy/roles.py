@@ -1,11 +1,11 @@
-"""Which role the deployer lacks, for which command, and what to type to get it."""
+"""Checks the deployer's roles: which one is missing, for which command, and how to get it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scripts.deploy.check_result import Finding, Verdict
+from scripts.deploy.check_result import CheckResult, Verdict
 from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.layout import STACKS
 from scripts.deploy.resource_manager import Permission, ResourceManager
@@ -17,7 +17,7 @@ _GROUP = "Microsoft.Resources/subscriptions/resourceGroups/write"
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Actions that a stack's command takes in the resource group of a stack."""
+    """Actions that the command of `stack` takes in the resource group of the stack `group`."""
 
     stack: str
     group: str
@@ -26,18 +26,18 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class ResourceRole:
-    """A role that a stack assigns on one of its resources to those who are in one of its settings."""
+    """A role on a resource of a stack. The stack assigns it to the principals in one of its settings."""
 
     role: str
     kind: str
-    name: str  # of the resource, as the naming module calls it
+    name: str  # key of the resource's name in the naming module
     actions: tuple[str, ...]
-    data: bool  # on what the resource holds
+    data: bool  # whether the actions are on the data inside the resource
     stack: str
     setting: str
 
 
-# What every installation has. Networks and private endpoints are a choice, so nothing is asked for them.
+# These are for resources of every installation. Networks and private endpoints are optional, so not checked.
 MANAGING = (
     Need(
         "bootstrap",
@@ -88,7 +88,7 @@ MANAGING = (
         "workload",
         (_GROUP, "Microsoft.App/containerApps/write", "Microsoft.Insights/metricAlerts/write"),
     ),
-    # The gateway's app stands on the platform, and its images are built there.
+    # The gateway's app uses the platform, and the platform's registry builds its images.
     Need(
         "workload",
         "platform",
@@ -105,7 +105,7 @@ _ASSIGN = ("Microsoft.Authorization/roleAssignments/write", "Microsoft.Authoriza
 ASSIGNING = tuple(Need(stack, stack, _ASSIGN) for stack in ("bootstrap", "platform", "foundry"))
 
 ON_GROUPS = {"Contributor": MANAGING, "Role Based Access Control Administrator": ASSIGNING}
-"""What is needed of each role on resource groups, or on the subscription while those do not exist."""
+"""The actions for which each role is needed, on a resource group or, before that exists, the subscription."""
 
 ON_RESOURCES = (
     ResourceRole(
@@ -149,23 +149,23 @@ ON_RESOURCES = (
 
 
 def group_name(values: Mapping[str, object], stack: str) -> str:
-    """Resource group that a stack makes."""
+    """The resource group of a stack: `rg-aigw-dev-platform`, and `rg-aigw-dev-state` for bootstrap."""
     part = "state" if stack == "bootstrap" else stack
     return f"rg-{values['name']}-{values['environment']}-{part}"
 
 
-def look_at_roles(session: Session, subscription: str) -> list[Finding]:
-    """A row for each role; nothing where the stacks are not in Azure. Raises `DeployError`."""
+def look_at_roles(session: Session, subscription: str) -> list[CheckResult]:
+    """A result for each role; none when the stacks are not in Azure. Raises `DeployError`."""
     if session.store.kind != "azurerm":
         return []
-    values = session.any_settings()
+    values = session.settings.read_any()
     names = resource_names(session.layout, values, session.binary)
     with ResourceManager(session.az.resource_manager(), subscription, session.waiter) as manager:
-        return _RoleCheck(session, manager, values, names).findings()
+        return _RoleCheck(session, manager, values, names).results()
 
 
 class _RoleCheck:
-    """Compares what the login may do with what the commands do."""
+    """Compares what the login may do with what the commands need."""
 
     def __init__(
         self,
@@ -181,14 +181,14 @@ class _RoleCheck:
         self._wanted = [name for name, stack in STACKS.items() if session.layout.tfvars(stack).exists()]
         self._seen: dict[str, list[Permission] | None] = {}
 
-    def findings(self) -> list[Finding]:
-        """A row for each role; only stacks that have settings count."""
+    def results(self) -> list[CheckResult]:
+        """A result for each role that stacks with settings need."""
         return [
             *(self._on_groups(role, needs) for role, needs in ON_GROUPS.items()),
             *(self._on_resource(role) for role in ON_RESOURCES if role.stack in self._wanted),
         ]
 
-    def _on_groups(self, role: str, needs: Sequence[Need]) -> Finding:
+    def _on_groups(self, role: str, needs: Sequence[Need]) -> CheckResult:
         check = f"role {role}"
         missing: dict[str, list[str]] = {}
         scopes: set[str] = set()
@@ -201,16 +201,16 @@ class _RoleCheck:
                     scopes.add(scope)
         if not missing:
             commands = {STACKS[need.stack].command: None for need in needs if need.stack in self._wanted}
-            return Finding(check, Verdict.OK, f"enough for {', '.join(commands)}")
+            return CheckResult(check, Verdict.OK, f"enough for {', '.join(commands)}")
         found = "; ".join(f"{command}: {_some(actions)}" for command, actions in missing.items())
         scope = scopes.pop() if len(scopes) == 1 else self._manager.subscription
-        remedy = "Activate it if you are eligible, or let somebody who may assign roles run: "
+        remedy = "Activate it if you are eligible, or ask a colleague who may assign roles to run: "
         user = self._session.az.account().user
         remedy += f'az role assignment create --assignee {user} --role "{role}" --scope {scope}'
-        return Finding(check, Verdict.BAD, f"missing for {found}", remedy)
+        return CheckResult(check, Verdict.BAD, f"missing for {found}", remedy)
 
     def _group(self, stack: str) -> tuple[str, list[Permission]]:
-        """Where a stack's resource group is made or changed, and what the login may do there."""
+        """The scope at which a stack changes its resource group, and what the login may do there."""
         subscription = self._manager.subscription
         for scope in (f"{subscription}/resourceGroups/{group_name(self._values, stack)}", subscription):
             found = self._permissions(scope)
@@ -218,35 +218,35 @@ class _RoleCheck:
                 return scope, found
         return subscription, []
 
-    def _on_resource(self, role: ResourceRole) -> Finding:
+    def _on_resource(self, role: ResourceRole) -> CheckResult:
         check, command = f"role {role.role}", STACKS[role.stack].command
         name = self._names[role.name]
         scope = self._manager.resource(role.kind, name)
         permissions = None if scope is None else self._permissions(scope)
         if permissions is None:
             remedy = f"{command} makes it, and gives this role to {role.setting}, or to you if that is empty."
-            return Finding(check, Verdict.SKIPPED, f"there is no {name} yet", remedy)
+            return CheckResult(check, Verdict.SKIPPED, f"there is no {name} yet", remedy)
         lacking = _lacking(permissions, role.actions, data=role.data)
         if not lacking:
-            return Finding(check, Verdict.OK, f"on {name}")
+            return CheckResult(check, Verdict.OK, f"on {name}")
         found = f"missing on {name}: {_some(lacking)}"
         me = self._manager.object_id()
         mine = f"your object id, {me or 'az ad signed-in-user show --query id'}, into {role.setting}"
-        if role.stack == "bootstrap":  # who cannot read the state cannot deploy anything
-            remedy = f"Let somebody who has the role put {mine} and run {command}."
-            return Finding(check, Verdict.BAD, found, remedy)
+        if role.stack == "bootstrap":  # without access to the state no command works
+            remedy = f"Ask a colleague who has the role to put {mine} and to run {command}."
+            return CheckResult(check, Verdict.BAD, found, remedy)
         if me in self._listed(role):
-            remedy = f"{command} gives it to you. It takes up to ten minutes to be known."
-            return Finding(check, Verdict.NOTE, found, remedy)
-        remedy = f"Put {mine}, with those of everybody else who deploys, and run {command}."
-        return Finding(check, Verdict.BAD, found, remedy)
+            remedy = f"{command} gives it to you. Azure can take ten minutes to make it known."
+            return CheckResult(check, Verdict.NOTE, found, remedy)
+        remedy = f"Put {mine}, with those of all other deployers, and run {command}."
+        return CheckResult(check, Verdict.BAD, found, remedy)
 
     def _listed(self, role: ResourceRole) -> set[str]:
-        """Who is in the setting that says who gets a role."""
+        """The object ids in the setting that lists who gets a role."""
         try:
-            principals = self._session.settings(STACKS[role.stack]).get(role.setting)
+            principals = self._session.settings.read(STACKS[role.stack]).get(role.setting)
         except InvalidSettingsError:
-            return set()  # reported with the settings
+            return set()  # another check reports it
         return {str(one).lower() for one in principals.values()} if isinstance(principals, Mapping) else set()
 
     def _permissions(self, scope: str) -> list[Permission] | None:
@@ -260,6 +260,6 @@ def _lacking(permissions: Sequence[Permission], actions: Sequence[str], *, data:
 
 
 def _some(actions: Sequence[str]) -> str:
-    """The first of some actions, and how many there are beside it."""
+    """The first action, and the number of others: `["a", "b", "c"]` gives `a and 2 more`."""
     more = f" and {len(actions) - 1} more" if len(actions) > 1 else ""
     return f"{actions[0]}{more}"

@@ -1,4 +1,4 @@
-"""A first request through the new gateway: the door is open for a client, and closed for everybody else."""
+"""Checks that the new gateway works: its revision runs, and it answers its clients and refuses others."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from dataclasses import dataclass
 
 import httpx
 
+from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.deploy_errors import DeployError
 from scripts.deploy.waiting import Waiter
 
-PATH = "/openai/v1/models"
-"""Reaches a backend and costs no tokens."""
+MODELS_PATH = "/openai/v1/models"
+"""A request for this path reaches a backend and costs no tokens."""
 
-_PATIENCE_SECONDS = 300.0
+_REVISION_PATIENCE_SECONDS = 600.0
+_READY_STATES = {"Running", "RunningAtMaxScale", "ScaledToZero"}
+_FAILED_STATES = {"Failed", "ActivationFailed"}  # not "Degraded": that passes when another replica is ready
+_REQUEST_PATIENCE_SECONDS = 300.0
 _REFUSED_IDENTITY = re.compile(r":(401|403|identity)\b")
-_PASSING = {404, 502, 503, 504}  # the ingress's answers while the new replica is being put behind it
+_PASSING = {404, 502, 503, 504}  # answers of the ingress until it knows the new replica
 
 
 @dataclass(frozen=True, slots=True)
 class SmokeResult:
-    """How the gateway answered: the status, the backend that served, milliseconds."""
+    """The gateway's answer: its status, the backend that served, and the duration in milliseconds."""
 
     status: int
     backend: str | None
@@ -29,9 +33,9 @@ class SmokeResult:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Whether the gateway lets in clients only, and the key of one; None when no client has a key.
+    """What the settings say about access: whether a call needs a key or token, and the key of a client.
 
-    `tells` is whether its answers name the backends that were asked.
+    `key` is None when no client has one. `tells` is whether answers name the backends that were asked.
     """
 
     is_closed: bool
@@ -39,21 +43,41 @@ class Door:
     tells: bool = True
 
 
+def wait_for_revision(az: AzureCli, group: str, app: str, name: str, waiter: Waiter) -> None:
+    """Wait for a revision to run. Raises `DeployError` when it fails or takes longer than ten minutes."""
+    deadline = waiter.deadline(_REVISION_PATIENCE_SECONDS)
+    while True:
+        revision = az.revision(group, app, name)
+        if revision.running_state in _READY_STATES and revision.health_state != "Unhealthy":
+            return
+        failed = revision.provisioning_state == "Failed" or revision.running_state in _FAILED_STATES
+        reason = revision.running_state or revision.provisioning_state or "not started"
+        if failed or not deadline.pause(f"{name} is {reason}", 5):
+            raise DeployError(
+                f"Revision {name} does not run: {reason}.",
+                details=[revision.provisioning_error] if revision.provisioning_error else [],
+                # config-renderer checks the settings, but `az` cannot show the log of an init container.
+                remedy="The revision before it goes on serving. Azure's log: az containerapp logs show "
+                f"-g {group} -n {app} --type system. The log of config-renderer and gateway, in the Log "
+                f"Analytics workspace: ContainerAppConsoleLogs | where RevisionName == '{name}'",
+            )
+
+
 def check_gateway(
     url: str, door: Door, waiter: Waiter, client: httpx.Client, *, new_roles: bool = False
 ) -> SmokeResult:
-    """Send requests through the gateway.
+    """Send requests through the gateway. Raises `DeployError` when it does not answer as it should.
 
-    A gateway whose clients have no keys is only seen to be closed: nobody here has a token. With `new_roles`
-    a backend that refuses the gateway's identity is tried again for some minutes, which a new role may take
-    to be known. Raises `DeployError` when the gateway does not do what it should.
+    When no client has a key, this only checks that a request without a key is refused: the command has no
+    token of a client. With `new_roles` a backend that refuses the gateway's identity is tried again for some
+    minutes, since Azure needs that long to make a new role known.
     """
     if door.is_closed:
         refused = _get(client, url, None, waiter)
         if refused.status_code not in {401, 403}:
             raise DeployError(
-                f"{url}{PATH} answers HTTP {refused.status_code} without a key; 401 was expected.",
-                remedy="Look at GATEWAY_REQUIRE_AUTH and at what is in front of the gateway.",
+                f"{url}{MODELS_PATH} answers HTTP {refused.status_code} without a key; 401 was expected.",
+                remedy="Look at GATEWAY_REQUIRE_AUTH, and at proxies in front of the gateway.",
             )
         if door.key is None:
             return _result(refused)
@@ -61,7 +85,7 @@ def check_gateway(
     if answer.status_code != httpx.codes.OK:
         attempts = answer.headers.get("x-gateway-attempts")
         raise DeployError(
-            f"Deployed, but {url}{PATH} answers HTTP {answer.status_code} to a client's request.",
+            f"Deployed, but {url}{MODELS_PATH} answers HTTP {answer.status_code} to a client's request.",
             details=[f"attempts: {attempts or ('none' if door.tells else 'unknown')}", answer.text[:300]],
             remedy=_remedy(answer.status_code, attempts) if door.tells else _REMEDY_UNTOLD,
         )
@@ -77,7 +101,7 @@ def _result(answer: httpx.Response) -> SmokeResult:
 
 
 _REMEDY_UNTOLD = (
-    "With GATEWAY_EXPOSE_BACKEND_HEADERS off the answer does not say whether a backend was asked. "
+    "With GATEWAY_EXPOSE_BACKEND_HEADERS off, the answer does not say whether a backend was asked. "
     "The record of the request in the gateway's log does."
 )
 
@@ -86,24 +110,24 @@ def _remedy(status: int, attempts: str | None) -> str:
     if attempts:
         return (
             "401 or 403 in the attempts: the backend refuses its key, or does not know the role of the "
-            "gateway's identity. Run the command again to try once more."
+            "gateway's identity yet. Run the command again to try once more."
         )
     if status in {401, 403}:
         return (
-            "No backend was asked: the client's key is not the one in force, or this address is not among "
+            "No backend was asked: the gateway does not know the client's key, or this address is not in "
             "ingress_allowed_ip_ranges or IP_ALLOWLIST."
         )
-    return "No backend was asked. `status` shows how the revision does."
+    return "No backend was asked. `status` shows the health of the revision."
 
 
 def _get(
     client: httpx.Client, url: str, key: str | None, waiter: Waiter, *, new_roles: bool = False
 ) -> httpx.Response:
-    deadline = waiter.deadline(_PATIENCE_SECONDS)
+    deadline = waiter.deadline(_REQUEST_PATIENCE_SECONDS)
     headers = {} if key is None else {"api-key": key}
     while True:
         try:
-            answer = client.get(url + PATH, headers=headers)
+            answer = client.get(url + MODELS_PATH, headers=headers)
             reason = _passing(answer, new_roles=new_roles)
             if reason is None:
                 return answer
@@ -114,12 +138,12 @@ def _get(
                 return answer
             raise DeployError(
                 f"Deployed, but {url} cannot be reached.",
-                remedy="If its environment is inside a network, run this command there.",
+                remedy="If its environment is inside a network, run the command there.",
             )
 
 
 def _passing(answer: httpx.Response, *, new_roles: bool) -> str | None:
-    """Why it is worth asking again; None when it is not."""
+    """The reason to wait for when another try can succeed; None when it cannot."""
     attempts = answer.headers.get("x-gateway-attempts")
     if attempts is None:
         return f"the gateway answers HTTP {answer.status_code}" if answer.status_code in _PASSING else None

@@ -1,4 +1,4 @@
-"""Where the state of each stack is kept: Azure storage, or a directory while trying things out."""
+"""Where the state of each stack is: in Azure storage, or in a directory for tests and trials."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scripts.deploy.azure_cli import AzureCli
+from scripts.deploy.declarations import backend_type
 from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.layout import STACKS, Layout, Stack
-from scripts.deploy.tfvars import backend_type
-from scripts.terraform.runner import Terraform
+from scripts.terraform import Terraform
 
 
 class StateStore(Protocol):
-    """Place of the states of one environment."""
+    """The place of the states of one environment."""
 
     @property
     def kind(self) -> str:
-        """Terraform's name of the backend."""
+        """Terraform's name of the backend, such as `azurerm`."""
 
     def backend_config(self, stack: Stack) -> dict[str, str]:
-        """What `terraform init` is told about a stack's state."""
+        """The arguments of `terraform init` for a stack's state."""
 
     def exists(self) -> bool:
-        """Whether the place is there, so that states can be read."""
+        """Whether the place exists, so that states can be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class AzureStateStore:
-    """A blob for each stack, reached with an Entra token and locked by its lease."""
+    """A blob for each stack. An Entra token opens it, and its lease is the lock."""
 
     subscription_id: str
     resource_group: str
@@ -75,14 +75,14 @@ class LocalStateStore:
 
 
 def find_state_store(layout: Layout, settings: Mapping[str, Any], az: AzureCli, binary: str) -> StateStore:
-    """The store that the stacks' own `backend` block asks for."""
+    """The store that the `backend` block of the stacks names."""
     kind = backend_type(layout.directory(STACKS["bootstrap"]))
     if kind == "local":
         parent = Path(os.environ.get("GATEWAY_STATE_DIR", layout.working.parent / "state"))
         return LocalStateStore(parent / layout.environment)
     if kind != "azurerm":
         raise InvalidSettingsError(
-            f"The stacks keep their state in {kind}, which these commands do not know."
+            f"The stacks keep their state in {kind}: these commands know only azurerm and local."
         )
     names = resource_names(layout, settings, binary)
     return AzureStateStore(
@@ -96,7 +96,10 @@ def find_state_store(layout: Layout, settings: Mapping[str, Any], az: AzureCli, 
 
 
 def resource_names(layout: Layout, settings: Mapping[str, Any], binary: str) -> dict[str, str]:
-    """The names that the stacks will give to what is unique in all of Azure, from the module that knows."""
+    """The names that are unique in all of Azure, from the Terraform module that derives them.
+
+    For example `{"key_vault": "kv-aigw-dev-d6281", "state_container": "tfstate", …}`.
+    """
     inputs = {name: str(settings[name]) for name in ("subscription_id", "name", "environment")}
     if settings.get("suffix"):
         inputs["suffix"] = str(settings["suffix"])

@@ -1,17 +1,18 @@
-"""Shows what is deployed, stack by stack, and how the gateway does."""
+"""Shows which stacks are deployed, and whether the gateway runs."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from scripts.deploy.deploy_errors import DeployError
+from scripts.deploy.explanations import explain
 from scripts.deploy.layout import STACKS, Stack
-from scripts.deploy.session import Session, explain
-from scripts.terraform.runner import TerraformError
+from scripts.deploy.session import Session
+from scripts.terraform import TerraformError
 
 
 def overview(session: Session) -> tuple[dict[str, Any], list[dict[str, Any]], DeployError | None]:
-    """Facts about the gateway, a row for each stack, and why the first state that is unreadable is so."""
+    """Facts about the gateway, a row for each stack, and the error of the first state that is unreadable."""
     if not session.has_storage():
         return {}, [_row(session, name, "not deployed") for name in STACKS], None
     states = session.at_once(lambda name: _state(session, STACKS[name]), list(STACKS))
@@ -33,7 +34,7 @@ def _row(session: Session, name: str, state: str) -> dict[str, Any]:
 
 
 def _state(session: Session, stack: Stack) -> str | DeployError:
-    """A stack has outputs once a run has come to its end, and resources as soon as one has begun."""
+    """The state of a stack. Outputs appear when a run succeeds, resources as soon as one begins."""
     try:
         if session.outputs(stack):
             return "deployed"
@@ -45,7 +46,7 @@ def _state(session: Session, stack: Stack) -> str | DeployError:
 
 
 def _gateway(session: Session) -> dict[str, Any]:
-    """Address and revision; empty while there is no gateway."""
+    """Address, revision and health; empty while there is no gateway."""
     try:
         outputs = session.outputs(STACKS["workload"])
     except TerraformError:

@@ -1,6 +1,6 @@
-"""Seeds Key Vault with the secrets of the user's tfvars: compares first, so nothing changes without need.
+"""Writes the secrets of the user's tfvars into Key Vault. It compares first and writes only what differs.
 
-Terraform has no part in this. It would keep every value in its state and in its saved plans.
+Terraform cannot do this: it would keep every value in its state and in its saved plans.
 """
 
 from __future__ import annotations
@@ -12,70 +12,58 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from azure.core.exceptions import (
-    AzureError,
-    ClientAuthenticationError,
-    HttpResponseError,
-    ResourceNotFoundError,
-    ServiceRequestError,
-    ServiceResponseError,
-)
+from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
 
-from scripts.deploy.deploy_errors import InvalidSettingsError, VaultError
+from renderer.key_vault import secret_of
+from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.tfvars import is_placeholder
-from scripts.deploy.waiting import Deadline, Waiter, retry_after
+from scripts.deploy.vault_failure import CONFLICT, VaultFailure
+from scripts.deploy.waiting import Waiter, backoff
 
 MAXIMUM_BYTES = 25 * 1024
-"""What a secret's value may have at most (Key Vault service limits)."""
-
-CONFLICT = 409
+"""Highest size of a secret's value (Key Vault service limits)."""
 
 T = TypeVar("T")
 
 
 class Action(StrEnum):
-    """What was, or would be, done with a secret."""
+    """What the seeder did, or would do, with a secret."""
 
     CREATED = "created"
     CHANGED = "changed"
     UNCHANGED = "unchanged"
     RECOVERED = "recovered"
-    KEPT = "kept"  # tfvars have a placeholder, the vault has a value
+    KEPT = "kept"  # tfvars contain a placeholder, and the vault has a value
 
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """A secret in the vault: its variable, what happened to it, its version (None: not written yet)."""
+    """A secret in the vault: its variable, what was done, and its version (None: not written yet)."""
 
     variable: str
     action: Action
     version: str | None
 
 
-def secret_name(variable: str) -> str:
-    """Name in Key Vault of a variable: `AZURE_OPENAI_KEY_0` is `azure-openai-key-0`."""
-    return variable.lower().replace("_", "-")
-
-
 def secret_problems(secrets: Mapping[str, str]) -> list[str]:
-    """A complaint about every secret that Key Vault would not take."""
+    """A complaint about every secret that Key Vault would refuse, such as a value that is too long."""
     problems = []
     for variable, value in secrets.items():
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,126}", variable):
-            problems.append(f"{variable}: Key Vault takes names of 1 to 127 letters, digits and dashes.")
+            problems.append(f"{variable}: Key Vault accepts names of 1 to 127 letters, digits and dashes.")
         if len(value.encode()) > MAXIMUM_BYTES:
-            problems.append(f"{variable}: its value has more than 25 KB, the most that Key Vault takes.")
+            problems.append(f"{variable}: its value is longer than 25 KB, which Key Vault does not accept.")
     return problems
 
 
 class Seeder:
-    """Brings a vault into line with the given secrets.
+    """Writes secrets into a vault.
 
-    `client` should not retry by itself (`retry_total=0`): waiting is done here, in sight of the operator.
+    `client` should not retry by itself (`retry_total=0`): the seeder waits, and tells the operator.
     """
 
-    # A role that was just assigned takes up to ten minutes to be known to the vault.
+    # The vault can take ten minutes to know a new role.
     patience_seconds = 600.0
 
     def __init__(self, client: SecretClient, waiter: Waiter) -> None:
@@ -83,7 +71,7 @@ class Seeder:
         self._waiter = waiter
 
     def compare(self, secrets: Mapping[str, str]) -> list[Seeded]:
-        """Say what `seed` would do; writes nothing."""
+        """What `seed` would do. Raises `InvalidSettingsError` when a secret has no value anywhere."""
         compared: list[Seeded] = []
         without_value: list[str] = []
         for variable, value in sorted(secrets.items()):
@@ -96,11 +84,11 @@ class Seeder:
         return compared
 
     def seed(self, secrets: Mapping[str, str]) -> list[Seeded]:
-        """Write what differs. Raises `VaultError`; running again goes on where it stopped."""
+        """Write what differs. Raises `VaultError`; another run goes on from there."""
         return [self._seed(variable, value) for variable, value in sorted(secrets.items())]
 
     def read(self, variable: str) -> str | None:
-        """Current value of a secret; None when there is none."""
+        """Current value of a secret; None when the vault does not have it."""
         found = self._current(variable)
         return None if found is None else found[0]
 
@@ -126,7 +114,7 @@ class Seeder:
         except _DeletedError:
             self._recover(variable)
             action = Action.RECOVERED
-            # The value that came back may be the very one: then its version is current again.
+            # The recovered value may be the wanted one already. Then its version is current again.
             again = self._compare(variable, value)
             version = again.version or self._write(variable, value)
         return Seeded(variable, action, version)
@@ -134,7 +122,7 @@ class Seeder:
     def _current(self, variable: str) -> tuple[str, str] | None:
         def get() -> tuple[str, str] | None:
             try:
-                secret = self._client.get_secret(secret_name(variable))
+                secret = self._client.get_secret(secret_of(variable))
             except ResourceNotFoundError:
                 return None
             return secret.value or "", secret.properties.version or ""
@@ -144,7 +132,7 @@ class Seeder:
     def _write(self, variable: str, value: str) -> str:
         def write() -> str:
             secret = self._client.set_secret(
-                secret_name(variable),
+                secret_of(variable),
                 value,
                 content_type="text/plain",
                 tags={"managed-by": "deploy-workload"},
@@ -156,148 +144,46 @@ class Seeder:
     def _recover(self, variable: str) -> None:
         def recover() -> None:
             try:
-                # Its own poller would wait without a word; the next write shows when the name is back.
-                self._client.begin_recover_deleted_secret(secret_name(variable))
+                # The SDK's poller would wait silently; the next write shows when the name is back.
+                self._client.begin_recover_deleted_secret(secret_of(variable))
             except ResourceNotFoundError:
-                return  # somebody was quicker: recovered, or purged
+                return  # another run has recovered or purged it
 
         self._patiently(variable, recover)
 
     def _patiently(self, variable: str, call: Callable[[], T]) -> T:
-        """Make a call, again while the vault gives a reason that passes."""
+        """Make a call. Repeat it while the reason of its failure can pass."""
         deadline = self._waiter.deadline(self.patience_seconds)
         attempt = 0
         while True:
             try:
                 return call()
             except AzureError as error:
-                # `from None`: the SDK's exceptions hold the request and so, for a write, the value.
-                failure = _Failure.of(error)
+                failure = VaultFailure.of(error)
             if failure.status == CONFLICT and failure.passing is None and self._is_deleted(variable):
                 raise _DeletedError
-            if not self._wait(failure, variable, attempt, deadline):
+            pause = backoff(attempt, failure.retry_after)
+            if failure.passing is None or not deadline.pause(f"{variable}: {failure.passing}", pause):
+                # `from None`: the SDK's exception has the request and so, for a write, the value.
                 raise failure.explain(self._client.vault_url, variable) from None
             attempt += 1
 
     def _is_deleted(self, variable: str) -> bool:
-        """Whether the name is taken by a deleted secret: asked, since conflicts come with various codes."""
+        """Whether a deleted secret has the name. The code of a conflict does not tell."""
         try:
-            self._client.get_deleted_secret(secret_name(variable))
+            self._client.get_deleted_secret(secret_of(variable))
         except AzureError:
             return False
         return True
 
-    @staticmethod
-    def _wait(failure: _Failure, variable: str, attempt: int, deadline: Deadline) -> bool:
-        reason = failure.passing
-        if reason is None:
-            return False
-        pause = failure.retry_after if failure.retry_after is not None else min(2.0**attempt, 15.0)
-        return deadline.pause(f"{variable}: {reason}", pause)
-
 
 class _DeletedError(Exception):
-    """The name is taken by a deleted secret that can be recovered."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """An answer of the vault that is no success; status 0 when there was none."""
-
-    status: int
-    code: str
-    retry_after: float | None = None
-
-    @classmethod
-    def of(cls, error: AzureError) -> _Failure:
-        if isinstance(error, HttpResponseError) and error.response is not None:
-            codes = _codes(error)
-            headers = getattr(error.response, "headers", None) or {}
-            return cls(error.status_code or 0, codes[-1] if codes else "", retry_after(headers))
-        if isinstance(error, ClientAuthenticationError):
-            return cls(401, "NoToken")
-        if isinstance(error, ServiceRequestError):
-            return cls(0, "Unreachable")
-        if isinstance(error, ServiceResponseError):
-            return cls(0, "ConnectionLost")
-        return cls(0, type(error).__name__)
-
-    @property
-    def passing(self) -> str | None:
-        """Why it is worth trying again; None when it is not."""
-        if self.status == 429:
-            return "Key Vault is throttling"
-        if self.status >= 500 or self.code == "ConnectionLost":
-            return "Key Vault does not answer properly"
-        if self.code == "ObjectIsBeingRecovered":
-            return "is being recovered"
-        if self.code == "ObjectIsBeingDeleted":
-            return "is still being deleted"
-        if self.status == 403 and not self._by_network and not self._disabled:
-            return "access is denied, which is normal for some minutes after a role assignment"
-        return None
-
-    @property
-    def _by_network(self) -> bool:
-        return self.code in {"ForbiddenByFirewall", "ForbiddenByConnection"}
-
-    @property
-    def _disabled(self) -> bool:
-        return self.code == "SecretDisabled"
-
-    def explain(self, vault: str, variable: str) -> VaultError:
-        """The failure in the operator's words."""
-        message, remedy = f"Key Vault {vault} refused {variable} (HTTP {self.status} {self.code}).", ""
-        if self._by_network:
-            message = f"Key Vault {vault} does not take connections from this address."
-            remedy = "Add it to key_vault_allowed_ip_ranges of the platform stack, or run inside its network."
-        elif self._disabled:
-            message = f"{variable} is disabled in Key Vault {vault}: its value cannot be compared."
-            remedy = (
-                f"Enable it: az keyvault secret set-attributes --id {vault}/secrets/{secret_name(variable)} "
-            )
-            remedy += "--enabled true. Or delete it there: it then comes back with the value in tfvars."
-        elif self.status == 403:
-            message = f"Key Vault {vault} denies access to its secrets."
-            remedy = (
-                "Put your object id (`az ad signed-in-user show --query id`) into deployer_principals of the "
-                "platform stack and run deploy-platform: it assigns Key Vault Secrets Officer."
-            )
-        elif self.status == 429:
-            message, remedy = (
-                f"Key Vault {vault} is throttling all the time.",
-                "Run the command again in some minutes.",
-            )
-        elif self.status == 401:
-            message, remedy = (
-                f"Key Vault {vault} did not accept the login.",
-                "Run `az login` for the vault's tenant.",
-            )
-        elif self.code == "Unreachable":
-            message = f"Key Vault {vault} cannot be reached."
-            remedy = "Check the network, and that the vault still exists (`status`)."
-        return VaultError(message, remedy=remedy)
+    """A deleted secret has the name; it can be recovered."""
 
 
 def _no_value(variables: Sequence[str]) -> InvalidSettingsError:
     return InvalidSettingsError(
-        "tfvars have a placeholder, and Key Vault has no value either, for:",
+        "tfvars contain only a placeholder, and Key Vault has no value, for:",
         details=variables,
-        remedy="Write it into `secrets`. Once it is in Key Vault a placeholder may stand for it.",
+        remedy="Write the value into `secrets`. Once it is in Key Vault, a placeholder is enough.",
     )
-
-
-def _codes(error: HttpResponseError) -> list[str]:
-    """Error codes of an answer, the innermost last."""
-    codes = []
-    item = error.error
-    while item is not None:
-        if getattr(item, "code", None):
-            codes.append(str(item.code))
-        inner = getattr(item, "innererror", None) or {}
-        while isinstance(inner, Mapping) and inner:
-            if inner.get("code"):
-                codes.append(str(inner["code"]))
-            inner = inner.get("innererror") or {}
-        item = None
-    return codes

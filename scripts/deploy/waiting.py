@@ -1,4 +1,4 @@
-"""Waiting for Azure, in sight: roles that are not known everywhere yet, throttling, revisions that start."""
+"""Waits for Azure and says so: roles that are not known everywhere yet, throttling, revisions that start."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from scripts.deploy.console import Screen, elapsed
 
 @dataclass
 class Waiter:
-    """Waits with a line that says what for and how long yet. `sleep` and `clock` are in seconds."""
+    """Waits, with a line that says why and how long it may still take. `sleep` and `clock` are in seconds."""
 
     screen: Screen
     sleep: Callable[[float], object] | None = None
     clock: Callable[[], float] = time.monotonic
     stopped: threading.Event = field(default_factory=threading.Event)
-    """Once set, whoever waits stops waiting, in whichever thread."""
+    """Once set, all waiting ends, in every thread."""
 
     def deadline(self, seconds: float) -> Deadline:
-        """Start a span of time in which something may still become right."""
+        """Start a span of time for repeated tries."""
         return Deadline(self, self.clock() + seconds)
 
 
 @dataclass
 class Deadline:
-    """A span of time that is running out."""
+    """A span of time for repeated tries."""
 
     waiter: Waiter
     end: float
@@ -39,7 +39,7 @@ class Deadline:
         return max(0.0, self.end - self.waiter.clock())
 
     def pause(self, reason: str, seconds: float) -> bool:
-        """Wait before the next try; False, at once, when that would be past the end or we are to stop."""
+        """Wait before the next try. False, at once, when that would be after the end or the command stops."""
         if seconds > self.left or self.left == 0 or self.waiter.stopped.is_set():
             return False
         self.waiter.screen.say(
@@ -50,6 +50,11 @@ class Deadline:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that an answer asks to wait, at most two minutes; None when it says nothing of it."""
+    """Seconds that an answer asks to wait, at most 120: `Retry-After: 5` gives 5.0, no header None."""
     text = str(headers.get("Retry-After", ""))
     return min(float(text), 120.0) if re.fullmatch(r"\d+(\.\d+)?", text) else None
+
+
+def backoff(attempt: int, asked: float | None) -> float:
+    """Seconds before the next try: as asked, else 1, 2, 4 … and at most 15 for attempt 0, 1, 2 …"""
+    return asked if asked is not None else min(2.0**attempt, 15.0)

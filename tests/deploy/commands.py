@@ -36,7 +36,7 @@ RUNNING = {
 
 
 def _heed_signals() -> None:
-    # A suite that runs in the background, or under nohup, ignores these and would pass that on.
+    # A suite in the background, or under nohup, ignores these signals, and its child processes would too.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
@@ -74,7 +74,7 @@ class Commands:
 
     @contextmanager
     def terminal(self, name: str, *arguments: str) -> Iterator[Terminal]:
-        """Run a command with somebody at the keyboard."""
+        """Run a command with a terminal."""
         ours, theirs = pty.openpty()
         process = self.start(
             name,
@@ -98,7 +98,7 @@ class Commands:
 
 @dataclass
 class Terminal:
-    """The keyboard and the screen of a running command."""
+    """The terminal of a running command: its keyboard and its screen."""
 
     process: subprocess.Popen[str]
     file: int
@@ -126,7 +126,7 @@ class Terminal:
             return False
         try:
             read = os.read(self.file, 65536)
-        except OSError:  # Linux's way of saying that the other side is closed
+        except OSError:  # on Linux this means that the other side is closed
             return False
         self.seen += read.decode("utf-8", "replace")
         return bool(read)
@@ -134,7 +134,7 @@ class Terminal:
 
 @dataclass
 class Installation:
-    """Small stacks, a vault, a gateway and a stand-in for `az`, for commands that know nothing of it."""
+    """Small stacks and stand-ins for vault, gateway and `az`, for unmodified commands."""
 
     root: Path
     layout: Layout
@@ -157,7 +157,7 @@ class Installation:
         return write_workload(self.layout, self.gateway, **changes)
 
     def move_to_azure(self) -> None:
-        """Let the stacks keep their state in Azure, with the names that the repository's own module gives."""
+        """Let the stacks keep their state in Azure, under the names of the repository's own module."""
         naming = REPOSITORY / "infra" / "terraform" / "modules" / "naming"
         shutil.copytree(naming, self.layout.naming, dirs_exist_ok=True)
         for stack in STACKS.values():
@@ -168,7 +168,7 @@ class Installation:
             self.az.answer(f"{kind} check-name", {"nameAvailable": True, "message": None, "reason": None})
 
     def before_terraform(self, script: str) -> None:
-        """Let shell commands run at each start of Terraform, with its arguments."""
+        """Run shell commands, with Terraform's arguments, before each start of Terraform."""
         program = self.root / "bin" / "wrapped-terraform"
         terraform = self.commands.environment["TERRAFORM_BINARY"]
         program.write_text(f'#!/bin/sh\n{script}\nexec {terraform} "$@"\n')
@@ -197,7 +197,7 @@ def write_workload(layout: Layout, gateway: GatewayStandIn, **changes: Any) -> P
 
 @contextmanager
 def installation(root: Path) -> Iterator[Installation]:
-    """Everything that a deployment meets, on loopback; nothing is deployed yet."""
+    """Everything that a deployment needs, on loopback; nothing is deployed yet."""
     layout = make_stacks(root)
     (root / "bin").mkdir()
     az = FakeAz.install(root / "bin")
@@ -221,7 +221,7 @@ def installation(root: Path) -> Iterator[Installation]:
 
 
 def registered(*but: str) -> list[dict[str, str]]:
-    """What `az provider list` says when everything is registered, but for some."""
+    """The answer of `az provider list` when all providers are registered, except some."""
     from scripts.deploy.doctor import PROVIDERS
 
     return [
@@ -230,7 +230,7 @@ def registered(*but: str) -> list[dict[str, str]]:
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until something slow has begun; a file is all that its command can leave."""
+    """Wait for the file that a slow command leaves when it begins."""
     deadline = time.monotonic() + 60
     while not path.exists():
         assert process.poll() is None, process.communicate()
@@ -239,7 +239,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 def interrupt(process: subprocess.Popen[str], kind: signal.Signals = signal.SIGINT) -> tuple[int, str]:
-    """Ask a process to stop; its exit code and what it said."""
+    """Ask a process to stop; returns its exit code and standard error."""
     process.send_signal(kind)
     _, err = process.communicate(timeout=60)
     return process.returncode, err

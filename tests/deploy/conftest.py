@@ -23,7 +23,7 @@ __all__ = ["lowkey_vault"]
 
 @pytest.fixture(scope="session")
 def terraform_binary() -> str:
-    """What `TERRAFORM_BINARY` names; else Terraform, or OpenTofu where only that is there."""
+    """The program in `TERRAFORM_BINARY`; else Terraform, or OpenTofu where only that is installed."""
     for name in filter(None, (os.environ.get("TERRAFORM_BINARY"), "terraform", "tofu")):
         if shutil.which(name):
             return name
@@ -41,7 +41,7 @@ def layout(tmp_path: Path, terraform_binary: str, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture(scope="session")
 def deployed_once(tmp_path_factory: pytest.TempPathFactory, terraform_binary: str) -> Path:
-    """The stacks before the workload, deployed: the state that most tests start from."""
+    """A directory with bootstrap, observability and platform deployed: most tests start from its state."""
     root = tmp_path_factory.mktemp("deployed")
     layout = make_stacks(root)
     with pytest.MonkeyPatch.context() as patch:
@@ -72,7 +72,7 @@ def az(tmp_path: Path) -> FakeAz:
 
 @pytest.fixture
 def time() -> FakeTime:
-    """A clock that waiting moves."""
+    """A clock that only waiting moves."""
     return FakeTime()
 
 
@@ -84,7 +84,7 @@ def session(layout: Layout, az: FakeAz, time: FakeTime) -> Session:
 
 @pytest.fixture
 def made(tmp_path: Path, terraform_binary: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
-    """Everything that the commands meet when they run as processes; nothing is deployed yet."""
+    """Everything that the commands need when they run as processes; nothing is deployed yet."""
     monkeypatch.setenv("TERRAFORM_BINARY", terraform_binary)
     monkeypatch.setenv("GATEWAY_STATE_DIR", str(tmp_path / "state"))
     with installation(tmp_path) as made:
@@ -93,7 +93,7 @@ def made(tmp_path: Path, terraform_binary: str, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def azure(made: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[AzureStandIn]:
-    """As `made`, for stacks in Azure, with a stand-in for the Resource Manager that the login leads to."""
+    """As `made`, for stacks in Azure, with a stand-in for the Resource Manager."""
     made.move_to_azure()
     monkeypatch.setenv("PATH", made.az.path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.certificate.pem))

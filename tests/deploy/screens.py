@@ -1,7 +1,7 @@
-"""Prints what each deploy command shows, from real runs on small stacks: `python -m tests.deploy.screens`.
+"""Prints the screen of each deploy command, from real runs on small stacks: `python -m tests.deploy.screens`.
 
-The documentation has these screens. Each command is a process of its own with a real Terraform; the answers
-of Azure are those of the tests' stand-ins.
+The documentation has these screens. Each command is a process of its own with a real Terraform. The tests'
+stand-ins answer for Azure.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def show(made: Installation, line: str) -> None:
     text, _ = process.communicate(timeout=300)
     took = time.monotonic() - started
     text = re.sub(r"id=[0-9a-f-]{36}", "id=…", text.replace(str(made.root), "…"))
-    # As long as what it stands for, so that tables stay straight.
+    # The replacement is as long as the original, so that tables stay straight.
     text = re.sub(r"127\.0\.0\.1:\d+", lambda found: f"{'gateway.test':·<{len(found[0])}}", text)
     sys.stdout.write(f"$ uv run {typed}\n{text.rstrip()}\n[exit code {process.returncode}, {took:.1f} s]\n\n")
 
 
 def main() -> None:
-    """Walk through an installation's life."""
+    """Deploy an installation, look at it, destroy it."""
     with tempfile.TemporaryDirectory() as name, installation(Path(name)) as made:
         made.commands.environment["COLUMNS"] = "110"
         made.settings(app_settings=SETTINGS, secrets=KEY).chmod(0o600)
@@ -65,7 +65,7 @@ def main() -> None:
         made.settings(app_settings=SETTINGS, secrets=ROTATED)
         for line in ("status", "status -o dotenv", "destroy workload --plan", "destroy all --yes"):
             show(made, line)
-        # The same with stacks in Azure, by somebody who may not assign roles.
+        # `doctor` with stacks in Azure, for a login that may not assign roles.
         made.move_to_azure()
         with running_azure(made.certificate, SUBSCRIPTION) as azure:
             made.az.answer("cloud show", azure.url)

@@ -1,4 +1,4 @@
-"""Small stacks of built-in resources, a stand-in for `az`, and sessions that do not really wait."""
+"""Small stacks of built-in resources, a stand-in for `az`, and sessions that never sleep."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ variable "subscription_id" { type = string }
 variable "name" { type = string }
 variable "environment" { type = string }
 """
-# The same outputs and inputs as the real stacks have, made of resources that need no cloud.
+# They have outputs and inputs of the real stacks, but their resources need no cloud.
 STACK_BODIES = {
     "bootstrap": """
 resource "terraform_data" "storage" { input = "${var.name}-state" }
@@ -156,7 +156,7 @@ with (here / "environment.txt").open("a") as log:
 line = " ".join(sys.argv[1:])
 if line.startswith("acr build "):
     dockerfile = sys.argv[sys.argv.index("--file") + 1]
-    if not os.path.isfile(dockerfile):  # the real one looks from where it runs, not in the context
+    if not os.path.isfile(dockerfile):  # the real `az` looks in its working directory, not in the context
         sys.stderr.write(f"ERROR: Unable to find '{{dockerfile}}'.")
         sys.exit(1)
 for answer in json.loads((here / "answers.json").read_text()):
@@ -174,7 +174,7 @@ sys.exit(1)
 
 @dataclass
 class FakeAz:
-    """Stands for the Azure CLI, which needs an Azure: gives scripted answers, records what it was asked."""
+    """A stand-in for the Azure CLI: gives scripted answers and records its calls."""
 
     directory: Path
     answers: list[dict[str, Any]] = field(default_factory=list)
@@ -189,7 +189,7 @@ class FakeAz:
         return fake
 
     def answer(self, to: str, value: Any = None, *, error: str = "", hangs: bool = False) -> None:
-        """Answer commands that begin with `to`; later ones go first. One that hangs leaves a file first."""
+        """Answer commands that begin with `to`. Later answers come first. One that hangs leaves a file."""
         out = "" if value is None else json.dumps(value)
         said = {"to": to, "out": out, "err": error, "code": int(bool(error)), "hangs": hangs}
         self.answers.insert(0, said)
@@ -216,7 +216,7 @@ class FakeAz:
 
 
 def files_with(text: str, *roots: Path) -> list[Path]:
-    """Files below `roots` that hold a text, in plain form or inside an archive as Terraform's plans are."""
+    """Files below `roots` that contain a text, plainly or inside an archive, as Terraform's plans are."""
     import zipfile
 
     found = []

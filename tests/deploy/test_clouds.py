@@ -1,4 +1,4 @@
-"""The stacks are for Azure's public cloud; what belongs to another is refused before anything is made."""
+"""The stacks work only in Azure's public cloud: another login or backend is refused before any change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_login_of_another_cloud_stops_every_deployment(made: Installation, com
     result = made.commands.run(command, "--yes")
     assert result.returncode == 4, result.stderr
     assert result.stderr.splitlines()[-2:] == [
-        "✗ The login is one of AzureUSGovernment; these stacks are for Azure's public cloud only.",
+        "✗ The login belongs to AzureUSGovernment; these stacks work only in Azure's public cloud.",
         "→ Run `az cloud set --name AzureCloud` and `az login`.",
     ]
 

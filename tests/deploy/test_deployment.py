@@ -18,7 +18,7 @@ from scripts.deploy.destroy import destroy
 from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session
 from scripts.deploy.status import overview
-from scripts.terraform.runner import Terraform, TerraformError
+from scripts.terraform import Terraform, TerraformError
 from tests.deploy.support import FakeAz, FakeTime, make_session, write_tfvars
 from tests.support.certificates import make_certificate
 from tests.support.loopback_server import LoopbackServer, Reply, Request
@@ -74,7 +74,7 @@ resource "terraform_data" "storage" {
 
 @pytest.fixture
 def overtaken(session: Session, layout: Layout) -> Session:
-    """Here a first bootstrap could not make anything; since then somebody has deployed from elsewhere."""
+    """A first bootstrap made nothing here; since then another machine has deployed."""
     main = layout.directory(STACKS["bootstrap"]) / "main.tf"
     working = main.read_text()
     storage = next(line for line in working.splitlines() if line.startswith("resource"))
@@ -173,7 +173,9 @@ resource "terraform_data" "broken" {
         deploy(session, STACKS["observability"], Mode.YES)
     assert "terraform_data.broken" in str(caught.value)
     path.write_text(working)
-    assert deploy(session, STACKS["observability"], Mode.YES).ended is Ended.APPLIED  # the broken one goes
+    assert (
+        deploy(session, STACKS["observability"], Mode.YES).ended is Ended.APPLIED
+    )  # the broken resource is removed
     assert [
         item["name"] for item in json.loads(state_of(layout, "observability").read_text())["resources"]
     ] == ["logs"]
@@ -198,7 +200,7 @@ def test_a_held_lock_is_explained_and_not_broken(session: Session, layout: Layou
 
 
 class Holding:
-    """Holds the lock of a local state as another Terraform would: with a lock of the operating system."""
+    """Hold the lock of a local state as another Terraform does: with a lock of the operating system."""
 
     def __init__(self, state: Path, info: Path, holder: dict[str, str]) -> None:
         self.state, self.info, self.holder = state, info, holder
@@ -254,14 +256,14 @@ def test_an_environment_without_an_example_starts_from_that_of_dev(layout: Layou
     other = make_session(Layout("qa", layout.stacks, layout.working.parent / "qa"), az.cli)
     example = layout.directory(STACKS["bootstrap"]) / "terraform.tfvars.dev.example"
     with pytest.raises(InvalidSettingsError) as caught:
-        other.any_settings()
+        other.settings.read_any()
     assert caught.value.remedy.endswith(f"cp {example} {example.with_name('terraform.tfvars.qa')}")
 
 
 def test_missing_settings_point_to_the_example(session: Session, layout: Layout) -> None:
     layout.tfvars(STACKS["foundry"]).unlink()
     with pytest.raises(InvalidSettingsError, match=r"cp .*example"):
-        session.settings(STACKS["foundry"])
+        session.settings.read(STACKS["foundry"])
 
 
 def test_a_users_file_is_never_written(session: Session, layout: Layout) -> None:
@@ -343,20 +345,20 @@ def test_a_plan_that_others_have_overtaken_is_not_applied(
     path = layout.directory(STACKS["observability"]) / "main.tf"
     working = path.read_text()
 
-    def let_somebody_else_deploy(question: str) -> bool:
+    def let_another_run_deploy(question: str) -> bool:
         path.write_text(working + 'resource "terraform_data" "theirs" {}\n')
         deploy(make_session(layout, session.az), STACKS["observability"], Mode.YES)
         return True
 
-    monkeypatch.setattr(session.screen, "confirm", let_somebody_else_deploy)
-    with pytest.raises(DeployError, match="Somebody else has changed the observability stack"):
+    monkeypatch.setattr(session.screen, "confirm", let_another_run_deploy)
+    with pytest.raises(DeployError, match="Another run has changed the observability stack"):
         deploy(session, STACKS["observability"], Mode.ASK)
 
 
 def test_a_state_that_could_not_be_saved_comes_with_the_command_that_saves_it(
     session: Session, layout: Layout, tmp_path: Path
 ) -> None:
-    """As when the token ends during a long run: what was made is known to a file of Terraform alone."""
+    """For example when the token ends during a long run: only Terraform's file knows what was made."""
     stack = STACKS["observability"]
     main = layout.directory(stack) / "main.tf"
     main.write_text(main.read_text().replace('backend "local"', 'backend "http"'))
@@ -448,7 +450,7 @@ def test_what_every_name_depends_on_must_be_there(
 
 
 def test_a_subscription_is_given_by_its_id(session: Session, layout: Layout) -> None:
-    """Names have blanks and brackets, and Terraform takes none."""
+    """Names of subscriptions have spaces and brackets, and Terraform accepts only ids."""
     write_tfvars(layout, "bootstrap", subscription_id="Production (EU)")
     with pytest.raises(InvalidSettingsError) as caught:
         deploy_bootstrap(session, Mode.YES)
@@ -520,7 +522,7 @@ def test_a_registry_of_providers_that_cannot_be_reached_is_not_taken_for_the_sta
     source = 'source = "localhost:9/nobody/nowhere"'
     terraform = f"terraform {{\n  required_providers {{\n    nowhere = {{ {source} }}\n  }}\n}}\n"
     (layout.directory(STACKS["observability"]) / "providers.tf").write_text(terraform)
-    with pytest.raises(DeployError, match="does not get the providers of the observability stack"):
+    with pytest.raises(DeployError, match="cannot download the providers of the observability stack"):
         deploy(session, STACKS["observability"], Mode.YES)
 
 

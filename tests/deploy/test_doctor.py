@@ -1,4 +1,4 @@
-"""The look before a deployment: every check is made, also after one that fails."""
+"""`doctor` makes every check, also after one that fails."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.deploy.check_result import Finding, Verdict
+from scripts.deploy.check_result import CheckResult, Verdict
 from scripts.deploy.doctor import PROVIDERS, examine
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.session import Session
@@ -23,12 +23,12 @@ def session(made: Installation) -> Session:
     return make_session(made.layout, made.az.cli)
 
 
-def look(session: Session) -> dict[str, Finding]:
+def look(session: Session) -> dict[str, CheckResult]:
     return {finding.check: finding for finding in examine(session)}
 
 
-def starting(findings: dict[str, Finding], begin: str) -> Finding:
-    (found,) = (finding for check, finding in findings.items() if check.startswith(begin))
+def starting(results: dict[str, CheckResult], begin: str) -> CheckResult:
+    (found,) = (finding for check, finding in results.items() if check.startswith(begin))
     return found
 
 
@@ -104,16 +104,16 @@ def test_a_missing_file_comes_with_the_command_that_makes_it(session: Session, m
 
 
 @pytest.mark.usefixtures("azure")
-def test_names_that_are_free_are_well(session: Session) -> None:
-    findings = look(session)
-    assert [starting(findings, f"name {stem}").found for stem in (STORAGE, REGISTRY, VAULT)] == ["free"] * 3
+def test_free_names_are_ok(session: Session) -> None:
+    results = look(session)
+    assert [starting(results, f"name {stem}").found for stem in (STORAGE, REGISTRY, VAULT)] == ["free"] * 3
 
 
 TAKEN = {"nameAvailable": False, "reason": "AlreadyExists", "message": "The name is already taken."}
 
 
 @pytest.mark.usefixtures("azure")
-def test_a_name_that_somebody_else_has_needs_a_suffix(session: Session, made: Installation) -> None:
+def test_a_name_that_is_taken_needs_a_suffix(session: Session, made: Installation) -> None:
     made.az.answer("acr check-name", TAKEN)
     made.az.answer("resource list", [])
     made.az.answer("keyvault list-deleted", [])

@@ -15,14 +15,14 @@ KINDS = pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.S
 
 
 def slow(made: Installation, command: str) -> Path:
-    """Let Terraform hang in a command; gives the file that shows that it does."""
+    """Let Terraform hang in a command; returns the file that shows that it hangs."""
     hanging = made.root / "terraform-hangs"
     made.before_terraform(f'if [ "$1" = {command} ]; then touch {hanging}; exec sleep 60; fi')
     return hanging
 
 
 def stop(made: Installation, name: str, hanging: Path, kind: signal.Signals) -> tuple[int, str]:
-    """Run a command until it hangs, and ask it to stop; its exit code and what it said."""
+    """Run a command until it hangs, and ask it to stop; returns its exit code and standard error."""
     process = made.commands.start(name, "--yes")
     wait_for(hanging, process)
     return interrupt(process, kind)
@@ -114,7 +114,7 @@ resource "terraform_data" "many" {
 
 
 def test_a_reader_that_goes_away_does_not_stop_terraform_half_way(made: Installation) -> None:
-    """Output that nobody takes would fill the pipe, and Terraform would hold the lock for ever."""
+    """Output that is not read would fill the pipe, and Terraform would hold the lock for ever."""
     made.deploy("bootstrap")
     main = made.layout.directory(STACKS["observability"]) / "main.tf"
     gone = made.root / "reader-is-gone"

@@ -1,4 +1,4 @@
-"""Key Vault is brought into line with the user's secrets: no needless write, no real value lost."""
+"""The seeder writes the user's secrets into Key Vault: no needless write, and no value is lost."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from azure.keyvault.secrets import SecretClient
 
+from renderer.key_vault import secret_of
 from scripts.deploy.console import Screen
 from scripts.deploy.deploy_errors import InvalidSettingsError, VaultError
-from scripts.deploy.vault_seeder import Action, Seeded, Seeder, secret_name, secret_problems
+from scripts.deploy.vault_seeder import Action, Seeded, Seeder, secret_problems
 from scripts.deploy.waiting import Waiter
 from tests.deploy.support import FakeTime
 from tests.deploy.vault_server import Fault, FaultyVault, running
@@ -42,7 +43,7 @@ def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SecretCli
 
 @pytest.fixture
 def variable() -> str:
-    """A name that no other test has used: the emulator is shared."""
+    """A name that no other test uses: the tests share the emulator."""
     return f"TEST_{uuid.uuid4().hex.upper()}_0"
 
 
@@ -58,13 +59,13 @@ def seeder(client: SecretClient, time: FakeTime | None = None) -> Seeder:
 
 
 def test_a_variable_and_its_secret_have_the_same_name() -> None:
-    assert secret_name("AZURE_OPENAI_KEY_0") == "azure-openai-key-0"
+    assert secret_of("AZURE_OPENAI_KEY_0") == "azure-openai-key-0"
 
 
 class TestSeeding:
     def test_a_new_secret_is_created(self, client: SecretClient, variable: str) -> None:
         (result,) = seeder(client).seed({variable: CANARY})
-        stored = client.get_secret(secret_name(variable))
+        stored = client.get_secret(secret_of(variable))
         assert (result.action, result.version) == (Action.CREATED, stored.properties.version)
         assert stored.value == CANARY
 
@@ -72,7 +73,7 @@ class TestSeeding:
         (first,) = seeder(client).seed({variable: CANARY})
         (second,) = seeder(client).seed({variable: CANARY})
         assert second == Seeded(variable, Action.UNCHANGED, first.version)
-        versions = list(client.list_properties_of_secret_versions(secret_name(variable)))
+        versions = list(client.list_properties_of_secret_versions(secret_of(variable)))
         assert len(versions) == 1
 
     def test_another_value_is_a_new_version(self, client: SecretClient, variable: str) -> None:
@@ -80,20 +81,20 @@ class TestSeeding:
         (second,) = seeder(client).seed({variable: "new-value"})
         assert second.action is Action.CHANGED
         assert second.version != first.version
-        assert client.get_secret(secret_name(variable)).value == "new-value"
+        assert client.get_secret(secret_of(variable)).value == "new-value"
 
     def test_a_deleted_secret_is_recovered_and_written(self, client: SecretClient, variable: str) -> None:
         seeder(client).seed({variable: "old-value"})
-        client.begin_delete_secret(secret_name(variable)).wait()
+        client.begin_delete_secret(secret_of(variable)).wait()
         (result,) = seeder(client).seed({variable: "new-value"})
         assert result.action is Action.RECOVERED
-        assert client.get_secret(secret_name(variable)).value == "new-value"
+        assert client.get_secret(secret_of(variable)).value == "new-value"
 
     def test_a_deleted_secret_of_the_same_value_comes_back_as_it_was(
         self, client: SecretClient, variable: str
     ) -> None:
         (first,) = seeder(client).seed({variable: CANARY})
-        client.begin_delete_secret(secret_name(variable)).wait()
+        client.begin_delete_secret(secret_of(variable)).wait()
         (result,) = seeder(client).seed({variable: CANARY})
         assert result == Seeded(variable, Action.RECOVERED, first.version)
 
@@ -101,12 +102,12 @@ class TestSeeding:
         (first,) = seeder(client).seed({variable: CANARY})
         (result,) = seeder(client).seed({variable: "<your key>"})
         assert result == Seeded(variable, Action.KEPT, first.version)
-        assert client.get_secret(secret_name(variable)).value == CANARY
+        assert client.get_secret(secret_of(variable)).value == CANARY
 
     def test_a_placeholder_without_a_real_value_is_an_error(
         self, client: SecretClient, variable: str
     ) -> None:
-        with pytest.raises(InvalidSettingsError, match="have a placeholder"):
+        with pytest.raises(InvalidSettingsError, match="contain only a placeholder"):
             seeder(client).seed({variable: "change-me"})
 
     def test_all_placeholders_without_a_real_value_are_told_at_once(
@@ -119,12 +120,12 @@ class TestSeeding:
     def test_comparing_writes_nothing(self, client: SecretClient, variable: str) -> None:
         (result,) = seeder(client).compare({variable: CANARY})
         assert result == Seeded(variable, Action.CREATED, None)
-        assert secret_name(variable) not in [item.name for item in client.list_properties_of_secrets()]
+        assert secret_of(variable) not in [item.name for item in client.list_properties_of_secrets()]
 
     def test_a_long_value_with_line_ends_survives(self, client: SecretClient, variable: str) -> None:
         value = "-----BEGIN-----\n" + "ü" * 2000 + "\n-----END-----\n"
         seeder(client).seed({variable: value})
-        assert client.get_secret(secret_name(variable)).value == value
+        assert client.get_secret(secret_of(variable)).value == value
 
 
 class TestAgainstFaults:
@@ -151,7 +152,7 @@ class TestAgainstFaults:
     def test_endless_throttling_ends_in_an_error(self, faulty: tuple[FaultyVault, SecretClient]) -> None:
         vault, client = faulty
         vault.faults = [Fault("GET", 429, "Throttled", headers={"Retry-After": "60"}) for _ in range(20)]
-        with pytest.raises(VaultError, match="throttling all the time"):
+        with pytest.raises(VaultError, match="keeps throttling"):
             seeder(client).seed({"KEY_0": CANARY})
 
     def test_a_role_that_is_not_known_yet_is_waited_for(

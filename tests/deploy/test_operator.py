@@ -19,7 +19,7 @@ UP_TO_PLATFORM = ("bootstrap", "observability", "platform")
 
 
 def record_terraform(made: Installation) -> Path:
-    """Let every start of Terraform be written down with its arguments and its environment."""
+    """Record each start of Terraform with its arguments and its environment."""
     record = made.root / "record"
     record.mkdir()
     made.before_terraform(f'printf "%s\\n" "$@" >> {record}/arguments\nenv >> {record}/environment')
@@ -191,7 +191,7 @@ def test_without_the_azure_cli_its_absence_is_the_message(made: Installation) ->
 
 
 def test_the_command_that_releases_a_lock_finds_the_state(made: Installation) -> None:
-    """A local state is unlocked as soon as its holder has gone; that this is said shows that it was found."""
+    """A local lock ends with its holder, so Terraform's "not locked" shows that it found the state."""
     made.deploy("bootstrap", "observability")
     state = made.root / "state" / "dev" / "05-observability.tfstate"
     lock = {
@@ -217,7 +217,7 @@ def test_the_command_that_releases_a_lock_finds_the_state(made: Installation) ->
     holder.communicate("\n")
     assert (result.returncode, "held by: alice@laptop" in result.stderr) == (5, True)
     command = (
-        result.stderr.split("running it any more: ")[1]
+        result.stderr.split("holds it any more: ")[1]
         .splitlines()[0]
         .replace("force-unlock", "force-unlock -force")
     )
@@ -245,7 +245,7 @@ def test_an_answer_of_az_that_is_no_json_is_no_traceback(made: Installation) -> 
     made.az.answers.insert(0, {"to": "containerapp revision show", "out": "oops"})
     made.az.answer("account list")
     result = made.commands.run("workload", "--yes")
-    assert (result.returncode, "did not answer with JSON" in result.stderr) == (1, True)
+    assert (result.returncode, "did not print JSON" in result.stderr) == (1, True)
 
 
 def test_a_build_may_print_what_is_no_text(made: Installation) -> None:

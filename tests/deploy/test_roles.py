@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from scripts.deploy.check_result import Finding, Verdict, attempt_all
+from scripts.deploy.check_result import CheckResult, Verdict, run_checks
 from scripts.deploy.doctor import examine
 from scripts.deploy.layout import REPOSITORY, STACKS, Stack
 from scripts.deploy.resource_manager import Permission
@@ -49,8 +49,8 @@ def session(azure: AzureStandIn, made: Installation, time: FakeTime) -> Session:
     return make_session(made.layout, made.az.cli, time)
 
 
-def roles(session: Session) -> dict[str, Finding]:
-    found = attempt_all("roles", lambda: look_at_roles(session, SUBSCRIPTION))
+def roles(session: Session) -> dict[str, CheckResult]:
+    found = run_checks("roles", lambda: look_at_roles(session, SUBSCRIPTION))
     return {item.check: item for item in found}
 
 
@@ -153,7 +153,7 @@ class TestOnAnInstallation:
         make_everything(azure)
         azure.assign(OWNER)
         found = roles(session)
-        assert found["role AcrPush"] == Finding("role AcrPush", Verdict.OK, f"on {REGISTRY}")
+        assert found["role AcrPush"] == CheckResult("role AcrPush", Verdict.OK, f"on {REGISTRY}")
         assert found["role Key Vault Secrets Officer"].found == (
             f"missing on {VAULT}: Microsoft.KeyVault/vaults/secrets/getSecret/action and 2 more"
         )
@@ -168,14 +168,14 @@ class TestOnAnInstallation:
         names = ("Storage Blob Data Contributor", "AcrPush", "Key Vault Secrets Officer")
         assert [found[f"role {name}"].verdict for name in names] == [Verdict.OK] * 3
 
-    def test_who_cannot_read_the_state_depends_on_somebody_who_can(
+    def test_a_login_without_access_to_the_state_needs_a_colleague(
         self, session: Session, azure: AzureStandIn, made: Installation
     ) -> None:
         make_everything(azure)
         sign_in(made)
         assert roles(session)["role Storage Blob Data Contributor"].remedy == (
-            f"Let somebody who has the role put your object id, {ME}, into state_principals "
-            "and run deploy-bootstrap."
+            f"Ask a colleague who has the role to put your object id, {ME}, into state_principals "
+            "and to run deploy-bootstrap."
         )
 
     @pytest.mark.parametrize("listed", [{}, {"bob": OTHER}], ids=["nobody", "another"])
@@ -188,7 +188,7 @@ class TestOnAnInstallation:
         finding = roles(session)["role Key Vault Secrets Officer"]
         assert (finding.verdict, finding.remedy) == (
             Verdict.BAD,
-            f"Put your object id, {ME}, into deployer_principals, with those of everybody else who deploys, "
+            f"Put your object id, {ME}, into deployer_principals, with those of all other deployers, "
             "and run deploy-platform.",
         )
 
@@ -276,7 +276,7 @@ class TestTheAnswer:
     @pytest.mark.parametrize(
         ("status", "code", "found", "remedy"),
         [
-            (429, "TooManyRequests", "is throttling all the time", "Try again in some minutes."),
+            (429, "TooManyRequests", "keeps throttling", "Try again in some minutes."),
             (
                 500,
                 "InternalServerError",
@@ -286,7 +286,7 @@ class TestTheAnswer:
             (
                 403,
                 "AuthorizationFailed",
-                "may not see what it may do (AuthorizationFailed)",
+                "may not read its own permissions (AuthorizationFailed)",
                 "Reader is enough",
             ),
             (401, "ExpiredAuthenticationToken", "did not accept the login", "Run `az login` again."),
@@ -341,7 +341,7 @@ class TestTheAnswer:
     def test_without_terraform_the_other_checks_are_made(self, session: Session, azure: AzureStandIn) -> None:
         session.binary = "no-such-terraform"
         found = {item.check: item for item in examine(session)}
-        assert found["roles"] == Finding("roles", Verdict.SKIPPED, "needs no-such-terraform")
+        assert found["roles"] == CheckResult("roles", Verdict.SKIPPED, "needs no-such-terraform")
         assert found["resource providers"].verdict is Verdict.OK
 
 
@@ -365,7 +365,7 @@ def test_what_to_type_stands_on_one_line(azure: AzureStandIn, made: Installation
     assert line.endswith(f"az role assignment create {typed}")
 
 
-# What a resource of the stacks is to Azure; left out are networks and what is only made with one.
+# Azure's actions for each resource of the stacks, except networks and resources that need one.
 ACTIONS = {
     "azurerm_application_insights": "Microsoft.Insights/components/write",
     "azurerm_application_insights_workbook": "Microsoft.Insights/workbooks/write",

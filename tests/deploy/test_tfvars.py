@@ -10,19 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.deploy.declarations import shape_of, undeclared
-from scripts.deploy.deploy_errors import InvalidSettingsError
-from scripts.deploy.layout import REPOSITORY, STACKS
-from scripts.deploy.tfvars import (
+from scripts.deploy.declarations import (
     backend_type,
-    is_placeholder,
     missing_names,
     read_declarations,
-    read_tfvars,
-    texts,
+    shape_of,
+    undeclared,
     unknown_attributes,
     unknown_names,
 )
+from scripts.deploy.deploy_errors import InvalidSettingsError
+from scripts.deploy.layout import REPOSITORY, STACKS
+from scripts.deploy.tfvars import is_placeholder, read_tfvars, texts
 
 STACKS_DIRECTORY = REPOSITORY / "infra" / "terraform" / "stacks"
 

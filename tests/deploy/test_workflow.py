@@ -46,7 +46,7 @@ def test_the_job_may_read_the_sources_and_ask_for_a_token(workflow: dict[str, An
 
 
 def test_no_script_holds_an_expression(steps: list[dict[str, Any]]) -> None:
-    """GitHub would paste its value, which may be a secret or somebody's input, into the script."""
+    """GitHub would paste the value into the script, and it may be a secret or an input of the caller."""
     assert [step["run"] for step in steps if "${{" in step.get("run", "")] == []
 
 
@@ -57,7 +57,7 @@ def test_no_credential_is_stored(steps: list[dict[str, Any]]) -> None:
 
 
 def test_the_login_is_fresh_when_key_vault_is_asked(steps: list[dict[str, Any]]) -> None:
-    """What the first login was exchanged for gives tokens for new purposes for some minutes only."""
+    """The first login gives new tokens only for some minutes."""
     names = [step.get("name") for step in steps]
     assert names.index("Log in to Azure again") == names.index("Deploy the workload") - 1
 
@@ -113,7 +113,7 @@ def test_settings_are_written_as_they_are_and_for_the_job_alone(
 
 
 def uv(checkout: Path, code: int = 0, at: str = "") -> Path:
-    """A stand-in for uv; gives the file with the commands that it was asked to run."""
+    """A stand-in for uv; returns the file with the commands that it was asked to run."""
     log = checkout / "log"
     program = checkout / "bin" / "uv"
     program.parent.mkdir()

@@ -34,7 +34,7 @@ INSIGHTS = "InstrumentationKey=11111111-1111-1111-1111-111111111111"
 
 @dataclass
 class World:
-    """Everything that a deployment meets."""
+    """Everything that a deployment needs."""
 
     session: Session
     az: FakeAz
@@ -350,7 +350,7 @@ def test_secrets_are_in_no_argument_log_output_plan_state_or_file(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Everything is looked at: also while a plan exists, and every file that is left."""
+    """This looks at every file, also while a plan exists."""
     caplog.set_level(logging.DEBUG)
     deploy(world.session, STACKS["foundry"], Mode.YES)
     during: list[Path] = []
@@ -446,7 +446,7 @@ def test_maps_that_are_none_are_told_together(world: World) -> None:
     ]
 
 
-@pytest.mark.parametrize("regions", ["eastus", [], ["East US"], ["eastus", "eastus"], [1]])
+@pytest.mark.parametrize("regions", ["eastus", [], ["East US"], ["eastus", "eastus"], [1], ["tencharact"]])
 def test_regions_to_simulate_are_checked_before_they_get_keys(world: World, regions: object) -> None:
     main = world.session.layout.directory(STACKS["workload"]) / "main.tf"
     main.write_text(main.read_text() + 'variable "e2e_regions" { type = list(string) }\n')
@@ -472,7 +472,7 @@ def test_a_gateway_of_its_environment_alone_is_not_asked(
     world.settings(ingress_external=False)
     deployed = world.deploy()
     assert (deployed.outcome.ended, deployed.smoke, world.gateway.requests) == (Ended.APPLIED, None, [])
-    assert "inside its environment only" in capsys.readouterr().err
+    assert "only inside its environment" in capsys.readouterr().err
 
 
 def test_a_backend_that_does_not_know_the_new_role_yet_is_waited_for(world: World, time: FakeTime) -> None:
@@ -509,7 +509,7 @@ def test_a_gateway_that_hides_its_attempts_is_not_said_to_have_made_none(world: 
 
 
 def install_docker(world: World, monkeypatch: pytest.MonkeyPatch, failing: str = "nothing") -> Path:
-    """A stand-in for Docker; gives the file that it writes its arguments to."""
+    """A stand-in for Docker; returns the file to which it writes its arguments."""
     log = world.root / "docker.log"
     program = world.root / "bin" / "docker"
     program.write_text(
@@ -573,7 +573,7 @@ def test_without_docker_nothing_is_touched(world: World, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("image", [GATEWAY, RENDERER, SIMULATOR], ids=lambda image: image.repository)
 def test_what_an_image_is_built_from_is_in_its_digest(image: Image) -> None:
-    """The build sees the sources alone, so a COPY of anything else would fail, and only in the registry."""
+    """The build has only the sources. A COPY of anything else would fail, but only in the registry."""
     text = (REPOSITORY / image.dockerfile).read_text()
     copied = [
         source

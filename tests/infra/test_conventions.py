@@ -1,4 +1,4 @@
-"""What every stack and module keeps to."""
+"""Rules for every stack and module."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 
 from renderer.names import is_known
 from renderer.render import PORTS
+from scripts.deploy.declarations import read_declarations
+from scripts.deploy.derived_settings import DEFAULT_E2E_REGIONS, E2E_REGION
+from scripts.deploy.doctor import DEFAULT_CAPACITY, DEFAULT_SKU
 from scripts.deploy.layout import REPOSITORY, STACKS
-from scripts.deploy.tfvars import read_declarations
 from tests.infra.schema import TERRAFORM, configurations, parse, recorded_schemas, uses
 
 DIRECTORIES = configurations()
@@ -147,7 +149,7 @@ def test_only_the_gateway_can_be_reached_from_outside() -> None:
 
 def test_alerts_read_only_what_the_access_log_has() -> None:
     alerts = (TERRAFORM / "modules" / "observability" / "alerts.tf").read_text()
-    record = (REPOSITORY / "apisix" / "plugins" / "azure-openai" / "record.lua").read_text()
+    record = (REPOSITORY / "apisix" / "plugins" / "azure-openai" / "account" / "record.lua").read_text()
     fields = set(re.findall(r"record\.(\w+)", alerts))
     assert fields
     assert fields - set(re.findall(r"^ +(\w+) = ", record, flags=re.MULTILINE)) == set()
@@ -199,3 +201,19 @@ def test_git_ignores_what_may_hold_secrets(path: str) -> None:
         ["git", "check-ignore", "--quiet", str(TERRAFORM / path)], cwd=REPOSITORY, check=False
     )
     assert ignored.returncode == 0
+
+
+def test_the_command_has_the_stacks_rules_for_simulated_regions() -> None:
+    (variable,) = (
+        block["e2e_regions"]
+        for block in parse(TERRAFORM / "stacks" / STACKS["workload"].directory / "variables.tf")["variable"]
+        if "e2e_regions" in block
+    )
+    assert tuple(variable["default"]) == DEFAULT_E2E_REGIONS
+    assert f"^{E2E_REGION}$" in variable["validation"][0]["condition"]
+
+
+def test_doctor_has_the_stacks_defaults_of_a_deployment() -> None:
+    text = (TERRAFORM / "stacks" / STACKS["foundry"].directory / "variables.tf").read_text()
+    found = dict(re.findall(r"(sku|capacity) += optional\(\w+, \"?(\w+)\"?\)", text))
+    assert found == {"sku": DEFAULT_SKU, "capacity": str(DEFAULT_CAPACITY)}

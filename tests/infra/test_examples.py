@@ -1,4 +1,4 @@
-"""The examples pass their stacks' own checks as they are, once the placeholders are filled in."""
+"""The examples pass the checks of their stacks once the placeholders are filled in."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from scripts.deploy.declarations import read_declarations
 from scripts.deploy.layout import STACKS, Stack
-from scripts.deploy.tfvars import read_declarations, read_tfvars
+from scripts.deploy.tfvars import read_tfvars
 from tests.infra.schema import TERRAFORM
 
 BINARY = os.environ.get("TERRAFORM_BINARY") or shutil.which("terraform") or shutil.which("tofu")
 GUID = "00000000-0000-0000-0000-00000000000a"
-# What the user has to add, and what the deploy command and the stacks before would.
+# The first are values that the user adds, the second come from the deploy command and earlier stacks.
 ADDED = {"alert_emails": {"oncall": "oncall@example.com"}}
 PROVIDED = {"key_vault_uri": "https://kv.vault.azure.net/", "secret_versions": {"GATEWAY_CLIENT_KEY_0": "v1"}}
 
