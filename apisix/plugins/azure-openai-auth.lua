@@ -16,7 +16,7 @@ local math_huge = math.huge
 local string_char = string.char
 
 local PLUGIN = "azure-openai-auth"
--- The clocks of the tenant and of this gateway may differ by so much; openid-connect allows the same.
+-- The clocks of the tenant and of this gateway may differ by this much. openid-connect allows the same.
 local LEEWAY_SECONDS = 120
 local document = schemas.read(PLUGIN)
 

@@ -1,8 +1,8 @@
 --- The failover loop: from a client's request to the one answer that the client gets.
 --
--- It stands above the rooms and calls them in order: routing chooses a backend, attempt asks it, outcome judges what
--- came back, answer opens a stream. Nothing reaches the client before the loop ends, so a failed attempt leaves no
--- trace.
+-- It stands above the rooms and calls them: routing chooses a backend, and attempt asks it. outcome judges an answer
+-- that is read whole; answer opens a stream and judges its beginning. Then outcome tells routing what came back.
+-- Nothing reaches the client before the loop ends, so a failed attempt leaves no trace.
 local event_stream = require("apisix.plugins.azure-openai.answer.event_stream")
 local dispatch = require("apisix.plugins.azure-openai.attempt.dispatch")
 local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
@@ -87,7 +87,7 @@ local function ask(pool, attempt, request, plan)
             return success(response, { tunnel = response })
         end
         upstream.close(response)
-        return failure("reset", "it switches protocols, which nobody asked for")
+        return failure("reset", "it switches protocols, but the client did not ask for that")
     end
     if is_buffered(request, response) then
         return read_whole(response, plan)

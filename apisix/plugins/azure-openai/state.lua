@@ -1,7 +1,8 @@
 --- Everything that one request carries through the bundle, from the first phase to its record.
 --
--- `azure-openai-gateway` creates it in its rewrite phase as `ctx.azure_openai`. Below each heading stand the fields
--- that this phase or room writes; everything later only reads them. Times are seconds since the epoch.
+-- `azure-openai-gateway` creates it in its rewrite phase as `ctx.azure_openai`. Each field stands below the heading of
+-- its writer; later phases and rooms read it. One field has a second writer: when the client has left, accounting
+-- moves `attempt` to the trail. Times are seconds since the epoch.
 --
 -- Beside it, two flags of the request context say who gives an error its shape: `ctx.azure_openai_shaped` (the answer
 -- has the client's shape already) and `ctx.azure_openai_reshape` (azure-openai-gateway replaces a stock error page).
@@ -12,9 +13,9 @@
 ---@field started_at number when nginx read the request line
 ---@field client table|nil the client's configuration; nil when authentication is off
 --- Access phase, azure-openai-gateway:
----@field pool table the configuration that the request keeps to its end, whatever is loaded meanwhile
----@field request table what the client wants (request/reading.lua); `serve` replaces it when an AI plugin has changed
----  the body
+---@field pool table the configuration of this request (routing/pool.lua); a reload does not change it
+---@field request table what the client wants (request/reading.lua); the driver of ai-proxy-multi replaces it with the
+---  request as it goes to backends
 ---@field lane string "high" or "low"
 ---@field buckets table list of the limits to charge afterwards (account/limits.lua)
 --- exchange:
@@ -23,7 +24,8 @@
 ---@field winner table|nil the backend whose answer the client gets
 ---@field answered_id string|nil id of the stored resource that the answer is
 ---@field is_exhausted boolean|nil no backend could serve the request
----@field failure string|nil then: the reason of the last failure
+---@field failure string|nil then: "throttled" for a 429, else the reason of the last failure, or "unavailable" when no
+---  backend was asked
 --- answer room:
 ---@field backend_request_id string|nil the backend's own id of the request
 ---@field is_stream boolean|nil the answer is an event stream or a tunnel
@@ -58,7 +60,7 @@
 ---@class Answer
 ---@field status number
 ---@field headers table name -> value or list of values
----@field backend table|nil nil when the gateway itself answers
+---@field backend table|nil the backend that served; nil for a failure, also when a backend's own error is passed on
 ---@field deployment string|nil the backend's own name for it
 ---@field body string|nil
 ---@field event_stream table|nil a probed stream (answer/event_stream.lua)
@@ -69,7 +71,8 @@
 ---@class TrailEntry
 ---@field backend string name
 ---@field region string|nil
----@field status number|string HTTP status, or the reason when there is none
+---@field status number|string HTTP status; without one the reason, or why the attempt ended early ("client_gone",
+---  "interrupted")
 ---@field reason string|nil why the attempt failed
 ---@field started_at number
 ---@field seconds number

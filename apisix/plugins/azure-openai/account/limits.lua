@@ -97,7 +97,7 @@ local function check_bucket(bucket)
         )
     return refusal(
         status,
-        status == 429 and "429" or "rate_limited",
+        status ~= 429 and "rate_limited" or nil,
         message,
         bucket.name:match("^[^|]+"),
         seconds
@@ -133,7 +133,7 @@ local function check_reserve(pool, request, lane)
     end
     return refusal(
         429,
-        "429",
+        nil,
         "The remaining quota is reserved for high-priority requests.",
         "low-lane-reserve",
         pool.failover.cooldown_default_seconds

@@ -141,7 +141,7 @@ end
 -- @return string "preamble" (decide later), "output" or "error"
 -- @return string|nil reason of the error: "throttled" or "server_error"
 -- @return table|nil the error object
-function _M.classify(event)
+local function classify(event)
     local data, event_type = sse.parse(event)
     if not data then
         return "preamble"
@@ -167,7 +167,7 @@ end
 
 local function inspect(block)
     for event in sse.events(block) do
-        local kind, reason, err = _M.classify(event)
+        local kind, reason, err = classify(event)
         if kind ~= "preamble" then
             return kind, reason, err
         end
@@ -185,7 +185,8 @@ end
 -- @param pump table
 -- @param splitter table
 -- @param limit_ms number how long after the first byte the client may be kept waiting; 0 probes nothing
--- @param silence_seconds number|nil how long to wait for the first byte: then the client needs its heartbeats
+-- @param silence_seconds number|nil the longest wait for the first byte; then the stream starts, so that the client
+--   gets heartbeats
 -- @return table { held = list of blocks to send first, reason = nil } when the stream is for the client, else
 --   { reason, error } with reason "throttled", "server_error", "timeout" or "reset"
 function _M.run(pump, splitter, limit_ms, silence_seconds)

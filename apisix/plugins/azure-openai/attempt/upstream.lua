@@ -55,7 +55,7 @@ local function split_target(target)
     return path or target, query
 end
 
--- The first line counts of a header that may stand there once only.
+-- Keeps the first line of a header that may occur only once.
 local function keep_one(headers, name)
     local value = headers[name]
     if type(value) == "table" then
@@ -96,7 +96,7 @@ end
 --- Sends a request and waits for the head of the response.
 -- @param pool table for its timeouts
 -- @param backend table
--- @param message table { method, target (path and query), headers, body (as `request_body` makes it, or nil) }
+-- @param message table { method, target (path and query), headers, body (as request/body makes it, or nil) }
 -- @return table|nil response with status, headers, body_reader and `client`, the connection to release or close
 -- @return string|nil reason: "dns", "connect", "tls", "timeout" (no response in time) or "reset"
 -- @return string|nil error for the log
@@ -158,7 +158,7 @@ function _M.release(response)
     response.client:set_keepalive(60000, 64)
 end
 
---- Drops the connection of an response that is not read to its end.
+--- Drops the connection of a response that is not read to its end.
 function _M.close(response)
     response.client:close()
 end

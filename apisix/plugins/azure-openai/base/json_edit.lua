@@ -48,7 +48,7 @@ local function skip_value(text, position)
     return text:find("[%s,}]", position)
 end
 
--- Where the value of a top-level key lies. Of duplicate keys the last one counts, as for JSON decoders.
+-- Finds the value of a top-level key. The last of several equal keys wins, as in JSON decoders.
 local function locate(text, wanted)
     local start, stop
     local position = text:match("^%s*{%s*()")

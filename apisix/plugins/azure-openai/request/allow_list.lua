@@ -130,7 +130,7 @@ end
 
 --- Why a client may not make a request.
 -- @param client table with `deployments`, the list of those it may use
--- @param request table from `request.read`
+-- @param request table from `reading.read`
 -- @return string|nil message
 function _M.fault(client, request)
     if is_out_of_sight(request) then

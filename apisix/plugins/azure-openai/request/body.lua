@@ -30,8 +30,8 @@ function _M.of_text(text)
     return { size = #text, text = text }
 end
 
--- Lets nginx have the body of the current request. nginx could read it itself, but where it finds all of it there
--- already, it never tells again that the client has gone; and a silent upstream request would go on for nobody.
+-- Hands the body of the current request to nginx. nginx could read it itself. But when nginx finds the whole body at
+-- once, it does not report later that the client has gone, and a silent upstream request would go on without a client.
 local function receive()
     local socket = ngx.req.socket()
     if not socket then

@@ -1,7 +1,7 @@
 --- Which operations are on stored resources: responses, files, batches, conversations …
 local _M = {}
 
--- First path segments below which ids name stored resources.
+-- Ids below these first path segments name stored resources.
 local COLLECTIONS = {
     responses = true,
     conversations = true,
@@ -20,7 +20,7 @@ local COLLECTIONS = {
     ["chat/completions/"] = true,
 }
 
--- What is created in these refers to files, so it is kept together in one home.
+-- Resources of these kinds refer to files, so all of them are created on one home backend.
 local HOME_COLLECTIONS = {
     files = true,
     uploads = true,
@@ -36,7 +36,7 @@ local HOME_COLLECTIONS = {
 -- A backend may take a collection's name in any case.
 local function collection_of(path)
     local operation = path:lower()
-    -- Completions that were made with `store` can be looked up; making one is no matter of stored resources.
+    -- Completions that were made with `store` can be looked up. Making a completion touches no stored resource.
     return operation:match("^chat/completions/") or operation:match("^[^/]+") or ""
 end
 
@@ -47,14 +47,14 @@ function _M.is_stored(operation)
     return COLLECTIONS[collection_of(operation)] == true
 end
 
---- A name for the kind of resources that an operation is on, one of a few: "/files", or "/" for what is not stored.
+--- The kind of stored resources that an operation is on: "files/file-1/content" -> "/files"; "/" when it is on none.
 -- @param operation string
 -- @return string
 function _M.kind(operation)
     return _M.is_stored(operation) and "/" .. collection_of(operation) or "/"
 end
 
---- Whether a request belongs to the home backend when no id says otherwise: creating and listing.
+--- Whether an operation without an id (creating, listing) belongs to the home backend.
 -- @param operation string
 -- @return boolean
 function _M.is_homed(operation)

@@ -104,7 +104,7 @@ local function line_end(view, offset)
 end
 
 --- Where the values of a field lie.
--- @param body table as `request_body` makes it
+-- @param body table as request/body makes it
 -- @param content_type string with the boundary
 -- @param name string in lower case; a backend may take the field in any case
 -- @return table list of { offset, length } in bytes; empty when the form is not plain

@@ -94,7 +94,7 @@ local function of_form(request, content_type)
 end
 
 --- The texts of a request.
--- @param request table from `request.read`
+-- @param request table from `reading.read`
 -- @return table|nil list of { text, is_users (whether these are a user's words) }; nil when the gateway cannot see the
 --   texts
 function _M.of(request)

@@ -108,7 +108,7 @@ local function is_malformed(target, headers)
     return false
 end
 
--- Whether a deployment can have such a name. Others must not reach any state or label. A leading slash marks kinds of
+-- Whether a name can be a deployment's. Any other name must not reach state or labels. A leading slash marks a kind of
 -- stored resources.
 local function is_deployment_name(name)
     return #name <= LONGEST_NAME_BYTES and not name:find("[%c\128-\255]") and name:byte(1) ~= 47

@@ -1,7 +1,7 @@
 --- Which (backend, deployment) pairs may be used now: cool-downs, circuit breakers and missing deployments.
 --
 -- A request acquires a pair and then reports one thing of it: `succeeded`, `began` (an answer in parts), `throttled`,
--- `failed`, `refused` (the credential), `missing` (the deployment) or `abandoned` (nobody knows).
+-- `failed`, `refused` (the credential), `missing` (the deployment) or `abandoned` (the outcome will never be known).
 --
 -- The state lives in a shared dictionary, so all workers share it. One key holds why and until when a pair is
 -- unavailable; a healthy request reads no more than that. Faults of the whole backend (it cannot be reached, it refuses
