@@ -100,7 +100,8 @@ end
 function _M.header_filter(_, ctx)
     local state = ctx.azure_openai
     if state and state.request then
-        stock_metrics.label(ctx, state.winner ~= nil and ngx.status < 400)
+        metrics.learn_names(state, ngx.status)
+        stock_metrics.label(ctx)
     end
     if not ngx.header["X-Request-ID"] then
         ngx.header["X-Request-ID"] = state and state.request_id

@@ -287,7 +287,7 @@ def test_o1_exhausted_requests(stage: Stage, sim: Simulator, fault: dict[str, An
     sim.fail("eastus", **fault)
     gateway = stage.gateway(["eastus"])
     chat(stage.http(gateway))
-    labels = {"deployment": "other" if status == "500" else "gpt-4o", "status": status}
+    labels = {"deployment": "other", "status": status}
     assert value(gateway, "exhausted_total", **labels) == 1
 
 

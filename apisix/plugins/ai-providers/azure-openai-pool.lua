@@ -46,7 +46,7 @@ end
 function _M.transport(params)
     local ctx = ngx.ctx.api_ctx
     local state = ctx.azure_openai
-    stock_metrics.label(ctx, false)
+    stock_metrics.label(ctx)
     state.request = reading.to_send(ctx, state.request, type(params.body) == "table" and params.body or nil)
     local answer = serve.begin(ctx)
     return {

@@ -33,6 +33,7 @@
 ---@field sent_events number|nil how many events the client got
 --- account room:
 ---@field usage Usage|nil tokens, reported or estimated (account/usage.lua)
+---@field usage_source UsageSource|nil the stored response that reports the usage
 ---@field model string|nil the model that answered, as the backend reports it
 ---@field cost_usd number|nil
 --- Wherever a request ends early:

@@ -4,6 +4,8 @@ local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local prices = require("apisix.plugins.azure-openai.account.prices")
 local usage_module = require("apisix.plugins.azure-openai.account.usage")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
+local collections = require("apisix.plugins.azure-openai.request.collections")
+local operations = require("apisix.plugins.azure-openai.request.operations")
 local ownership = require("apisix.plugins.azure-openai.routing.ownership")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
 
@@ -12,27 +14,46 @@ local math_floor = math.floor
 
 local _M = {}
 
+-- Watches nothing: the answer says nothing about tokens.
+local IDLE = {
+    body = function() end,
+    events = function(block)
+        return block
+    end,
+}
+
 --- Makes what watches the body of an answer on its way to the client.
--- @param state RequestState gets usage and model
+-- @param state RequestState gets usage, usage_source and model
 -- @return table { body = function(text), events = function(block) -> the block that the client may see }
 function _M.meter(state)
+    local request = state.request
+    if not operations.is_inference(request) and not operations.is_reading(request) then
+        return IDLE
+    end
     return {
         body = function(text)
-            state.usage, state.model = usage_module.of_body(text)
+            state.usage, state.model, state.usage_source = usage_module.of_body(text)
         end,
         events = function(block)
             state.model = state.model or usage_module.model_of_events(block)
-            local shown, usage = usage_module.of_block(block, state.request.hides_usage)
-            state.usage = usage or state.usage
+            local shown, usage, source = usage_module.of_block(block, request.hides_usage)
+            if usage then
+                state.usage, state.usage_source = usage, source
+            end
             return shown
         end,
     }
 end
 
--- A stored answer reports its usage each time it is read, but the tokens were used once.
+-- A stored response reports its usage each time it is read, but the tokens were used once. Only a response that was
+-- made in the background had none to report when it was made.
 local function drop_repeated_usage(state)
-    local id = state.answered_id
-    if state.usage and state.usage.total > 0 and id and not ownership.is_first_report(id) then
+    local usage, source = state.usage, state.usage_source
+    if not usage or usage.total == 0 or not collections.is_stored(state.request.operation) then
+        return
+    end
+    local was_counted = source.is_background == false and not operations.is_inference(state.request)
+    if was_counted or (source.id and not ownership.is_first_report(source.id)) then
         state.usage = nil
     end
 end
@@ -75,7 +96,7 @@ end
 
 -- Only requests that make a model work use tokens; reading a stored answer does not.
 local function is_to_be_estimated(state)
-    return state.winner and not state.usage and state.sent_events and state.request.method == "POST"
+    return state.winner and not state.usage and state.sent_events and operations.is_inference(state.request)
 end
 
 --- Completes what is known of a request that is over. A second call changes nothing.

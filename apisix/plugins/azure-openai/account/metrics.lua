@@ -1,18 +1,27 @@
---- The gateway's own Prometheus metrics, in the registry that APISIX exports.
---
--- Label sets are bounded: names that a client invents become "other".
+--- The gateway's own Prometheus metrics, in the registry that APISIX exports. `labels` bounds their label sets.
 local exporter = require("apisix.plugins.prometheus.exporter")
 
+local labels = require("apisix.plugins.azure-openai.account.labels")
+local operations = require("apisix.plugins.azure-openai.request.operations")
+local availability = require("apisix.plugins.azure-openai.routing.availability")
+local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ipairs = ipairs
 local next = next
 local ngx_now = ngx.now
 
--- So many names of each kind become labels in each worker, once they were real.
-local MOST_NAMES = 200
 local SECONDS_TO_FIRST_TOKEN = { 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120 }
-local TOKEN_KINDS = { "prompt", "completion", "cached", "reasoning" }
+-- The fields of a usage that are exported.
+local TOKEN_KINDS = {
+    "prompt",
+    "completion",
+    "cached",
+    "reasoning",
+    "audio_prompt",
+    "audio_completion",
+    "audio_cached",
+}
 -- Stands for all deployments of a backend.
 local EVERY = "*"
 local INTERRUPTIONS = { stream_interrupted = true, answer_interrupted = true, tunnel_broken = true }
@@ -72,30 +81,6 @@ local function registered()
     return metrics
 end
 
--- Makes a function(name, is_real) that returns the label of a name: the name itself once it was real, else "other".
-local function bounded_labels()
-    local known, count = {}, 0
-    return function(name, is_real)
-        if name == "" or known[name] then
-            return name
-        end
-        if is_real and count < MOST_NAMES then
-            known[name] = true
-            count = count + 1
-            return name
-        end
-        return "other"
-    end
-end
-
-local deployment_label, model_label = bounded_labels(), bounded_labels()
-
---- A label for a deployment: its name, or "other" for names that no backend is known to serve.
--- @param name string
--- @param is_real boolean whether a backend shows by its answer that it has the deployment
--- @return string
-_M.deployment_label = deployment_label
-
 --- How a request ended, in one word.
 -- @param state table the request's state
 -- @param status number what the client got
@@ -128,9 +113,34 @@ _M.outcome = outcome
 function _M.unavailable(backend, deployment, reason, seconds)
     local registry = registered()
     if registry then
-        -- A throttled or failing deployment exists; a missing one may be a client's invention.
-        local label = deployment and deployment_label(deployment, reason ~= "missing") or EVERY
+        local label = deployment and labels.deployments:of(deployment) or EVERY
         registry.unavailable_until:set(ngx_now() + seconds, { backend.name, label, reason })
+    end
+end
+
+-- Rests that began before the deployment's name was known were exported as those of "other".
+local function export_rests(pool, request)
+    for backend, deployment in pool_module.candidates(pool, request) do
+        local reason, seconds = availability.state(backend, deployment)
+        if reason and reason ~= "half-open" then
+            _M.unavailable(backend, deployment, reason, seconds)
+        end
+    end
+end
+
+--- Learns the names that a request's answer shows to be real.
+-- @param state RequestState
+-- @param status number what the client gets
+function _M.learn_names(state, status)
+    local request = state.request
+    if not state.winner or status >= 300 or not operations.is_inference(request) then
+        return
+    end
+    if labels.deployments:learn(request.deployment) then
+        export_rests(state.pool, request)
+    end
+    if state.model then
+        labels.models:learn(state.model)
     end
 end
 
@@ -146,7 +156,7 @@ local function count_tokens(registry, state, client, model)
     local usage = state.usage
     local estimated = usage.estimated and "true" or "false"
     for _, kind in ipairs(TOKEN_KINDS) do
-        if usage[kind] > 0 then
+        if (usage[kind] or 0) > 0 then
             registry.tokens:inc(usage[kind], { client, state.winner.name, model, kind, estimated })
         end
     end
@@ -166,8 +176,8 @@ function _M.count(state, status)
     end
 
     local winner = state.winner
-    local was_served = winner ~= nil and status < 400
-    local deployment = deployment_label(request.deployment, was_served)
+    _M.learn_names(state, status)
+    local deployment = labels.deployments:of(request.deployment)
     count_failures(registry, state, deployment)
     if not winner then
         if next(state.trail) or state.is_exhausted then
@@ -186,7 +196,7 @@ function _M.count(state, status)
         )
     end
     if state.usage then
-        local model = state.model and model_label(state.model, was_served) or deployment
+        local model = state.model and labels.models:of(state.model) or deployment
         count_tokens(registry, state, state.client and state.client.name or "", model)
     end
 end

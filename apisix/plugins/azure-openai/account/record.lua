@@ -43,6 +43,9 @@ local function tokens(usage)
             completion = usage.completion,
             cached = usage.cached,
             reasoning = usage.reasoning,
+            audio_prompt = usage.audio_prompt,
+            audio_completion = usage.audio_completion,
+            audio_cached = usage.audio_cached,
             total = usage.total,
             estimated = usage.estimated,
         }

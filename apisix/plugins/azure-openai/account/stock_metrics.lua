@@ -3,16 +3,15 @@
 -- APISIX takes the model's name as a label, and clients can invent names. It also raises the gauge of active
 -- connections before the backend is known and lowers it after: with the backend as a label it would never return to 0.
 local exporter = require("apisix.plugins.prometheus.exporter")
-local metrics = require("apisix.plugins.azure-openai.account.metrics")
+local labels = require("apisix.plugins.azure-openai.account.labels")
 
 local _M = {}
 
 --- Names the deployment in the labels of the request's stock metrics.
--- @param was_served boolean whether a backend has answered for it, so that it is a name to keep
-function _M.label(ctx, was_served)
+function _M.label(ctx)
     local deployment = ctx.azure_openai.request.deployment
     if deployment ~= "" then
-        local label = metrics.deployment_label(deployment, was_served)
+        local label = labels.deployments:of(deployment)
         ctx.var.request_llm_model = label
         ctx.var.llm_model = label
     end

@@ -8,6 +8,8 @@ local pcall = pcall
 local type = type
 local table_concat = table.concat
 local math_ceil = math.ceil
+local math_max = math.max
+local math_min = math.min
 
 local USAGE = '"usage"'
 -- English prose has about four bytes a token.
@@ -15,7 +17,12 @@ local BYTES_PER_TOKEN = 4
 -- Stands before the bytes of a data URL.
 local BASE64 = ";base64,"
 -- Inside a JSON string the quotes would be escaped, so a model's own text never looks like this.
-local MODEL = '"model"%s*:%s*"([^"\\]+)"'
+local MODEL = '"model"%s*:%s*"[^"\\]'
+local MODEL_NAME = "^%w[%w._:/@+-]*$"
+-- Azure's names are shorter.
+local LONGEST_NAME_BYTES = 128
+-- No answer can use more: the largest context windows hold one million tokens, and an answer has at most 128 choices.
+local MOST_TOKENS = 10000000
 
 ---@class Usage
 ---@field prompt number tokens, as all below
@@ -23,34 +30,68 @@ local MODEL = '"model"%s*:%s*"([^"\\]+)"'
 ---@field total number
 ---@field cached number part of `prompt`
 ---@field reasoning number part of `completion`
+---@field audio_prompt number|nil part of `prompt`; nil when the answer reports no audio, as all below
+---@field audio_completion number|nil part of `completion`
+---@field audio_cached number|nil part of `cached`
 ---@field estimated boolean
+
+--- The stored object that reports some usage. It reports the same each time it is read.
+---@class UsageSource
+---@field id string|nil
+---@field is_background boolean|nil whether the model works on it after its request has ended; nil when it does not say
 
 local _M = {}
 
-local function integer(value)
-    return type(value) == "number" and value or 0
+-- A number of tokens. Whatever cannot be one counts as 0: negative and broken numbers, texts, 1e15.
+local function tokens(value)
+    if type(value) == "number" and value >= 0 and value <= MOST_TOKENS and value % 1 == 0 then
+        return value
+    end
+    return 0
 end
 
-local function detail(usage, group, name)
-    local details = usage[group]
-    return type(details) == "table" and integer(details[name]) or 0
+local function object(value)
+    return type(value) == "table" and value or {}
 end
 
--- Chat says "prompt" and "completion", Responses "input" and "output"; they mean the same.
+-- A part of some tokens, or nil when it is not reported.
+local function part(value, whole)
+    return value ~= nil and math_min(tokens(value), whole) or nil
+end
+
+-- Chat says "prompt" and "completion", Responses "input" and "output", Realtime "input_token_details" without the "s".
 local function normalise(usage)
-    local is_responses = usage.input_tokens ~= nil
-    local prompt_details = is_responses and "input_tokens_details" or "prompt_tokens_details"
-    local completion_details = is_responses and "output_tokens_details" or "completion_tokens_details"
-    local prompt = integer(usage.prompt_tokens or usage.input_tokens)
-    local completion = integer(usage.completion_tokens or usage.output_tokens)
+    local prompt_details =
+        object(usage.input_tokens_details or usage.input_token_details or usage.prompt_tokens_details)
+    local completion_details =
+        object(usage.output_tokens_details or usage.output_token_details or usage.completion_tokens_details)
+    local prompt = tokens(usage.prompt_tokens or usage.input_tokens)
+    local completion = tokens(usage.completion_tokens or usage.output_tokens)
+    local cached = part(prompt_details.cached_tokens, prompt) or 0
     return {
         prompt = prompt,
         completion = completion,
-        total = usage.total_tokens and integer(usage.total_tokens) or prompt + completion,
-        cached = detail(usage, prompt_details, "cached_tokens"),
-        reasoning = detail(usage, completion_details, "reasoning_tokens"),
+        total = math_max(tokens(usage.total_tokens), prompt + completion),
+        cached = cached,
+        reasoning = part(completion_details.reasoning_tokens, completion) or 0,
+        audio_prompt = part(prompt_details.audio_tokens, prompt),
+        audio_completion = part(completion_details.audio_tokens, completion),
+        audio_cached = part(object(prompt_details.cached_tokens_details).audio_tokens, cached),
         estimated = false,
     }
+end
+
+local function model_name(value)
+    return type(value) == "string" and #value <= LONGEST_NAME_BYTES and value:find(MODEL_NAME) and value
+        or nil
+end
+
+local function source(id, background)
+    local is_background
+    if type(background) == "boolean" then
+        is_background = background
+    end
+    return { id = type(id) == "string" and id or nil, is_background = is_background }
 end
 
 -- Every chunk has `"usage": null`; only an object is worth decoding.
@@ -68,30 +109,54 @@ end
 -- A top-level member of a JSON answer; nil when the answer is no object or has no such member.
 local function member(body, name)
     local ok, text = pcall(json_edit.get, body, name)
-    return ok and text and core.json.decode(text) or nil
+    if not ok or not text then
+        return nil
+    end
+    return (core.json.decode(text))
 end
 
---- What a JSON answer reports:
+--- What a JSON answer of an inference operation reports:
 --
 --     {"model":"gpt-4o","usage":{"prompt_tokens":9, …}} -> { prompt = 9, … }, "gpt-4o"
 --
 -- @param body string
 -- @return Usage|nil
 -- @return string|nil model
+-- @return UsageSource|nil beside a usage
 function _M.of_body(body)
     if body:byte(1) ~= 123 then
-        return nil, nil
+        return nil
     end
     local usage = has_usage(body) and member(body, "usage")
-    local model = body:find(MODEL) and member(body, "model")
-    return type(usage) == "table" and normalise(usage) or nil, type(model) == "string" and model or nil
+    local model = body:find(MODEL) and model_name(member(body, "model"))
+    if type(usage) ~= "table" then
+        return nil, model
+    end
+    return normalise(usage), model, source(member(body, "id"), member(body, "background"))
+end
+
+local function decode(event)
+    local data = sse.parse(event)
+    local decoded = data and core.json.decode(data)
+    return type(decoded) == "table" and decoded or nil
 end
 
 --- The model that a block of events names first. Chunks before the first output may leave it empty.
 -- @param block string
 -- @return string|nil
 function _M.model_of_events(block)
-    return block:match(MODEL)
+    if not block:find(MODEL) then
+        return nil
+    end
+    for event in sse.events(block) do
+        -- Decoded, because a client's own metadata can have a member "model", too.
+        local decoded = event:find(MODEL) and decode(event)
+        local model = decoded and model_name(decoded.model or object(decoded.response).model)
+        if model then
+            return model
+        end
+    end
+    return nil
 end
 
 -- Bytes of a request body that the model reads as text. Images and files in base64 do not count.
@@ -122,15 +187,17 @@ function _M.estimate(body, events)
     }
 end
 
+-- Returns usage, its source and the decoded event.
 local function usage_in(event)
-    local data = sse.parse(event)
-    local decoded = data and core.json.decode(data)
-    if type(decoded) ~= "table" then
+    local decoded = decode(event)
+    if not decoded then
         return nil
     end
-    local response = decoded.response
-    local usage = decoded.usage or (type(response) == "table" and response.usage)
-    return type(usage) == "table" and normalise(usage), decoded
+    local holder = type(decoded.usage) == "table" and decoded or object(decoded.response)
+    if type(holder.usage) ~= "table" then
+        return nil
+    end
+    return normalise(holder.usage), source(holder.id, holder.background), decoded
 end
 
 local function is_usage_chunk(decoded)
@@ -142,23 +209,26 @@ end
 -- @param hide boolean whether to take out the chunk that only carries usage
 -- @return string the block for the client, "" when nothing is left
 -- @return Usage|nil
+-- @return UsageSource|nil beside a usage
 function _M.of_block(block, hide)
     if not has_usage(block) then
         return block
     end
 
-    local kept, found = {}, nil
+    local kept, found, found_source = {}, nil, nil
     for event in sse.events(block) do
-        local usage, decoded
+        local usage, usage_source, decoded
         if has_usage(event) then
-            usage, decoded = usage_in(event)
-            found = usage or found
+            usage, usage_source, decoded = usage_in(event)
+            if usage then
+                found, found_source = usage, usage_source
+            end
         end
         if not (hide and usage and is_usage_chunk(decoded)) then
             kept[#kept + 1] = event
         end
     end
-    return table_concat(kept), found
+    return table_concat(kept), found, found_source
 end
 
 return _M

@@ -1,0 +1,110 @@
+--- Names of deployments and models as labels of metrics: only real ones, and few.
+--
+-- A configured name is always a label. Any other name becomes one after a success, because clients can invent names.
+-- Names that differ in case only share a label: a backend may take each spelling. Each worker learns for itself.
+local pool_module = require("apisix.plugins.azure-openai.routing.pool")
+
+local ngx = ngx
+local pairs = pairs
+local ipairs = ipairs
+local setmetatable = setmetatable
+
+local MOST_LEARNED = 200
+-- A learned name gives way to another once it was not used for so long. Sooner, rotating names would make new series
+-- without end.
+local IDLE_SECONDS = 86400
+local NAME = "^%w[%w._:/@+-]*$"
+local OTHER = "other"
+
+local labels = {}
+local labels_mt = { __index = labels }
+
+-- Makes the set of labels of one kind. `configured_in(pool, add)` calls `add` with each configured name.
+local function new(configured_in)
+    return setmetatable({ configured_in = configured_in, learned = {}, count = 0 }, labels_mt)
+end
+
+function labels:configured_name(key)
+    local pool = pool_module.current()
+    if pool and pool ~= self.pool then
+        self.pool, self.configured = pool, {}
+        self.configured_in(pool, function(name)
+            self.configured[name:lower()] = name
+        end)
+    end
+    return self.configured and self.configured[key]
+end
+
+function labels:known_name(name)
+    local key = name:lower()
+    local configured = self:configured_name(key)
+    if configured then
+        return configured
+    end
+    local entry = self.learned[key]
+    if entry then
+        entry.used_at = ngx.time()
+    end
+    return entry and entry.name
+end
+
+--- The label of a name: the name itself when it is known, else "other".
+-- @param name string a deployment's or model's; "" and the kinds of stored resources ("/files") are labels themselves
+-- @return string
+function labels:of(name)
+    if name == "" or name:byte(1) == 47 then
+        return name
+    end
+    return self:known_name(name) or OTHER
+end
+
+-- Makes room for one more name. Returns whether there is room.
+local function make_room(self)
+    if self.count < MOST_LEARNED then
+        self.count = self.count + 1
+        return true
+    end
+    local oldest
+    for key, entry in pairs(self.learned) do
+        if not oldest or entry.used_at < self.learned[oldest].used_at then
+            oldest = key
+        end
+    end
+    if self.learned[oldest].used_at > ngx.time() - IDLE_SECONDS then
+        return false
+    end
+    self.learned[oldest] = nil
+    return true
+end
+
+--- Learns the name of what has just served a request.
+-- @param name string
+-- @return boolean whether it is a new label
+function labels:learn(name)
+    if not name:find(NAME) or self:known_name(name) or not make_room(self) then
+        return false
+    end
+    self.learned[name:lower()] = { name = name, used_at = ngx.time() }
+    return true
+end
+
+local _M = {}
+
+--- Labels of deployments: as clients call them and as backends do.
+_M.deployments = new(function(pool, add)
+    for _, backend in ipairs(pool.backends) do
+        for name, own_name in pairs(backend.deployments or {}) do
+            add(own_name)
+            add(name)
+        end
+    end
+end)
+
+--- Labels of models.
+_M.models = new(function(pool, add)
+    for model in pairs(pool.pricing or {}) do
+        add(model)
+    end
+end)
+
+return _M

@@ -1,0 +1,62 @@
+--- Which operations make a model work, and which show what a model did earlier.
+--
+-- Only their answers say how many tokens were used. Any other JSON may be a client's own text: the content of a file,
+-- for example.
+local websocket = require("apisix.plugins.azure-openai.request.websocket")
+
+local ipairs = ipairs
+
+local INFERENCE = {
+    ["chat/completions"] = true,
+    ["completions"] = true,
+    ["embeddings"] = true,
+    ["responses"] = true,
+    ["responses/compact"] = true,
+    ["images/generations"] = true,
+    ["images/edits"] = true,
+    ["images/variations"] = true,
+    ["audio/speech"] = true,
+    ["audio/transcriptions"] = true,
+    ["audio/translations"] = true,
+    ["threads/runs"] = true,
+}
+local INFERENCE_PATTERNS = { "^threads/[^/]+/runs$", "^threads/[^/]+/runs/[^/]+/submit_tool_outputs$" }
+local READING_PATTERNS = {
+    "^responses/[^/]+$",
+    "^responses/[^/]+/cancel$",
+    "^threads/[^/]+/runs/[^/]+$",
+    "^threads/[^/]+/runs/[^/]+/cancel$",
+}
+
+local _M = {}
+
+local function matches_one(text, patterns)
+    for _, pattern in ipairs(patterns) do
+        if text:find(pattern) then
+            return true
+        end
+    end
+    return false
+end
+
+--- Whether a request makes a model work.
+-- @param request table from `reading.read`
+-- @return boolean
+function _M.is_inference(request)
+    if request.is_upgrade then
+        return websocket.is_realtime(request.operation)
+    end
+    -- A backend may take an operation's name in any case.
+    local operation = request.operation:lower()
+    return request.method == "POST" and (INFERENCE[operation] or matches_one(operation, INFERENCE_PATTERNS))
+        or false
+end
+
+--- Whether a request shows a response, or a run of an assistant, that a model has made or is still making.
+-- @param request table from `reading.read`
+-- @return boolean
+function _M.is_reading(request)
+    return matches_one(request.operation:lower(), READING_PATTERNS)
+end
+
+return _M
