@@ -150,4 +150,4 @@ def test_an_activated_environment_of_something_else_is_left_alone(machine: Machi
 
 
 def test_an_unknown_purpose_is_refused(machine: Machine) -> None:
-    assert "say run or test" in machine.set_up("deploy").stderr
+    assert "use run or test" in machine.set_up("deploy").stderr
