@@ -27,7 +27,9 @@ def shared_dictionaries(settings: Settings) -> dict[str, str]:
     clients = len(settings.clients) + len(settings.allowed_app_ids)
     return {
         "azure-openai-availability": _megabytes(1 * MIB + pairs * _AVAILABILITY_PER_PAIR),
-        "azure-openai-ownership": "16m",
+        # About 250,000 stored resources.
+        "azure-openai-ownership": "64m",
+        "azure-openai-hints": "4m",
         "azure-openai-limits": _megabytes(1 * MIB + clients * _LIMITS_PER_CLIENT),
         "azure-openai-metrics": _megabytes(
             8 * MIB + pairs * _METRICS_PER_PAIR + clients * _METRICS_PER_CLIENT

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from renderer.draft import Draft
 from renderer.model.backends import Backend
 from renderer.model.clients import MINIMUM_KEY_LENGTH, Client
-from renderer.model.gateway import Gateway
+from renderer.model.gateway import Gateway, Redis
 from renderer.model.guardrails import EntraAuth
 from renderer.names import variable
 from renderer.problems import Problem
@@ -107,4 +107,30 @@ def _some_credential(draft: Draft) -> Iterator[Problem]:
         )
 
 
-RULES = (_unique_names, _client_credentials, _client_keys, _client_applications, _some_credential)
+def _stored_resources(draft: Draft) -> Iterator[Problem]:
+    gateway, redis = draft.group(Gateway), draft.group(Redis)
+    name = variable(Gateway, "stored_resources")
+    if gateway is None or redis is None or not draft.is_set(Gateway, "stored_resources"):
+        return
+    if gateway.stored_resources == "strict" and redis.host is None:
+        yield Problem(
+            name,
+            "is strict, but without Redis a restart would forget every owner",
+            f"Set {variable(Redis, 'host')}, or write private",
+        )
+    if gateway.stored_resources != "shared" and not gateway.require_auth:
+        yield Problem(
+            name,
+            f"is {gateway.stored_resources}, but with GATEWAY_REQUIRE_AUTH=false clients cannot be told apart",
+            "Write shared, or remove it",
+        )
+
+
+RULES = (
+    _unique_names,
+    _client_credentials,
+    _client_keys,
+    _client_applications,
+    _some_credential,
+    _stored_resources,
+)

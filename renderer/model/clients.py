@@ -46,6 +46,9 @@ class Client(NumberedGroup):
     lane: Literal["high", "low"] | None = setting(
         "LANE", None, about="Pins the client to a lane, whatever its `x-priority` says.", shown="as requested"
     )
+    group: Label | None = setting(
+        "GROUP", None, about="Clients of one group share their stored resources.", shown="no group"
+    )
 
     @property
     def keys(self) -> tuple[SecretStr, ...]:

@@ -49,6 +49,13 @@ class Gateway(Group):
         about="Name of the backend that new files, batches and vector stores go to.",
         shown="the first backend",
     )
+    stored_resources: Literal["private", "strict", "shared"] = setting(
+        "STORED_RESOURCES",
+        "private",
+        about="Who may use stored responses, conversations, files and so on. `private`: those that a client "
+        "made are its own, and those whose maker is not known are everybody's. `strict`: a client can use "
+        "only its own; needs Redis. `shared`: everybody can use all.",
+    )
     max_request_body_mb: int = setting(
         "MAX_REQUEST_BODY_MB", 64, ge=1, le=4096, about="Largest request body.", unit="MiB"
     )

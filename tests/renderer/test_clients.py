@@ -53,6 +53,30 @@ def test_a7_limits_deployments_and_lane_are_optional() -> None:
     }
 
 
+def test_a9_the_group_of_a_client_reaches_the_plugin() -> None:
+    (client,) = metadata("azure-openai-auth", GATEWAY_CLIENT_GROUP_0="research")["clients"]
+    assert client["group"] == "research"
+
+
+@pytest.mark.parametrize("value", ["private", "strict", "shared"])
+def test_a9_who_may_use_stored_resources_reaches_the_plugin(value: str) -> None:
+    conf = metadata("azure-openai-gateway", STORED_RESOURCES=value, REDIS_HOST="cache")
+    assert conf["stored_resources"] == value
+
+
+def test_a9_stored_resources_are_private_by_default() -> None:
+    assert metadata("azure-openai-gateway")["stored_resources"] == "private"
+
+
+def test_a9_strict_needs_redis() -> None:
+    assert "REDIS_HOST" in problem("STORED_RESOURCES", STORED_RESOURCES="strict").remedy
+
+
+def test_a9_nothing_is_private_where_clients_cannot_be_told_apart() -> None:
+    found = problem("STORED_RESOURCES", STORED_RESOURCES="private", GATEWAY_REQUIRE_AUTH="false")
+    assert "cannot be told apart" in found.message
+
+
 @pytest.mark.parametrize("missing", ["GATEWAY_CLIENT_NAME_0", "GATEWAY_CLIENT_KEY_0"])
 def test_a_client_needs_a_name_and_a_credential(missing: str) -> None:
     assert "is missing" in problem(missing, **{missing: None}).message

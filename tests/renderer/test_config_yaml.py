@@ -112,6 +112,7 @@ def test_shared_dictionaries_grow_with_backends_and_clients() -> None:
     large = sizing.shared_dictionaries(load(**many))
     assert set(small) == {
         "azure-openai-availability",
+        "azure-openai-hints",
         "azure-openai-ownership",
         "azure-openai-limits",
         "azure-openai-metrics",
