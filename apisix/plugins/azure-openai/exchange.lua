@@ -7,6 +7,7 @@ local event_stream = require("apisix.plugins.azure-openai.answer.event_stream")
 local dispatch = require("apisix.plugins.azure-openai.attempt.dispatch")
 local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
 local final_answer = require("apisix.plugins.azure-openai.outcome.final_answer")
+local not_yours = require("apisix.plugins.azure-openai.outcome.not_yours")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 local verdict = require("apisix.plugins.azure-openai.outcome.verdict")
 local balancer = require("apisix.plugins.azure-openai.routing.balancer")
@@ -195,7 +196,11 @@ function _M.run(ctx, state)
     -- A client that leaves ends its request at once, upstream connection included.
     ngx.on_abort(abort)
 
-    local plan = ownership.plan(state.pool, state.request)
+    local plan = ownership.plan(state.pool, state.request, state.client)
+    if plan.fault then
+        state.error = "resource_" .. plan.fault
+        return not_yours.compose(state.request, plan.fault, plan.fault_id)
+    end
     local tried, failures = {}, {}
     local answer, is_final = try_candidates(ctx, state, plan, tried, failures)
     if not answer and not is_final then

@@ -126,9 +126,8 @@ end
 local function pass_on(state, stream, block, meter, emit)
     local events = sse.count(block)
     if events > 0 then
-        if stream.on_first_block then
-            stream.on_first_block(block)
-            stream.on_first_block = nil
+        if stream.on_block and stream.on_block(block) then
+            stream.on_block = nil
         end
         state.sent_events = (state.sent_events or 0) + events
         -- Only the last one is looked at, when the stream ends.

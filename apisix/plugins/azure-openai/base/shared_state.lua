@@ -9,6 +9,7 @@ local ipairs = ipairs
 local unpack = unpack
 local tonumber = tonumber
 local type = type
+local math_min = math.min
 
 local TIMEOUT_MS = 100
 -- After a failure Redis is left alone for a while, so an outage costs few requests a time-out.
@@ -17,6 +18,8 @@ local KEEPALIVE_MS = 60000
 local CONNECTIONS = 64
 -- A list that gets no new entries expires.
 local LIST_SECONDS = 3600
+-- More keys in one command would hold Redis up.
+local MOST_KEYS = 1000
 local PREFIX = "azure-openai-gateway:"
 
 local _M = {}
@@ -82,13 +85,16 @@ local function run(command, ...)
     return result
 end
 
--- Runs a command that Redis answers with a list. Any other answer counts as a failure of Redis.
-local function list_of(command, ...)
-    local result = run(command, ...)
+-- Checks that Redis has answered with a list. Any other answer counts as a failure of Redis.
+local function list_from(command, result)
     if result ~= nil and type(result) ~= "table" then
         return fail("its answer to " .. command .. " is no list")
     end
     return result
+end
+
+local function list_of(command, ...)
+    return list_from(command, run(command, ...))
 end
 
 --- Whether replicas share state at all.
@@ -97,28 +103,44 @@ function _M.is_configured()
     return configured ~= nil
 end
 
---- Reads values at once.
--- @param keys table list of strings, not empty
--- @return table their values under the same indices; none where Redis has no such key or cannot say
+--- Reads values.
+-- @param keys string[]
+-- @return table|nil their values under the same indices; nil when Redis cannot say
 function _M.get_all(keys)
-    local names = {}
-    for index, key in ipairs(keys) do
-        names[index] = PREFIX .. key
+    local values = {}
+    for first = 1, #keys, MOST_KEYS do
+        local names = {}
+        for index = first, math_min(first + MOST_KEYS - 1, #keys) do
+            names[#names + 1] = PREFIX .. keys[index]
+        end
+        local list = list_of("mget", unpack(names))
+        if not list then
+            return nil
+        end
+        for index, value in ipairs(list) do
+            values[first + index - 1] = value
+        end
     end
-    return list_of("mget", unpack(names)) or {}
+    return values
 end
 
-local function set(premature, key, value, seconds)
+--- Runs a script on one key, in one step.
+-- @param script string
+-- @return any what the script returns; nil when Redis cannot say
+function _M.eval(script, key, ...)
+    return run("eval", script, 1, PREFIX .. key, ...)
+end
+
+local function delete(premature, key)
     if not premature then
-        run("setex", PREFIX .. key, seconds, value)
+        run("del", PREFIX .. key)
     end
 end
 
---- Writes a value in the background.
--- @param seconds number whole seconds until it is forgotten
-function _M.set_later(key, value, seconds)
+--- Deletes a value in the background.
+function _M.delete_later(key)
     if _M.is_configured() then
-        ngx.timer.at(0, set, key, value, seconds)
+        ngx.timer.at(0, delete, key)
     end
 end
 
@@ -165,7 +187,7 @@ return {count, redis.call('PTTL', KEYS[1])}
 -- @return number|nil count, nil when Redis cannot say
 -- @return number|nil milliseconds until the window ends
 function _M.count(key, amount, window_ms)
-    local result = list_of("eval", COUNT_SCRIPT, 1, PREFIX .. key, amount, window_ms) or {}
+    local result = list_from("eval", _M.eval(COUNT_SCRIPT, key, amount, window_ms)) or {}
     local count, remaining_ms = tonumber(result[1]), tonumber(result[2])
     if not count or not remaining_ms then
         return nil

@@ -33,6 +33,11 @@ local HOME_COLLECTIONS = {
     containers = true,
 }
 
+local MONTH_SECONDS = 30 * 86400
+local YEAR_SECONDS = 365 * 86400
+-- Azure deletes these after 30 days by itself.
+local KEPT_A_MONTH = { responses = true, ["chat/completions/"] = true }
+
 -- A backend may take a collection's name in any case.
 local function collection_of(path)
     local operation = path:lower()
@@ -59,6 +64,15 @@ end
 -- @return boolean
 function _M.is_homed(operation)
     return HOME_COLLECTIONS[collection_of(operation)] == true
+end
+
+--- How long what is known of the resources of an operation is remembered after it was last used.
+-- @param operation string
+-- @return number seconds
+function _M.memory_seconds(operation)
+    -- Making a completion that is stored is no operation on stored resources, but the completion is one.
+    local collection = _M.is_stored(operation) and collection_of(operation) or "chat/completions/"
+    return KEPT_A_MONTH[collection] and MONTH_SECONDS or YEAR_SECONDS
 end
 
 return _M

@@ -52,6 +52,20 @@ function _M.values(target, name)
     return values
 end
 
+--- The values of all arguments that are named like an id: "?thread_id=thread_1&limit=2" -> { "thread_1" }.
+-- @param target string path and query
+-- @return table list of decoded strings
+function _M.ids(target)
+    local values = {}
+    for argument in arguments(target) do
+        local name, value = split(argument)
+        if name:find("ids?$") or name:find("ids?%[%d*%]$") then
+            values[#values + 1] = ngx.unescape_uri(value)
+        end
+    end
+    return values
+end
+
 --- The target with another value of an argument that it has: ("/x?a=1&b=2", "a", "3") -> "/x?a=3&b=2".
 function _M.replace(target, name, value)
     return edit(target, function(argument, found)

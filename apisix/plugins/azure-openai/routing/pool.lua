@@ -102,6 +102,7 @@ local function build(conf)
         failover = schemas.with_defaults(metadata_schema.properties.failover, conf.failover),
         expose_backend_headers = conf.expose_backend_headers ~= false,
         ssl_verify = conf.ssl_verify ~= false,
+        stored_resources = conf.stored_resources or metadata_schema.properties.stored_resources.default,
         limits = conf.limits,
         pricing = conf.pricing,
     }

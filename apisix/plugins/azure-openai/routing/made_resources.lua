@@ -1,0 +1,63 @@
+--- Which stored resources an answer says that it has made. Their ids are those that the request did not mention.
+local core = require("apisix.core")
+local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
+
+local ipairs = ipairs
+local pcall = pcall
+local type = type
+
+-- The members of an answer that name what has been made, by the first segment of the path. A resource makes others on
+-- its way: a run its thread, an upload its file, a batch its output.
+local MEMBERS = {
+    batches = { "id", "output_file_id", "error_file_id" },
+    fine_tuning = { "id", "result_files" },
+    threads = { "id", "thread_id" },
+    uploads = { "id", "file" },
+    video = { "id", "generations" },
+}
+local ONLY_ID = { "id" }
+
+local _M = {}
+
+-- A member's value is an id, an object with one, or a list of these.
+local function add(ids, value)
+    if type(value) == "string" and value ~= "" then
+        ids[#ids + 1] = value
+    elseif type(value) == "table" then
+        add(ids, value.id)
+        for _, entry in ipairs(value) do
+            add(ids, entry)
+        end
+    end
+end
+
+local function add_member(ids, body, name)
+    local ok, text = pcall(json_edit.get, body, name)
+    add(ids, ok and text and core.json.decode(text))
+end
+
+--- The ids in a JSON answer:
+--
+--     in_body("uploads/upload_1/complete", '{"id":"upload_1","file":{"id":"file-2"}}') -> { "upload_1", "file-2" }
+--
+-- @param operation string
+-- @param body string
+-- @return string[]
+function _M.in_body(operation, body)
+    local ids = {}
+    if body:byte(1) == 123 then
+        for _, name in ipairs(MEMBERS[operation:lower():match("^[^/]+")] or ONLY_ID) do
+            add_member(ids, body, name)
+        end
+    end
+    return ids
+end
+
+--- The id in the first events of a stream, which begin with the resource that they are about.
+-- @param block string complete events
+-- @return string|nil nil when they name none yet
+function _M.in_events(block)
+    return block:match('"id"%s*:%s*"([^"]+)"')
+end
+
+return _M
