@@ -19,6 +19,7 @@ from e2e.simulator.operations import (
     files,
     images,
     models,
+    objects,
     realtime,
     responses,
     vector_stores,
@@ -74,6 +75,22 @@ _RESOURCES: list[tuple[str, str, Operation]] = [
     ("GET", "batches", batches.list_all),
     ("GET", "batches/{id}", batches.get),
     ("POST", "batches/{id}/cancel", batches.cancel),
+    ("GET", "chat/completions", chat.list_stored),
+    ("GET", "chat/completions/{id}", chat.get_stored),
+    ("POST", "threads/runs", objects.create_thread_and_run),
+    ("POST", "threads/{id}/runs", objects.create_run),
+    ("POST", "uploads/{id}/complete", objects.complete_upload),
+    *(
+        (method, kind + path, operation)
+        for kind in objects.KINDS
+        for method, path, operation in (
+            ("POST", "", objects.create),
+            ("GET", "", objects.list_all),
+            ("GET", "/{id}", objects.get),
+            ("POST", "/{id}", objects.update),
+            ("DELETE", "/{id}", objects.delete),
+        )
+    ),
 ]
 """Operations outside deployments, on v1 and on the preview paths; ``{id}`` is one path segment."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -109,14 +110,26 @@ def new_id(prefix: str) -> str:
     return f"{prefix}{uuid4().hex}"
 
 
-def listing(objects: list[Json]) -> Json:
-    """A list object in the service's form, always on one page."""
+def listing(objects: list[Json], query: Mapping[str, str] | None = None) -> Json:
+    """A list object in the service's form.
+
+    ``after``, ``before`` and ``limit`` of a query choose the page; without them, all is on one page.
+    """
+    wanted = query or {}
+    ids = [str(found.get("id")) for found in objects]
+    first = ids.index(wanted["after"]) + 1 if wanted.get("after") in ids else 0
+    end = ids.index(wanted["before"]) if wanted.get("before") in ids else len(ids)
+    limit = int(wanted.get("limit", end - first))
+    if wanted.get("before") in ids:
+        first = max(first, end - limit)
+    page = objects[first : min(end, first + limit)]
+    more = objects[:first] if wanted.get("before") in ids else objects[first + len(page) :]
     return {
         "object": "list",
-        "data": objects,
-        "first_id": objects[0].get("id") if objects else None,
-        "last_id": objects[-1].get("id") if objects else None,
-        "has_more": False,
+        "data": page,
+        "first_id": page[0].get("id") if page else None,
+        "last_id": page[-1].get("id") if page else None,
+        "has_more": bool(more),
     }
 
 

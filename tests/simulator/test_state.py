@@ -219,3 +219,34 @@ def test_reset_forgets_stored_objects(sim: Simulator, v1: openai.OpenAI) -> None
     sim.reset()
     with pytest.raises(openai.NotFoundError):
         v1.files.retrieve(file.id)
+
+
+def test_lists_have_pages(v1: openai.OpenAI) -> None:
+    made = [v1.vector_stores.create(name=str(number)).id for number in range(5)]
+    page = v1.vector_stores.list(limit=2, after=made[0])
+    assert ([store.id for store in page.data], page.has_more) == (made[1:3], True)
+    assert [store.id for store in v1.vector_stores.list(limit=2)] == made
+
+
+def test_a_page_can_end_before_an_object(v1: openai.OpenAI) -> None:
+    made = [v1.vector_stores.create(name=str(number)).id for number in range(5)]
+    page = v1.vector_stores.list(limit=2, before=made[4])
+    assert ([store.id for store in page.data], page.has_more) == (made[2:4], True)
+
+
+@pytest.mark.parametrize(
+    "kind", ["assistants", "threads", "fine_tuning/jobs", "evals", "containers", "videos"]
+)
+def test_objects_that_do_nothing_have_a_lifecycle(http: httpx.Client, kind: str) -> None:
+    made = http.post(f"/openai/v1/{kind}", json={"name": "one"}).json()
+    target = f"/openai/v1/{kind}/{made['id']}"
+    assert http.post(target, json={"name": "two"}).json()["name"] == "two"
+    assert http.get(target).json()["id"] == http.get(f"/openai/v1/{kind}").json()["data"][0]["id"]
+    http.delete(target)
+    assert http.get(target).status_code == 404
+
+
+def test_stored_completion_can_be_read_again(v1: openai.OpenAI) -> None:
+    made = v1.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "a"}], store=True)
+    assert v1.chat.completions.retrieve(made.id).id == made.id
+    assert [found.id for found in v1.chat.completions.list()] == [made.id]

@@ -43,7 +43,7 @@ def create(call: Call) -> Answer:
 
 def list_all(call: Call) -> Answer:
     """``GET …/batches``."""
-    return json_answer(listing(call.state.store.all(_KIND)))
+    return json_answer(listing(call.state.store.all(_KIND), call.request.query))
 
 
 def get(call: Call, batch_id: str) -> Answer:

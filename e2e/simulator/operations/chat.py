@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from e2e.simulator import tokens
 from e2e.simulator.answers import Answer, Event, EventStream, Json, Stage, dump, json_answer
 from e2e.simulator.calls import Call, Surface
-from e2e.simulator.error_bodies import invalid_request, missing
+from e2e.simulator.error_bodies import invalid_request, missing, not_found
 from e2e.simulator.operations import filters
-from e2e.simulator.state import new_id, now
+from e2e.simulator.state import listing, new_id, now
 from e2e.simulator.tokens import Generated
 
+KIND = "chat/completions"
 OPERATION_ID = "ChatCompletions_Create"
 FIRST_VERSION_WITH_STREAM_USAGE = "2024-09-01-preview"
 
@@ -35,14 +36,12 @@ def create(call: Call) -> Answer | EventStream:
     ]
     completion_tokens = sum(len(choice.pieces) for choice in choices)
     usage = _usage(prompt_tokens, completion_tokens)
-    common = {
+    common: Json = {
         "created": now(),
         "id": new_id("chatcmpl-"),
         "model": deployment.model or deployment.name,
         "system_fingerprint": "fp_simulator",
     }
-    if call.json.get("stream"):
-        return EventStream(_stream(choices, common, usage if include_usage else None), "chat")
     whole = {
         **common,
         "object": "chat.completion",
@@ -50,7 +49,24 @@ def create(call: Call) -> Answer | EventStream:
         "prompt_filter_results": filters.PROMPT,
         "usage": usage,
     }
+    if call.json.get("store"):
+        call.state.store.put(KIND, common["id"], whole)
+    if call.json.get("stream"):
+        return EventStream(_stream(choices, common, usage if include_usage else None), "chat")
     return json_answer(whole, tokens=completion_tokens)
+
+
+def list_stored(call: Call) -> Answer:
+    """``GET …/chat/completions``: the completions that were made with ``store``."""
+    return json_answer(listing(call.state.store.all(KIND), call.request.query))
+
+
+def get_stored(call: Call, completion_id: str) -> Answer:
+    """``GET …/chat/completions/{id}``."""
+    stored = call.state.store.get(KIND, completion_id)
+    if not isinstance(stored, dict):
+        raise not_found(f"Completion with id '{completion_id}' not found.")
+    return json_answer(stored)
 
 
 def wants_stream_usage(call: Call) -> bool:

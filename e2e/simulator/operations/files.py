@@ -50,7 +50,7 @@ def list_all(call: Call) -> Answer:
     """``GET …/files``, of one ``purpose`` when the query names it."""
     purpose = call.request.query.get("purpose")
     documents = [file.document for file in call.state.store.all(KIND)]
-    return json_answer(listing([d for d in documents if purpose in (None, d["purpose"])]))
+    return json_answer(listing([d for d in documents if purpose in (None, d["purpose"])], call.request.query))
 
 
 def get(call: Call, file_id: str) -> Answer:

@@ -52,7 +52,8 @@ def create(call: Call) -> Answer:
 
 def list_all(call: Call) -> Answer:
     """``GET …/vector_stores``."""
-    return json_answer(listing([stored.document() for stored in call.state.store.all(_KIND)]))
+    stores = [stored.document() for stored in call.state.store.all(_KIND)]
+    return json_answer(listing(stores, call.request.query))
 
 
 def get(call: Call, store_id: str) -> Answer:
@@ -84,7 +85,7 @@ def add_file(call: Call, store_id: str) -> Answer:
 
 def list_files(call: Call, store_id: str) -> Answer:
     """``GET …/vector_stores/{id}/files``."""
-    return json_answer(listing(list(_find(call, store_id).files.values())))
+    return json_answer(listing(list(_find(call, store_id).files.values()), call.request.query))
 
 
 def get_file(call: Call, store_id: str, file_id: str) -> Answer:
