@@ -4,6 +4,7 @@
 -- that is read whole; answer opens a stream and judges its beginning. Then outcome tells routing what came back.
 -- Nothing reaches the client before the loop ends, so a failed attempt leaves no trace.
 local event_stream = require("apisix.plugins.azure-openai.answer.event_stream")
+local own_items = require("apisix.plugins.azure-openai.answer.own_items")
 local dispatch = require("apisix.plugins.azure-openai.attempt.dispatch")
 local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
 local final_answer = require("apisix.plugins.azure-openai.outcome.final_answer")
@@ -208,7 +209,7 @@ function _M.run(ctx, state)
     end
     if answer then
         note_winner(ctx, state, plan, answer)
-        return answer
+        return own_items.only(state, plan, answer)
     end
     answer = final_answer.compose(state.pool, state.request, plan, failures)
     note_exhaustion(state, answer, failures)

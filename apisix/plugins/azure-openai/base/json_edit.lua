@@ -45,7 +45,7 @@ local function skip_value(text, position)
     if byte == 123 or byte == 91 then
         return skip_nested(text, position)
     end
-    return text:find("[%s,}]", position)
+    return text:find("[%s,}%]]", position)
 end
 
 -- Finds the value of a top-level key. The last of several equal keys wins, as in JSON decoders.
@@ -72,13 +72,26 @@ function _M.get(text, key)
     return start and text:sub(start, stop)
 end
 
---- Sets a top-level member, in place when it exists, else as the first one.
+--- The raw JSON texts of the elements of a list: '[{"a":1}, 2]' -> { '{"a":1}', "2" }.
+-- @param text string JSON list
+-- @return string[]
+function _M.elements(text)
+    local elements = {}
+    local position = text:match("^%s*%[%s*()")
+    while position and text:byte(position) ~= 93 do
+        local stop = skip_value(text, position)
+        elements[#elements + 1] = text:sub(position, stop - 1)
+        position = text:match("^%s*,%s*()", stop)
+    end
+    return elements
+end
+
+--- Sets a top-level member to a raw JSON text, in place when the member exists, else as the first one.
 -- @param text string JSON object
 -- @param key string
--- @param value any encoded as JSON
+-- @param encoded string
 -- @return string
-function _M.set(text, key, value)
-    local encoded = core.json.encode(value)
+function _M.set_raw(text, key, encoded)
     local start, stop = locate(text, key)
     if start then
         return text:sub(1, start - 1) .. encoded .. text:sub(stop + 1)
@@ -87,6 +100,15 @@ function _M.set(text, key, value)
     local head = text:match("^%s*{()")
     local separator = text:match("^%s*()}", head) and "" or ","
     return text:sub(1, head - 1) .. core.json.encode(key) .. ":" .. encoded .. separator .. text:sub(head)
+end
+
+--- Sets a top-level member, in place when it exists, else as the first one.
+-- @param text string JSON object
+-- @param key string
+-- @param value any encoded as JSON
+-- @return string
+function _M.set(text, key, value)
+    return _M.set_raw(text, key, core.json.encode(value))
 end
 
 return _M

@@ -46,11 +46,11 @@ end
 --- Composes the answer.
 -- @param request table from `reading.read`
 -- @param fault string "not_found", or "unsure" when it cannot be told now whose the resource is
--- @param id string plain id of the resource
+-- @param id string|nil plain id of the resource, when it was not found
 -- @return Answer
 function _M.compose(request, fault, id)
     if fault == "unsure" then
-        return unsure("The gateway cannot tell right now whose '" .. shown(id) .. "' is.")
+        return unsure("The gateway cannot tell right now whose stored resources these are.")
     end
     if is_predecessor(request, id) then
         local message = "Previous response with id '" .. shown(id) .. "' not found."

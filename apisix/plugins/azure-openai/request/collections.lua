@@ -52,6 +52,15 @@ function _M.is_stored(operation)
     return COLLECTIONS[collection_of(operation)] == true
 end
 
+--- Whether a request shows stored resources: one, or a list.
+-- @param request table with `method` and `operation`
+-- @return boolean
+function _M.is_shown(request)
+    -- Completions that were made with `store` are listed where completions are made.
+    local is_on_stored = _M.is_stored(request.operation) or request.operation:lower() == "chat/completions"
+    return request.method == "GET" and is_on_stored
+end
+
 --- The kind of stored resources that an operation is on: "files/file-1/content" -> "/files"; "/" when it is on none.
 -- @param operation string
 -- @return string

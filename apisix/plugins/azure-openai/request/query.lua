@@ -76,6 +76,14 @@ function _M.replace(target, name, value)
     end)
 end
 
+--- The target with a value of an argument, added when it is not there: ("/x?a=1", "b", "2") -> "/x?a=1&b=2".
+function _M.set(target, name, value)
+    if #_M.values(target, name) > 0 then
+        return _M.replace(target, name, value)
+    end
+    return target .. (target:find("?", 1, true) and "&" or "?") .. name .. "=" .. ngx.escape_uri(value)
+end
+
 --- The target without credentials: "/x?a=1&API%2DKey=K" -> "/x?a=1".
 function _M.without_credentials(target)
     return edit(target, function(argument, name)

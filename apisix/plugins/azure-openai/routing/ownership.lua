@@ -53,19 +53,36 @@ local function holder_of(pool, client, ids, records)
     return nil
 end
 
--- Why a client may not use one of the resources: "not_found", "unsure" (Redis cannot say), or nil. Also which.
-local function fault_of(policy, plan, named, is_all_known)
-    if policy == "shared" or plan.client == EVERYBODY then
+--- Whether the client of a request may use all stored resources.
+-- @param plan table from `plan`
+-- @return boolean
+function _M.may_use_all(plan)
+    return plan.policy == "shared" or plan.client == EVERYBODY
+end
+
+--- Whether the client of a request may use a resource.
+-- @param plan table from `plan`
+-- @param record ResourceRecord|nil what is known of the resource
+-- @return boolean
+function _M.may_use(plan, record)
+    local owner = record and record.owner
+    if owner then
+        return plan.names[owner] == true
+    end
+    return plan.policy ~= "strict"
+end
+
+-- Why the client may not use what it refers to: "not_found", "unsure" (Redis cannot say), or nil. Also which resource.
+local function fault_of(plan, named, is_all_known)
+    if _M.may_use_all(plan) then
         return nil
     end
     for index, id in ipairs(plan.ids) do
         local record = plan.records[index]
-        local owner = record and record.owner
-        if owner and not plan.names[owner] then
-            return "not_found", id
-        end
-        if policy == "strict" and not owner and index <= named then
-            return is_all_known and "not_found" or "unsure", id
+        local is_known = record ~= nil and record.owner ~= nil
+        -- Only what a request refers to has to be known.
+        if not _M.may_use(plan, record) and (is_known or index <= named) then
+            return (is_known or is_all_known) and "not_found" or "unsure", id
         end
     end
     return nil
@@ -88,13 +105,14 @@ function _M.plan(pool, request, client)
         resource = request.resource,
         references = named,
         home = collections.is_homed(request.operation) and pool.home or nil,
+        policy = pool.stored_resources,
         client = maker,
         names = names,
         ids = ids,
         records = records,
     }
     plan.owner = holder_of(pool, maker, named, records)
-    plan.fault, plan.fault_id = fault_of(pool.stored_resources, plan, #named, is_all_known)
+    plan.fault, plan.fault_id = fault_of(plan, #named, is_all_known)
     return plan
 end
 
