@@ -14,6 +14,7 @@ local verdict = require("apisix.plugins.azure-openai.outcome.verdict")
 local balancer = require("apisix.plugins.azure-openai.routing.balancer")
 local ownership = require("apisix.plugins.azure-openai.routing.ownership")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
+local resource_lessons = require("apisix.plugins.azure-openai.routing.resource_lessons")
 
 local ngx = ngx
 local ngx_now = ngx.now
@@ -184,7 +185,7 @@ local function note_winner(ctx, state, plan, answer)
     state.winner = answer.backend
     -- APISIX's own metrics and logs call this the node.
     ctx.balancer_ip = answer.backend.name
-    ownership.learn(plan, state.request, answer, function(id)
+    resource_lessons.learn(plan, state.request, answer, function(id)
         state.answered_id = id
     end)
 end

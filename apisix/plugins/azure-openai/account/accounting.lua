@@ -3,10 +3,10 @@ local limits = require("apisix.plugins.azure-openai.account.limits")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local prices = require("apisix.plugins.azure-openai.account.prices")
 local usage_module = require("apisix.plugins.azure-openai.account.usage")
+local usage_reports = require("apisix.plugins.azure-openai.account.usage_reports")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 local collections = require("apisix.plugins.azure-openai.request.collections")
 local operations = require("apisix.plugins.azure-openai.request.operations")
-local ownership = require("apisix.plugins.azure-openai.routing.ownership")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ngx = ngx
@@ -53,7 +53,7 @@ local function drop_repeated_usage(state)
         return
     end
     local was_counted = source.is_background == false and not operations.is_inference(state.request)
-    if was_counted or (source.id and not ownership.is_first_report(source.id)) then
+    if was_counted or (source.id and not usage_reports.is_first_report(source.id)) then
         state.usage = nil
     end
 end
@@ -106,7 +106,7 @@ function _M.settle(state)
     if is_to_be_estimated(state) then
         state.usage = usage_module.estimate(state.request.body, state.sent_events)
         if state.answered_id then
-            ownership.note_report(state.answered_id)
+            usage_reports.note_report(state.answered_id)
         end
     end
     if state.usage then

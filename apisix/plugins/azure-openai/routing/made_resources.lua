@@ -6,16 +6,16 @@ local ipairs = ipairs
 local pcall = pcall
 local type = type
 
--- The members of an answer that name what has been made, by the first segment of the path. A resource makes others on
--- its way: a run its thread, an upload its file, a batch its output.
-local MEMBERS = {
-    batches = { "id", "output_file_id", "error_file_id" },
-    fine_tuning = { "id", "result_files" },
-    threads = { "id", "thread_id" },
-    uploads = { "id", "file" },
-    video = { "id", "generations" },
+-- The members of an answer that name what came out of the resource, by the first segment of the path: a run makes its
+-- thread, an upload its file, a batch its output.
+local DERIVED = {
+    batches = { "output_file_id", "error_file_id" },
+    fine_tuning = { "result_files" },
+    threads = { "thread_id" },
+    uploads = { "file" },
+    video = { "generations" },
 }
-local ONLY_ID = { "id" }
+local NOTHING = {}
 
 local _M = {}
 
@@ -31,26 +31,30 @@ local function add(ids, value)
     end
 end
 
-local function add_member(ids, body, name)
+local function ids_of(body, name)
+    local ids = {}
     local ok, text = pcall(json_edit.get, body, name)
     add(ids, ok and text and core.json.decode(text))
+    return ids
 end
 
 --- The ids in a JSON answer:
 --
---     in_body("uploads/upload_1/complete", '{"id":"upload_1","file":{"id":"file-2"}}') -> { "upload_1", "file-2" }
+--     in_body("uploads/upload_1/complete", '{"id":"upload_1","file":{"id":"file-2"}}') -> "upload_1", { "file-2" }
 --
 -- @param operation string
 -- @param body string
--- @return string[]
+-- @return string|nil id of the resource
+-- @return string[] ids of what came out of it
 function _M.in_body(operation, body)
-    local ids = {}
-    if body:byte(1) == 123 then
-        for _, name in ipairs(MEMBERS[operation:lower():match("^[^/]+")] or ONLY_ID) do
-            add_member(ids, body, name)
-        end
+    local derived = {}
+    if body:byte(1) ~= 123 then
+        return nil, derived
     end
-    return ids
+    for _, name in ipairs(DERIVED[operation:lower():match("^[^/]+")] or NOTHING) do
+        add(derived, ids_of(body, name))
+    end
+    return ids_of(body, "id")[1], derived
 end
 
 --- The id in the first events of a stream, which begin with the resource that they are about.

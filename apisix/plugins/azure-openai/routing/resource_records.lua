@@ -3,6 +3,7 @@
 -- One record per id, in the memory of this replica and, when it is configured, in Redis. A record with an owner is the
 -- truth; one without says only where the resource is. Each kind of key has a name space of its own, so no id that a
 -- client sends can meet the key of another kind.
+local core = require("apisix.core")
 local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
 
 local ngx = ngx
@@ -114,7 +115,13 @@ end
 -- Writes a record here, unless the id has one of another owner. Returns whether it did.
 local function write_here(id, record, seconds)
     -- One worker at a time can add; only a record that says less, or the same owner's, is replaced.
-    if dict:add(RECORD .. id, encode(record), seconds) then
+    local is_new, _, is_full = dict:add(RECORD .. id, encode(record), seconds)
+    if is_full then
+        core.log.warn(
+            "azure-openai: the memory for stored resources is full, so the oldest owners are forgotten"
+        )
+    end
+    if is_new then
         return true
     end
     local held = known_here(id)

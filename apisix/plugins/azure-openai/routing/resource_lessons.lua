@@ -1,0 +1,134 @@
+--- What a successful answer tells about stored resources: where they are, and who has made them.
+--
+-- Only a request that makes a resource says whose it is. One that reads it or refers to it takes nothing.
+local collections = require("apisix.plugins.azure-openai.request.collections")
+local stored_ids = require("apisix.plugins.azure-openai.request.stored_ids")
+local made_resources = require("apisix.plugins.azure-openai.routing.made_resources")
+local ownership = require("apisix.plugins.azure-openai.routing.ownership")
+local place_hints = require("apisix.plugins.azure-openai.routing.place_hints")
+local resource_records = require("apisix.plugins.azure-openai.routing.resource_records")
+
+local ngx = ngx
+local ipairs = ipairs
+
+-- A record is written again when it is used and less than this share of its time is left.
+local SHARE_BEFORE_RENEWAL = 0.5
+
+local _M = {}
+
+-- What is known of the resource that a request is about: its record, and whether that must be written again.
+local function is_to_be_placed(record, backend, seconds)
+    return not record
+        or record.backend ~= backend.name
+        or record.expires_at - ngx.time() < seconds * SHARE_BEFORE_RENEWAL
+end
+
+-- A success for exactly the id in the path shows where the resource is, or that it is no more.
+local function learn_subject(plan, request, answer)
+    local id, is_end = stored_ids.subject(request.operation)
+    if not id then
+        return
+    end
+    if request.method == "DELETE" then
+        if is_end then
+            resource_records.forget(id)
+        end
+        return
+    end
+    local record, seconds = plan.records[1], collections.memory_seconds(request.operation)
+    if is_to_be_placed(record, answer.backend, seconds) then
+        resource_records.place(id, record, answer.backend.name, seconds)
+    end
+end
+
+-- A success of a request that mentions ids may say where they are, but nothing of those that are known to be elsewhere.
+local function learn_mentioned(plan, answer)
+    for index, id in ipairs(plan.references) do
+        if not plan.owner or not plan.records[index] then
+            place_hints.set(plan.client, id, answer.backend.name)
+        end
+    end
+end
+
+-- Makes a function(ids) that notes that the client of a request has made them. What the request itself names, it did
+-- not make.
+local function claims(plan, request, answer)
+    local named = {}
+    for _, id in ipairs(plan.ids) do
+        named[id] = true
+    end
+    local owner, seconds = ownership.maker(plan), collections.memory_seconds(request.operation)
+    return function(ids)
+        for _, id in ipairs(ids) do
+            local plain = stored_ids.plain(id)
+            if plain and not named[plain] then
+                resource_records.claim(plain, answer.backend.name, owner, seconds)
+            end
+        end
+    end
+end
+
+-- Whether the answer can be referred to later. Responses can, unless the client says no; completions, if it says yes.
+local function is_kept(request)
+    local store = request.decoded and request.decoded.store
+    return store == true or (store ~= false and collections.is_stored(request.operation))
+end
+
+-- Whether what comes out of a resource belongs to the client: it has made the resource, now or before.
+local function owns_subject(plan, request)
+    if not stored_ids.subject(request.operation) then
+        return request.method == "POST"
+    end
+    local record = plan.records[1]
+    return record ~= nil and plan.names[record.owner] == true
+end
+
+-- Learns from the answer what a request has made. Returns the id of the answer.
+local function learn_made(plan, request, answer)
+    local id, derived = made_resources.in_body(request.operation, answer.body)
+    local claim = claims(plan, request, answer)
+    if request.method == "POST" then
+        claim({ id })
+    end
+    if owns_subject(plan, request) then
+        claim(derived)
+    end
+    return id
+end
+
+-- The same for a stream, whose first events say what it is about. Returns whether they did.
+local function learn_streamed(plan, request, answer, block, on_id)
+    local id = made_resources.in_events(block)
+    if id and request.method == "POST" then
+        claims(plan, request, answer)({ id })
+    end
+    if id then
+        on_id(id)
+    end
+    return id ~= nil
+end
+
+--- Learns from a successful answer which resources its backend holds, and whose they are.
+-- @param plan table from `ownership.plan`; its `owner` is nil when the resource has just been looked for elsewhere
+-- @param request table
+-- @param answer Answer before it is sent
+-- @param on_id function(id) called when the id of a stored answer is known: at once, or with the first events
+function _M.learn(plan, request, answer, on_id)
+    if answer.status >= 300 then
+        return
+    end
+    learn_subject(plan, request, answer)
+    learn_mentioned(plan, answer)
+    if not is_kept(request) then
+        return
+    end
+    if answer.event_stream then
+        answer.event_stream.on_block = function(block)
+            return learn_streamed(plan, request, answer, block, on_id)
+        end
+    elseif answer.body then
+        on_id(learn_made(plan, request, answer))
+    end
+end
+
+return _M
