@@ -121,7 +121,7 @@ def _stored_resources(draft: Draft) -> Iterator[Problem]:
     if gateway.stored_resources != "shared" and not gateway.require_auth:
         yield Problem(
             name,
-            f"is {gateway.stored_resources}, but with GATEWAY_REQUIRE_AUTH=false clients cannot be told apart",
+            f"is {gateway.stored_resources}, but clients that do not sign in cannot be told apart",
             "Write shared, or remove it",
         )
 

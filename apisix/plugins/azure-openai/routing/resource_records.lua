@@ -22,6 +22,9 @@ local RECORD, SHARED_RECORD = "owner|", "owner:"
 ---@field owner string|nil who made it, as routing/ownership.lua names clients; nil when nobody knows
 ---@field expires_at number seconds since the epoch
 
+-- One warning for each worker is enough.
+local has_warned = false
+
 local _M = {}
 
 -- { backend = "eastus", owner = "client/a", expires_at = 1700000000 } <-> "1700000000|eastus|client/a"
@@ -116,10 +119,9 @@ end
 local function write_here(id, record, seconds)
     -- One worker at a time can add; only a record that says less, or the same owner's, is replaced.
     local is_new, _, is_full = dict:add(RECORD .. id, encode(record), seconds)
-    if is_full then
-        core.log.warn(
-            "azure-openai: the memory for stored resources is full, so the oldest owners are forgotten"
-        )
+    if is_full and not has_warned then
+        has_warned = true
+        core.log.warn("azure-openai: the memory for stored resources is full: the oldest are forgotten")
     end
     if is_new then
         return true
