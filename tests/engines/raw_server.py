@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-Answer = Sequence[bytes]
-"""The pieces of one answer, each sent on its own."""
+Answer = Iterable[bytes]
+"""The pieces of one answer, each sent on its own. They may be made while they are sent."""
 
 
 TOO_LARGE = b"HTTP/1.1 413 Payload Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"

@@ -7,6 +7,7 @@ local event_stream = require("apisix.plugins.azure-openai.answer.event_stream")
 local own_items = require("apisix.plugins.azure-openai.answer.own_items")
 local dispatch = require("apisix.plugins.azure-openai.attempt.dispatch")
 local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
+local errors = require("apisix.plugins.azure-openai.base.errors")
 local final_answer = require("apisix.plugins.azure-openai.outcome.final_answer")
 local not_yours = require("apisix.plugins.azure-openai.outcome.not_yours")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
@@ -19,30 +20,20 @@ local resource_lessons = require("apisix.plugins.azure-openai.routing.resource_l
 local ngx = ngx
 local ngx_now = ngx.now
 local ipairs = ipairs
-local tonumber = tonumber
 local type = type
 local math_huge = math.huge
 
--- Stored files can be JSON of hundreds of megabytes; a model's answer that is fetched again is never so large.
-local LARGEST_BUFFERED_DOWNLOAD_BYTES = 8 * 1024 * 1024
+-- JSON is read whole before anything is sent, so an answer that is cut short can still fail over. Stored files, and
+-- answers of many images or embeddings, can be larger: they are passed on as they arrive.
+local LARGEST_WHOLE_BYTES = 8 * 1024 * 1024
+-- Azure's errors have some hundred bytes; those that quote the request can be as large as that.
+local LARGEST_ERROR_BYTES = 1024 * 1024
 
 local _M = {}
 
 local function media_type(response)
     local content_type = response.headers["content-type"]
     return type(content_type) == "string" and content_type:lower():match("^%s*([^;%s]+)") or nil
-end
-
-local function is_download(request, response)
-    local size = tonumber(response.headers["content-length"])
-    return request.method == "GET" and size ~= nil and size > LARGEST_BUFFERED_DOWNLOAD_BYTES
-end
-
--- Errors and JSON documents are read whole before anything is sent; other answers may be of any size.
-local function is_buffered(request, response)
-    return response.status >= 400
-        or not response.has_body
-        or (media_type(response) == "application/json" and not is_download(request, response))
 end
 
 local function failure(reason, err)
@@ -55,17 +46,31 @@ local function success(response, content)
     return { status = response.status, headers = response.headers, answer = content }
 end
 
--- Reads a JSON or error answer to its end, so a connection that breaks in the middle can still fail over.
+-- What stands for the body of an error that is too large to be read.
+local function own_words(response)
+    upstream.close(response)
+    response.headers["content-type"], response.headers["content-encoding"] = "application/json", nil
+    return errors.body(
+        response.status,
+        "The backend's error has more than " .. LARGEST_ERROR_BYTES .. " bytes."
+    )
+end
+
+-- Reads an error or a JSON answer to its end, so a connection that breaks in the middle can still fail over.
 local function read_whole(response, plan)
-    local body, err = "", nil
-    if response.has_body then
-        body, err = response:read_body()
-    end
-    if not body then
+    local is_error = response.status >= 400
+    local body, err = upstream.read_body(response, is_error and LARGEST_ERROR_BYTES or LARGEST_WHOLE_BYTES)
+    if err == "too large" then
+        if not is_error then
+            return success(response, { connection = response })
+        end
+        body = own_words(response)
+    elseif not body then
         upstream.close(response)
         return failure(err == "timeout" and "timeout" or "reset", err)
+    else
+        upstream.release(response)
     end
-    upstream.release(response)
 
     local reason = verdict.reason(response.status, body, #plan.references > 0)
     if reason then
@@ -92,10 +97,11 @@ local function ask(pool, attempt, request, plan)
         upstream.close(response)
         return failure("reset", "it switches protocols, but the client did not ask for that")
     end
-    if is_buffered(request, response) then
+    local kind = media_type(response)
+    if response.status >= 400 or not response.has_body or kind == "application/json" then
         return read_whole(response, plan)
     end
-    if media_type(response) == "text/event-stream" then
+    if kind == "text/event-stream" then
         return open_stream(pool, response)
     end
     return success(response, { connection = response })

@@ -1,6 +1,6 @@
 --- Token usage of an answer, as the backend reports it or else estimated and marked so; and the model that answered, as
 --- the backend reports it, since the name of a deployment need not say so.
-local core = require("apisix.core")
+local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
 local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
 local sse = require("apisix.plugins.azure-openai.answer.sse")
 
@@ -112,7 +112,7 @@ local function member(body, name)
     if not ok or not text then
         return nil
     end
-    return (core.json.decode(text))
+    return bounded_json.decode(text)
 end
 
 --- What a JSON answer of an inference operation reports:
@@ -137,7 +137,7 @@ end
 
 local function decode(event)
     local data = sse.parse(event)
-    local decoded = data and core.json.decode(data)
+    local decoded = data and bounded_json.decode(data)
     return type(decoded) == "table" and decoded or nil
 end
 

@@ -1,6 +1,7 @@
 --- Relays an event stream from a backend to the client: probes it, sends whole events, keeps it alive, and never ends a
 --- broken stream as if it were complete.
 local core = require("apisix.core")
+local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 local pump_module = require("apisix.plugins.azure-openai.answer.pump")
@@ -49,6 +50,16 @@ local function last_event_of(operation)
     return is_of_responses(operation) and ends_response or LAST_EVENT[operation]
 end
 
+-- Whether an event is the last one of a complete stream.
+local function is_last_event(event, is_last)
+    if sse.is_large(event) then
+        return is_last(sse.type_of(event), {})
+    end
+    local data, event_type = sse.parse(event)
+    local decoded = data and data ~= "[DONE]" and bounded_json.decode(data)
+    return data == "[DONE]" or is_last(event_type, type(decoded) == "table" and decoded or {})
+end
+
 -- Whether a block holds the last event of a complete stream; it is most likely at the block's end.
 local function has_last_event(block, is_last)
     local events = {}
@@ -56,9 +67,7 @@ local function has_last_event(block, is_last)
         events[#events + 1] = event
     end
     for index = #events, 1, -1 do
-        local data, event_type = sse.parse(events[index])
-        local decoded = data and data ~= "[DONE]" and core.json.decode(data)
-        if data == "[DONE]" or is_last(event_type, type(decoded) == "table" and decoded or {}) then
+        if is_last_event(events[index], is_last) then
             return true
         end
     end
@@ -141,10 +150,14 @@ local function pass_on(state, stream, block, meter, emit)
 end
 
 local function break_off(state, answer, err, emit)
+    local stream = answer.event_stream
+    stream.pump:stop()
+    upstream.close(stream.connection)
     core.log.warn("azure-openai: the stream of backend '", answer.backend.name, "' broke: ", err)
     outcomes.failed(state.pool, answer, err)
     state.error = "stream_interrupted"
-    emit(interruption(state.request.operation))
+    local end_of_event = stream.splitter.is_inside_event and "\n\n" or ""
+    emit(end_of_event .. interruption(state.request.operation))
     -- An error after the headers cuts the connection: the client must not take the stream for complete.
     return ngx.exit(ngx.ERROR)
 end
@@ -192,7 +205,8 @@ function _M.send(state, answer, meter, emit)
                 alive = pass_on(state, stream, block, meter, emit)
             end
         elseif err == "idle" then
-            alive = emit(HEARTBEAT)
+            -- Inside an event it would end the event.
+            alive = stream.splitter.is_inside_event or emit(HEARTBEAT)
         elseif ends_whole(state, stream, err, meter, emit) then
             if err then
                 upstream.close(stream.connection)
@@ -202,8 +216,6 @@ function _M.send(state, answer, meter, emit)
             outcomes.succeeded(answer)
             return nil
         else
-            stream.pump:stop()
-            upstream.close(stream.connection)
             return break_off(state, answer, err or "it ended too early", emit)
         end
 

@@ -1,5 +1,6 @@
 --- Server-sent events. How reads split them makes no difference.
 local core = require("apisix.core")
+local byte_buffer = require("apisix.plugins.azure-openai.base.byte_buffer")
 
 local setmetatable = setmetatable
 local has_prefix = core.string.has_prefix
@@ -8,8 +9,11 @@ local table_concat = table.concat
 
 -- The longest start of an event boundary ("\r\n\r\n" less its last byte) that a chunk can end with.
 local OVERLAP = 3
--- An event that never ends must not fill memory: beyond this size it is passed on in pieces.
+-- An event that never ends must not fill memory: beyond this size it is passed on as it comes. Images are the largest
+-- events, of some megabytes.
 local LONGEST_HELD_BYTES = 8 * 1024 * 1024
+-- Larger events carry images or whole answers. Errors, and answers that only begin, are smaller.
+local LARGE_BYTES = 256 * 1024
 
 local _M = {}
 
@@ -18,18 +22,18 @@ local splitter_mt = { __index = splitter }
 
 --- Makes a splitter, which cuts a byte stream at its last event boundary.
 function _M.splitter()
-    return setmetatable({ parts = {}, held_bytes = 0, tail = "" }, splitter_mt)
+    return setmetatable({ held = byte_buffer.new(), tail = "", is_inside_event = false }, splitter_mt)
 end
 
 function splitter:hold(text)
-    self.parts[#self.parts + 1] = text
-    self.held_bytes = self.held_bytes + #text
+    self.held:add(text)
     self.tail = (self.tail .. text):sub(-OVERLAP)
 end
 
 --- Adds a chunk.
 -- @param chunk string
--- @return string|nil all events that are complete now, as they came; nil when there are none
+-- @return string|nil all events that are complete now, as they came; nil when there are none. While `is_inside_event`,
+--   it is a piece of an event that is too long to be held.
 function splitter:push(chunk)
     local cut = #chunk
     -- Most chunks end with an event, so no search is needed.
@@ -37,14 +41,18 @@ function splitter:push(chunk)
         local after = (self.tail .. chunk):match("^.*\n\r?\n()")
         if not after then
             self:hold(chunk)
-            return self.held_bytes > LONGEST_HELD_BYTES and self:rest() or nil
+            self.is_inside_event = self.is_inside_event or self.held.size > LONGEST_HELD_BYTES
+            return self.is_inside_event and self:rest() or nil
         end
         cut = after - 1 - #self.tail
     end
 
-    self.parts[#self.parts + 1] = chunk:sub(1, cut)
-    local complete = #self.parts == 1 and self.parts[1] or table_concat(self.parts)
-    self.parts, self.held_bytes, self.tail = {}, 0, ""
+    self.is_inside_event = false
+    local complete = chunk:sub(1, cut)
+    if self.held.size > 0 then
+        self.held:add(complete)
+        complete = self:rest()
+    end
     if cut < #chunk then
         self:hold(chunk:sub(cut + 1))
     end
@@ -54,9 +62,8 @@ end
 --- Takes out the beginning of an event that never came to its end.
 -- @return string "" when nothing is held
 function splitter:rest()
-    local rest = table_concat(self.parts)
-    self.parts, self.held_bytes, self.tail = {}, 0, ""
-    return rest
+    self.tail = ""
+    return self.held:take()
 end
 
 --- Iterates over the single events of a block: "data: 1\n\ndata: 2\n\n" -> "data: 1\n\n", "data: 2\n\n".
@@ -87,6 +94,18 @@ function _M.count(block)
         position = block:find("\ndata:", position + 1, true)
     end
     return count
+end
+
+--- Whether an event is too large to be read for more than its type. It is neither preamble nor an error.
+-- @return boolean
+function _M.is_large(event)
+    return #event > LARGE_BYTES
+end
+
+--- The type of an event by its first line: `event: response.completed` -> "response.completed".
+-- @return string|nil
+function _M.type_of(event)
+    return event:match("^event: ?([^\r\n]+)")
 end
 
 --- Reads one event: "event: error\ndata: {}\n\n" -> "{}", "error".

@@ -1,5 +1,6 @@
 --- Reads a 200 event stream up to its first output, since Azure can report throttling or a fault there.
 local core = require("apisix.core")
+local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
 local sse = require("apisix.plugins.azure-openai.answer.sse")
 
 local ngx = ngx
@@ -11,6 +12,9 @@ local ipairs = ipairs
 local pairs = pairs
 local math_max = math.max
 local has_prefix = core.string.has_prefix
+
+-- Preamble is held in memory. A Responses stream repeats the request's instructions and tools in it, twice.
+local MOST_HELD_BYTES = 1024 * 1024
 
 local PREAMBLE = {
     ["response.created"] = true,
@@ -142,11 +146,14 @@ end
 -- @return string|nil reason of the error: "throttled" or "server_error"
 -- @return table|nil the error object
 local function classify(event)
+    if sse.is_large(event) then
+        return "output"
+    end
     local data, event_type = sse.parse(event)
     if not data then
         return "preamble"
     end
-    local decoded = core.json.decode(data)
+    local decoded = bounded_json.decode(data)
     if type(decoded) ~= "table" then
         if event_type ~= "error" then
             return "output"
@@ -166,6 +173,9 @@ local function classify(event)
 end
 
 local function inspect(block)
+    if sse.count(block) == 0 then
+        return "preamble"
+    end
     for event in sse.events(block) do
         local kind, reason, err = classify(event)
         if kind ~= "preamble" then
@@ -181,37 +191,44 @@ function _M.has_output(block)
     return inspect(block) ~= "preamble"
 end
 
+-- What a stream that ends before any output comes to.
+local function ended(err)
+    return {
+        reason = err == "timeout" and "timeout" or "reset",
+        error = { message = err or "the stream ended before any output" },
+    }
+end
+
 --- Reads until the stream's nature is known.
 -- @param pump table
 -- @param splitter table
--- @param limit_ms number how long after the first byte the client may be kept waiting; 0 probes nothing
+-- @param limit_ms number how long after the first byte the client may be kept waiting; 0 probes nothing. More than
+--   MOST_HELD_BYTES of preamble end the probe, too.
 -- @param silence_seconds number|nil the longest wait for the first byte; then the stream starts, so that the client
 --   gets heartbeats
 -- @return table { held = list of blocks to send first, reason = nil } when the stream is for the client, else
 --   { reason, error } with reason "throttled", "server_error", "timeout" or "reset"
 function _M.run(pump, splitter, limit_ms, silence_seconds)
-    local held = {}
+    local held, held_bytes = {}, 0
     if limit_ms == 0 then
         return { held = held }
     end
 
     local deadline
-    while true do
+    repeat
         local chunk, err = pump:next(deadline and math_max(deadline - ngx_now(), 0) or silence_seconds)
         if err == "idle" then
             return { held = held }
         end
         if not chunk then
-            return {
-                reason = err == "timeout" and "timeout" or "reset",
-                error = { message = err or "the stream ended before any output" },
-            }
+            return ended(err)
         end
 
         deadline = deadline or ngx_now() + limit_ms / 1000
         local block = splitter:push(chunk)
         if block then
             held[#held + 1] = block
+            held_bytes = held_bytes + #block
             local kind, reason, stream_err = inspect(block)
             if kind == "output" then
                 return { held = held }
@@ -220,7 +237,8 @@ function _M.run(pump, splitter, limit_ms, silence_seconds)
                 return { reason = reason, error = stream_err }
             end
         end
-    end
+    until held_bytes > MOST_HELD_BYTES
+    return { held = held }
 end
 
 return _M

@@ -1,10 +1,14 @@
 --- One HTTP request to one backend: connect, send, read the head of the answer.
 local http = require("resty.http")
+local guarded_socket = require("apisix.plugins.azure-openai.attempt.guarded_socket")
+local byte_buffer = require("apisix.plugins.azure-openai.base.byte_buffer")
 local request_body = require("apisix.plugins.azure-openai.request.body")
 
+local tonumber = tonumber
 local type = type
 
 local CHUNK_BYTES = 65536
+local TOO_LARGE = "too large"
 
 local SWITCHING_PROTOCOLS = 101
 
@@ -46,6 +50,7 @@ local function connect(backend, pool, pool_name)
     if not ok then
         return nil, err or "unknown"
     end
+    guarded_socket.guard(client.sock)
     return client
 end
 
@@ -61,6 +66,11 @@ local function keep_one(headers, name)
     if type(value) == "table" then
         headers[name] = value[1]
     end
+end
+
+-- The client library itself takes any number, and with -5 it never comes to an end.
+local function is_length(value)
+    return value == nil or (type(value) == "string" and value:find("^%d+$") ~= nil)
 end
 
 -- Interim responses (100, 102, 103) are about the connection to the backend. The real response follows.
@@ -87,8 +97,8 @@ local function exchange_once(client, message)
         response = client:read_response(request)
     end
     response, err = read_final(client, request, response, err)
-    if response and type(response.headers["content-length"]) == "table" then
-        return nil, "more than one content-length"
+    if response and not is_length(response.headers["content-length"]) then
+        return nil, "a malformed content-length, or more than one"
     end
     return response, err
 end
@@ -129,9 +139,8 @@ function _M.send(pool, backend, message)
     return response
 end
 
---- A reader of the response's body that hands out what has arrived, in pieces of bounded size.
--- @return function() -> chunk | nil at the end | nil, error
-function _M.reader(response)
+-- Reads what has not been read yet.
+local function reader_of_rest(response)
     local headers = response.headers
     if headers["content-length"] or headers["transfer-encoding"] then
         return function()
@@ -148,6 +157,50 @@ function _M.reader(response)
         end
         return data, err
     end
+end
+
+--- A reader of the response's body that hands out what has arrived, in pieces of bounded size.
+-- @return function() -> chunk | nil at the end | nil, error
+function _M.reader(response)
+    local read_rest = reader_of_rest(response)
+    local read_ahead, position = response.read_ahead or {}, 0
+    return function()
+        position = position + 1
+        local piece = read_ahead[position]
+        if piece then
+            read_ahead[position] = nil
+            return piece
+        end
+        return read_rest()
+    end
+end
+
+--- Reads a body to its end, if it is not larger than a limit. Afterwards, `reader` hands out a larger body from its
+--- beginning.
+-- @param limit_bytes number
+-- @return string|nil body
+-- @return string|nil error: "too large", or why the body broke off
+function _M.read_body(response, limit_bytes)
+    if not response.has_body then
+        return ""
+    end
+    if (tonumber(response.headers["content-length"]) or 0) > limit_bytes then
+        return nil, TOO_LARGE
+    end
+    local read, buffer = reader_of_rest(response), byte_buffer.new()
+    local chunk, err = read()
+    while chunk do
+        buffer:add(chunk)
+        if buffer.size > limit_bytes then
+            response.read_ahead = buffer:take_pieces()
+            return nil, TOO_LARGE
+        end
+        chunk, err = read()
+    end
+    if err then
+        return nil, err
+    end
+    return buffer:take()
 end
 
 --- Puts the connection of a fully read response back into the pool that it came from.

@@ -1,12 +1,12 @@
 --- Decides whether a backend's answer is for the client or a reason to try another backend.
-local core = require("apisix.core")
+local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
 
 local type = type
 
 local _M = {}
 
 local function error_code(body)
-    local decoded = body and core.json.decode(body)
+    local decoded = body and bounded_json.decode(body)
     local err = type(decoded) == "table" and decoded.error
     return type(err) == "table" and type(err.code) == "string" and err.code or ""
 end
