@@ -42,6 +42,7 @@ def render_files(settings: Settings, bundle_root: Path | str = DEFAULT_BUNDLE_RO
         "pricing": _pricing(settings),
         "shared_dictionaries": sizing.shared_dictionaries(settings),
         "worker_processes": sizing.worker_processes(settings),
+        "worker": sizing.connections(settings),
     }
     apisix = _render("apisix.yaml", facts)
     items = parse_document("apisix.yaml", apisix)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import resource
+from dataclasses import dataclass
 from pathlib import Path
 
 from renderer.model import Settings
@@ -19,6 +21,18 @@ _AVAILABILITY_PER_PAIR = 1 * KIB
 _LIMITS_PER_CLIENT = 2 * KIB
 _METRICS_PER_PAIR = 2 * KIB
 _METRICS_PER_CLIENT = 4 * KIB
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+# A stream takes two connections, to the client and to the backend, and 46 KiB of a worker's memory. This is
+# more, to be safe. `python -m e2e.many_streams` measures it.
+_STREAM_BYTES = 64 * KIB
+# The part of the memory that streams may take. The rest is for the workers themselves and for bodies.
+_SHARE_OF_STREAMS = 0.5
+_FEWEST_CONNECTIONS = 1024
+_MOST_CONNECTIONS = 65535
+# Files beside connections: logs, listeners, pipes.
+_OTHER_FILES = 64
 
 
 def shared_dictionaries(settings: Settings) -> dict[str, str]:
@@ -46,7 +60,7 @@ def worker_processes(settings: Settings) -> int:
     if settings.gateway.worker_processes is not None:
         return settings.gateway.worker_processes
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = cgroup_cpus(Path("/sys/fs/cgroup"))
+    limit = cgroup_cpus(_CGROUP)
     return available if limit is None else max(1, min(available, math.ceil(limit)))
 
 
@@ -66,3 +80,56 @@ def cgroup_cpus(root: Path) -> float | None:
     if not (quota.isdigit() and period.isdigit() and int(period)):
         return None  # `max` in v2 and -1 in v1 mean no limit
     return int(quota) / int(period)
+
+
+@dataclass(frozen=True)
+class Connections:
+    """What one worker may have open."""
+
+    connections: int
+    """`worker_connections`: to clients, backends and Redis together."""
+    files: int
+    """`worker_rlimit_nofile`: the connections, and bodies that are too large for memory."""
+
+
+def connections(settings: Settings) -> Connections:
+    """The connections of one worker, from this container's limits of memory and of open files."""
+    memory = cgroup_memory(_CGROUP) or _machine_memory()
+    return connections_for(memory, _open_files(), worker_processes(settings))
+
+
+def connections_for(memory: int, files: int, workers: int) -> Connections:
+    """The connections of one of `workers` workers that share `memory` bytes and may each open `files` files.
+
+    >>> connections_for(memory=2 * 1024 * MIB, files=1048576, workers=1)
+    Connections(connections=32768, files=65536)
+    """
+    streams = memory * _SHARE_OF_STREAMS / _STREAM_BYTES
+    affordable = min(max(math.ceil(2 * streams / workers), _FEWEST_CONNECTIONS), _MOST_CONNECTIONS)
+    return Connections(
+        connections=max(min(affordable, files - _OTHER_FILES), 1), files=min(2 * affordable, files)
+    )
+
+
+def cgroup_memory(root: Path) -> int | None:
+    """The container's memory limit in bytes; None without a limit. Example: `1073741824` in `memory.max`.
+
+    Source: the kernel's documentation of cgroup v2 and v1.
+    """
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            text = (root / name).read_text().strip()
+        except OSError:
+            continue
+        # No limit is `max` in v2, and in v1 the largest number of pages.
+        return int(text) if text.isdigit() and int(text) < _machine_memory() else None
+    return None
+
+
+def _machine_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _open_files() -> int:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return hard if hard != resource.RLIM_INFINITY else 2 * _MOST_CONNECTIONS

@@ -141,6 +141,53 @@ def test_configured_workers_win_over_the_cpu_limit() -> None:
     assert config(GATEWAY_WORKER_PROCESSES="7")["nginx_config"]["worker_processes"] == 7
 
 
+GIB = 1024**3
+
+
+@pytest.mark.parametrize(
+    ("memory", "files", "workers", "expected"),
+    [
+        pytest.param(1 * GIB, 1048576, 1, (16384, 32768), id="the default replica carries 8,192 streams"),
+        pytest.param(2 * GIB, 1048576, 2, (16384, 32768), id="workers share the memory"),
+        pytest.param(2 * GIB, 20000, 1, (19936, 20000), id="no more than files may be open"),
+        pytest.param(64 * GIB, 1048576, 1, (65535, 131070), id="no more than a worker can use"),
+        pytest.param(GIB // 64, 1048576, 4, (1024, 2048), id="no fewer than nginx expects"),
+    ],
+)
+def test_a_workers_connections_follow_the_containers_limits(
+    memory: int, files: int, workers: int, expected: tuple[int, int]
+) -> None:
+    sized = sizing.connections_for(memory, files, workers)
+    assert (sized.connections, sized.files) == expected
+
+
+def test_ten_thousand_streams_fit_into_two_gibibytes() -> None:
+    assert sizing.connections_for(2 * GIB, 1048576, 1).connections >= 2 * 10_000
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"memory.max": "1073741824\n"}, GIB),
+        ({"memory.max": "max\n"}, None),
+        ({"memory/memory.limit_in_bytes": "1073741824\n"}, GIB),
+        ({"memory/memory.limit_in_bytes": "9223372036854771712\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_memory_limit_of_the_container(files: dict[str, str], limit: int | None, tmp_path: Path) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert sizing.cgroup_memory(tmp_path) == limit
+
+
+def test_the_limits_are_rendered() -> None:
+    nginx = config()["nginx_config"]
+    assert nginx["event"]["worker_connections"] >= 1
+    assert nginx["worker_rlimit_nofile"] >= nginx["event"]["worker_connections"]
+
+
 def test_the_collector_shows_telemetry_when_it_has_nowhere_to_send_it() -> None:
     pipelines = collector()["service"]["pipelines"]
     assert [pipeline["exporters"] for pipeline in pipelines.values()] == [["debug"], ["debug"]]
