@@ -98,6 +98,9 @@ function _M.access(conf, ctx)
 end
 
 function _M.header_filter(_, ctx)
+    if ctx.azure_openai_reads_body and ngx.status == 500 then
+        ngx.status = 507
+    end
     local state = ctx.azure_openai
     if state and state.request then
         metrics.learn_names(state, ngx.status)

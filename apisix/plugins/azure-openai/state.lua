@@ -4,8 +4,9 @@
 -- its writer; later phases and rooms read it. One field has a second writer: when the client has left, accounting
 -- moves `attempt` to the trail. Times are seconds since the epoch.
 --
--- Beside it, two flags of the request context say who gives an error its shape: `ctx.azure_openai_shaped` (the answer
--- has the client's shape already) and `ctx.azure_openai_reshape` (azure-openai-gateway replaces a stock error page).
+-- Beside it, flags of the request context say who gives an error its shape: `ctx.azure_openai_shaped` (the answer has
+-- the client's shape already), `ctx.azure_openai_reshape` (azure-openai-gateway replaces a stock error page) and
+-- `ctx.azure_openai_reads_body` (nginx reads the body; an error of its own means that there is no room).
 
 ---@class RequestState
 --- Rewrite phase, azure-openai-gateway and azure-openai-auth:

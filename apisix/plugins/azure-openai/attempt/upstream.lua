@@ -20,7 +20,21 @@ local _M = {}
 -- The errors of a connection that the backend has closed before any response, for example one from the pool.
 local BROKEN = { closed = true, ["connection reset by peer"] = true, ["broken pipe"] = true }
 
+-- What the gateway itself is out of: files, connections, ports, memory. No backend is to blame.
+local OUT_OF = {
+    ["too many open files"] = true,
+    ["too many open files in system"] = true,
+    -- So nginx says that all its connections are taken.
+    ["resource temporarily unavailable"] = true,
+    ["cannot assign requested address"] = true,
+    ["no buffer space available"] = true,
+    ["cannot allocate memory"] = true,
+}
+
 local function connect_reason(err)
+    if OUT_OF[err] then
+        return "no_socket"
+    end
     if
         err:find("resolve", 1, true)
         or err:find("host not found", 1, true)
@@ -108,7 +122,8 @@ end
 -- @param backend table
 -- @param message table { method, target (path and query), headers, body (as request/body makes it, or nil) }
 -- @return table|nil response with status, headers, body_reader and `client`, the connection to release or close
--- @return string|nil reason: "dns", "connect", "tls", "timeout" (no response in time) or "reset"
+-- @return string|nil reason: "dns", "connect", "tls", "no_socket" (the gateway has none to spare), "timeout" (no
+--   response in time) or "reset"
 -- @return string|nil error for the log
 function _M.send(pool, backend, message)
     local client, err = connect(backend, pool)

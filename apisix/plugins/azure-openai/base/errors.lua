@@ -15,6 +15,7 @@ local ERRORS = {
     [429] = { type = "rate_limit_error", code = "429" },
     [503] = { type = "server_error", code = "service_unavailable" },
     [504] = { type = "server_error", code = "gateway_timeout" },
+    [507] = { type = "server_error", code = "insufficient_storage" },
 }
 
 local function type_of(status)

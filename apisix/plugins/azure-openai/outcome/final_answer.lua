@@ -15,6 +15,9 @@ local LONGEST_RETRY_AFTER_SECONDS = 120
 -- Timers are not exact. Without this margin the candidate would still rest.
 local WAKE_UP_SECONDS = 0.005
 
+-- Connections end all the time.
+local NO_SOCKET_SECONDS = 1
+
 -- How useful each failure is to the client. A backend's own words are more useful than ours. A refusal of the gateway's
 -- credential is never passed on, since the client would think that its own key is bad.
 local USEFULNESS = {
@@ -23,6 +26,7 @@ local USEFULNESS = {
     timeout = 5,
     reset = 4,
     connect = 4,
+    no_socket = 4,
     dns = 4,
     tls = 4,
     identity = 4,
@@ -161,6 +165,9 @@ function _M.compose(pool, request, plan, failures)
     end
     if best.reason == "timeout" then
         return own_answer(504, "The backend did not answer in time.")
+    end
+    if best.reason == "no_socket" then
+        return unavailable_answer("The gateway has no connection to spare right now.", NO_SOCKET_SECONDS)
     end
     core.log.notice("azure-openai: no backend could be used: ", best.reason, " ", best.err or "")
     return unavailable_answer("No backend could be reached.", found.recovery)

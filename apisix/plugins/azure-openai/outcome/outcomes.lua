@@ -102,13 +102,25 @@ local function settle_unreached(pool, backend, outcome)
     failed(pool, backend, EVERY, outcome)
 end
 
+--- The outcome of an attempt will never be known: its trials are free again.
+-- @param attempt Attempt
+function _M.abandoned(attempt)
+    availability.abandoned(attempt.backend, attempt.deployment)
+    availability.abandoned(attempt.backend, EVERY)
+end
+
 --- Tells `availability` what an attempt came to.
 -- @param pool table
 -- @param attempt Attempt
 -- @param outcome Outcome; its reason is one of "throttled", "credential", "forbidden", "not_deployed", "not_found",
---   "server_error" (outcome/verdict.lua), "connect", "dns", "tls", "timeout", "reset" and "identity" (attempt room)
+--   "server_error" (outcome/verdict.lua), "no_socket", "connect", "dns", "tls", "timeout", "reset" and "identity"
+--   (attempt room)
 function _M.settle(pool, attempt, outcome)
     local backend, deployment, reason = attempt.backend, attempt.deployment, outcome.reason
+    if reason == "no_socket" then
+        -- The backend was not asked, and another one would not have been either.
+        return attempt.is_trial and _M.abandoned(attempt)
+    end
     if reason == "credential" or UNREACHED[reason] then
         -- The outcome says nothing about the deployment.
         availability.abandoned(backend, deployment)
@@ -125,13 +137,6 @@ function _M.settle(pool, attempt, outcome)
         return settle_answer(pool, backend, deployment, outcome.answer)
     end
     return (of_pair[reason] or failed)(pool, backend, deployment, outcome)
-end
-
---- The outcome of an attempt will never be known: its trials are free again.
--- @param attempt Attempt
-function _M.abandoned(attempt)
-    availability.abandoned(attempt.backend, attempt.deployment)
-    availability.abandoned(attempt.backend, EVERY)
 end
 
 --- An answer in parts came to its end.

@@ -1,9 +1,12 @@
 --- A request body that can be sent more than once: text in memory, or the file to which nginx spooled a large one.
 --
 -- A body is { size (bytes), text | path }; one with a replacement in a file has `pieces`: text, and slices of the file.
+local core = require("apisix.core")
+
 local ngx = ngx
 local io_open = io.open
 local math_min = math.min
+local pcall = pcall
 
 local CHUNK_BYTES = 65536
 -- Larger bodies go to a file.
@@ -22,7 +25,13 @@ local function file_size(path)
 end
 
 local function too_large(max_bytes)
-    return nil, "The request body is larger than " .. max_bytes .. " bytes."
+    return nil, 413, "The request body is larger than " .. max_bytes .. " bytes."
+end
+
+-- No room on disk, or no file to spare. The log says which, and where.
+local function no_room(err)
+    core.log.error("azure-openai: a request body cannot be kept: ", err)
+    return nil, 507, "The gateway has no room for a request body of this size right now."
 end
 
 --- Wraps text.
@@ -30,38 +39,55 @@ function _M.of_text(text)
     return { size = #text, text = text }
 end
 
+-- The error that a function raises; nil when it raises none.
+local function fault_of(keep, ...)
+    local kept, err = pcall(keep, ...)
+    return not kept and err or nil
+end
+
 -- Hands the body of the current request to nginx. nginx could read it itself. But when nginx finds the whole body at
 -- once, it does not report later that the client has gone, and a silent upstream request would go on without a client.
+-- Returns an error when there is no room for it.
 local function receive()
     local socket = ngx.req.socket()
     if not socket then
-        -- There is no body, or its length is not known before its end.
-        return ngx.req.read_body()
+        -- There is no body, or its length is not known before its end. Where it finds no room, nginx answers 500 by
+        -- itself; the header filter of azure-openai-gateway makes that a 507.
+        local ctx = ngx.ctx.api_ctx
+        ctx.azure_openai_reads_body = true
+        ngx.req.read_body()
+        ctx.azure_openai_reads_body = nil
+        return nil
     end
 
-    local left = tonumber(ngx.var.content_length)
+    local left, room_err = tonumber(ngx.var.content_length), nil
     ngx.req.init_body(math_min(left, IN_MEMORY_BYTES))
     while left > 0 do
         local data, err = socket:receive(math_min(left, CHUNK_BYTES))
         if not data then
             return ngx.exit(err == "timeout" and 408 or 499)
         end
-        ngx.req.append_body(data)
+        -- Where there is no room, the rest is read all the same, or nginx would take it for the next request.
+        room_err = room_err or fault_of(ngx.req.append_body, data)
         left = left - #data
     end
-    ngx.req.finish_body()
+    return room_err or fault_of(ngx.req.finish_body)
 end
 
 --- Reads the body of the current request.
 -- @param max_bytes number
 -- @return table|nil body, nil when there is none
--- @return string|nil error when it is too large or cannot be read
+-- @return number|nil status when it is too large (413) or the gateway has no room for it (507)
+-- @return string|nil then: the message
 function _M.read(max_bytes)
     if (tonumber(ngx.var.http_content_length) or 0) > max_bytes then
         return too_large(max_bytes)
     end
 
-    receive()
+    local room_err = receive()
+    if room_err then
+        return no_room(room_err)
+    end
     local text = ngx.req.get_body_data()
     if text then
         if #text > max_bytes then
@@ -76,7 +102,7 @@ function _M.read(max_bytes)
     end
     local size, err = file_size(path)
     if not size then
-        return nil, "The request body cannot be read: " .. err
+        return no_room(err)
     end
     if size > max_bytes then
         return too_large(max_bytes)

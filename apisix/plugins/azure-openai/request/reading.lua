@@ -136,9 +136,9 @@ function _M.read(ctx, max_bytes)
     if not surface.is_plain(target) then
         return refused(400, NOT_PLAIN)
     end
-    local body, err = request_body.read(max_bytes)
-    if err then
-        return refused(413, err)
+    local body, status, err = request_body.read(max_bytes)
+    if status then
+        return refused(status, err)
     end
 
     local kind, operation, deployment = surface.parse(ctx.var.uri)
