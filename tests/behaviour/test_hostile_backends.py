@@ -8,9 +8,10 @@ import random
 import httpx
 import pytest
 
+from e2e.simulator import Simulator
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CHAT, Stage
-from tests.behaviour.support import V1_CHAT, attempts, chat
+from tests.behaviour.support import V1_CHAT, V1_RESPONSES, attempts, chat, record_of
 from tests.engines.raw_server import Answer, RawServer
 from tests.support.floods import MIB, Flood, chunk
 from tests.support.hostile_answers import KINDS
@@ -133,6 +134,40 @@ def test_t1_a_document_too_large_to_be_read_whole_is_passed_on_as_it_comes(
             received = drain(stage.http(gateway))
     assert received == (200, size)
     assert growth.mib < MOST_GROWTH_MIB
+
+
+def large(begin: bytes, end: bytes) -> Flood:
+    """An answer in JSON with two ends and 9 MiB between them."""
+    head = OK + JSON + CHUNKED + b"\r\n"
+    return Flood(head + chunk(begin + b'"data":"'), chunk(X), 9 * MIB, chunk(b'",' + end) + END)
+
+
+def test_t6_a_document_too_large_to_be_read_whole_reports_its_usage_all_the_same(stage: Stage) -> None:
+    end = b'"model":"embeddings-3","usage":{"prompt_tokens":7,"total_tokens":7}}'
+    with RawServer([large(b"{", end)]) as backend:
+        gateway = alone(stage, backend)
+        chat(stage.http(gateway))
+    record = record_of(gateway)
+    assert (record["tokens"]["prompt"], record["tokens"]["estimated"]) == (7, False)
+    assert record["model"] == "embeddings-3"
+
+
+def test_t6_and_where_it_reports_none_its_usage_is_estimated(stage: Stage) -> None:
+    with RawServer([large(b"{", b'"x":1}')]) as backend:
+        gateway = alone(stage, backend)
+        chat(stage.http(gateway))
+    assert record_of(gateway)["tokens"]["estimated"]
+
+
+def test_r1_a_response_too_large_to_be_read_whole_leads_home(stage: Stage, sim: Simulator) -> None:
+    sim.fail("westus", status=429, retry_after_ms=1, count=1)
+    made = large(b'{"id":"resp_large","object":"response",', b'"x":1}')
+    read = (OK + JSON + b"content-length: 2\r\n\r\n{}",)
+    with RawServer([made], [read]) as backend:
+        gateway = stage.gateway(AZURE_OPENAI_ENDPOINT_0=backend.url, AZURE_OPENAI_PRIORITY_1=10)
+        client = stage.http(gateway)
+        client.post(V1_RESPONSES, json={"model": "gpt-4o", "input": "Hello"})
+        assert attempts(client.get(f"{V1_RESPONSES}/resp_large")) == ["eastus:200"]
 
 
 @pytest.mark.parametrize("size", [8 * MIB - 1, 8 * MIB, 8 * MIB + 1])

@@ -46,28 +46,39 @@ local function success(response, content)
     return { status = response.status, headers = response.headers, answer = content }
 end
 
+local function broken_off(response, err)
+    upstream.close(response)
+    return failure(err == "timeout" and "timeout" or "reset", err)
+end
+
+-- A JSON answer that is too large to be read whole. Once its beginning is there, it can no longer fail over.
+local function pass_on(response)
+    local beginning, err = upstream.beginning(response)
+    if not beginning then
+        return broken_off(response, err)
+    end
+    return success(response, { connection = response, beginning = beginning })
+end
+
 -- What stands for the body of an error that is too large to be read.
 local function own_words(response)
     upstream.close(response)
     response.headers["content-type"], response.headers["content-encoding"] = "application/json", nil
-    return errors.body(
-        response.status,
-        "The backend's error has more than " .. LARGEST_ERROR_BYTES .. " bytes."
-    )
+    local message = "The backend's error has more than " .. LARGEST_ERROR_BYTES .. " bytes."
+    return errors.body(response.status, message)
 end
 
 -- Reads an error or a JSON answer to its end, so a connection that breaks in the middle can still fail over.
 local function read_whole(response, plan)
     local is_error = response.status >= 400
     local body, err = upstream.read_body(response, is_error and LARGEST_ERROR_BYTES or LARGEST_WHOLE_BYTES)
+    if err == "too large" and not is_error then
+        return pass_on(response)
+    end
     if err == "too large" then
-        if not is_error then
-            return success(response, { connection = response })
-        end
         body = own_words(response)
     elseif not body then
-        upstream.close(response)
-        return failure(err == "timeout" and "timeout" or "reset", err)
+        return broken_off(response, err)
     else
         upstream.release(response)
     end

@@ -67,6 +67,7 @@
 ---@field body string|nil
 ---@field event_stream table|nil a probed stream (answer/event_stream.lua)
 ---@field connection table|nil a body of any size that is passed on as it is read (attempt/upstream.lua)
+---@field beginning string|nil beside `connection`: the first piece of a JSON document
 ---@field tunnel table|nil an upgraded connection
 
 --- One attempt in the record, in traces and in `x-gateway-attempts`.

@@ -17,6 +17,7 @@ local _M = {}
 -- Watches nothing: the answer says nothing about tokens.
 local IDLE = {
     body = function() end,
+    document = function() end,
     events = function(block)
         return block
     end,
@@ -24,13 +25,24 @@ local IDLE = {
 
 --- Makes what watches the body of an answer on its way to the client.
 -- @param state RequestState gets usage, usage_source and model
--- @return table { body = function(text), events = function(block) -> the block that the client may see }
+-- @return table { body = function(text), events = function(block) -> the block that the client may see,
+--   document = function(piece of a document that is not read whole; nil at its end) }
 function _M.meter(state)
     local request = state.request
     if not operations.is_inference(request) and not operations.is_reading(request) then
         return IDLE
     end
+    local ends
     return {
+        document = function(piece)
+            ends = ends or usage_module.document_ends()
+            if piece then
+                -- Should it be cut, or report nothing, its usage is estimated.
+                state.sent_events = 0
+                return ends:add(piece)
+            end
+            state.usage, state.model, state.usage_source = usage_module.of_ends(ends:take())
+        end,
         body = function(text)
             state.usage, state.model, state.usage_source = usage_module.of_body(text)
         end,

@@ -1,10 +1,12 @@
 --- Token usage of an answer, as the backend reports it or else estimated and marked so; and the model that answered, as
 --- the backend reports it, since the name of a deployment need not say so.
+local byte_buffer = require("apisix.plugins.azure-openai.base.byte_buffer")
 local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
 local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
 local sse = require("apisix.plugins.azure-openai.answer.sse")
 
 local pcall = pcall
+local setmetatable = setmetatable
 local type = type
 local table_concat = table.concat
 local math_ceil = math.ceil
@@ -18,7 +20,11 @@ local BYTES_PER_TOKEN = 4
 local BASE64 = ";base64,"
 -- Inside a JSON string the quotes would be escaped, so a model's own text never looks like this.
 local MODEL = '"model"%s*:%s*"[^"\\]'
+local MODEL_MEMBER = '"model"%s*:%s*"([^"\\]+)"'
 local MODEL_NAME = "^%w[%w._:/@+-]*$"
+local IS_TRUE = { ["true"] = true, ["false"] = false }
+-- Of each end of a document that is not read whole.
+local ENDS_BYTES = 64 * 1024
 -- Azure's names are shorter.
 local LONGEST_NAME_BYTES = 128
 -- No answer can use more: the largest context windows hold one million tokens, and an answer has at most 128 choices.
@@ -133,6 +139,60 @@ function _M.of_body(body)
         return nil, model
     end
     return normalise(usage), model, source(member(body, "id"), member(body, "background"))
+end
+
+local Ends = {}
+Ends.__index = Ends
+
+--- Adds the next piece of a document.
+function Ends:add(piece)
+    if not self.beginning then
+        self.beginning = piece
+    end
+    self.rest:add(piece)
+    if self.rest.size > 2 * ENDS_BYTES then
+        self.rest:add(self.rest:take():sub(-ENDS_BYTES))
+    end
+end
+
+--- Takes both ends of the document.
+-- @return string its first piece
+-- @return string its last 64 KiB, at least
+function Ends:take()
+    return self.beginning or "", self.rest:take()
+end
+
+--- Keeps the two ends of a JSON answer that is too large to be read whole.
+-- @return table with `add(piece)` and `take()`
+function _M.document_ends()
+    return setmetatable({ rest = byte_buffer.new() }, Ends)
+end
+
+-- The last usage object in a text.
+local function last_usage(text)
+    local found
+    for start in text:gmatch('"usage"%s*:%s*()%{') do
+        found = start
+    end
+    return found and bounded_json.decode(text:match("^%b{}", found) or "")
+end
+
+--- What a JSON answer that was not read whole reports. Its usage is one of the last members; its id one of the first.
+-- @param beginning string its first piece
+-- @param rest string its end
+-- @return Usage|nil
+-- @return string|nil model
+-- @return UsageSource|nil beside a usage
+function _M.of_ends(beginning, rest)
+    local usage = last_usage(rest)
+    local model = rest:match(MODEL_MEMBER) or beginning:match(MODEL_MEMBER)
+    if type(usage) ~= "table" then
+        return nil, model_name(model)
+    end
+    local background = (beginning .. rest):match('"background"%s*:%s*(%a+)')
+    return normalise(usage),
+        model_name(model),
+        source(beginning:match('"id"%s*:%s*"([^"]+)"'), IS_TRUE[background])
 end
 
 local function decode(event)

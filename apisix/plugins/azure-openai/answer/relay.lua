@@ -48,8 +48,10 @@ function _M.head(ctx, state, answer)
     end
 end
 
--- Sends a body of any size, such as audio or a file, as it is read.
-local function send_chunks(state, answer, emit)
+local function ignore() end
+
+-- Sends a body of any size, such as audio or a file, as it is read. `watch` gets each piece, and nil at the end.
+local function send_chunks(state, answer, watch, emit)
     local connection = answer.connection
     local read = upstream.reader(connection)
     while true do
@@ -62,6 +64,7 @@ local function send_chunks(state, answer, emit)
             -- An error after the headers cuts the connection: the client must see that the answer is short.
             return ngx.exit(ngx.ERROR)
         end
+        watch(chunk)
         if not chunk then
             upstream.release(connection)
             outcomes.succeeded(answer)
@@ -80,7 +83,7 @@ end
 -- @param ctx table request context
 -- @param state RequestState
 -- @param answer Answer
--- @param meter table watches the body: `meter.body(text)` and `meter.events(block)`
+-- @param meter table watches the body (account/accounting.lua)
 function _M.body(ctx, state, answer, meter)
     if answer.tunnel then
         return tunnel.run(state, answer)
@@ -100,7 +103,7 @@ function _M.body(ctx, state, answer, meter)
     if answer.event_stream then
         event_stream.send(state, answer, meter, emit)
     elseif answer.connection then
-        send_chunks(state, answer, emit)
+        send_chunks(state, answer, answer.beginning and meter.document or ignore, emit)
     end
     ngx.flush(true)
     return nil

@@ -218,6 +218,18 @@ function _M.read_body(response, limit_bytes)
     return buffer:take()
 end
 
+--- The first piece of a body that is not read whole; `reader` hands it out all the same.
+-- @return string|nil
+-- @return string|nil error why there is none
+function _M.beginning(response)
+    if not response.read_ahead then
+        local piece, err = reader_of_rest(response)()
+        response.read_ahead = { piece }
+        return piece, err or "the body is empty"
+    end
+    return response.read_ahead[1]
+end
+
 --- Puts the connection of a fully read response back into the pool that it came from.
 function _M.release(response)
     if response.is_unpooled then

@@ -96,7 +96,8 @@ local function learn_made(plan, request, answer)
     return id
 end
 
--- The same for a stream, whose first events say what it is about. Returns whether they did.
+-- The same for a stream, or a document that is too large to be read whole. Their beginning says what they are about.
+-- Returns whether it did.
 local function learn_streamed(plan, request, answer, block, on_id)
     local id = made_resources.in_events(block)
     if id and request.method == "POST" then
@@ -128,6 +129,8 @@ function _M.learn(plan, request, answer, on_id)
         end
     elseif answer.body then
         on_id(learn_made(plan, request, answer))
+    elseif answer.beginning then
+        learn_streamed(plan, request, answer, answer.beginning, on_id)
     end
 end
 
