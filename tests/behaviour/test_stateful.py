@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import socketserver
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -549,40 +547,6 @@ def test_r4_redis_that_hangs_delays_no_request_noticeably(stage: Stage) -> None:
         client = stage.http(stage.gateway(REDIS_HOST="127.0.0.1", REDIS_PORT=port, **limits))
         statuses, slowest = timed_conversation(client)
         assert (statuses, slowest < NOTICEABLE_SECONDS) == ({200}, True)
-
-
-class Nonsense(socketserver.ThreadingTCPServer):
-    """A server that gives the same answer to every command."""
-
-    daemon_threads = True
-
-    def __init__(self, answer: bytes) -> None:
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                while self.request.recv(65536):
-                    self.request.sendall(answer)
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-@pytest.mark.parametrize(
-    "answer", [b":5\r\n", b"$5\r\nhello\r\n", b"*1\r\n$-1\r\n", b"*1\r\n*1\r\n:1\r\n", b"!\r\n"]
-)
-@pytest.mark.parametrize(
-    "limits", [{}, {"GATEWAY_CLIENT_REQUESTS_PER_MINUTE_0": 1000}], ids=["owners", "limits"]
-)
-def test_r4_redis_that_answers_nonsense_fails_no_request(
-    stage: Stage, answer: bytes, limits: dict[str, Any]
-) -> None:
-    with Nonsense(answer) as server:
-        settings = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": server.server_address[1], **limits}
-        client = stage.http(stage.gateway(["eastus"], **settings))
-        assert client.get(f"{V1_RESPONSES}/resp_unknown").status_code == 404
 
 
 @needs_redis

@@ -2,13 +2,13 @@
 --
 -- The client asks its socket for whole lines (status, headers, sizes of chunks, trailers), however long they become and
 -- as many as the backend sends. And while a socket always has data, no other request has its turn.
+local bounded_line = require("apisix.plugins.azure-openai.base.bounded_line")
+
 local ngx = ngx
 local ngx_now = ngx.now
 local ngx_sleep = ngx.sleep
 local math_max = math.max
-local string_byte = string.byte
 local string_find = string.find
-local string_sub = string.sub
 
 -- Azure's longest headers have some 2 KiB, its largest heads some 5 KiB in 50 lines.
 local LONGEST_LINE_BYTES = 16 * 1024
@@ -23,21 +23,13 @@ local PAUSE_SECONDS = 0.001
 
 local _M = {}
 
--- Like `receive("*l")` without its carelessness: the end of the line is left out.
 local function read_line(sock)
-    local read = sock:receiveuntil("\n", { inclusive = true })
-    local line, err = read(LONGEST_LINE_BYTES)
-    if not line then
-        return nil, err
-    end
-    if string_byte(line, -1) ~= 10 then
-        return nil, "a line of more than " .. LONGEST_LINE_BYTES .. " bytes"
-    end
-    if string_find(line, "^%s*%-") then
+    local line, err = bounded_line.read(sock, LONGEST_LINE_BYTES)
+    if line and string_find(line, "^%s*%-") then
         -- The client would take "-5" for the size of a chunk, and read on for ever.
         return nil, "a line that begins with a minus"
     end
-    return string_sub(line, 1, string_byte(line, -2) == 13 and -3 or -2)
+    return line, err
 end
 
 -- Replaces `receive` of the socket. Lines with nothing else between them count as one head.

@@ -1,14 +1,17 @@
 --- State that replicas share through Redis, when it is configured. Nothing waits long for Redis, and nothing fails
 -- without it.
 local core = require("apisix.core")
+local bounded_line = require("apisix.plugins.azure-openai.base.bounded_line")
 local redis = require("resty.redis")
 
 local ngx = ngx
 local ngx_now = ngx.now
 local ipairs = ipairs
+local rawget = rawget
 local unpack = unpack
 local tonumber = tonumber
 local type = type
+local math_max = math.max
 local math_min = math.min
 
 local TIMEOUT_MS = 100
@@ -20,6 +23,12 @@ local CONNECTIONS = 64
 local LIST_SECONDS = 3600
 -- More keys in one command would hold Redis up.
 local MOST_KEYS = 1000
+-- An answer is larger only when it is nonsense. Its client makes room for as many items as an answer announces.
+local LARGEST_ANSWER_BYTES = 4 * 1024 * 1024
+local LONGEST_LINE_BYTES = 4096
+local ITEM_BYTES = 40
+-- The largest integer that Lua can tell from the next.
+local LARGEST_COUNT = 2 ^ 53
 local PREFIX = "azure-openai-gateway:"
 
 local _M = {}
@@ -31,6 +40,35 @@ local broken_until = 0
 -- @param redis_conf table|nil { host, port, password, tls }; nil for none
 function _M.use(redis_conf)
     configured = redis_conf
+end
+
+-- How many bytes a line of an answer announces, of a text or of the items of a list; nil when it announces no number.
+local function announced_bytes(line)
+    local kind, number = line:match("^([*$])(.*)$")
+    if not kind then
+        return 0
+    end
+    return number:find("^%-?%d+$") and tonumber(number) * (kind == "*" and ITEM_BYTES or 1)
+end
+
+-- Lets the client read one answer of bounded size. It asks for a line without saying so, and for `size` bytes.
+local function bound(sock)
+    local receive, left = sock.receive, LARGEST_ANSWER_BYTES
+    function sock.receive(self, size)
+        if size then
+            return receive(self, size)
+        end
+        local line, err = bounded_line.read(self, LONGEST_LINE_BYTES)
+        if not line then
+            return nil, err
+        end
+        local bytes = announced_bytes(line)
+        left = left - math_max(bytes or 0, 0)
+        if not bytes or left < 0 then
+            return nil, "that is no answer of Redis, or a very large one"
+        end
+        return line
+    end
 end
 
 local function connect(conf)
@@ -46,6 +84,7 @@ local function connect(conf)
     if not ok then
         return nil, err
     end
+    bound(rawget(client, "_sock"))
     if conf.password and client:get_reused_times() == 0 then
         ok, err = client:auth(conf.password)
         if not ok then
@@ -62,10 +101,16 @@ local function fail(err)
     return nil
 end
 
+-- Whether Redis is left alone. Not for longer than it should be, should the clock have been set back meanwhile.
+local function is_broken()
+    local seconds = broken_until - ngx_now()
+    return seconds > 0 and seconds <= RETRY_AFTER_SECONDS
+end
+
 -- Runs one command; nil when Redis is not configured, not reachable or has no such key.
 local function run(command, ...)
     local conf = configured
-    if not conf or ngx_now() < broken_until then
+    if not conf or is_broken() then
         return nil
     end
 
@@ -174,6 +219,11 @@ function _M.announced(list)
     return deadlines
 end
 
+-- Not so for nil, and for what is negative, infinite or no number at all.
+local function is_count(value)
+    return value ~= nil and value >= 0 and value <= LARGEST_COUNT
+end
+
 -- Adds to a counter and starts its window with the first addition, in one step.
 local COUNT_SCRIPT = [[
 local count = redis.call('INCRBY', KEYS[1], ARGV[1])
@@ -188,11 +238,11 @@ return {count, redis.call('PTTL', KEYS[1])}
 -- @return number|nil milliseconds until the window ends
 function _M.count(key, amount, window_ms)
     local result = list_from("eval", _M.eval(COUNT_SCRIPT, key, amount, window_ms)) or {}
-    local count, remaining_ms = tonumber(result[1]), tonumber(result[2])
-    if not count or not remaining_ms then
+    local used, remaining_ms = tonumber(result[1]), tonumber(result[2])
+    if not is_count(used) or not is_count(remaining_ms) then
         return nil
     end
-    return count, remaining_ms
+    return used, math_min(remaining_ms, window_ms)
 end
 
 return _M

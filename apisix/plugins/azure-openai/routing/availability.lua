@@ -8,8 +8,9 @@
 -- the credential) are kept for EVERY deployment at once.
 local ngx = ngx
 local ngx_now = ngx.now
+local math_ceil = math.ceil
+local math_floor = math.floor
 local math_min = math.min
-local math_max = math.max
 
 local dict = ngx.shared["azure-openai-availability"]
 
@@ -19,12 +20,16 @@ local MISSING_SECONDS = 300
 -- An open breaker is remembered past its deadline, because the next request is a trial.
 local HALF_OPEN_MEMORY_SECONDS = 3600
 
--- The flags of a dictionary entry; its value is the deadline.
-local THROTTLED, OPEN, MISSING = 1, 2, 3
+-- An entry's value is a deadline. Its flags hold in how many seconds that was at first, and one of these: why.
+local TRIAL, THROTTLED, OPEN, MISSING = 0, 1, 2, 3
+local KINDS = 4
 local REASONS = { [THROTTLED] = "throttled", [OPEN] = "open", [MISSING] = "missing" }
 
 -- A reported quota says little about later minutes.
 local QUOTA_MEMORY_SECONDS = 60
+
+-- By how much the clocks of workers may differ.
+local CLOCK_SECONDS = 1
 
 local _M = { EVERY = EVERY }
 
@@ -44,18 +49,32 @@ local function key(kind, backend, deployment)
     return kind .. "|" .. backend.name .. "|" .. deployment
 end
 
-local function state_of(backend, deployment, now)
-    local deadline, flags = dict:get(key("until", backend, deployment))
+local function flags_of(kind, seconds)
+    return math_ceil(seconds) * KINDS + kind
+end
+
+-- The seconds until an entry's deadline, 0 when it has passed; and the entry's kind, nil without an entry. A deadline
+-- that is farther away than at first has passed, too: the clock has been set back since.
+local function rest_of(entry, now)
+    local deadline, flags = dict:get(entry)
     if not deadline then
-        return nil
+        return 0, nil
     end
-    if deadline > now then
-        return REASONS[flags], deadline - now
+    local kind = flags % KINDS
+    local seconds, seconds_at_first = deadline - now, (flags - kind) / KINDS
+    local is_resting = seconds > 0 and seconds <= seconds_at_first + CLOCK_SECONDS
+    return is_resting and seconds or 0, kind
+end
+
+local function state_of(backend, deployment, now)
+    local seconds, kind = rest_of(key("until", backend, deployment), now)
+    if seconds > 0 then
+        return REASONS[kind], seconds
     end
-    if flags == OPEN then
-        local trial_deadline = dict:get(key("trial", backend, deployment))
-        if trial_deadline then
-            return "open", math_max(trial_deadline - now, 0.001)
+    if kind == OPEN then
+        seconds = rest_of(key("trial", backend, deployment), now)
+        if seconds > 0 then
+            return "open", seconds
         end
         return "half-open", 0
     end
@@ -82,11 +101,18 @@ end
 
 -- Whether the pair may be used, and whether this takes the one trial of its half-open breaker.
 local function claim_trial(backend, deployment, seconds)
-    if state_of(backend, deployment, ngx_now()) ~= "half-open" then
+    local now = ngx_now()
+    if state_of(backend, deployment, now) ~= "half-open" then
         return true, false
     end
+    local entry = key("trial", backend, deployment)
+    local rest, kind = rest_of(entry, now)
+    if kind and rest == 0 then
+        -- Its deadline has passed, but the dictionary goes by the clock that was set back.
+        dict:delete(entry)
+    end
     -- The claim expires: a worker that dies during its trial must not lock the backend out.
-    return dict:add(key("trial", backend, deployment), ngx_now() + seconds, seconds), true
+    return dict:add(entry, now + seconds, seconds, flags_of(TRIAL, seconds)), true
 end
 
 --- Claims the right to send a request to a pair. Only half-open pairs can refuse: they take one trial at a time.
@@ -118,11 +144,9 @@ end
 
 -- The later deadline wins.
 local function set_unavailable(backend, deployment, kind, seconds, memory_seconds)
-    local entry = key("until", backend, deployment)
-    local deadline = ngx_now() + seconds
-    local known_deadline = dict:get(entry)
-    if not known_deadline or known_deadline < deadline then
-        dict:set(entry, deadline, memory_seconds, kind)
+    local entry, now = key("until", backend, deployment), ngx_now()
+    if rest_of(entry, now) < seconds then
+        dict:set(entry, now + seconds, memory_seconds, flags_of(kind, seconds))
         observer(backend, deployment ~= EVERY and deployment or nil, REASONS[kind], seconds)
     end
 end
@@ -139,8 +163,8 @@ function _M.missing(backend, deployment)
 end
 
 local function open(backend, deployment, failover)
-    local deadline, kind = dict:get(key("until", backend, deployment))
-    if kind == OPEN and deadline > ngx_now() then
+    local rest, kind = rest_of(key("until", backend, deployment), ngx_now())
+    if kind == OPEN and rest > 0 then
         -- Requests that were under way when it opened fail too. They must not prolong the back-off.
         return nil
     end
@@ -172,7 +196,7 @@ function _M.refused(backend, deployment, failover)
 end
 
 local function close(backend, deployment)
-    local _, kind = dict:get(key("until", backend, deployment))
+    local _, kind = rest_of(key("until", backend, deployment), ngx_now())
     if kind == OPEN then
         dict:delete(key("until", backend, deployment))
         dict:delete(key("openings", backend, deployment))
@@ -197,7 +221,7 @@ end
 --- Notes the share of its quota that a pair reported as left.
 -- @param share number 0 to 1
 function _M.note_remaining(backend, deployment, share)
-    dict:set(key("quota", backend, deployment), share, QUOTA_MEMORY_SECONDS)
+    dict:set(key("quota", backend, deployment), share, QUOTA_MEMORY_SECONDS, math_floor(ngx_now()))
 end
 
 --- The share of its quota that a pair has left: 0 while it is throttled, nil when unknown.
@@ -205,7 +229,9 @@ function _M.remaining_share(backend, deployment)
     if _M.state(backend, deployment) == "throttled" then
         return 0
     end
-    return dict:get(key("quota", backend, deployment))
+    local share, noted_at = dict:get(key("quota", backend, deployment))
+    -- What was noted in the future was noted before the clock was set back.
+    return share and noted_at <= ngx_now() + CLOCK_SECONDS and share or nil
 end
 
 return _M

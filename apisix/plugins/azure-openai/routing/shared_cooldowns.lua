@@ -9,13 +9,15 @@ local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
 local ngx = ngx
 local ngx_now = ngx.now
 local pairs = pairs
-
-local dict = ngx.shared["azure-openai-availability"]
+local type = type
+local math_min = math.min
 
 local LIST = "cooldowns"
 local POLL_SECONDS = 1
 -- A shorter cool-down is over before the others know of it.
 local SHORTEST_SECONDS = 1
+-- By how much the clocks of replicas may differ.
+local CLOCK_SECONDS = 5
 
 local _M = {}
 
@@ -30,25 +32,35 @@ function _M.start(backend, deployment, seconds)
     end
 end
 
+-- The backend and the deployment of a member; nil when they are none of the pool's.
+local function pair_of(pool, member)
+    if type(member) ~= "string" then
+        return nil
+    end
+    local name, deployment = member:match("^([^|]*)|(.*)$")
+    return name and pool.by_name[name], deployment
+end
+
 local function learn(pool)
-    local now = ngx_now()
+    local now, longest = ngx_now(), pool.failover.cooldown_max_seconds
     for member, deadline in pairs(shared_state.announced(LIST)) do
-        local name, deployment = member:match("^([^|]*)|(.*)$")
-        local backend = name and pool.by_name[name]
-        if backend and deadline > now then
-            availability.throttled(backend, deployment, deadline - now)
+        local backend, deployment = pair_of(pool, member)
+        local seconds = deadline - now
+        -- No cool-down is longer. That of a replica whose clock is far ahead is no news from now.
+        if backend and seconds > 0 and seconds <= longest + CLOCK_SECONDS then
+            availability.throttled(backend, deployment, math_min(seconds, longest))
         end
     end
 end
 
--- One worker at a time asks for all.
+-- The first worker asks for all.
 local function poll(premature)
     if premature then
         return
     end
     -- Also tells a worker that has served nothing yet which Redis there is.
     local pool = pool_module.current()
-    if pool and shared_state.is_configured() and dict:add("cooldowns-read", true, POLL_SECONDS / 2) then
+    if pool and shared_state.is_configured() and ngx.worker.id() == 0 then
         learn(pool)
     end
 end

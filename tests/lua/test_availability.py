@@ -1,0 +1,92 @@
+"""A clock that is set back prolongs no rest (F2, F3, L3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.engines.support import Lua
+
+# Loads the module with a clock that the test sets.
+WITH_CLOCK = """
+local name = "apisix.plugins.azure-openai.routing.availability"
+local real_now, clock = ngx.now, 1000000
+ngx.now = function() return clock end
+package.loaded[name] = nil
+local availability = require(name)
+package.loaded[name] = nil
+ngx.now = real_now
+local backend = { name = "eastus" .. math.random(1e9), fingerprint = "f" }
+local failover = {
+    breaker_failures = 1, breaker_open_seconds = 10, breaker_max_open_seconds = 60, read_timeout_ms = 600000,
+}
+local function state()
+    local reason, seconds = availability.state(backend, "gpt-4o")
+    return { reason or false, seconds or false }
+end
+"""
+HOUR = 3600
+RESTS = {
+    "throttled": 'availability.throttled(backend, "gpt-4o", 20)',
+    "missing": 'availability.missing(backend, "gpt-4o")',
+    "open": 'availability.failed(backend, "gpt-4o", failover)',
+}
+
+
+def states(lua: Lua, code: str, **values: Any) -> list[Any]:
+    """What the code returns, with `availability`, `backend`, `failover`, `clock` and `state` at hand."""
+    return lua(WITH_CLOCK + code, **values)
+
+
+@pytest.mark.parametrize("reason", RESTS)
+def test_f2_a_clock_set_back_ends_a_rest(lua: Lua, reason: str) -> None:
+    code = f"{RESTS[reason]} local before = state() clock = clock - {HOUR} return before[1], state()[1]"
+    before, after = states(lua, code)
+    assert (before, after) == (reason, "half-open" if reason == "open" else False)
+
+
+@pytest.mark.parametrize("reason", RESTS)
+def test_f2_clocks_of_workers_may_differ_by_a_moment(lua: Lua, reason: str) -> None:
+    assert states(lua, f"{RESTS[reason]} clock = clock - 0.5 return state()[1]") == [reason]
+
+
+def test_f2_a_rest_that_begins_after_the_clock_was_set_back_is_kept(lua: Lua) -> None:
+    code = f"""
+    availability.throttled(backend, "gpt-4o", 120)
+    clock = clock - {HOUR}
+    availability.throttled(backend, "gpt-4o", 20)
+    return state()
+    """
+    assert states(lua, code) == [["throttled", 20]]
+
+
+def test_f2_the_later_deadline_wins(lua: Lua) -> None:
+    code = """
+    availability.throttled(backend, "gpt-4o", 20)
+    availability.throttled(backend, "gpt-4o", 5)
+    return state()
+    """
+    assert states(lua, code) == [["throttled", 20]]
+
+
+def test_f3_a_trial_from_before_the_clock_was_set_back_locks_nobody_out(lua: Lua) -> None:
+    code = f"""
+    availability.failed(backend, "gpt-4o", failover)
+    clock = clock + 11
+    local first = availability.acquire(backend, "gpt-4o", failover)
+    local meanwhile = state()[1]
+    clock = clock - {HOUR}
+    return first, meanwhile, state()[1], availability.acquire(backend, "gpt-4o", failover)
+    """
+    assert states(lua, code)[:4] == [True, "open", "half-open", True]
+
+
+def test_l3_a_quota_noted_before_the_clock_was_set_back_is_unknown(lua: Lua) -> None:
+    code = f"""
+    availability.note_remaining(backend, "gpt-4o", 0.25)
+    local before = availability.remaining_share(backend, "gpt-4o")
+    clock = clock - {HOUR}
+    return before, availability.remaining_share(backend, "gpt-4o") or false
+    """
+    assert states(lua, code) == [0.25, False]
