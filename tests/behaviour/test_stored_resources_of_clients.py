@@ -673,8 +673,8 @@ def test_t6_no_id_that_a_client_sends_hides_the_usage_of_a_response(stage: Stage
     client.post(V1_RESPONSES, json={"model": "gpt-4o", "input": [{"role": "user", "content": part}]})
     target = f"{V1_RESPONSES}/{created}"
     assert eventually(lambda: client.get(target).json()["status"] == "completed")
-    read = [record for record in records(gateway, 3)[2:] if "tokens" in record]
-    assert len(read) == 1
+    read = eventually(lambda: [record for record in records(gateway, 3)[2:] if "tokens" in record])
+    assert read is not None and len(read) == 1
 
 
 def test_a9_an_unknown_answer_is_recorded_as_it_was(stage: Stage) -> None:
