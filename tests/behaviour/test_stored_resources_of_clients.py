@@ -6,6 +6,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from scripts.engines import Gateway
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, REGIONS, Stage
 from tests.behaviour.support import V1_CHAT, V1_RESPONSES, attempts, record_of, records
 from tests.engines.raw_server import RawServer
+from tests.support.loopback_server import LoopbackServer, Reply, Request
 from tests.support.redis import RedisServer, is_installed
 from tests.support.waiting import eventually
 
@@ -577,6 +579,28 @@ def test_a9_reading_takes_no_resource_whose_owner_redis_knows(stage: Stage, redi
     assert there.other.get(f"{FILES}/{file}").status_code == 200
     redis.command("SET", key, owned)
     assert there.other.get(f"{FILES}/{file}").status_code == 404
+
+
+@needs_redis
+def test_a9_of_two_replicas_that_hear_one_id_at_once_one_client_gets_it(
+    stage: Stage, redis: RedisServer
+) -> None:
+    def answer(request: Request) -> Reply:
+        id = request.path.rpartition("/")[2] if request.method == "GET" else request.body["name"]
+        return 200, {"id": id}, {}
+
+    with LoopbackServer(answer) as backend, ThreadPoolExecutor() as pool:
+        here, there = replicas(stage, redis, AZURE_OPENAI_ENDPOINT_0=backend.url)
+        for name in (f"vs_twin_{number}" for number in range(25)):
+            twin = pool.submit(there.other.post, VECTOR_STORES, json={"name": name})
+            here.maker.post(VECTOR_STORES, json={"name": name})
+            twin.result()
+            target = f"{VECTOR_STORES}/{name}"
+            makers, others = (
+                {client.get(target).status_code for client in clients}
+                for clients in ((here.maker, there.maker), (here.other, there.other))
+            )
+            assert sorted([*makers, *others]) == [200, 404]
 
 
 def _keys(redis: RedisServer) -> list[str]:
