@@ -23,6 +23,7 @@ local tonumber = tonumber
 local MOST_PAGES = 50
 -- Every collection allows so many items on a page.
 local LARGEST_PAGE = 100
+local LARGEST_PAGE_BYTES = 8 * 1024 * 1024
 -- Files that Azure itself makes for a batch, a job or a run. Nobody knows whose they are until their owner looks at the
 -- batch, and there the owner finds their ids.
 local BY_PRODUCTS = { batch_output = true, ["fine-tune-results"] = true, assistants_output = true }
@@ -86,7 +87,7 @@ local function fetch(state, answer, request)
     if not response then
         return nil
     end
-    local body = response.status == 200 and response.has_body and response:read_body()
+    local body = response.status == 200 and upstream.read_body(response, LARGEST_PAGE_BYTES)
     if not body then
         upstream.close(response)
         return nil

@@ -10,11 +10,15 @@ local ngx = ngx
 local ipairs = ipairs
 local tonumber = tonumber
 local math_floor = math.floor
+local math_min = math.min
 
 local dict = ngx.shared["azure-openai-ownership"]
 
 -- In memory and in Redis.
 local RECORD, SHARED_RECORD = "owner|", "owner:"
+
+-- As long as any record is kept (request/collections.lua).
+local MOST_SECONDS = 365 * 86400
 
 --- What is known of one resource.
 ---@class ResourceRecord
@@ -41,7 +45,8 @@ local function decode(text)
 end
 
 local function remember(id, record)
-    local seconds = record.expires_at - ngx.time()
+    -- Never longer than any record, whatever Redis or the clock says.
+    local seconds = math_min(record.expires_at - ngx.time(), MOST_SECONDS)
     if seconds > 0 then
         dict:set(RECORD .. id, encode(record), seconds)
     end
