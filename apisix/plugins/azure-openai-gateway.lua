@@ -11,6 +11,7 @@ local headers = require("apisix.plugins.azure-openai.attempt.headers")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
 local reading = require("apisix.plugins.azure-openai.request.reading")
+local stock_body = require("apisix.plugins.azure-openai.request.stock_body")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 local shared_cooldowns = require("apisix.plugins.azure-openai.routing.shared_cooldowns")
@@ -31,6 +32,9 @@ local _M = {
     metadata_schema = document.metadata_schema,
     check_schema = schemas.checker(document),
 }
+
+-- Reasons of refusals that concern what a request names, not how much a client uses.
+local NO_LIMIT = { model_not_allowed = true, ambiguous_request = true }
 
 -- The client's own id, unless it could break a log line.
 local function request_id(ctx)
@@ -63,7 +67,7 @@ end
 
 local function refuse(ctx, refused)
     ctx.azure_openai.error = refused.reason
-    core.response.set_header("x-gw-ratelimit-reason", refused.status ~= 403 and refused.reason or nil)
+    core.response.set_header("x-gw-ratelimit-reason", not NO_LIMIT[refused.reason] and refused.reason or nil)
     core.response.set_header("Retry-After", refused.retry_after_seconds)
     return errors.respond(ctx, refused.status, refused.message, refused.code)
 end
@@ -85,6 +89,7 @@ function _M.access(conf, ctx)
         if message then
             return errors.respond(ctx, 400, message)
         end
+        stock_body.offer(ctx, request.facts)
     end
     state.pool, state.request = pool, request
 

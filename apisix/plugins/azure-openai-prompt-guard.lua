@@ -25,7 +25,7 @@ local UNSEEN = "The prompt guard of this gateway is on, and it cannot see what t
     .. "sessions, batches, evals, prompts in tokens, and bodies that are neither JSON nor a plain form are refused."
 local REFUSED = "The prompt guard of this gateway does not allow this prompt."
 local UNREADABLE =
-    "The prompt guard of this gateway cannot match this prompt: it is not UTF-8, or too complex."
+    "The prompt guard of this gateway cannot match this prompt: it is not UTF-8, too long, or too complex."
 
 -- Whether a text matches one of the patterns; nil when the match fails.
 local function matches(text, patterns)
@@ -41,11 +41,13 @@ local function matches(text, patterns)
     return false
 end
 
--- Why a text is refused, or nil. A text that cannot be matched is refused.
-local function fault_of(conf, prompt)
-    local is_denied = matches(prompt.text, conf.deny_patterns)
-    local is_allowed = not (conf.allow_patterns and prompt.is_users)
-        or matches(prompt.text, conf.allow_patterns)
+-- Why a text is refused, or nil. A text that cannot be matched is refused; nil stands for one that is too long.
+local function fault_of(conf, text, is_users)
+    if not text then
+        return UNREADABLE
+    end
+    local is_denied = matches(text, conf.deny_patterns)
+    local is_allowed = not (conf.allow_patterns and is_users) or matches(text, conf.allow_patterns)
     if is_denied == nil or is_allowed == nil then
         return UNREADABLE
     end
@@ -58,15 +60,14 @@ local function refuse(ctx, status, code, message)
 end
 
 function _M.access(conf, ctx)
-    local texts = prompts.of(ctx.azure_openai.request)
-    if not texts then
+    local is_visible, fault = prompts.each(ctx.azure_openai.request, function(text, is_users)
+        return fault_of(conf, text, is_users)
+    end)
+    if not is_visible then
         return refuse(ctx, 403, "prompt_not_visible", UNSEEN)
     end
-    for _, prompt in ipairs(texts) do
-        local fault = fault_of(conf, prompt)
-        if fault then
-            return refuse(ctx, 400, "prompt_not_allowed", fault)
-        end
+    if fault then
+        return refuse(ctx, 400, "prompt_not_allowed", fault)
     end
     return nil
 end

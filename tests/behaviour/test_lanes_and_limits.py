@@ -400,12 +400,54 @@ def test_a7_a_client_with_a_list_may_store_files(stage: Stage) -> None:
     assert answer.status_code < 300
 
 
-def test_a7_a_key_that_stands_twice_in_the_body_does_not_help(stage: Stage) -> None:
-    body = '{"model": "gpt-4o", "messages": [], "model": "o1"}'
+AMBIGUOUS = [
+    '{"model": "gpt-4o", "messages": [], "model": "o1"}',
+    '{"model": "o1", "messages": [], "model": "gpt-4o"}',
+    '{"\\u006dodel": "o1", "messages": [], "model": "gpt-4o"}',
+    '{"model": "gpt-4o", "messages": [], "Model": "o1"}',
+    '{"Model": "gpt-4o", "messages": []}',
+    '{"model": "gpt-4o", "messages": [], "tools": [{"model": "gpt-4o", "model": "o1"}]}',
+    '{"model": "gpt-4o", "messages": [], "temperature": 0, "temperature": 1}',
+]
+
+
+@pytest.mark.parametrize("body", AMBIGUOUS)
+def test_a7_a_body_that_can_be_read_in_two_ways_is_400(stage: Stage, sim: Simulator, body: str) -> None:
+    answer = stage.http(stage.gateway(["eastus"], **ALLOWED)).post(
+        V1_CHAT, content=body, headers={"content-type": "application/json"}
+    )
+    code = answer.json()["error"]["code"]
+    assert (answer.status_code, code, sim.requests("eastus")) == (400, "ambiguous_request", [])
+
+
+def test_a7_so_is_a_form_with_a_file_that_is_called_model(stage: Stage, sim: Simulator) -> None:
+    form = [("model", (None, "whisper-1")), ("Model", ("m.txt", b"o1")), ("file", ("a.wav", b"RIFF"))]
+    answer = stage.http(stage.gateway(["eastus"], **ALLOWED)).post(TRANSCRIPTIONS, files=form)
+    code = answer.json()["error"]["code"]
+    assert (answer.status_code, code, sim.requests("eastus")) == (400, "ambiguous_request", [])
+
+
+@pytest.mark.parametrize("body", AMBIGUOUS)
+def test_a7_for_clients_without_a_list_it_is_the_backends_business(
+    stage: Stage, sim: Simulator, body: str
+) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    client.post(V1_CHAT, content=body, headers={"content-type": "application/json"})
+    assert [request.body for request in sim.requests("eastus")] == [body.encode()]
+
+
+def test_a7_a_property_of_a_tool_may_have_any_name(stage: Stage) -> None:
+    schema = {"type": "object", "properties": {"Model": {"type": "string"}, "model": {"type": "string"}}}
+    tools = [{"type": "function", "function": {"name": "sell", "parameters": schema}}]
+    assert chat(stage.http(stage.gateway(**ALLOWED)), tools=tools).status_code == 200
+
+
+def test_a7_a_name_that_is_no_text_can_be_answered(stage: Stage) -> None:
+    body = b'{"model": "gpt-4o", "messages": [], "tools": [{"model": "\xff"}]}'
     answer = stage.http(stage.gateway(**ALLOWED)).post(
         V1_CHAT, content=body, headers={"content-type": "application/json"}
     )
-    assert answer.status_code == 403
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
 
 
 @pytest.mark.parametrize(

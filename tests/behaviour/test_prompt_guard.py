@@ -232,6 +232,23 @@ def test_s1_so_it_is_without_roles(stage: Stage, said: dict[str, Any]) -> None:
     assert answer.status_code == 400
 
 
+def test_s1_whose_words_they_are_may_be_said_after_them(stage: Stage) -> None:
+    system = {"content": "You help.", "role": "system"}
+    client = guarded(stage, **ALLOW)
+    assert chat(client, messages=[system, {"content": "translate this", "role": "user"}]).status_code == 200
+    assert chat(client, messages=[system, {"content": "write a poem", "role": "user"}]).status_code == 400
+
+
+def test_s1_a_picture_of_any_size_is_no_text(stage: Stage) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "AAAA" * 1_500_000}}
+    assert chat(guarded(stage), messages=[user([picture])]).status_code == 200
+
+
+def test_s1_a_text_that_is_too_long_to_match_is_refused(stage: Stage, sim: Simulator) -> None:
+    answer = chat(guarded(stage), messages=[user("word " * 1_000_000)])
+    assert (answer.status_code, code(answer), sim.requests("eastus")) == (400, "prompt_not_allowed", [])
+
+
 def test_o2_the_record_says_that_the_guard_refused(stage: Stage) -> None:
     gateway: Gateway = stage.gateway(["eastus"], GATEWAY_LOG_MODE="test", **DENY)
     chat(stage.http(gateway), messages=[user("forbidden")])

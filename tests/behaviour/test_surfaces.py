@@ -9,7 +9,7 @@ import pytest
 
 from e2e.simulator import Simulator
 from tests.behaviour.conftest import API_VERSION, Stage
-from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, attempts, chat
+from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, V1_RESPONSES, attempts, chat
 from tests.engines.raw_server import RawServer
 from tests.support.waiting import eventually
 
@@ -97,6 +97,49 @@ def test_s1_a_body_that_is_no_json_object_is_400_in_openai_shape(stage: Stage, b
     client = stage.http(stage.gateway(["eastus"]))
     response = client.post(V1_CHAT, content=body, headers={"content-type": "application/json"})
     assert (response.status_code, "JSON" in response.json()["error"]["message"]) == (400, True)
+
+
+@pytest.mark.parametrize("target", [V1_RESPONSES, "/openai/v1/conversations"])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"input":' + b"[" * 200 + b"]" * 200 + b"}", "deep"),
+        (b'{"input":[' + b"[]," * 1_000_000 + b"[]]}", "more than 1000000"),
+    ],
+    ids=["deep", "many"],
+)
+def test_s1_json_that_is_too_complex_is_400(
+    stage: Stage, sim: Simulator, target: str, body: bytes, words: str
+) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    answer = client.post(target, content=body, headers={"content-type": "application/json"})
+    error = answer.json()["error"]
+    assert (answer.status_code, words in error["message"], sim.requests("eastus")) == (400, True, [])
+
+
+def test_s1_broken_json_is_400_and_the_answer_says_where(stage: Stage) -> None:
+    answer = stage.http(stage.gateway(["eastus"])).post(
+        V1_CHAT, content=b'{"model": "gpt-4o",}', headers={"content-type": "application/json"}
+    )
+    assert "at byte 20" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"model":"gpt-4o","input":"\\ud83d"}'], ids=["empty", "surrogate"])
+def test_s1_odd_objects_reach_the_backend_as_they_are(stage: Stage, sim: Simulator, body: bytes) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    client.post(V1_RESPONSES, content=body, headers={"content-type": "application/json"})
+    assert [request.body for request in sim.requests("eastus")] == [body]
+
+
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_b1_t6_a_body_of_any_size_keeps_its_other_bytes(stage: Stage, sim: Simulator, size: int) -> None:
+    text = "x" * size
+    messages = f'"messages":[{{"role":"user","content":"{text}"}}]'
+    gateway = stage.gateway(["eastus"], AZURE_OPENAI_DEPLOYMENTS_0="gpt-4o=my-gpt4o")
+    body = f'{{"stream":true, {messages}, "model":"gpt-4o"}}'
+    stage.http(gateway).post(V1_CHAT, content=body, headers={"content-type": "application/json"})
+    expected = '{"stream_options":{"include_usage":true},' + body[1:].replace("gpt-4o", "my-gpt4o")
+    assert sim.requests("eastus")[0].body == expected.encode()
 
 
 @pytest.mark.parametrize("model", [{"name": "gpt-4o"}, 4, True, ["gpt-4o"]])

@@ -17,7 +17,7 @@ local multipart = require("apisix.plugins.azure-openai.request.multipart")
 local request_body = require("apisix.plugins.azure-openai.request.body")
 local values = {}
 local body = type(path) == "string" and { size = size, path = path } or request_body.of_text(text)
-for index, place in ipairs(multipart.locate(body, content_type, "model")) do
+for index, place in ipairs(multipart.locate(body, content_type, "model", function() end)) do
     values[index] = request_body.slice(body, place.offset, place.length)
 end
 return #values, unpack(values)
@@ -107,6 +107,51 @@ MODEL = field("model", "a")
 )
 def test_a_form_that_can_be_read_in_two_ways_is_not_read(lua: Lua, text: str) -> None:
     assert models(lua, text) == []
+
+
+MANY_PARAMETERS = "".join(f"; p{number}=v" for number in range(2000))
+
+
+def test_a_head_with_very_many_parameters_is_not_read(lua: Lua) -> None:
+    head = f'Content-Disposition: form-data; name="x"{MANY_PARAMETERS}'
+    assert models(lua, form(part(head, "a"), MODEL)) == []
+
+
+def test_a_form_of_such_heads_costs_no_more_than_reading_it(lua: Lua) -> None:
+    chunk = """
+    local multipart = require("apisix.plugins.azure-openai.request.multipart")
+    local request_body = require("apisix.plugins.azure-openai.request.body")
+    local parts, count = {}, 0
+    local many = (";p=v"):rep(1800):gsub("p", function()
+        count = count + 1
+        return "p" .. count
+    end)
+    for index = 1, 300 do
+        parts[index] = '--R\\r\\nContent-Disposition: form-data; name="x"' .. many .. "\\r\\n\\r\\nx\\r\\n"
+    end
+    local body = request_body.of_text(table.concat(parts) .. "--R--\\r\\n")
+    return select(2, multipart.locate(body, "multipart/form-data; boundary=R", "model", function() end))
+    """
+    # If the work grew with the square of the parameters, this would take a minute. The client waits for 10 s.
+    assert lua(chunk)[0] is False
+
+
+@pytest.mark.parametrize(
+    ("text", "has_file"),
+    [
+        (form(MODEL, part('Content-Disposition: form-data; name="Model"; filename="m"', "b")), True),
+        (form(part("Content-Disposition: form-data; name=model; filename*=UTF-8''m", "b"), MODEL), True),
+        (form(MODEL, upload("x")), False),
+    ],
+)
+def test_a_file_with_the_name_of_the_field_is_told(lua: Lua, text: str, has_file: bool) -> None:
+    chunk = """
+    local multipart = require("apisix.plugins.azure-openai.request.multipart")
+    local request_body = require("apisix.plugins.azure-openai.request.body")
+    local body = request_body.of_text(text)
+    return select(3, multipart.locate(body, content_type, "model", function() end))
+    """
+    assert lua(chunk, text=text, content_type=TYPE) == [has_file]
 
 
 def test_what_stands_behind_the_end_is_no_field(lua: Lua) -> None:

@@ -3,7 +3,8 @@
 -- ai-proxy-multi runs the AI plugins around a request; choosing, failing over and relaying is `serve`'s, so inference
 -- and all other requests share one failover loop. For one request ai-proxy-multi calls, in this order:
 --
---   build_body       nothing to do: each attempt changes what its backend needs changed
+--   build_body       says that the body is ready, else ai-proxy-multi would read all of it into memory; each attempt
+--                    changes what its backend needs changed
 --   build_request    names this driver in the parameters
 --   transport        ai-transport.http, which the hook has wrapped: parameters of this driver come to `transport`
 --                    here. It finds the answer and sets the head.
@@ -12,10 +13,10 @@
 -- ai-proxy-multi would end a 429 or 5xx before the last step. So it always sees 200, and all answers take the same way.
 local stock_metrics = require("apisix.plugins.azure-openai.account.stock_metrics")
 local reading = require("apisix.plugins.azure-openai.request.reading")
+local stock_body = require("apisix.plugins.azure-openai.request.stock_body")
 local serve = require("apisix.plugins.azure-openai.serve")
 
 local ngx = ngx
-local type = type
 
 local NAME = "azure-openai-pool"
 
@@ -31,23 +32,21 @@ local _M = {
 }
 
 function _M.build_body(_, body)
-    return body, false
+    return body, true
 end
 
 --- Builds the parameters that `transport` gets.
--- @param body string|table the client's own bytes, or what an AI plugin made of them
-function _M.build_request(_, _, body)
-    return { driver = NAME, body = body }
+function _M.build_request()
+    return { driver = NAME, body = {} }
 end
 
 --- Runs the exchange in place of one HTTP request.
--- @param params table from `build_request`
 -- @return table in the form of a transport's response
-function _M.transport(params)
+function _M.transport()
     local ctx = ngx.ctx.api_ctx
     local state = ctx.azure_openai
     stock_metrics.label(ctx)
-    state.request = reading.to_send(ctx, state.request, type(params.body) == "table" and params.body or nil)
+    state.request = reading.to_send(ctx, state.request, stock_body.is_wanted_whole(ctx))
     local answer = serve.begin(ctx)
     return {
         status = 200,

@@ -14,7 +14,7 @@ local stock_request = transport.request
 
 function transport.request(params, timeout)
     if params.driver == driver.NAME then
-        return driver.transport(params)
+        return driver.transport()
     end
     return stock_request(params, timeout)
 end

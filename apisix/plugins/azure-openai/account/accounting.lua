@@ -7,6 +7,7 @@ local usage_reports = require("apisix.plugins.azure-openai.account.usage_reports
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 local collections = require("apisix.plugins.azure-openai.request.collections")
 local operations = require("apisix.plugins.azure-openai.request.operations")
+local reading = require("apisix.plugins.azure-openai.request.reading")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ngx = ngx
@@ -116,7 +117,7 @@ end
 function _M.settle(state)
     note_left_attempt(state)
     if is_to_be_estimated(state) then
-        state.usage = usage_module.estimate(state.request.body, state.sent_events)
+        state.usage = usage_module.estimate(reading.prompt_tokens(state.request), state.sent_events)
         if state.answered_id then
             usage_reports.note_report(state.answered_id)
         end

@@ -140,6 +140,17 @@ local function check_reserve(pool, request, lane)
     )
 end
 
+local function check_deployments(client, request)
+    if not client or not client.deployments then
+        return nil
+    end
+    local fault, is_ambiguous = allow_list.fault(client, request)
+    if is_ambiguous then
+        return refusal(400, "ambiguous_request", fault, "ambiguous_request")
+    end
+    return fault and refusal(403, "model_not_allowed", fault, "model_not_allowed") or nil
+end
+
 --- Decides whether a request may run.
 -- @param client table|nil
 -- @param request table with `deployment`
@@ -147,12 +158,7 @@ end
 -- @return table|nil refusal { status, code, message, reason, retry_after_seconds }
 -- @return table buckets to `charge` afterwards
 function _M.check(client, pool, request, lane)
-    local fault = client and client.deployments and allow_list.fault(client, request)
-    if fault then
-        return refusal(403, "model_not_allowed", fault, "model_not_allowed"), {}
-    end
-
-    local refused = check_reserve(pool, request, lane)
+    local refused = check_deployments(client, request) or check_reserve(pool, request, lane)
     if refused then
         return refused, {}
     end

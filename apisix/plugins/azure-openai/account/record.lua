@@ -9,7 +9,7 @@ local math_floor = math.floor
 
 local _M = {}
 
--- A path can hold any bytes, and a record must be text: "caf\xE9" -> "caf%E9".
+-- A path or a name can hold any bytes, and a record must be text: "caf\xE9" -> "caf%E9".
 local function ascii(text)
     return text
             and text:gsub("[\128-\255]", function(byte)
@@ -66,7 +66,7 @@ local function describe(ctx, state)
         status = ngx.status,
         deployment = request and request.deployment ~= "" and ascii(request.deployment) or nil,
         operation = request and ascii(request.operation),
-        model = state.model,
+        model = ascii(state.model),
         backend = state.winner and state.winner.name,
         region = state.winner and regions.of(state.winner),
         attempts = attempts(state.trail),

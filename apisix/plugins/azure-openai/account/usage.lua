@@ -2,22 +2,16 @@
 --- the backend reports it, since the name of a deployment need not say so.
 local byte_buffer = require("apisix.plugins.azure-openai.base.byte_buffer")
 local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
-local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
+local json_members = require("apisix.plugins.azure-openai.base.json_members")
 local sse = require("apisix.plugins.azure-openai.answer.sse")
 
-local pcall = pcall
 local setmetatable = setmetatable
 local type = type
 local table_concat = table.concat
-local math_ceil = math.ceil
 local math_max = math.max
 local math_min = math.min
 
 local USAGE = '"usage"'
--- English prose has about four bytes a token.
-local BYTES_PER_TOKEN = 4
--- Stands before the bytes of a data URL.
-local BASE64 = ";base64,"
 -- Inside a JSON string the quotes would be escaped, so a model's own text never looks like this.
 local MODEL = '"model"%s*:%s*"[^"\\]'
 local MODEL_MEMBER = '"model"%s*:%s*"([^"\\]+)"'
@@ -27,6 +21,8 @@ local IS_TRUE = { ["true"] = true, ["false"] = false }
 local ENDS_BYTES = 64 * 1024
 -- Azure's names are shorter.
 local LONGEST_NAME_BYTES = 128
+-- What counts in a JSON answer.
+local REPORTED = { usage = true, model = true, id = true, background = true }
 -- No answer can use more: the largest context windows hold one million tokens, and an answer has at most 128 choices.
 local MOST_TOKENS = 10000000
 
@@ -112,15 +108,6 @@ local function has_usage(text)
     return false
 end
 
--- A top-level member of a JSON answer; nil when the answer is no object or has no such member.
-local function member(body, name)
-    local ok, text = pcall(json_edit.get, body, name)
-    if not ok or not text then
-        return nil
-    end
-    return bounded_json.decode(text)
-end
-
 --- What a JSON answer of an inference operation reports:
 --
 --     {"model":"gpt-4o","usage":{"prompt_tokens":9, …}} -> { prompt = 9, … }, "gpt-4o"
@@ -133,12 +120,15 @@ function _M.of_body(body)
     if body:byte(1) ~= 123 then
         return nil
     end
-    local usage = has_usage(body) and member(body, "usage")
-    local model = body:find(MODEL) and model_name(member(body, "model"))
-    if type(usage) ~= "table" then
+    if not has_usage(body) and not body:find(MODEL) then
+        return nil
+    end
+    local members = json_members.decode(body, REPORTED)
+    local model = model_name(members.model)
+    if type(members.usage) ~= "table" then
         return nil, model
     end
-    return normalise(usage), model, source(member(body, "id"), member(body, "background"))
+    return normalise(members.usage), model, source(members.id, members.background)
 end
 
 local Ends = {}
@@ -219,24 +209,11 @@ function _M.model_of_events(block)
     return nil
 end
 
--- Bytes of a request body that the model reads as text. Images and files in base64 do not count.
-local function text_bytes(body)
-    local bytes, text = body.size, body.text
-    local position = text and text:find(BASE64, 1, true)
-    while position do
-        local stop = text:find('"', position, true) or #text
-        bytes = bytes - (stop - position)
-        position = text:find(BASE64, stop, true)
-    end
-    return bytes
-end
-
 --- Estimates the usage of a stream that does not report it.
--- @param body table|nil the request body, as `request_body` makes it
+-- @param prompt number tokens
 -- @param events number how many events the client got; each holds about one token
 -- @return Usage
-function _M.estimate(body, events)
-    local prompt = body and math_ceil(text_bytes(body) / BYTES_PER_TOKEN) or 0
+function _M.estimate(prompt, events)
     return {
         prompt = prompt,
         completion = events,

@@ -26,6 +26,7 @@ local string_byte = string.byte
 local string_char = string.char
 local string_find = string.find
 local string_sub = string.sub
+local table_remove = table.remove
 local tonumber = tonumber
 
 ffi.cdef("size_t strcspn(const char *text, const char *marks);")
@@ -39,6 +40,7 @@ local LONGEST_WHOLE_BYTES = 4096
 -- Others may work after so much: about a millisecond of text, or a few of names and lists.
 local PAUSE_BYTES = 256 * 1024
 local PAUSE_NODES = 10000
+local PIECE_BYTES = 64 * 1024
 
 -- What ends the plain part of a string: quote, backslash, control characters. NUL ends the C string itself.
 local MARKS = '"\\'
@@ -121,7 +123,6 @@ local function string_end(self, text, position)
         if byte ~= 92 then
             return byte and fail(self, mark, "There is a control character in a string"), mark
         end
-        self.has_escape = true
         position = skip_escape(self, text, mark)
         if not position then
             return nil, mark
@@ -153,10 +154,14 @@ end
 -- Counts one more; nil when it is one too many.
 local function count_node(self, position)
     self.nodes = self.nodes + 1
-    if self.nodes <= MOST_NODES then
+    if self.nodes <= self.most_nodes then
         return true
     end
-    return refuse(self, position, "There are more than " .. MOST_NODES .. " lists, objects, names and texts")
+    return refuse(
+        self,
+        position,
+        "There are more than " .. self.most_nodes .. " lists, objects, names and texts"
+    )
 end
 
 local function head_at(text, position)
@@ -165,7 +170,6 @@ end
 
 -- Position behind the string at `position`; nil, and where to go on, when it does not end in this text.
 local function read_string(self, text, position)
-    self.has_escape = false
     local stop, read = string_end(self, text, position + 1)
     if stop then
         return stop + 1
@@ -394,15 +398,11 @@ end
 -- @param to number last position
 -- @return string
 function Scanner:string_at(from, to)
-    local raw = string_sub(self.text, from, to)
-    return self.has_escape and json_strings.unescape(raw) or raw
+    return json_strings.unescape(string_sub(self.text, from, to))
 end
 
---- Reads the next piece.
--- @param piece string
--- @return boolean|nil true, nil after a fault
--- @return string|nil what is wrong with the JSON
-function Scanner:feed(piece)
+-- Reads the next piece.
+local function feed(self, piece)
     local text = self.rest == "" and piece or self.rest .. piece
     self.text, self.pointer = text, ffi_cast("const char *", text)
     local position, resume = 1, nil
@@ -412,71 +412,88 @@ function Scanner:feed(piece)
     if position then
         resume = read(self, text, position)
     end
-    if self.fault then
-        return nil, self.fault
+    if not self.fault then
+        self.rest, self.base = string_sub(text, resume), self.base + resume - 1
     end
-    self.rest, self.base = string_sub(text, resume), self.base + resume - 1
-    return true
 end
 
---- Says that there are no more pieces.
--- @return boolean|nil true, nil when the JSON is not whole
--- @return string|nil what is wrong with it
-function Scanner:finish()
-    if self.rest ~= "" and not self:feed(" ") then
+-- There are no more pieces.
+local function finish(self)
+    if self.rest ~= "" then
         -- A number may end with the text; a blank shows that it does.
-        return nil, self.fault
+        feed(self, " ")
     end
-    if self.expects ~= NOTHING then
+    if not self.fault and self.expects ~= NOTHING then
         self.fault = "The JSON ends too early."
-        return nil, self.fault
     end
-    return true
 end
 
 local _M = {}
 
---- A scanner for one JSON text.
--- @param listener table as described above
--- @return table with `feed` and `finish`
-function _M.new(listener)
-    return setmetatable({
-        listener = listener,
-        hearing = listener,
-        expects = VALUE,
-        depth = 0,
-        nodes = 0,
-        is_object = {},
-        is_too_much = false,
-        rest = "",
-        base = 0,
-    }, Scanner)
+--- Hands out a text in pieces of at most 64 KB.
+-- @return function that returns the next piece; nil behind the last
+function _M.pieces(text)
+    local from = 1
+    return function()
+        local piece = string_sub(text, from, from + PIECE_BYTES - 1)
+        from = from + PIECE_BYTES
+        return piece ~= "" and piece or nil
+    end
+end
+
+-- Scanners that are free. Most texts are small, so making a scanner would be a good part of the work.
+local free = {}
+local MOST_FREE = 16
+
+local function borrow(listener, most_nodes)
+    local scanner = table_remove(free) or setmetatable({ is_object = {} }, Scanner)
+    scanner.listener, scanner.hearing, scanner.deaf_depth = listener, listener, nil
+    scanner.expects, scanner.depth, scanner.nodes, scanner.most_nodes = VALUE, 0, 0, most_nodes
+    scanner.rest, scanner.base, scanner.long = "", 0, nil
+    scanner.fault, scanner.is_too_much = nil, false
+    return scanner
+end
+
+local function give_back(scanner)
+    scanner.text, scanner.pointer, scanner.listener, scanner.hearing = nil, nil, nil, nil
+    if #free < MOST_FREE then
+        free[#free + 1] = scanner
+    end
+end
+
+-- Feeds the scanner until there are no more pieces, or it finds a fault.
+local function feed_all(scanner, pieces, pause)
+    local bytes, nodes = 0, 0
+    for piece in pieces do
+        if bytes >= PAUSE_BYTES or scanner.nodes - nodes >= PAUSE_NODES then
+            pause()
+            bytes, nodes = 0, scanner.nodes
+        end
+        feed(scanner, piece)
+        if scanner.fault then
+            return
+        end
+        bytes = bytes + #piece
+    end
+    finish(scanner)
 end
 
 --- Reads a whole JSON text.
 -- @param pieces function that returns it piece by piece, then nil; no piece longer than 64 KB
 -- @param listener table as described above
 -- @param pause function that is called now and then between pieces, to let others work
--- @return number|nil how many lists, objects, names and texts it has
+-- @param most_nodes number|nil how many lists, objects, names and texts it may have; a million without it
+-- @return number|nil how many it has
 -- @return table|nil fault { message, is_too_much (it is JSON, but too much of it) }
-function _M.scan(pieces, listener, pause)
-    local scanner = _M.new(listener)
-    local bytes, nodes, ok = 0, 0, true
-    for piece in pieces do
-        if bytes >= PAUSE_BYTES or scanner.nodes - nodes >= PAUSE_NODES then
-            pause()
-            bytes, nodes = 0, scanner.nodes
-        end
-        ok = scanner:feed(piece)
-        if not ok then
-            break
-        end
-        bytes = bytes + #piece
+function _M.scan(pieces, listener, pause, most_nodes)
+    local scanner = borrow(listener, most_nodes or MOST_NODES)
+    feed_all(scanner, pieces, pause)
+    local nodes, message, is_too_much = scanner.nodes, scanner.fault, scanner.is_too_much
+    give_back(scanner)
+    if message then
+        return nil, { message = message, is_too_much = is_too_much }
     end
-    if ok and scanner:finish() then
-        return scanner.nodes
-    end
-    return nil, { message = scanner.fault, is_too_much = scanner.is_too_much }
+    return nodes
 end
 
 return _M

@@ -1,5 +1,6 @@
 --- What the escapes in a JSON string stand for.
 local string_char = string.char
+local string_find = string.find
 local string_gsub = string.gsub
 local tonumber = tonumber
 local math_floor = math.floor
@@ -43,6 +44,9 @@ end
 -- @param raw string what stands between the quotes, for example `a\u00e9\n`
 -- @return string UTF-8 where `raw` is; half a surrogate pair becomes U+FFFD
 function _M.unescape(raw)
+    if not string_find(raw, "\\", 1, true) then
+        return raw
+    end
     -- Now every backslash begins an escape.
     local text = string_gsub(raw, "\\\\", "\\u005c")
     text = string_gsub(text, "\\u([dD][89abAB]%x%x)\\u([dD][c-fC-F]%x%x)", of_pair)

@@ -15,12 +15,6 @@ local NAMING_HEADERS = {
     ["x-ms-oai-image-generation-deployment"] = true,
 }
 
--- The model's input and the client's own data name no deployments.
-local CONTENT = { messages = true, input = true, prompt = true, metadata = true }
--- Members below which `model` is a deployment.
-local NAMING_PARENTS = { session = true, tools = true }
-local MOST_VISITS = 10000
-
 -- These run deployments that a file or a nested document names. The gateway cannot see those names.
 local OUT_OF_SIGHT = { ["/batches"] = true, ["/evals"] = true, ["/fine_tuning"] = true }
 -- Creating these runs no model.
@@ -43,7 +37,7 @@ local function is_out_of_sight(request)
         return false
     end
     -- The session of a call can be part of a form.
-    local is_call = has_prefix(request.operation:lower(), "realtime/") and not request.decoded
+    local is_call = has_prefix(request.operation:lower(), "realtime/") and not request.facts
     return OUT_OF_SIGHT[request.resource] or is_call
 end
 
@@ -69,54 +63,9 @@ local function must_name(request)
             and not (collections.is_stored(request.operation) and references.in_path(request.operation))
 end
 
-local function add(names, value)
-    if type(value) == "string" and value ~= "" then
-        names[#names + 1] = value
-    end
-end
-
--- Adds the names in part of a body. Returns how many members may still be visited; negative when there are too many.
-local function walk(names, value, visits, is_naming, is_top)
-    for name, member in pairs(value) do
-        visits = visits - 1
-        if visits < 0 then
-            return visits
-        end
-        if name == "deployment_name" or (is_naming and name == "model") then
-            add(names, member)
-        end
-        if type(member) == "table" and not (is_top and CONTENT[name]) then
-            local names_models = is_naming
-                or NAMING_PARENTS[name]
-                or (type(name) == "string" and name:find("transcription", 1, true) ~= nil)
-            visits = walk(names, member, visits, names_models)
-        end
-    end
-    return visits
-end
-
 -- Whether a request names the deployment that does its work. Those of tools and headers only help with it.
 local function has_named(request)
-    local session = request.decoded and request.decoded.session
-    return request.deployment ~= "" or (type(session) == "table" and type(session.model) == "string")
-end
-
--- Every deployment that a request names; nil when it is too large to tell.
-local function names_in(request)
-    local names = {}
-    add(names, request.deployment)
-    if request.decoded and walk(names, request.decoded, MOST_VISITS, false, true) < 0 then
-        return nil
-    end
-    for header, value in pairs(request.headers) do
-        -- `_` counts as `-`, as in `headers`.
-        if NAMING_HEADERS[(header:lower():gsub("_", "-"))] then
-            for _, name in ipairs(type(value) == "table" and value or { value }) do
-                add(names, name)
-            end
-        end
-    end
-    return names
+    return request.deployment ~= "" or (request.facts ~= nil and request.facts.names_session)
 end
 
 local function is_allowed(client, name)
@@ -125,30 +74,66 @@ local function is_allowed(client, name)
             return true
         end
     end
-    return false
+    return name == ""
+end
+
+local function find_forbidden(client, names)
+    for _, name in ipairs(names) do
+        if not is_allowed(client, name) then
+            return name
+        end
+    end
+    return nil
+end
+
+-- A deployment that a request names and the client may not use; nil when there is none.
+local function forbidden(client, request)
+    local name = find_forbidden(client, { request.deployment })
+        or find_forbidden(client, request.facts and request.facts.deployments or {})
+    for header, value in pairs(request.headers) do
+        -- `_` counts as `-`, as in `headers`.
+        if not name and NAMING_HEADERS[(header:lower():gsub("_", "-"))] then
+            name = find_forbidden(client, type(value) == "table" and value or { value })
+        end
+    end
+    return name
+end
+
+-- A name as an answer can show it: "deployment", "o1" -> "the deployment 'o1'". A client can put any bytes there.
+local function shown(what, name)
+    local is_text = #name <= 128 and not name:find("[%c\128-\255]")
+    return is_text and "the " .. what .. " '" .. name .. "'" or "a " .. what
 end
 
 --- Why a client may not make a request.
 -- @param client table with `deployments`, the list of those it may use
 -- @param request table from `reading.read`
 -- @return string|nil message
+-- @return boolean whether the request is at fault, for it can be read in two ways
 function _M.fault(client, request)
+    local prefix = "This client may use certain deployments only; "
+    if request.ambiguous then
+        return prefix
+            .. "this request is ambiguous: "
+            .. shown("member", request.ambiguous)
+            .. " stands twice or in "
+            .. "another case.",
+            true
+    end
     if is_out_of_sight(request) then
-        return "This client may use certain deployments only; this request names its deployments out of sight."
+        return prefix .. "this request names its deployments out of sight.", false
     end
-    local names = names_in(request)
-    if not names then
-        return "This client may use certain deployments only; the request is too large to see which it names."
+    if request.facts and not request.facts.deployments then
+        return prefix .. "the request is too large to see which it names.", false
     end
-    for _, name in ipairs(names) do
-        if not is_allowed(client, name) then
-            return "This client may not use the deployment '" .. name .. "'."
-        end
+    local name = forbidden(client, request)
+    if name then
+        return "This client may not use " .. shown("deployment", name) .. ".", false
     end
     if must_name(request) and not has_named(request) then
-        return "This client may use certain deployments only; the request names none."
+        return prefix .. "the request names none.", false
     end
-    return nil
+    return nil, false
 end
 
 return _M

@@ -1,12 +1,16 @@
 --- A request body that can be sent more than once: text in memory, or the file to which nginx spooled a large one.
 --
--- A body is { size (bytes), text | path }; one with a replacement in a file has `pieces`: text, and slices of the file.
+-- A body is { size (bytes), text | path }; an edited one in a file has `parts`: text, and slices of the file.
 local core = require("apisix.core")
+local json_scanner = require("apisix.plugins.azure-openai.base.json_scanner")
 
 local ngx = ngx
+local ipairs = ipairs
+local type = type
 local io_open = io.open
 local math_min = math.min
 local pcall = pcall
+local table_concat = table.concat
 
 local CHUNK_BYTES = 65536
 -- Larger bodies go to a file.
@@ -118,18 +122,6 @@ local function read_slice(path, offset, length)
     return data
 end
 
---- The whole body in memory.
--- @return string|nil
-function _M.text(body)
-    if not body then
-        return nil
-    end
-    if not body.text then
-        body.text = read_slice(body.path, 0, body.size)
-    end
-    return body.text
-end
-
 --- Part of the body.
 -- @param offset number bytes from the start
 -- @param length number
@@ -140,35 +132,51 @@ function _M.slice(body, offset, length)
     return read_slice(body.path, offset, length)
 end
 
---- A new body with the bytes from `offset` to `offset + length` replaced.
-function _M.with_replacement(body, offset, length, replacement)
-    if body.text then
-        return _M.of_text(body.text:sub(1, offset) .. replacement .. body.text:sub(offset + length + 1))
+-- The text that a body in memory becomes with its parts.
+local function text_of(body, parts)
+    local texts = {}
+    for index, part in ipairs(parts) do
+        texts[index] = type(part) == "string" and part or body.text:sub(part[1] + 1, part[2])
     end
-    return {
-        size = body.size - length + #replacement,
-        path = body.path,
-        pieces = { { 0, offset }, replacement, { offset + length, body.size } },
-    }
+    return table_concat(texts)
 end
 
--- Yields the pieces one after the other, files in chunks.
-local function read_pieces(body)
-    local pieces = body.pieces or { { 0, body.size } }
+--- A new body in which some bytes are replaced:
+--
+--     "abcd", { { offset = 1, length = 2, text = "X" } } -> "aXd"
+--
+-- @param edits table list of { offset, length, text } in the order of their offsets
+function _M.with_edits(body, edits)
+    local parts, size, from = {}, body.size, 0
+    for _, edit in ipairs(edits) do
+        parts[#parts + 1] = { from, edit.offset }
+        parts[#parts + 1] = edit.text
+        size, from = size + #edit.text - edit.length, edit.offset + edit.length
+    end
+    parts[#parts + 1] = { from, body.size }
+    if body.text then
+        return _M.of_text(text_of(body, parts))
+    end
+    return { size = size, path = body.path, parts = parts }
+end
+
+-- Hands out the parts of a body in a file one after the other, in chunks.
+local function read_file(body)
+    local parts = body.parts or { { 0, body.size } }
     local index, file = 1, io_open(body.path, "rb")
-    local offset = type(pieces[1]) == "table" and pieces[1][1]
+    local offset = parts[1][1]
     return function()
-        while index <= #pieces do
-            local piece = pieces[index]
-            if type(piece) == "string" then
+        while index <= #parts do
+            local part = parts[index]
+            if type(part) == "string" then
                 index, offset = index + 1, nil
-                return piece
+                return part
             end
 
-            offset = offset or piece[1]
-            if offset < piece[2] then
+            offset = offset or part[1]
+            if offset < part[2] then
                 file:seek("set", offset)
-                local data = file:read(math_min(CHUNK_BYTES, piece[2] - offset))
+                local data = file:read(math_min(CHUNK_BYTES, part[2] - offset))
                 offset = offset + #data
                 return data
             end
@@ -182,6 +190,12 @@ local function read_pieces(body)
     end
 end
 
+--- Hands out a body in pieces of at most 64 KB.
+-- @return function that returns the next piece; nil behind the last
+function _M.pieces(body)
+    return body.text and json_scanner.pieces(body.text) or read_file(body)
+end
+
 --- The body in the form that the HTTP client sends: text, or a reader that hands it out once.
 -- @param body table|nil
 -- @return string|function|nil
@@ -189,7 +203,7 @@ function _M.sendable(body)
     if not body then
         return nil
     end
-    return body.text or read_pieces(body)
+    return body.text or read_file(body)
 end
 
 return _M

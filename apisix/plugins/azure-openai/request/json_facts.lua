@@ -4,6 +4,7 @@ local json_scanner = require("apisix.plugins.azure-openai.base.json_scanner")
 local ipairs = ipairs
 local pairs = pairs
 local setmetatable = setmetatable
+local string_byte = string.byte
 local string_find = string.find
 local string_lower = string.lower
 local string_sub = string.sub
@@ -95,9 +96,22 @@ local TOOLS = { tools = true, functions = true }
 -- Below these a client may give tokens in place of words.
 local TOKENS = { input = true, prompt = true }
 
+-- Members of an object whose strings mean something, by their names in lower case.
+local MEANS = { model = true, deployment_name = true, type = true, id = true, encrypted_content = true }
+for name in pairs(NESTED_REFERENCES) do
+    MEANS[name] = true
+end
+
 local DATA_URL = "^data:[^,]-;base64,"
 
--- The fields that begin with `at_` have a value for each open list or object, by its depth.
+-- What is known of an open list or object:
+--   is_object
+--   name, folded   the last member of an object, and the same in lower case where deployments can be named
+--   ids            where the ids in it are collected; nil when it refers to nothing
+--   in_content, in_naming, in_own, in_tools   whether it lies below a member of these kinds
+--   number         tells objects apart
+--   type, id, is_sealed   members of an object
+-- The frames of a listener are used again, for its next list or object, and for the next body.
 local Listener = {}
 Listener.__index = Listener
 
@@ -117,89 +131,74 @@ local function add_deployment(self, name)
 end
 
 -- Notes a member that stands twice in its object. Backends may take either, and may not tell upper from lower case.
-local function note_twice(self, depth, name, folded)
-    local seen, object = self.seen[depth], self.at_object[depth]
-    if not seen then
-        seen = {}
-        self.seen[depth] = seen
+local function note_twice(self, frame)
+    if frame.seen[frame.folded] == frame.number then
+        self.ambiguous = self.ambiguous or frame.name
     end
-    if seen[folded] == object then
-        self.ambiguous = self.ambiguous or name
-    end
-    seen[folded] = object
+    frame.seen[frame.folded] = frame.number
 end
 
-function Listener:name(scanner, name)
-    local depth = scanner.depth
+function Listener:name(_, name)
+    local frame = self.frame
     -- All names that matter are told.
     name = name or ""
-    self.at_name[depth], self.at_folded[depth] = name, name
-    if depth == 1 then
-        self.is_empty = false
-    end
-    if self.at_content[depth] or self.is_unclear then
+    frame.name, frame.folded = name, name
+    if frame.in_content or self.is_unclear then
         return
     end
     self.watched = self.watched + 1
     self.is_unclear = self.watched > MOST_WATCHED
-    local folded = string_lower(name)
-    self.at_folded[depth] = folded
-    if name ~= "" and not self.at_own[depth] then
-        note_twice(self, depth, name, folded)
+    frame.folded = string_lower(name)
+    if name ~= "" and not frame.in_own then
+        note_twice(self, frame)
     end
 end
 
 -- A string member that names a deployment, as far as one can be named here.
-local function hear_deployment(self, depth, value)
-    local name, folded = self.at_name[depth], self.at_folded[depth]
-    if self.at_content[depth] or not (folded == "model" or folded == "deployment_name") then
+local function hear_deployment(self, depth, frame, value)
+    local name, folded = frame.name, frame.folded
+    if frame.in_content or not (folded == "model" or folded == "deployment_name") then
         return
     end
-    local is_naming = folded == "deployment_name" or self.at_naming[depth]
+    local is_naming = folded == "deployment_name" or frame.in_naming
     if is_naming then
         add_deployment(self, value)
     end
     if name ~= folded and (is_naming or depth == 1) then
         self.ambiguous = self.ambiguous or name
     end
-    if depth == 2 and name == "model" and self.at_name[1] == "session" then
+    if depth == 2 and name == "model" and self.frames[1].name == "session" then
         self.names_session = true
     end
 end
 
--- Where ids of a member are collected; nil when it refers to nothing.
-local function ids_of(self, depth, name)
+-- Where the ids of a frame's member are collected; nil when it refers to nothing.
+local function ids_of(self, depth, frame)
+    local name = frame.name
     if depth == 1 and IS_REFERENCE[name] then
         self.top_ids[name] = self.top_ids[name] or {}
         return self.top_ids[name]
     end
-    return NESTED_REFERENCES[name] and not self.at_own[depth] and self.nested_ids or nil
+    return NESTED_REFERENCES[name] and not frame.in_own and self.nested_ids or nil
 end
 
--- What strings mean in an object, by the member's name. Others mean nothing to the gateway.
-local MEANS = { model = true, deployment_name = true, type = true, id = true, encrypted_content = true }
-for name in pairs(NESTED_REFERENCES) do
-    MEANS[name] = true
-end
-
-local function hear_member(self, depth, value)
-    local name = self.at_name[depth]
-    hear_deployment(self, depth, value)
-    local ids = ids_of(self, depth, name)
+local function hear_member(self, depth, frame, value)
+    hear_deployment(self, depth, frame, value)
+    local ids = ids_of(self, depth, frame)
     if ids then
         add_id(ids, value)
     end
-    if name == "type" then
-        self.at_type[depth] = value
-    elseif name == "id" then
-        self.at_id[depth] = value
-    elseif name == "encrypted_content" then
-        self.at_sealed[depth] = true
+    if frame.name == "type" then
+        frame.type = value
+    elseif frame.name == "id" then
+        frame.id = value
+    elseif frame.name == "encrypted_content" then
+        frame.is_sealed = true
     end
 end
 
 local function keep(self, kind, offset, length, value)
-    local name = self.at_name[1]
+    local name = self.frames[1].name
     if KEPT[name] then
         self.members[name] = { kind = kind, offset = offset, length = length, value = value }
     end
@@ -212,94 +211,111 @@ local function count_base64(self, text, from, bytes)
 end
 
 function Listener:string(scanner, from, to)
-    local depth = scanner.depth
-    if scanner.is_object[depth] then
-        if depth == 1 then
+    local depth, frame = scanner.depth, self.frame
+    if depth == 0 then
+        return
+    end
+    if frame.is_object then
+        if depth == 1 and KEPT[frame.name] then
             keep(self, "string", scanner.base + from - 2, to - from + 3, scanner:string_at(from, to))
         end
-        local name = self.at_folded[depth]
-        if MEANS[name] or (depth == 1 and IS_REFERENCE[name]) then
-            hear_member(self, depth, scanner:string_at(from, to))
+        if MEANS[frame.folded] or (depth == 1 and IS_REFERENCE[frame.name]) then
+            hear_member(self, depth, frame, scanner:string_at(from, to))
         end
-    elseif self.at_ids[depth] then
-        add_id(self.at_ids[depth], scanner:string_at(from, to))
+    elseif frame.ids then
+        add_id(frame.ids, scanner:string_at(from, to))
     end
-    if scanner.text:byte(from) == 100 then
+    if string_byte(scanner.text, from) == 100 then
         count_base64(self, scanner.text, from, to - from + 1)
     end
 end
 
 function Listener:long_string(scanner, head, offset, bytes)
-    local depth = scanner.depth
-    if scanner.is_object[depth] then
+    local depth, frame = scanner.depth, self.frame
+    if depth > 0 and frame.is_object then
         if depth == 1 then
             keep(self, "string", offset, bytes, head)
         end
-        if MEANS[self.at_folded[depth]] then
-            -- Too long for any name or id, but not to be refused.
-            hear_member(self, depth, head)
+        if MEANS[frame.folded] then
+            -- Too long for any name or id, but not to be overlooked.
+            hear_member(self, depth, frame, head)
         end
     end
     count_base64(self, head, 1, bytes)
 end
 
+local function value_of(scanner, kind, from, to)
+    if kind == "number" then
+        return tonumber(string_sub(scanner.text, from, to))
+    elseif kind == "null" then
+        return nil
+    end
+    return kind == "true"
+end
+
 function Listener:other(scanner, kind, from, to)
     local depth = scanner.depth
     if depth == 1 then
-        local value = kind == "true" or nil
-        if kind == "number" then
-            value = tonumber(string_sub(scanner.text, from, to))
-        elseif kind == "false" then
-            value = false
+        keep(self, kind, scanner.base + from - 1, to - from + 1, value_of(scanner, kind, from, to))
+    elseif depth == 2 or depth == 3 then
+        local frames = self.frames
+        local is_in_lists = not frames[2].is_object and not frames[depth].is_object
+        if kind == "number" and is_in_lists and TOKENS[frames[1].name] then
+            self.has_tokens = true
         end
-        keep(self, kind, scanner.base + from - 1, to - from + 1, value)
-    elseif kind == "number" and not scanner.is_object[depth] and not scanner.is_object[2] and depth <= 3 then
-        self.has_tokens = self.has_tokens or TOKENS[self.at_name[1]] or false
     end
 end
 
--- What holds inside the list or object that is the value of member `name`.
-local function enter_member(self, depth, name)
-    local parent, folded = depth - 1, self.at_folded[depth - 1]
-    self.at_ids[depth] = ids_of(self, parent, name)
-    self.at_content[depth] = self.at_content[parent] or (parent == 1 and CONTENT[name] or false)
-    self.at_naming[depth] = self.at_naming[parent]
+local function frame_at(self, depth)
+    local frame = self.frames[depth]
+    if not frame then
+        frame = { seen = {} }
+        self.frames[depth] = frame
+    end
+    return frame
+end
+
+-- What holds in the list or object that is the value of its parent's member.
+local function enter_member(self, frame, parent, depth)
+    local name, folded = parent.name, parent.folded
+    frame.ids = ids_of(self, depth - 1, parent)
+    frame.in_content = parent.in_content or (depth == 2 and CONTENT[name] or false)
+    frame.in_naming = parent.in_naming
         or NAMING_PARENTS[folded]
-        or string_find(folded, "transcription", 1, true) ~= nil
-    self.at_tools[depth] = self.at_tools[parent] or TOOLS[name] or false
-    self.at_own[depth] = self.at_own[parent] or OWN[name] or (self.at_tools[parent] and name == "parameters")
+        or (not frame.in_content and string_find(folded, "transcription", 1, true) ~= nil)
+    frame.in_tools = parent.in_tools or TOOLS[name] or false
+    frame.in_own = parent.in_own or OWN[name] or (parent.in_tools and name == "parameters")
 end
 
 -- The same for an element of a list.
-local function enter_element(self, depth)
-    local parent = depth - 1
-    self.at_ids[depth] = self.at_ids[parent]
-    self.at_content[depth] = self.at_content[parent]
-    self.at_naming[depth] = self.at_naming[parent]
-    self.at_tools[depth] = self.at_tools[parent]
-    self.at_own[depth] = self.at_own[parent]
+local function enter_element(frame, parent)
+    frame.ids = parent.ids
+    frame.in_content, frame.in_naming = parent.in_content, parent.in_naming
+    frame.in_tools, frame.in_own = parent.in_tools, parent.in_own
 end
 
 function Listener:open(scanner, is_object, offset)
-    local depth = scanner.depth
+    local depth, parent = scanner.depth, self.frame
+    local frame = frame_at(self, depth)
+    self.frame, frame.is_object = frame, is_object
     if is_object then
         self.objects = self.objects + 1
-        self.at_object[depth], self.at_type[depth], self.at_id[depth], self.at_sealed[depth] =
-            self.objects, nil, nil, nil
+        frame.number, frame.type, frame.id, frame.is_sealed = self.objects, nil, nil, false
+        frame.name, frame.folded = nil, nil
     end
     if depth == 1 then
         self.is_object, self.head = is_object, offset + 1
         return not is_object
     end
-    if scanner.is_object[depth - 1] then
-        enter_member(self, depth, self.at_name[depth - 1])
+    if parent.is_object then
+        enter_member(self, frame, parent, depth)
         if depth == 2 then
             keep(self, is_object and "object" or "list", offset)
         end
     else
-        enter_element(self, depth)
+        enter_element(frame, parent)
     end
-    return self.at_content[depth] and self.at_own[depth]
+    return frame.in_content and frame.in_own
 end
 
 local function add_item(self, id, is_sealed)
@@ -310,76 +326,84 @@ local function add_item(self, id, is_sealed)
 end
 
 -- An object is over: it may have been a reference, or an item that the client replays.
-local function hear_object(self, depth)
-    local id, kind = self.at_id[depth], self.at_type[depth]
-    if not id or self.at_own[depth] then
+local function hear_object(self, depth, frame)
+    local id = frame.id
+    if not id or frame.in_own then
         return
     end
-    if REFERRING_TYPES[kind] then
+    if REFERRING_TYPES[frame.type] then
         add_id(self.nested_ids, id)
-    elseif self.at_ids[depth] then
-        add_id(self.at_ids[depth], id)
-    elseif depth == 3 and self.at_name[1] == "input" and #id <= LONGEST_ID_BYTES then
-        add_item(self, id, self.at_sealed[depth] == true)
+    elseif frame.ids then
+        add_id(frame.ids, id)
+    elseif depth == 3 and self.frames[1].name == "input" and #id <= LONGEST_ID_BYTES then
+        add_item(self, id, frame.is_sealed)
     end
 end
 
 function Listener:close(scanner, offset)
-    local depth = scanner.depth
+    local depth, frame = scanner.depth, self.frame
+    self.frame = self.frames[depth - 1]
     if depth == 2 then
-        local member = self.members[self.at_name[1]]
+        local member = self.members[self.frame.name]
         if member then
             member.length = offset - member.offset
         end
     end
-    if depth > 1 and scanner.is_object[depth] then
-        hear_object(self, depth)
+    if depth > 1 and frame.is_object then
+        hear_object(self, depth, frame)
     end
 end
 
-local function listener()
-    return setmetatable({
-        is_object = false,
-        is_empty = true,
-        members = {},
-        deployments = {},
-        is_named = {},
-        names_session = false,
-        top_ids = {},
-        nested_ids = {},
-        items = {},
-        has_tokens = false,
-        base64_bytes = 0,
-        -- What it takes to find these.
-        is_unclear = false,
-        watched = 0,
-        objects = 0,
-        seen = {},
-        at_content = {},
-        at_folded = {},
-        at_id = {},
-        at_ids = {},
-        at_name = {},
-        at_naming = {},
-        at_object = {},
-        at_own = {},
-        at_sealed = {},
-        at_tools = {},
-        at_type = {},
-    }, Listener)
+-- Listeners that are free, with their frames. Bodies are many and most are small, so making these would be most of the
+-- work.
+local free = {}
+local MOST_FREE = 16
+-- What a client's names leave in memory is bounded.
+local MOST_KEPT_WATCHED = 200
+
+local function borrow()
+    local listener = table_remove(free) or setmetatable({ frames = {}, objects = 0 }, Listener)
+    listener.frame, listener.is_object, listener.head, listener.ambiguous = nil, false, nil, nil
+    listener.members, listener.deployments, listener.is_named = {}, {}, {}
+    listener.top_ids, listener.nested_ids, listener.items = {}, {}, {}
+    listener.names_session, listener.has_tokens, listener.base64_bytes = false, false, 0
+    listener.is_unclear, listener.watched = false, 0
+    return listener
 end
 
-local function all_references(self)
+local function give_back(listener)
+    if listener.watched <= MOST_KEPT_WATCHED and #listener.frames <= 16 and #free < MOST_FREE then
+        free[#free + 1] = listener
+    end
+end
+
+local function all_references(listener)
     local ids = {}
     for _, name in ipairs(REFERENCES) do
-        for _, id in ipairs(self.top_ids[name] or {}) do
+        for _, id in ipairs(listener.top_ids[name] or {}) do
             add_id(ids, id)
         end
     end
-    for _, id in ipairs(self.nested_ids) do
+    for _, id in ipairs(listener.nested_ids) do
         add_id(ids, id)
     end
     return ids
+end
+
+local function facts_of(listener, nodes)
+    return {
+        members = listener.members,
+        is_empty = listener.frames[1].name == nil,
+        head = listener.head,
+        ambiguous = listener.ambiguous,
+        deployments = not listener.is_unclear and listener.deployments or nil,
+        names_session = listener.names_session,
+        references = all_references(listener),
+        items = listener.items,
+        has_tokens = listener.has_tokens,
+        base64_bytes = listener.base64_bytes,
+        nodes = nodes,
+    }
 end
 
 local _M = {}
@@ -392,29 +416,13 @@ local _M = {}
 -- @param pieces function that returns the body piece by piece, then nil
 -- @param pause function that is called between pieces, to let others work
 -- @return Facts|nil nil when the body is no JSON object
--- @return table|nil fault { message, is_too_much (it is JSON, but too much of it) }
+-- @return table|nil fault { message (nil when it is other JSON), is_too_much (it is JSON, but too much of it) }
 function _M.read(pieces, pause)
-    local heard = listener()
-    local nodes, fault = json_scanner.scan(pieces, heard, pause)
-    if fault then
-        return nil, fault
-    end
-    if not heard.is_object then
-        return nil, { message = "The JSON is no object." }
-    end
-    return {
-        members = heard.members,
-        is_empty = heard.is_empty,
-        head = heard.head,
-        ambiguous = heard.ambiguous,
-        deployments = not heard.is_unclear and heard.deployments or nil,
-        names_session = heard.names_session,
-        references = all_references(heard),
-        items = heard.items,
-        has_tokens = heard.has_tokens,
-        base64_bytes = heard.base64_bytes,
-        nodes = nodes,
-    }
+    local listener = borrow()
+    local nodes, fault = json_scanner.scan(pieces, listener, pause)
+    local facts = nodes and listener.is_object and facts_of(listener, nodes) or nil
+    give_back(listener)
+    return facts, not facts and (fault or {}) or nil
 end
 
 return _M

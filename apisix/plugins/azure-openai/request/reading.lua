@@ -1,7 +1,8 @@
 --- Reads a client's request once: surface, operation, deployment, body.
 local core = require("apisix.core")
 local collections = require("apisix.plugins.azure-openai.request.collections")
-local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
+local pause = require("apisix.plugins.azure-openai.base.pause")
+local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
 local multipart = require("apisix.plugins.azure-openai.request.multipart")
 local query = require("apisix.plugins.azure-openai.request.query")
 local request_body = require("apisix.plugins.azure-openai.request.body")
@@ -11,15 +12,20 @@ local websocket = require("apisix.plugins.azure-openai.request.websocket")
 
 local ngx = ngx
 local ipairs = ipairs
-local next = next
 local pairs = pairs
 local setmetatable = setmetatable
 local type = type
+local math_ceil = math.ceil
+local math_huge = math.huge
 local math_min = math.min
+local table_insert = table.insert
 local has_prefix = core.string.has_prefix
 
 -- Azure's names are shorter. Longer ones would only fill the memory that is kept for each deployment.
 local LONGEST_NAME_BYTES = 128
+
+-- English prose has about four bytes a token.
+local BYTES_PER_TOKEN = 4
 
 -- Methods to whose body HTTP gives no meaning (RFC 9110, section 9.3).
 local WITHOUT_BODY = { GET = true, HEAD = true, DELETE = true, OPTIONS = true }
@@ -35,51 +41,57 @@ local function content_type(ctx)
     return type(value) == "string" and value:lower() or "application/json"
 end
 
--- APISIX keeps the decoded body, so that the AI plugins that follow do not decode it again.
-local function decode(ctx, max_bytes)
-    if not has_prefix(content_type(ctx), "application/json") then
+local function read_json(ctx, body)
+    if not body or not has_prefix(content_type(ctx), "application/json") then
         return nil
     end
-    local decoded = core.request.get_json_request_body_table(max_bytes)
-    -- An empty table could be an array or an object, and neither says anything.
-    return type(decoded) == "table" and #decoded == 0 and next(decoded) and decoded or nil
+    return json_facts.read(request_body.pieces(body), pause)
 end
 
--- The deployment that a form names, and its place. Files to be stored name none and can be large.
+-- What a form names: { deployment ("" for none), deployment_place, ambiguous }, or nil and the fault. Files to be
+-- stored name no deployment and can be large.
 local function named_in_form(ctx, body, operation)
     if not body or collections.is_homed(operation) then
-        return ""
+        return { deployment = "" }
     end
-    local places = multipart.locate(body, core.request.header(ctx, "content-type"), "model")
+    local type_with_boundary = core.request.header(ctx, "content-type")
+    local places, _, has_file = multipart.locate(body, type_with_boundary, "model", pause)
     if #places > 1 then
         return nil, "The form has the field 'model' more than once."
     end
     local place = places[1]
-    if not place then
-        return ""
-    end
     -- One byte more than the longest name is enough to see that it is too long.
-    return request_body.slice(body, place.offset, math_min(place.length, LONGEST_NAME_BYTES + 1)), nil, place
+    local length = place and math_min(place.length, LONGEST_NAME_BYTES + 1)
+    return {
+        deployment = place and request_body.slice(body, place.offset, length) or "",
+        deployment_place = place,
+        ambiguous = has_file and "model" or nil,
+    }
 end
 
--- Returns the deployment ("" for none), or nil and the fault; for a form also the place of the name.
-local function named_deployment(ctx, target, operation, body, decoded)
+local function named_in_json(operation, facts)
+    -- Fine-tuning names the model to train, which need not be deployed.
+    local model = collections.kind(operation) ~= "/fine_tuning" and facts.members.model
+    return {
+        deployment = model and model.kind == "string" and model.value or "",
+        deployment_place = model or nil,
+        ambiguous = facts.ambiguous,
+    }
+end
+
+-- What a request names where its path names no deployment: as for `named_in_form`.
+local function named(ctx, target, operation, body, facts)
     if websocket.is_realtime(operation) then
         local name, fault = websocket.deployment(target)
-        return name or (not fault and "" or nil), fault
+        return not fault and { deployment = name or "" } or nil, fault
     end
-    if WITHOUT_BODY[ngx.req.get_method()] then
-        return ""
+    if facts and not WITHOUT_BODY[ngx.req.get_method()] then
+        return named_in_json(operation, facts)
     end
-    if not decoded and has_prefix(content_type(ctx), "multipart/form-data") then
+    if has_prefix(content_type(ctx), "multipart/form-data") and not WITHOUT_BODY[ngx.req.get_method()] then
         return named_in_form(ctx, body, operation)
     end
-    if collections.kind(operation) == "/fine_tuning" then
-        -- `model` is the one to train, which need not be deployed.
-        return ""
-    end
-    local name = decoded and decoded.model
-    return type(name) == "string" and name or ""
+    return { deployment = "" }
 end
 
 -- Bytes that a request line or a header value may not hold (RFC 3986, RFC 9110). nginx lets some of them through, and
@@ -118,41 +130,51 @@ local function refused(status, message, code)
     return nil, { status = status, message = message, code = code }
 end
 
+-- What the request line and the headers already rule out; nil when nothing does.
+local function head_fault(target, headers)
+    if is_malformed(target, headers) then
+        return "The request has characters in its path or headers that HTTP does not allow."
+    end
+    if type(headers["content-type"]) == "table" then
+        return "The request has more than one Content-Type."
+    end
+    return not surface.is_plain(target) and NOT_PLAIN or nil
+end
+
 --- Reads a request of any kind.
 -- @param max_bytes number largest body
 -- @return table|nil request { method, is_bodyless (HTTP gives its body no meaning), target (path and query), headers,
---   kind (surface), operation, deployment ("" for none), deployment_place (in a form), resource (kind of stored
---   resource), body, decoded, is_upgrade }
+--   kind (surface), operation, deployment ("" for none), deployment_place (in the body), ambiguous (what backends may
+--   read in two ways, or nil), resource (kind of stored resource), body, facts (Facts of a JSON object, or nil),
+--   json_fault (what is wrong with a JSON body, or nil), is_upgrade }
 -- @return table|nil refusal { status, message, code (nil for the usual one) }
 function _M.read(ctx, max_bytes)
     -- Not `ctx.var`: APISIX has normalised its request_uri.
     local target, headers = ngx.var.request_uri, core.request.headers(ctx)
-    if is_malformed(target, headers) then
-        return refused(400, "The request has characters in its path or headers that HTTP does not allow.")
-    end
-    if type(headers["content-type"]) == "table" then
-        return refused(400, "The request has more than one Content-Type.")
-    end
-    if not surface.is_plain(target) then
-        return refused(400, NOT_PLAIN)
+    local fault = head_fault(target, headers)
+    if fault then
+        return refused(400, fault)
     end
     local body, status, err = request_body.read(max_bytes)
     if status then
         return refused(status, err)
     end
+    local facts, json_fault = read_json(ctx, body)
+    if json_fault and json_fault.is_too_much then
+        return refused(400, "The request body is too complex. " .. json_fault.message)
+    end
 
     local kind, operation, deployment = surface.parse(ctx.var.uri)
     -- A key in the query is not accepted, because queries end up in logs. A backend would take it for the credential.
     target = query.without_credentials(target)
-    local decoded = body and decode(ctx, max_bytes)
-    local fault, place
+    local naming = { deployment = deployment }
     if not deployment then
-        deployment, fault, place = named_deployment(ctx, target, operation, body, decoded)
+        naming, fault = named(ctx, target, operation, body, facts)
         if fault then
             return refused(400, fault)
         end
     end
-    if not is_deployment_name(deployment) then
+    if not is_deployment_name(naming.deployment) then
         return refused(404, "No deployment has such a name.", "DeploymentNotFound")
     end
     local method = ngx.req.get_method()
@@ -163,11 +185,13 @@ function _M.read(ctx, max_bytes)
         headers = headers,
         kind = kind,
         operation = operation,
-        deployment = deployment,
-        deployment_place = place,
+        deployment = naming.deployment,
+        deployment_place = naming.deployment_place,
+        ambiguous = facts and facts.ambiguous or naming.ambiguous,
         resource = collections.kind(operation),
         body = body,
-        decoded = decoded,
+        facts = facts,
+        json_fault = json_fault and json_fault.message,
         is_upgrade = websocket.is_requested(ctx),
     }
 end
@@ -175,51 +199,59 @@ end
 --- Why a request cannot be an inference request; nil when it can.
 -- @return string|nil message
 function _M.inference_fault(request)
-    local decoded = request.decoded
-    if not decoded then
+    if request.json_fault then
+        return "The request body is not JSON. " .. request.json_fault
+    end
+    if not request.facts then
         return "The request body is not a JSON object."
     end
-    if decoded.model == ngx.null then
-        -- ai-proxy-multi would take null for a name. The bytes that are sent keep it.
-        decoded.model = nil
-    end
-    if decoded.model ~= nil and type(decoded.model) ~= "string" then
+    local model = request.facts.members.model
+    if model and model.kind ~= "string" and model.kind ~= "null" then
         return "The member 'model' is not a string."
     end
     return nil
 end
 
--- The request with another body. The request that was given stays as it is.
-local function with_body(request, text, decoded)
-    return setmetatable({ body = request_body.of_text(text), decoded = decoded }, { __index = request })
-end
-
---- The request as it goes to backends: with the body that a plugin made of it, and asked for token usage where the
---- stream would not report it.
--- @param decoded table|nil what an AI plugin made of the body; nil when none changed it
--- @return table request, the same one when nothing changes; `hides_usage` tells that the client must not see the usage
---   chunk
-function _M.to_send(ctx, request, decoded)
-    if decoded then
-        request = with_body(request, core.json.encode(decoded), decoded)
-    end
-    local text = request_body.text(request.body)
-    local changed, is_added =
-        stream_options.ask_for_usage(ctx, request.kind, request.operation, request.decoded, text)
-    if not is_added then
+-- The request with the body that AI plugins have made of it meanwhile.
+local function read_again(ctx, request)
+    local body = request_body.read(math_huge)
+    local facts = read_json(ctx, body)
+    if not facts then
         return request
     end
-    request = with_body(request, changed, request.decoded)
-    request.hides_usage = true
-    return request
+    local changed = { body = body, facts = facts, deployment_place = facts.members.model or false }
+    return setmetatable(changed, { __index = request })
 end
 
-local function renamed_body(request, name)
-    if request.decoded then
-        return request_body.of_text(json_edit.set(request_body.text(request.body), "model", name))
+--- The request as it goes to backends: with the body that AI plugins made of it, and asked for token usage where the
+--- stream would not report it.
+-- @param is_changed boolean whether AI plugins may have changed the body
+-- @return table request, the same one when nothing changes; `hides_usage` tells that the client must not see the usage
+--   chunk
+function _M.to_send(ctx, request, is_changed)
+    if is_changed then
+        request = read_again(ctx, request)
     end
-    local place = request.deployment_place
-    return request_body.with_replacement(request.body, place.offset, place.length, name)
+    local edit = stream_options.edit(ctx, request)
+    if not edit then
+        return request
+    end
+    return setmetatable({ edit = edit, hides_usage = true }, { __index = request })
+end
+
+-- The body with its own edit, if it has one, and with another name of the deployment, if one is given.
+local function edited_body(request, name)
+    local edits, place = { request.edit }, request.deployment_place
+    if name and place then
+        local text = request.facts and core.json.encode(name) or name
+        local is_first = request.edit and place.offset < request.edit.offset
+        table_insert(edits, is_first and 1 or #edits + 1, {
+            offset = place.offset,
+            length = place.length,
+            text = text,
+        })
+    end
+    return #edits > 0 and request_body.with_edits(request.body, edits) or request.body
 end
 
 --- What a backend that calls the deployment `name` gets.
@@ -228,15 +260,25 @@ end
 -- @return table|nil body
 function _M.for_deployment(request, name)
     if request.deployment == "" or name == request.deployment then
-        return request.target, request.body
+        return request.target, edited_body(request)
     end
     if request.kind == "deployments" then
-        return surface.rename(request.target, name), request.body
+        return surface.rename(request.target, name), edited_body(request)
     end
     if websocket.is_realtime(request.operation) then
-        return websocket.rename(request.target, name), request.body
+        return websocket.rename(request.target, name), edited_body(request)
     end
-    return request.target, renamed_body(request, name)
+    return request.target, edited_body(request, name)
+end
+
+--- Estimates the prompt. Images and files, which stand in a body as data URLs, are left out.
+-- @return number tokens
+function _M.prompt_tokens(request)
+    if not request.body then
+        return 0
+    end
+    local base64_bytes = request.facts and request.facts.base64_bytes or 0
+    return math_ceil((request.body.size - base64_bytes) / BYTES_PER_TOKEN)
 end
 
 return _M

@@ -1,12 +1,15 @@
 --- Asks for the token usage of a stream that would not report it.
-local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
+local core = require("apisix.core")
+local request_body = require("apisix.plugins.azure-openai.request.body")
 
-local ngx = ngx
-local pairs = pairs
+local next = next
 local type = type
 
 -- The first api-version that accepts stream_options on the deployments surface.
 local FIRST_VERSION_WITH_STREAM_OPTIONS = "2024-09-01"
+-- The client's own options are much shorter.
+local LONGEST_OPTIONS_BYTES = 4096
+local ASKED = '"include_usage":true'
 
 local _M = {}
 
@@ -18,37 +21,41 @@ local function accepts_stream_options(kind, ctx)
     return type(version) == "string" and version:sub(1, 10) >= FIRST_VERSION_WITH_STREAM_OPTIONS
 end
 
---- Adds `stream_options.include_usage` where the backend accepts it and the client has not decided itself:
---
---     {"stream":true,"messages":[]} -> {"stream_options":{"include_usage":true},"stream":true,"messages":[]}, true
---
--- @param kind string surface
--- @param operation string
--- @param decoded table the request body
--- @param text string the request body
--- @return string the body to send
--- @return boolean whether it was added: the client must not see the usage chunk then
-function _M.ask_for_usage(ctx, kind, operation, decoded, text)
-    local options = decoded.stream_options
-    local is_undecided = options == nil
-        or options == ngx.null
-        or (type(options) == "table" and options.include_usage == nil)
-    if
-        decoded.stream ~= true
-        or (operation ~= "chat/completions" and operation ~= "completions")
-        or not is_undecided
-        or not accepts_stream_options(kind, ctx)
-    then
-        return text, false
+-- Adds to the options of a client that has not decided itself; nil when it has.
+local function edit_options(body, member)
+    if member.kind == "null" then
+        return { offset = member.offset, length = member.length, text = "{" .. ASKED .. "}" }
     end
+    if member.kind ~= "object" or member.length > LONGEST_OPTIONS_BYTES then
+        return nil
+    end
+    local options = core.json.decode(request_body.slice(body, member.offset, member.length))
+    if not options or options.include_usage ~= nil then
+        return nil
+    end
+    local separator = next(options) and "," or ""
+    return { offset = member.offset + 1, length = 0, text = ASKED .. separator }
+end
 
-    local asked = { include_usage = true }
-    if type(options) == "table" then
-        for name, value in pairs(options) do
-            asked[name] = value
-        end
+--- How the body has to change to ask for the usage, where the backend accepts it and the client has not decided itself:
+--
+--     {"stream":true,"messages":[]} -> { offset = 1, length = 0, text = '"stream_options":{"include_usage":true},' }
+--
+-- @param request table from `reading.read`, with a JSON body
+-- @return table|nil edit for `request_body.with_edits`
+function _M.edit(ctx, request)
+    local operation, members = request.operation, request.facts.members
+    if
+        not (members.stream and members.stream.value == true)
+        or (operation ~= "chat/completions" and operation ~= "completions")
+        or not accepts_stream_options(request.kind, ctx)
+    then
+        return nil
     end
-    return json_edit.set(text, "stream_options", asked), true
+    if members.stream_options then
+        return edit_options(request.body, members.stream_options)
+    end
+    return { offset = request.facts.head, length = 0, text = '"stream_options":{' .. ASKED .. "}," }
 end
 
 return _M

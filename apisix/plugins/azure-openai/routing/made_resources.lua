@@ -1,9 +1,7 @@
 --- Which stored resources an answer says that it has made. Their ids are those that the request did not mention.
-local core = require("apisix.core")
-local json_edit = require("apisix.plugins.azure-openai.base.json_edit")
+local json_members = require("apisix.plugins.azure-openai.base.json_members")
 
 local ipairs = ipairs
-local pcall = pcall
 local type = type
 
 -- The members of an answer that name what came out of the resource, by the first segment of the path: a run makes its
@@ -31,13 +29,6 @@ local function add(ids, value)
     end
 end
 
-local function ids_of(body, name)
-    local ids = {}
-    local ok, text = pcall(json_edit.get, body, name)
-    add(ids, ok and text and core.json.decode(text))
-    return ids
-end
-
 --- The ids in a JSON answer:
 --
 --     in_body("uploads/upload_1/complete", '{"id":"upload_1","file":{"id":"file-2"}}') -> "upload_1", { "file-2" }
@@ -47,14 +38,18 @@ end
 -- @return string|nil id of the resource
 -- @return string[] ids of what came out of it
 function _M.in_body(operation, body)
-    local derived = {}
-    if body:byte(1) ~= 123 then
-        return nil, derived
+    local derived, wanted = {}, { id = true }
+    local names = DERIVED[operation:lower():match("^[^/]+")] or NOTHING
+    for _, name in ipairs(names) do
+        wanted[name] = true
     end
-    for _, name in ipairs(DERIVED[operation:lower():match("^[^/]+")] or NOTHING) do
-        add(derived, ids_of(body, name))
+    local members = json_members.decode(body, wanted)
+    for _, name in ipairs(names) do
+        add(derived, members[name])
     end
-    return ids_of(body, "id")[1], derived
+    local ids = {}
+    add(ids, members.id)
+    return ids[1], derived
 end
 
 --- The id in the first events of a stream, which begin with the resource that they are about.

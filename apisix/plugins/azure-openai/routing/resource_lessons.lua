@@ -70,7 +70,8 @@ end
 
 -- Whether the answer can be referred to later. Responses can, unless the client says no; completions, if it says yes.
 local function is_kept(request)
-    local store = request.decoded and request.decoded.store
+    local member = request.facts and request.facts.members.store
+    local store = member and member.value
     return store == true or (store ~= false and collections.is_stored(request.operation))
 end
 
