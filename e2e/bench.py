@@ -3,12 +3,17 @@
 Run it with ``python -m e2e.bench`` on a machine with nothing else to do. It needs nginx and wrk on PATH and
 ends on its own. The backends are an nginx with fixed answers, so nearly all of the time is the gateway's. The
 last line of the result is the same nginx behind a plain proxy, for comparison.
+
+``python -m e2e.bench --part stalls`` measures how long one large body keeps the other requests of a worker
+waiting. It needs nginx only.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -20,13 +25,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from scripts.engines import EngineError, start_gateway
+from e2e.large_bodies import CLASSES, MIB, LargeBody, large_body
+from scripts.engines import EngineError, Gateway, start_gateway
 from scripts.engines.ports import free_ports
 
 CLIENT_KEY = "client-key-of-the-benchmark"
 EVENTS = 20
 CONNECTIONS = 16
+LARGE_BODY_MIB = 60
 WARM_UP_SECONDS = 3
 """Time for LuaJIT to compile the hot code."""
 
@@ -53,6 +61,7 @@ http {
         listen 127.0.0.1:%(serving)d;
         location /openai/deployments/answer/ { return 200 '%(answer)s'; }
         location /openai/deployments/stream/ { error_page 405 =200 /stream; return 405; }
+        location /openai/v1/ { client_max_body_size 0; return 200 '{}'; }
         location = /stream { default_type text/event-stream; root .; }
     }
     server {
@@ -192,32 +201,75 @@ def measure(url: str, script: Path, seconds: int, pids: list[int]) -> Result:
     return Result(count / elapsed, cpu_us, percentile_ms(alone, 50), percentile_ms(alone, 99))
 
 
+def send(url: str, body: LargeBody) -> None:
+    """Sends a body, in a process of its own. The answer does not matter."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=120)
+    headers = {"api-key": CLIENT_KEY, "content-type": body.content_type}
+    connection.request("POST", body.target, body.content, headers)
+    connection.getresponse().read()
+
+
+def longest_stall_ms(gateway: Gateway, body: LargeBody) -> float:
+    """How long a small request waited at most, while the worker read a large one."""
+    pinging = http.client.HTTPConnection(urlsplit(gateway.url).netloc)
+    longest = 0.0
+    sending = multiprocessing.Process(target=send, args=(gateway.url, body))
+    sending.start()
+    while sending.is_alive():
+        asked = time.monotonic()
+        pinging.request("GET", "/nothing")
+        pinging.getresponse().read()
+        longest = max(longest, time.monotonic() - asked)
+        time.sleep(0.001)
+    sending.join()
+    return longest * 1000
+
+
+def measure_requests(engine: str, seconds: int, directory: Path, backends: Backends) -> None:
+    """Prints a line for each kind of request."""
+    print(f"{'':10} {'req/s':>9} {'CPU us':>9} {'p50 ms':>9} {'p99 ms':>9}")
+    script = directory / "request.lua"
+    for case in ("answer", "stream", "failover"):
+        script.write_text(wrk_script(case))
+        path = f"/openai/deployments/{'stream' if case == 'stream' else 'answer'}/chat/completions"
+        with start_gateway(environment(case, backends), engine=engine) as gateway:
+            url = f"{gateway.url}{path}?api-version=2024-10-21"
+            print(f"{case:10} {measure(url, script, seconds, gateway.children)}", flush=True)
+    script.write_text(wrk_script("answer"))
+    plain = f"http://127.0.0.1:{backends.proxy}/openai/deployments/answer/chat/completions"
+    print(f"{'nginx':10} {measure(plain, script, seconds, [])}")
+
+
+def measure_stalls(engine: str, backends: Backends) -> None:
+    """Prints a line for each class of large bodies."""
+    print(f"{'':20} {'MiB':>6} {'stall ms':>9}")
+    for shape in CLASSES:
+        body = large_body(shape, LARGE_BODY_MIB * MIB)
+        with start_gateway(environment("answer", backends), engine=engine) as gateway:
+            stall = longest_stall_ms(gateway, body)
+        print(f"{shape:20} {len(body.content) / MIB:>6.1f} {stall:>9.1f}", flush=True)
+
+
 def main() -> None:
-    """Prints a line for each case."""
+    """Measures one part."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--engine", default="embedded", choices=["embedded", "apisix", "docker"])
-    parser.add_argument("--seconds", type=int, default=5, help="length of each measurement")
+    parser.add_argument("--part", default="requests", choices=["requests", "stalls"])
+    parser.add_argument("--seconds", type=int, default=5, help="length of each measurement of requests")
     options = parser.parse_args()
-    missing = [tool for tool in ("nginx", "wrk") if shutil.which(tool) is None]
+    needed = ("nginx", "wrk") if options.part == "requests" else ("nginx",)
+    missing = [tool for tool in needed if shutil.which(tool) is None]
     if missing:
         sys.exit(f"not installed: {', '.join(missing)} (on Debian: apt-get install {' '.join(missing)})")
 
-    print(f"{'':10} {'req/s':>9} {'CPU us':>9} {'p50 ms':>9} {'p99 ms':>9}")
     with tempfile.TemporaryDirectory(prefix="bench-") as name, running_backends(Path(name)) as backends:
-        script = Path(name) / "request.lua"
-        for case in ("answer", "stream", "failover"):
-            script.write_text(wrk_script(case))
-            path = f"/openai/deployments/{'stream' if case == 'stream' else 'answer'}/chat/completions"
-            try:
-                gateway = start_gateway(environment(case, backends), engine=options.engine)
-            except EngineError as error:
-                sys.exit("\n".join(error.problems))
-            with gateway:
-                url = f"{gateway.url}{path}?api-version=2024-10-21"
-                print(f"{case:10} {measure(url, script, options.seconds, gateway.children)}", flush=True)
-        script.write_text(wrk_script("answer"))
-        plain = f"http://127.0.0.1:{backends.proxy}/openai/deployments/answer/chat/completions"
-        print(f"{'nginx':10} {measure(plain, script, options.seconds, [])}")
+        try:
+            if options.part == "requests":
+                measure_requests(options.engine, options.seconds, Path(name), backends)
+            else:
+                measure_stalls(options.engine, backends)
+        except EngineError as error:
+            sys.exit("\n".join(error.problems))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 -- A body is { size (bytes), text | path }; an edited one in a file has `parts`: text, and slices of the file.
 local core = require("apisix.core")
 local json_scanner = require("apisix.plugins.azure-openai.base.json_scanner")
+local pause = require("apisix.plugins.azure-openai.base.pause")
 
 local ngx = ngx
 local ipairs = ipairs
@@ -15,6 +16,8 @@ local table_concat = table.concat
 local CHUNK_BYTES = 65536
 -- Larger bodies go to a file.
 local IN_MEMORY_BYTES = 1024 * 1024
+-- A fast client or backend never keeps the worker waiting. Others may work after so much of it.
+local PAUSE_BYTES = 512 * 1024
 
 local _M = {}
 
@@ -43,6 +46,18 @@ function _M.of_text(text)
     return { size = #text, text = text }
 end
 
+-- Makes a function(bytes) that is told what has been handled, and pauses now and then.
+local function pacer()
+    local since = 0
+    return function(bytes)
+        since = since + bytes
+        if since >= PAUSE_BYTES then
+            since = 0
+            pause()
+        end
+    end
+end
+
 -- The error that a function raises; nil when it raises none.
 local function fault_of(keep, ...)
     local kept, err = pcall(keep, ...)
@@ -65,6 +80,7 @@ local function receive()
     end
 
     local left, room_err = tonumber(ngx.var.content_length), nil
+    local pace = pacer()
     ngx.req.init_body(math_min(left, IN_MEMORY_BYTES))
     while left > 0 do
         local data, err = socket:receive(math_min(left, CHUNK_BYTES))
@@ -74,6 +90,7 @@ local function receive()
         -- Where there is no room, the rest is read all the same, or nginx would take it for the next request.
         room_err = room_err or fault_of(ngx.req.append_body, data)
         left = left - #data
+        pace(#data)
     end
     return room_err or fault_of(ngx.req.finish_body)
 end
@@ -203,7 +220,15 @@ function _M.sendable(body)
     if not body then
         return nil
     end
-    return body.text or read_file(body)
+    if body.text then
+        return body.text
+    end
+    local next_piece, pace = read_file(body), pacer()
+    return function()
+        local piece = next_piece()
+        pace(piece and #piece or 0)
+        return piece
+    end
 end
 
 return _M
