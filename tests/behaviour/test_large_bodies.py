@@ -57,7 +57,7 @@ def test_s1_what_models_read_is_passed_on_at_nearly_the_largest_size(
     gateway = gateway_of(stage, backend)
     with peak_growth(gateway) as growth:
         assert send(stage.http(gateway), body) == 200
-    assert growth.mib < 64
+    assert growth.mib < most_growth_mib(body)
 
 
 @pytest.mark.parametrize("shape", ["empty lists", "lists in lists", "deep lists", "one number"])
@@ -66,7 +66,7 @@ def test_s1_so_is_no_json_that_is_too_complex(stage: Stage, backend: str, shape:
     gateway = gateway_of(stage, backend)
     with peak_growth(gateway) as growth:
         assert send(stage.http(gateway), body) == 400
-    assert growth.mib < 64
+    assert growth.mib < most_growth_mib(body)
 
 
 def test_s1_the_prompt_guard_reads_in_bounded_memory(stage: Stage, backend: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -816,3 +817,56 @@ def test_a9_the_official_client_sees_a_404(stage: Stage) -> None:
     created = made(respond(stage.http(gateway)))
     with pytest.raises(openai.NotFoundError):
         stage.openai(gateway, api_key=OTHER_KEY).responses.retrieve(created)
+
+
+def naming(file_id: str) -> str:
+    return json.dumps({"file_ids": [file_id]})
+
+
+# What a backend may read and the gateway does not.
+UNREADABLE: dict[str, Callable[[str], bytes]] = {
+    "comment": lambda text: b"/* */" + text.encode(),
+    "trailing comma": lambda text: text.replace("}", ",}").encode(),
+    "NaN": lambda text: text.replace("{", '{"x":NaN,').encode(),
+    "byte order mark": lambda text: b"\xef\xbb\xbf" + text.encode(),
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "gzip": lambda text: gzip.compress(text.encode()),
+    "deep": lambda text: text.replace("{", '{"x":' + "[" * 200 + "]" * 200 + ",").encode(),
+    "too many": lambda text: text.replace("[", "[" + '"file-x",' * 2048).encode(),
+}
+
+
+@pytest.mark.parametrize("change", UNREADABLE.values(), ids=UNREADABLE)
+def test_a9_a_body_whose_references_cannot_be_read_is_400(
+    stage: Stage, sim: Simulator, change: Callable[[str], bytes]
+) -> None:
+    clients = a_pair(stage)
+    file_id = upload(clients.maker)
+    asked = len(sim.requests("eastus"))
+    for client in (clients.other, clients.maker):
+        answer = client.post(
+            VECTOR_STORES, content=change(naming(file_id)), headers={"content-type": "application/json"}
+        )
+        assert answer.status_code == 400
+    assert len(sim.requests("eastus")) == asked
+
+
+def test_a9_where_clients_share_it_is_the_backends_business(stage: Stage, sim: Simulator) -> None:
+    client = stage.http(stage.gateway(["eastus"], STORED_RESOURCES="shared"))
+    body = UNREADABLE["comment"](naming("file-1"))
+    client.post(VECTOR_STORES, content=body, headers={"content-type": "application/json"})
+    assert [request.body for request in sim.requests("eastus")] == [body]
+
+
+@pytest.mark.parametrize("content_type", ["text/json", "application/merge-patch+json; charset=utf-8"])
+def test_a9_json_by_another_name_is_read_too(stage: Stage, content_type: str) -> None:
+    clients = a_pair(stage)
+    content = naming(upload(clients.maker))
+    answer = clients.other.post(VECTOR_STORES, content=content, headers={"content-type": content_type})
+    assert answer.status_code == 404
+
+
+def test_a9_the_last_of_many_references_counts_as_the_first(stage: Stage) -> None:
+    clients = a_pair(stage)
+    ids = [f"file-unknown-{number}" for number in range(500)] + [upload(clients.maker)]
+    assert clients.other.post(VECTOR_STORES, json={"file_ids": ids}).status_code == 404

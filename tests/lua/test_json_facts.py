@@ -173,8 +173,8 @@ class Model:
 
     @property
     def references(self) -> list[str]:
-        found = [id for name in REFERENCES for id in self.top.get(name, [])[:16]] + self.nested[:16]
-        return [id for id in found if id][:16]
+        found = [id for name in REFERENCES for id in self.top.get(name, [])] + self.nested
+        return [id for id in found if id]
 
     def members(self, text: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
         for name, value in self.document:
@@ -354,11 +354,18 @@ def test_a_clients_own_schemas_and_data_refer_to_nothing(lua: Lua, members: dict
     assert not facts_of(lua, **members)["references"]
 
 
-def test_at_most_16_references_and_the_last_16_items_are_kept(lua: Lua) -> None:
+def test_the_last_16_items_are_kept(lua: Lua) -> None:
     items = [{"type": "message", "id": f"msg_{number}"} for number in range(40)]
-    facts = facts_of(lua, file_ids=[f"file-{number}" for number in range(40)], input=items)
-    assert facts["references"] == [f"file-{number}" for number in range(16)]
+    facts = facts_of(lua, input=items)
     assert [item["id"] for item in facts["items"]] == [f"msg_{number}" for number in range(24, 40)]
+
+
+@pytest.mark.parametrize("count", [16, 2048, 2049, 5000])
+def test_at_most_2048_references_are_kept_and_more_are_told(lua: Lua, count: int) -> None:
+    ids = [f"file-{number}" for number in range(count)]
+    facts = facts_of(lua, file_ids=ids)
+    assert facts["references"] == ids[:2048]
+    assert facts["has_more_references"] is (count > 2048)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,16 @@ local function unsure(message)
     }
 end
 
+local function unreadable(json_fault)
+    local message = json_fault and "The request body is not JSON. " .. json_fault
+        or "The request body refers to too many stored resources."
+    return {
+        status = 400,
+        headers = { ["Content-Type"] = "application/json" },
+        body = errors.body(400, message),
+    }
+end
+
 -- A predecessor has an error of its own, which clients know.
 local function is_predecessor(request, id)
     return request.operation:lower() == "responses" and id:find("^resp") ~= nil
@@ -45,12 +55,16 @@ end
 
 --- Composes the answer.
 -- @param request table from `reading.read`
--- @param fault string "not_found", or "unsure" when it cannot be told now whose the resource is
+-- @param fault string "not_found", "unsure" when it cannot be told now whose the resource is, or "unreadable" when it
+--   cannot be told which resources the body refers to
 -- @param id string|nil plain id of the resource, when it was not found
 -- @return Answer
 function _M.compose(request, fault, id)
     if fault == "unsure" then
         return unsure("The gateway cannot tell right now whose stored resources these are.")
+    end
+    if fault == "unreadable" then
+        return unreadable(request.json_fault)
     end
     if is_predecessor(request, id) then
         local message = "Previous response with id '" .. shown(id) .. "' not found."

@@ -32,7 +32,8 @@ local tonumber = tonumber
 ---@field deployments string[]|nil every deployment that the body names, apart from `model` at the top; nil when it has
 ---  too many members to tell
 ---@field names_session boolean `session` names its deployment
----@field references string[] ids of stored resources, the most telling first, at most 16
+---@field references string[] ids of stored resources, the most telling first, at most 2048
+---@field has_more_references boolean whether there are more than that
 ---@field items Item[] the last 16 replayed items, in their order
 ---@field has_tokens boolean `prompt` or `input` is given in numbers
 ---@field base64_bytes number bytes of data URLs: images and files, which no model reads as text
@@ -53,8 +54,9 @@ local REFERENCES = {
 local NESTED_REFERENCES = { file_id = true, file_ids = true, vector_store_ids = true, container = true }
 -- Objects of these types refer by their `id`.
 local REFERRING_TYPES = { item_reference = true, file_id = true }
--- The gateway looks for one owner only, so more references would tell nothing new.
-local MOST_IDS = 16
+-- A vector store takes some hundred files at once.
+local MOST_REFERENCES = 2048
+local MOST_ITEMS = 16
 -- Real ids are much shorter. Each id becomes a key in memory and in Redis, so long ones are ignored.
 local LONGEST_ID_BYTES = 512
 
@@ -116,7 +118,8 @@ local Listener = {}
 Listener.__index = Listener
 
 local function add_id(ids, id)
-    if id ~= "" and #id <= LONGEST_ID_BYTES and #ids < MOST_IDS then
+    -- One more than are kept shows that there are more.
+    if id ~= "" and #id <= LONGEST_ID_BYTES and #ids <= MOST_REFERENCES then
         ids[#ids + 1] = id
     end
 end
@@ -320,7 +323,7 @@ end
 
 local function add_item(self, id, is_sealed)
     self.items[#self.items + 1] = { id = id, is_sealed = is_sealed }
-    if #self.items > MOST_IDS then
+    if #self.items > MOST_ITEMS then
         table_remove(self.items, 1)
     end
 end
@@ -391,6 +394,9 @@ local function all_references(listener)
 end
 
 local function facts_of(listener, nodes)
+    local references = all_references(listener)
+    local has_more = #references > MOST_REFERENCES
+    references[MOST_REFERENCES + 1] = nil
     return {
         members = listener.members,
         is_empty = listener.frames[1].name == nil,
@@ -398,7 +404,8 @@ local function facts_of(listener, nodes)
         ambiguous = listener.ambiguous,
         deployments = not listener.is_unclear and listener.deployments or nil,
         names_session = listener.names_session,
-        references = all_references(listener),
+        references = references,
+        has_more_references = has_more,
         items = listener.items,
         has_tokens = listener.has_tokens,
         base64_bytes = listener.base64_bytes,

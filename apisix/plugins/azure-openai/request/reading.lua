@@ -41,8 +41,15 @@ local function content_type(ctx)
     return type(value) == "string" and value:lower() or "application/json"
 end
 
+-- Backends read these, too: "text/json", "application/problem+json".
+local function is_json(ctx)
+    local media_type = content_type(ctx)
+    return has_prefix(media_type, "application/json")
+        or media_type:match("^[^;]*"):find("[/+]json%s*$") ~= nil
+end
+
 local function read_json(ctx, body)
-    if not body or not has_prefix(content_type(ctx), "application/json") then
+    if not body or not is_json(ctx) then
         return nil
     end
     return json_facts.read(request_body.pieces(body), pause)

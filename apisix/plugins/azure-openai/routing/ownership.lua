@@ -80,10 +80,22 @@ function _M.may_use(plan, record)
     return plan.policy ~= "strict"
 end
 
--- Why the client may not use what it refers to: "not_found", "unsure" (Redis cannot say), or nil. Also which resource.
-local function fault_of(plan, named, is_all_known)
+-- Whether the gateway could not read what a request refers to. A backend perhaps can: JSON with comments, in UTF-16,
+-- compressed …
+local function is_unreadable(request)
+    local facts = request.facts
+    return not request.is_bodyless
+        and (request.json_fault ~= nil or (facts ~= nil and facts.has_more_references))
+end
+
+-- Why the client may not use what it refers to: "not_found", "unsure" (Redis cannot say), "unreadable", or nil. Also
+-- which resource.
+local function fault_of(plan, request, named, is_all_known)
     if _M.may_use_all(plan) then
         return nil
+    end
+    if is_unreadable(request) then
+        return "unreadable"
     end
     for index, id in ipairs(plan.ids) do
         local record = plan.records[index]
@@ -102,7 +114,8 @@ end
 -- @param client table|nil the client's configuration; nil when nobody signs in
 -- @return table plan { deployment ("" for none), resource (kind of stored resource), references (plain ids), owner (the
 --   backend that holds one of them, nil when unknown or no longer configured), home (the backend for what has no owner
---   yet, or nil), fault ("not_found" or "unsure": the client may not use the resource `fault_id`), … }
+--   yet, or nil), fault ("not_found" or "unsure": the client may not use the resource `fault_id`; "unreadable": nobody
+--   can say what the request refers to), … }
 function _M.plan(pool, request, client)
     local named = stored_ids.named(request)
     local ids = joined(named, stored_ids.others(request))
@@ -120,7 +133,7 @@ function _M.plan(pool, request, client)
         records = records,
     }
     plan.owner = holder_of(pool, plan.client, named, records)
-    plan.fault, plan.fault_id = fault_of(plan, #named, is_all_known)
+    plan.fault, plan.fault_id = fault_of(plan, request, #named, is_all_known)
     return plan
 end
 

@@ -10,9 +10,12 @@ local resource_records = require("apisix.plugins.azure-openai.routing.resource_r
 
 local ngx = ngx
 local ipairs = ipairs
+local math_min = math.min
 
 -- A record is written again when it is used and less than this share of its time is left.
 local SHARE_BEFORE_RENEWAL = 0.5
+-- One is enough to find the way home.
+local MOST_HINTS = 16
 
 local _M = {}
 
@@ -43,7 +46,8 @@ end
 
 -- A success of a request that mentions ids may say where they are, but nothing of those that are known to be elsewhere.
 local function learn_mentioned(plan, answer)
-    for index, id in ipairs(plan.references) do
+    for index = 1, math_min(#plan.references, MOST_HINTS) do
+        local id = plan.references[index]
         if not plan.owner or not plan.records[index] then
             place_hints.set(plan.client, id, answer.backend.name)
         end
