@@ -109,7 +109,7 @@ local DATA_URL = "^data:[^,]-;base64,"
 -- What is known of an open list or object:
 --   is_object
 --   name, folded   the last member of an object, and the same in lower case where deployments can be named
---   ids            where the ids in it are collected; nil when it refers to nothing
+--   ids            where the ids in it are collected; false when it refers to nothing
 --   in_content, in_naming, in_own, in_tools   whether it lies below a member of these kinds
 --   number         tells objects apart
 --   type, id, is_sealed   members of an object
@@ -175,14 +175,14 @@ local function hear_deployment(self, depth, frame, value)
     end
 end
 
--- Where the ids of a frame's member are collected; nil when it refers to nothing.
+-- Where the ids of a frame's member are collected; false when it refers to nothing.
 local function ids_of(self, depth, frame)
     local name = frame.name
     if depth == 1 and IS_REFERENCE[name] then
         self.top_ids[name] = self.top_ids[name] or {}
         return self.top_ids[name]
     end
-    return NESTED_REFERENCES[name] and not frame.in_own and self.nested_ids or nil
+    return NESTED_REFERENCES[name] and not frame.in_own and self.nested_ids or false
 end
 
 local function hear_member(self, depth, frame, value)
@@ -269,10 +269,30 @@ function Listener:other(scanner, kind, from, to)
     end
 end
 
+-- Every field has a value from the beginning, and none is nil later: LuaJIT compiles no store of nil to a field that is
+-- not there.
+local function new_frame()
+    return {
+        seen = {},
+        is_object = false,
+        number = 0,
+        name = false,
+        folded = false,
+        type = false,
+        id = false,
+        is_sealed = false,
+        ids = false,
+        in_content = false,
+        in_naming = false,
+        in_own = false,
+        in_tools = false,
+    }
+end
+
 local function frame_at(self, depth)
     local frame = self.frames[depth]
     if not frame then
-        frame = { seen = {} }
+        frame = new_frame()
         self.frames[depth] = frame
     end
     return frame
@@ -303,8 +323,8 @@ function Listener:open(scanner, is_object, offset)
     self.frame, frame.is_object = frame, is_object
     if is_object then
         self.objects = self.objects + 1
-        frame.number, frame.type, frame.id, frame.is_sealed = self.objects, nil, nil, false
-        frame.name, frame.folded = nil, nil
+        frame.number, frame.type, frame.id, frame.is_sealed = self.objects, false, false, false
+        frame.name, frame.folded = false, false
     end
     if depth == 1 then
         self.is_object, self.head = is_object, offset + 1
@@ -399,7 +419,7 @@ local function facts_of(listener, nodes)
     references[MOST_REFERENCES + 1] = nil
     return {
         members = listener.members,
-        is_empty = listener.frames[1].name == nil,
+        is_empty = not listener.frames[1].name,
         head = listener.head,
         ambiguous = listener.ambiguous,
         deployments = not listener.is_unclear and listener.deployments or nil,
