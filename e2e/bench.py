@@ -28,6 +28,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from e2e.large_bodies import CLASSES, MIB, LargeBody, large_body
+from e2e.local_settings import backend_settings, client_settings
 from scripts.engines import EngineError, Gateway, start_gateway
 from scripts.engines.ports import free_ports
 
@@ -148,20 +149,10 @@ def running_backends(directory: Path) -> Iterator[Backends]:
 
 def environment(case: str, backends: Backends) -> dict[str, str]:
     """One backend that serves; for `failover`, a throttled one before it, each time for a millisecond."""
-    env = {
-        "GATEWAY_CLIENT_NAME_0": "bench",
-        "GATEWAY_CLIENT_KEY_0": CLIENT_KEY,
-        "AZURE_OPENAI_NAME_0": "serving",
-        "AZURE_OPENAI_ENDPOINT_0": f"http://127.0.0.1:{backends.serving}",
-        "AZURE_OPENAI_KEY_0": "key-of-serving",
-    }
+    env = client_settings(0, "bench", CLIENT_KEY)
+    env |= backend_settings(0, "serving", f"http://127.0.0.1:{backends.serving}")
     if case == "failover":
-        env |= {
-            "AZURE_OPENAI_NAME_1": "throttled",
-            "AZURE_OPENAI_ENDPOINT_1": f"http://127.0.0.1:{backends.throttled}",
-            "AZURE_OPENAI_KEY_1": "key-of-throttled",
-            "AZURE_OPENAI_PRIORITY_1": "10",
-        }
+        env |= backend_settings(1, "throttled", f"http://127.0.0.1:{backends.throttled}", priority="10")
     return env
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from e2e.local_settings import backend_key, backend_settings, client_settings
 from e2e.simulator import Region, Simulator
 from scripts.engines import Gateway, start_gateway
 
@@ -98,16 +99,9 @@ SURFACES = [
 
 def environment(sim: Simulator, backends: int) -> dict[str, str]:
     """Settings with the first region preferred and short limits."""
-    env = {
-        "GATEWAY_CLIENT_NAME_0": "matrix",
-        "GATEWAY_CLIENT_KEY_0": CLIENT_KEY,
-        "AI_PROXY_READ_TIMEOUT_MS": str(READ_TIMEOUT_MS),
-        "AZURE_OPENAI_PRIORITY_0": "1",
-    }
+    env = client_settings(0, "matrix", CLIENT_KEY) | {"AI_PROXY_READ_TIMEOUT_MS": str(READ_TIMEOUT_MS)}
     for index, region in enumerate(REGIONS[:backends]):
-        env[f"AZURE_OPENAI_NAME_{index}"] = region
-        env[f"AZURE_OPENAI_ENDPOINT_{index}"] = sim.endpoint(region)
-        env[f"AZURE_OPENAI_KEY_{index}"] = f"key-of-{region}"
+        env |= backend_settings(index, region, sim.endpoint(region), priority="1" if index == 0 else "0")
     return env
 
 
@@ -200,7 +194,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--engine", default="embedded", choices=["embedded", "apisix", "docker"])
     engine = parser.parse_args().engine
-    with Simulator([Region(name, key=f"key-of-{name}") for name in REGIONS]) as sim:
+    with Simulator([Region(name, key=backend_key(name)) for name in REGIONS]) as sim:
         cells = [cell for backends in (1, 2, 3) for cell in measure(sim, engine, CASES, backends)]
     wrong = sum(not cell.is_right for cell in cells)
     print(table(cells))

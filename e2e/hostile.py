@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from e2e.local_settings import client_settings
 from e2e.simulator import Simulator
 from scripts.engines import Gateway
 
@@ -70,10 +71,8 @@ class Tally:
 def settings() -> dict[str, str]:
     """The two clients, beside the backends."""
     return {
-        "GATEWAY_CLIENT_NAME_0": "good",
-        "GATEWAY_CLIENT_KEY_0": GOOD_KEY,
-        "GATEWAY_CLIENT_NAME_1": "hostile",
-        "GATEWAY_CLIENT_KEY_1": HOSTILE_KEY,
+        **client_settings(0, "good", GOOD_KEY),
+        **client_settings(1, "hostile", HOSTILE_KEY),
     }
 
 

@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from e2e.local_settings import backend_settings, client_settings
 from scripts.engines import Gateway, start_gateway
 
 CLIENT_KEY = "client-key-of-many-streams"
@@ -105,12 +106,8 @@ async def carry(engine: str, count: int, workers: int | None) -> bool:
     backend = Backend()
     server = await asyncio.start_server(backend.serve, "127.0.0.1", 0, backlog=1024)
     port = server.sockets[0].getsockname()[1]
-    env = {
-        "GATEWAY_CLIENT_NAME_0": "many-streams",
-        "GATEWAY_CLIENT_KEY_0": CLIENT_KEY,
-        "AZURE_OPENAI_ENDPOINT_0": f"http://127.0.0.1:{port}",
-        "AZURE_OPENAI_KEY_0": "key-of-the-backend",
-    }
+    env = client_settings(0, "many-streams", CLIENT_KEY)
+    env |= backend_settings(0, "backend", f"http://127.0.0.1:{port}")
     if workers is not None:
         env["GATEWAY_WORKER_PROCESSES"] = str(workers)
     with await asyncio.to_thread(start_gateway, env, engine=engine) as gateway:

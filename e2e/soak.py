@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 
 from e2e import hostile
+from e2e.local_settings import backend_key, backend_settings, client_settings
 from e2e.simulator import Region, Simulator
 from scripts.engines import Gateway, start_gateway
 
@@ -60,17 +61,13 @@ class Tally:
 
 def environment(sim: Simulator) -> dict[str, str]:
     """Three equal backends that recover quickly."""
-    env = {
-        "GATEWAY_CLIENT_NAME_0": "soak",
-        "GATEWAY_CLIENT_KEY_0": CLIENT_KEY,
+    env = client_settings(0, "soak", CLIENT_KEY) | {
         "COOLDOWN_DEFAULT_SECONDS": "1",
         "BREAKER_OPEN_SECONDS": "1",
         "BREAKER_MAX_OPEN_SECONDS": "1",
     }
     for index, region in enumerate(REGIONS):
-        env[f"AZURE_OPENAI_NAME_{index}"] = region
-        env[f"AZURE_OPENAI_ENDPOINT_{index}"] = sim.endpoint(region)
-        env[f"AZURE_OPENAI_KEY_{index}"] = f"key-of-{region}"
+        env |= backend_settings(index, region, sim.endpoint(region))
     return env
 
 
@@ -152,7 +149,7 @@ def soak_hostile(options: argparse.Namespace) -> int:
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
     regions = [
-        Region(name, key=f"key-of-{name}", seed=options.seed, deployments=hostile.DEPLOYMENTS)
+        Region(name, key=backend_key(name), seed=options.seed, deployments=hostile.DEPLOYMENTS)
         for name in REGIONS
     ]
     with Simulator(regions) as sim:
@@ -177,7 +174,7 @@ def soak_hostile(options: argparse.Namespace) -> int:
 
 def soak_faults(options: argparse.Namespace) -> int:
     """Many requests through mixed faults."""
-    regions = [Region(name, key=f"key-of-{name}", seed=options.seed) for name in REGIONS]
+    regions = [Region(name, key=backend_key(name), seed=options.seed) for name in REGIONS]
     with Simulator(regions) as sim, start_gateway(environment(sim), engine=options.engine) as gateway:
         for region in REGIONS:
             for fault in FAULTS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -44,6 +45,24 @@ def variable(group: type[Group], field: str, index: int | None = None) -> str:
     if not issubclass(group, NumberedGroup):
         return env
     return f"{group.prefix}_{env}_{'<N>' if index is None else index}"
+
+
+def variables(group: type[NumberedGroup], index: int, fields: Mapping[str, str]) -> dict[str, str]:
+    """Settings of one member of a numbered group.
+
+    Example: `(Backend, 0, {"name": "eastus", "key": "k"})` →
+    `{"AZURE_OPENAI_NAME_0": "eastus", "AZURE_OPENAI_KEY_0": "k"}`.
+    """
+    return {variable(group, field, index): value for field, value in fields.items()}
+
+
+def indices(group: type[NumberedGroup], names: Iterable[str]) -> list[int]:
+    """The members of a numbered group that variables speak of, in order.
+
+    Example: `(Backend, ["AZURE_OPENAI_KEY_2", "AZURE_OPENAI_NAME_0", "LB_ALG"])` → `[0, 2]`.
+    """
+    places = map(place_of, names)
+    return sorted({place.index or 0 for place in places if place is not None and place.group is group})
 
 
 def is_known(name: str) -> bool:

@@ -4,7 +4,7 @@ local core = require("apisix.core")
 local plugin = require("apisix.plugin")
 local resty_sha256 = require("resty.sha256")
 local errors = require("apisix.plugins.azure-openai.base.errors")
-local headers = require("apisix.plugins.azure-openai.attempt.headers")
+local credentials = require("apisix.plugins.azure-openai.request.credentials")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
 local websocket = require("apisix.plugins.azure-openai.request.websocket")
 
@@ -82,7 +82,7 @@ end
 
 local function client_of_key(ctx, known)
     local request_headers = core.request.headers(ctx)
-    for _, name in ipairs(headers.CLIENT_CREDENTIALS) do
+    for _, name in ipairs(credentials.CLIENT_HEADERS) do
         local values = request_headers[name]
         for _, value in ipairs(type(values) == "table" and values or { values }) do
             local client = owner_of(key_in(name, value), known)
@@ -102,11 +102,11 @@ end
 
 -- The claims of a verified token. The gateway plugin has removed what a client itself put into this header.
 local function verified_claims(ctx)
-    local encoded = core.request.header(ctx, headers.VERIFIED_CLAIMS)
+    local encoded = core.request.header(ctx, credentials.VERIFIED_CLAIMS)
     if not encoded then
         return nil
     end
-    core.request.set_header(ctx, headers.VERIFIED_CLAIMS, nil)
+    core.request.set_header(ctx, credentials.VERIFIED_CLAIMS, nil)
     return core.json.decode(ngx.decode_base64(encoded))
 end
 

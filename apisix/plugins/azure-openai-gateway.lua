@@ -7,7 +7,7 @@ local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local record = require("apisix.plugins.azure-openai.account.record")
 local stock_metrics = require("apisix.plugins.azure-openai.account.stock_metrics")
 local tracing = require("apisix.plugins.azure-openai.account.tracing")
-local headers = require("apisix.plugins.azure-openai.attempt.headers")
+local credentials = require("apisix.plugins.azure-openai.request.credentials")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
 local reading = require("apisix.plugins.azure-openai.request.reading")
@@ -54,7 +54,7 @@ end
 -- A client could claim any identity with these headers, so they go before anything reads them. They are removed without
 -- a look, because Lua sees only the first hundred headers of a request.
 local function remove_claimed_identity(ctx)
-    for _, name in ipairs(headers.IDENTITY) do
+    for _, name in ipairs(credentials.IDENTITY_HEADERS) do
         core.request.set_header(ctx, name, nil)
     end
 end

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,9 @@ from urllib.parse import urlsplit
 
 from e2e.simulator import Latency, Region, Simulator
 from renderer import read_env_file
+from renderer.model.backends import Backend
+from renderer.model.clients import Client
+from renderer.names import indices, variable
 from scripts.demo.calls import warm_up
 from scripts.engines import EngineError, Gateway, start_gateway
 from scripts.engines.base import REPOSITORY
@@ -30,18 +32,14 @@ class Stage:
     client_key: str
 
 
-def _indices(env: Mapping[str, str]) -> list[str]:
-    return [found[1] for name in env if (found := re.fullmatch(r"AZURE_OPENAI_ENDPOINT_(\d+)", name))]
-
-
-def _regions(env: Mapping[str, str], *, usual_ports: bool) -> dict[str, Region]:
+def _regions(env: Mapping[str, str], *, usual_ports: bool) -> dict[int, Region]:
     """The regions of the settings, by the index of their backend."""
     regions = {}
-    for index in _indices(env):
-        port = urlsplit(env[f"AZURE_OPENAI_ENDPOINT_{index}"]).port or 0
+    for index in indices(Backend, env):
+        port = urlsplit(env[variable(Backend, "endpoint", index)]).port or 0
         regions[index] = Region(
-            env[f"AZURE_OPENAI_NAME_{index}"],
-            key=env[f"AZURE_OPENAI_KEY_{index}"],
+            env[variable(Backend, "name", index)],
+            key=env[variable(Backend, "key", index)],
             port=port if usual_ports else 0,
             latency=_LATENCY,
         )
@@ -63,7 +61,8 @@ def _start_simulator(env: Mapping[str, str], *, usual_ports: bool) -> tuple[Simu
     warm_up(simulator.endpoint(first.name), first.key, "warm-up")
     simulator.reset()
     addresses = {
-        f"AZURE_OPENAI_ENDPOINT_{index}": simulator.endpoint(region.name) for index, region in regions.items()
+        variable(Backend, "endpoint", index): simulator.endpoint(region.name)
+        for index, region in regions.items()
     }
     return simulator, {**env, **addresses}
 
@@ -93,7 +92,7 @@ def set_up(engine: str, *, usual_ports: bool) -> Iterator[Stage]:
     try:
         gateway = _start_gateway(env, engine, usual_ports=usual_ports)
         try:
-            yield Stage(simulator, gateway, env["GATEWAY_CLIENT_KEY_0"])
+            yield Stage(simulator, gateway, env[variable(Client, "key", 0)])
         finally:
             gateway.stop(_STOP_GRACE_SECONDS)
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 
 from renderer.model.backends import Backend
 from renderer.model.gateway import Gateway
-from renderer.names import variable
+from renderer.names import variable, variables
 from scripts.deploy.deploy_errors import InvalidSettingsError, NotReadyError
 from scripts.deploy.foundry_backend import FoundryBackend
 from scripts.deploy.vault_seeder import Seeded, Seeder
@@ -94,7 +94,7 @@ def simulated(regions: tuple[str, ...], stem: str, domain: str) -> dict[str, str
             "name": f"sim-{region}",
             "region": region,
         }
-        found |= {variable(Backend, field, index): value for field, value in fields.items()}
+        found |= variables(Backend, index, fields)
     return found
 
 

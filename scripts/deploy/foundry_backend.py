@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from renderer.model.backends import Backend
-from renderer.names import variable
+from renderer.names import variables
 from scripts.deploy.deploy_errors import NotReadyError
 
 
@@ -53,4 +53,4 @@ class FoundryBackend:
             "auth": "managed-identity",
             "client_id": client_id,
         }
-        return {variable(Backend, field, index): value for field, value in fields.items()}
+        return variables(Backend, index, fields)

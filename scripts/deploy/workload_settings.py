@@ -13,7 +13,7 @@ from renderer import ConfigurationError, load_settings
 from renderer import Settings as GatewaySettings
 from renderer.model.backends import Backend
 from renderer.model.gateway import Gateway, KeyVault, Redis, Telemetry
-from renderer.names import is_secret_name, place_of, variable
+from renderer.names import indices, is_secret_name, variable
 from renderer.parsers.urls import is_sovereign
 from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.foundry_backend import FoundryBackend
@@ -78,9 +78,7 @@ class WorkloadSettings:
     @property
     def next_backend(self) -> int:
         """The first index after the user's own backends."""
-        places = [place_of(name) for name in (*self.app_settings, *self.secrets)]
-        own = [place.index or 0 for place in places if place and place.group is Backend]
-        return max(own, default=-1) + 1
+        return max(indices(Backend, [*self.app_settings, *self.secrets]), default=-1) + 1
 
     def check(self, added: Mapping[str, str], added_secrets: Sequence[str] = ()) -> GatewaySettings:
         """Load all settings with the renderer's model. Raises `InvalidSettingsError` with every problem.

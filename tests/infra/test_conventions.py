@@ -12,7 +12,7 @@ import pytest
 from renderer.names import is_known
 from renderer.render import PORTS
 from scripts.deploy.declarations import read_declarations
-from scripts.deploy.derived_settings import DEFAULT_E2E_REGIONS, E2E_REGION
+from scripts.deploy.derived_settings import DEFAULT_E2E_REGIONS, E2E_REGION, simulated
 from scripts.deploy.doctor import DEFAULT_CAPACITY, DEFAULT_SKU
 from scripts.deploy.layout import REPOSITORY, STACKS
 from tests.infra.schema import TERRAFORM, configurations, parse, recorded_schemas, uses
@@ -211,6 +211,20 @@ def test_the_command_has_the_stacks_rules_for_simulated_regions() -> None:
     )
     assert tuple(variable["default"]) == DEFAULT_E2E_REGIONS
     assert f"^{E2E_REGION}$" in variable["validation"][0]["condition"]
+
+
+def test_the_command_checks_the_settings_of_simulated_backends_that_the_stack_makes() -> None:
+    text = (TERRAFORM / "stacks" / STACKS["workload"].directory / "main.tf").read_text()
+    expressions = dict(re.findall(r'"(AZURE_OPENAI_(?!KEY)\w+_)\$\{index\}" += (.+)', text))
+    host = "ca-aigw-dev-sim-eastus.internal.env.example.com"
+    values = {"${module.simulator[region].fqdn}": host, "${region}": "eastus"}
+    made = {"GATEWAY_E2E_TEST_MODE": "true"}
+    for name, expression in expressions.items():
+        value = '"eastus"' if expression == "region" else expression
+        for reference, replacement in values.items():
+            value = value.replace(reference, replacement)
+        made[f"{name}0"] = json.loads(value)
+    assert made == simulated(("eastus",), "aigw-dev", "env.example.com")
 
 
 def test_doctor_has_the_stacks_defaults_of_a_deployment() -> None:

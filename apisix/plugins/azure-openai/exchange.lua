@@ -187,11 +187,6 @@ local function try_after_rest(ctx, state, plan, tried, failures)
     return (try_candidates(ctx, state, plan, tried, failures))
 end
 
-local function abort()
-    ngx.ctx.api_ctx.azure_openai.error = "client_gone"
-    ngx.exit(499)
-end
-
 local function note_exhaustion(state, answer, failures)
     local last = failures[#failures]
     state.is_exhausted = true
@@ -213,7 +208,10 @@ end
 -- @return Answer
 function _M.run(ctx, state)
     -- A client that leaves ends its request at once, upstream connection included.
-    ngx.on_abort(abort)
+    ngx.on_abort(function()
+        state.error = "client_gone"
+        ngx.exit(499)
+    end)
 
     local plan = ownership.plan(state.pool, state.request, state.client)
     if plan.fault then

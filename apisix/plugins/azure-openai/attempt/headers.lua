@@ -1,5 +1,6 @@
 --- Which headers cross the gateway, in each direction.
 local core = require("apisix.core")
+local credentials = require("apisix.plugins.azure-openai.request.credentials")
 
 local ngx = ngx
 local pairs = pairs
@@ -8,15 +9,6 @@ local type = type
 local has_prefix = core.string.has_prefix
 
 local _M = {}
-
---- Headers in which a client may put its key, in the order in which they are tried.
-_M.CLIENT_CREDENTIALS = { "authorization", "api-key", "ocp-apim-subscription-key" }
-
---- Header in which openid-connect puts the claims of a verified token, as JSON in Base64.
-_M.VERIFIED_CLAIMS = "x-userinfo"
-
---- Headers in which openid-connect describes a client. They can be trusted only after it ran.
-_M.IDENTITY = { _M.VERIFIED_CLAIMS, "x-access-token", "x-id-token", "x-raw-id-token", "x-refresh-token" }
 
 local function set_of(...)
     local set = {}
@@ -41,12 +33,7 @@ local HOP_BY_HOP = set_of(
 
 -- Set anew for each backend, or of no use to it.
 local NOT_FORWARDED =
-    set_of("host", "content-length", "expect", "cookie", "x-api-key", "x-priority", "x-credential-identifier")
-for _, names in ipairs({ _M.CLIENT_CREDENTIALS, _M.IDENTITY }) do
-    for _, name in ipairs(names) do
-        NOT_FORWARDED[name] = true
-    end
-end
+    set_of("host", "content-length", "expect", "cookie", "x-priority", "x-credential-identifier")
 
 -- Headers that could steer the gateway, and headers that proxies add. The `websocket` module handles the WebSocket
 -- handshake, since it may hold the client's key.
@@ -91,6 +78,7 @@ function _M.to_backend(client_headers)
             not (
                 HOP_BY_HOP[meant]
                 or NOT_FORWARDED[meant]
+                or credentials.is_credential(name)
                 or options[name]
                 or is_internal(meant)
                 or has_prefix(meant, HANDSHAKE_PREFIX)

@@ -5,6 +5,9 @@ local tostring = tostring
 
 local _M = {}
 
+--- Azure's code for a deployment that does not exist.
+_M.DEPLOYMENT_NOT_FOUND = "DeploymentNotFound"
+
 -- `type` and the usual `code` of each status that the gateway itself answers. Codes that are numbers are Azure's own.
 local ERRORS = {
     [400] = { type = "invalid_request_error", code = "invalid_request" },
@@ -13,6 +16,8 @@ local ERRORS = {
     [404] = { type = "not_found_error", code = "404" },
     [413] = { type = "invalid_request_error", code = "request_too_large" },
     [429] = { type = "rate_limit_error", code = "429" },
+    [500] = { type = "server_error", code = "internal_error" },
+    [502] = { type = "server_error", code = "bad_gateway" },
     [503] = { type = "server_error", code = "service_unavailable" },
     [504] = { type = "server_error", code = "gateway_timeout" },
     [507] = { type = "server_error", code = "insufficient_storage" },

@@ -75,7 +75,7 @@ local function connect(conf)
     local client = redis:new()
     -- Not `set_timeouts`: older versions of the library would take it for a command of Redis.
     client:set_timeout(TIMEOUT_MS)
-    local ok, err = client:connect(conf.host, conf.port or 6379, {
+    local ok, err = client:connect(conf.host, conf.port, {
         ssl = conf.tls,
         ssl_verify = conf.tls,
         -- Without it only the chain of the certificate would be checked.

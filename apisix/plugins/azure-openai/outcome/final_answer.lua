@@ -114,7 +114,7 @@ local function missing_answer(deployment)
         404,
         "No backend of this gateway serves the deployment '" .. deployment .. "'.",
         nil,
-        "DeploymentNotFound"
+        errors.DEPLOYMENT_NOT_FOUND
     )
 end
 

@@ -1,5 +1,6 @@
 --- Decides whether a backend's answer is for the client or a reason to try another backend.
 local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
+local errors = require("apisix.plugins.azure-openai.base.errors")
 
 local type = type
 
@@ -37,7 +38,7 @@ function _M.reason(status, body, refers_to_stored)
     end
     if status == 400 or status == 404 then
         local code = error_code(body)
-        if code == "DeploymentNotFound" then
+        if code == errors.DEPLOYMENT_NOT_FOUND then
             return "not_deployed"
         end
         if (refers_to_stored or code == "invalid_encrypted_content") and is_elsewhere(status, code) then

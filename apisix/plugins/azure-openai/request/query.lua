@@ -1,16 +1,8 @@
 --- Reads and changes single arguments of a raw request target; every other byte stays as the client wrote it.
+local credentials = require("apisix.plugins.azure-openai.request.credentials")
+
 local ngx = ngx
 local table_concat = table.concat
-
--- A backend or its API management takes these for the credential. With hyphens: much software takes `api_key` for
--- `api-key`.
-local CREDENTIALS = {
-    ["api-key"] = true,
-    ["authorization"] = true,
-    ["ocp-apim-subscription-key"] = true,
-    ["subscription-key"] = true,
-    ["x-api-key"] = true,
-}
 
 local _M = {}
 
@@ -87,7 +79,7 @@ end
 --- The target without credentials: "/x?a=1&API%2DKey=K" -> "/x?a=1".
 function _M.without_credentials(target)
     return edit(target, function(argument, name)
-        return not CREDENTIALS[(name:gsub("_", "-"))] and argument or nil
+        return not credentials.is_credential(name) and argument or nil
     end)
 end
 

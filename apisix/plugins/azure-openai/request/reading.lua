@@ -1,6 +1,7 @@
 --- Reads a client's request once: surface, operation, deployment, body.
 local core = require("apisix.core")
 local collections = require("apisix.plugins.azure-openai.request.collections")
+local errors = require("apisix.plugins.azure-openai.base.errors")
 local pause = require("apisix.plugins.azure-openai.base.pause")
 local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
 local multipart = require("apisix.plugins.azure-openai.request.multipart")
@@ -182,7 +183,7 @@ function _M.read(ctx, max_bytes)
         end
     end
     if not is_deployment_name(naming.deployment) then
-        return refused(404, "No deployment has such a name.", "DeploymentNotFound")
+        return refused(404, "No deployment has such a name.", errors.DEPLOYMENT_NOT_FOUND)
     end
     local method = ngx.req.get_method()
     return {

@@ -83,7 +83,8 @@ local function home_of(backends, configured)
     return configured or backends[1]
 end
 
-local function build(conf)
+local function build(metadata)
+    local conf = schemas.with_defaults(metadata_schema, metadata)
     local backends, by_name = {}, {}
     for index, backend_conf in ipairs(conf.backends) do
         local backend = build_backend(backend_conf)
@@ -100,9 +101,9 @@ local function build(conf)
         home = home_of(backends, by_name[conf.home_backend]),
         balancer = schemas.with_defaults(metadata_schema.properties.balancer, conf.balancer),
         failover = schemas.with_defaults(metadata_schema.properties.failover, conf.failover),
-        expose_backend_headers = conf.expose_backend_headers ~= false,
-        ssl_verify = conf.ssl_verify ~= false,
-        stored_resources = conf.stored_resources or metadata_schema.properties.stored_resources.default,
+        expose_backend_headers = conf.expose_backend_headers,
+        ssl_verify = conf.ssl_verify,
+        stored_resources = conf.stored_resources,
         limits = conf.limits,
         pricing = conf.pricing,
     }
@@ -122,7 +123,7 @@ function _M.current()
     if conf ~= built_from then
         current = build(conf)
         built_from = conf
-        shared_state.use(conf.redis)
+        shared_state.use(conf.redis and schemas.with_defaults(metadata_schema.properties.redis, conf.redis))
         core.log.notice("azure-openai: pool of ", #current.backends, " backends loaded")
     end
     return current
