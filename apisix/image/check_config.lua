@@ -1,6 +1,6 @@
--- Run by the entrypoint: luajit check_config.lua APISIX_HOME CONFIG_DIR. Prints what is wrong with the rendered files,
--- one problem a line and never a value, and ends with status 1; the renderer has checked every block already, so what
--- is left to find are files that were cut short, mixed up or written by hand.
+-- Run by the entrypoint: luajit check_config.lua APISIX_HOME CONFIG_DIR. It prints the faults of the rendered files, one
+-- in a line and never a value, and ends with status 1. The renderer has checked every block already, so this check
+-- finds files that were cut short, mixed up or written by hand.
 local home, config_dir = arg[1], arg[2]
 
 package.path = home

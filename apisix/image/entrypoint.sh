@@ -77,7 +77,7 @@ serve() {
     mkfifo -m 600 "$errors"
     openresty -p "$run_dir/" -c conf/nginx.conf -g 'daemon off;' 2>"$errors" &
     server=$!
-    # A gateway whose errors nobody can see any more stops.
+    # The gateway stops when the filter ends, because nobody could see its errors any more.
     (
         trap '' TERM INT QUIT
         bash "$here/filter_error_log.sh" <"$errors" >&2
