@@ -1,7 +1,7 @@
 --- Everything that one request carries through the bundle, from the first phase to its record.
 --
 -- `azure-openai-gateway` creates it in its rewrite phase as `ctx.azure_openai`. Each field stands below the heading of
--- its writer; later phases and rooms read it. One field has a second writer: when the client has left, accounting
+-- its writer, and says who reads it. One field has a second writer: when the client has left, accounting
 -- moves `attempt` to the trail. Times are seconds since the epoch.
 --
 -- Beside it, flags of the request context say who gives an error its shape: `ctx.azure_openai_shaped` (the answer has
@@ -10,40 +10,109 @@
 
 ---@class RequestState
 --- Rewrite phase, azure-openai-gateway and azure-openai-auth:
----@field request_id string the client's own id, or one of nginx
----@field started_at number when nginx read the request line
----@field client table|nil the client's configuration; nil when authentication is off
+---@field request_id string the client's own id, or one of nginx; read by account
+---@field started_at number when nginx read the request line; read by account
+---@field client table|nil the client's configuration, nil when authentication is off; read by every later writer
 --- Access phase, azure-openai-gateway:
----@field pool table the configuration of this request (routing/pool.lua); a reload does not change it
----@field request table what the client wants (request/reading.lua); the driver of ai-proxy-multi replaces it with the
----  request as it goes to backends
----@field lane string "high" or "low"
----@field buckets table list of the limits to charge afterwards (account/limits.lua)
+---@field pool Pool the configuration of this request, which a reload does not change; read by exchange, answer, account
+---@field request Request what the client wants; the driver of ai-proxy-multi replaces it with the request as it goes to
+---  backends; read by every later writer
+---@field lane string "high" or "low"; read by account
+---@field buckets table list of the limits to charge afterwards (account/limits.lua); read by account
 --- exchange:
----@field attempt Attempt|nil the attempt that is under way
----@field trail TrailEntry[] the attempts that are over
----@field winner table|nil the backend whose answer the client gets
----@field answered_id string|nil id of the stored resource that the answer is
----@field is_exhausted boolean|nil no backend could serve the request
+---@field attempt Attempt|nil the attempt that is under way; read by account
+---@field trail TrailEntry[] the attempts that are over; read by answer, account
+---@field winner Backend|nil the backend whose answer the client gets; read by answer, account
+---@field answered_id string|nil id of the stored resource that the answer is; read by account
+---@field is_exhausted boolean|nil no backend could serve the request; read by account
 ---@field failure string|nil then: "throttled" for a 429, else the reason of the last failure, or "unavailable" when no
----  backend was asked
+---  backend was asked; read by account
 --- answer room:
----@field backend_request_id string|nil the backend's own id of the request
----@field is_stream boolean|nil the answer is an event stream or a tunnel
----@field first_output_at number|nil when the first output arrived
----@field sent_events number|nil how many events the client got
---- account room:
+---@field backend_request_id string|nil the backend's own id of the request; read by account
+---@field is_stream boolean|nil the answer is an event stream or a tunnel; read by account
+---@field first_output_at number|nil when the first output arrived; read by account
+---@field sent_events number|nil how many events the client got; read by account
+--- account room, which alone reads it:
 ---@field usage Usage|nil tokens, reported or estimated (account/usage.lua)
 ---@field usage_source UsageSource|nil the stored response that reports the usage
 ---@field model string|nil the model that answered, as the backend reports it
 ---@field cost_usd number|nil
 --- Wherever a request ends early:
----@field error string|nil "client_gone", "stream_interrupted", "answer_interrupted", "tunnel_broken", or why the
----  gateway refused the request
+---@field error EarlyEnd|string|nil an early end, or why the gateway refused the request; read by account
+
+--- How a request that has reached a backend can end early.
+---@alias EarlyEnd "client_gone"|"stream_interrupted"|"answer_interrupted"|"tunnel_broken"
+
+--- What a client wants (request/reading.lua).
+---@class Request
+---@field method string
+---@field is_bodyless boolean HTTP gives its body no meaning
+---@field target string path and query, without credentials
+---@field headers table<string, string|string[]> the client's
+---@field kind string the surface (request/surface.lua)
+---@field operation string for example "chat/completions"
+---@field deployment string the client's name for it; "" for none
+---@field deployment_place table|nil where the body names it
+---@field ambiguous string|nil what backends may read in two ways
+---@field resource string kind of stored resource
+---@field body table|nil text, or the file that nginx wrote (request/body.lua)
+---@field facts Facts|nil of a JSON object (request/json_facts.lua)
+---@field json_fault string|nil what is wrong with a JSON body
+---@field is_upgrade boolean the client asks for a WebSocket
+---@field edit table|nil what is changed in the body for backends
+---@field hides_usage boolean|nil the client must not see the usage chunk
+
+--- One Azure OpenAI or Foundry resource (routing/pool.lua). A reload makes new ones.
+---@class Backend
+---@field name string
+---@field scheme string "http" or "https"
+---@field host string
+---@field port number
+---@field weight number 0 drains it
+---@field priority number higher ones first
+---@field region string|nil as configured; routing/regions.lua knows the one that the backend itself reports
+---@field deployments table<string, string>|nil the client's name -> the backend's; nil when it serves all
+---@field auth string "key" or "managed-identity"
+---@field key string|nil
+---@field client_id string|nil of the managed identity
+---@field token_scope string
+---@field fingerprint number changes with endpoint or credential
+---@field credential_variable string the setting that an operator has to correct when the credential is refused
+
+--- The configuration that a request sees (routing/pool.lua).
+---@class Pool
+---@field backends Backend[] in the order of the settings
+---@field by_name table<string, Backend>
+---@field groups table[] backends of one priority each, the highest first
+---@field drained table backends of weight 0
+---@field home Backend for files and what refers to files
+---@field balancer table
+---@field failover table limits, cool-downs and breakers; times in the unit that the name says
+---@field expose_backend_headers boolean
+---@field ssl_verify boolean
+---@field stored_resources string "private", "strict" or "shared"
+---@field limits table|nil
+---@field pricing table|nil USD for a million tokens
+
+--- Where a request may go (routing/ownership.lua).
+---@class Plan
+---@field deployment string
+---@field resource string
+---@field references string[] ids that the request refers to
+---@field owner Backend|nil the backend that holds one of them
+---@field home Backend|nil for what has no owner yet
+---@field policy string as `stored_resources` of the pool
+---@field client string the client that a new resource belongs to; "" for everybody
+---@field names table<string, boolean> the clients whose resources this client may use
+---@field ids string[] the references, and further ids in path and query
+---@field records table<number, ResourceRecord> what is known of `ids`
+---@field fault string|nil why the client may not go on: "not_found" (it may not use the resource `fault_id`), "unsure"
+---  (Redis cannot say whose that is) or "unreadable" (nobody can say what the request refers to)
+---@field fault_id string|nil
 
 --- One try at one backend, while it runs.
 ---@class Attempt
----@field backend table
+---@field backend Backend
 ---@field deployment string the backend's own name for the deployment, or the kind of stored resource
 ---@field is_trial boolean whether it is the one trial of a half-open breaker
 ---@field started_at number
@@ -62,7 +131,7 @@
 ---@class Answer
 ---@field status number
 ---@field headers table name -> value or list of values
----@field backend table|nil the backend that served; nil for a failure, also when a backend's own error is passed on
+---@field backend Backend|nil the backend that served; nil for a failure, also when a backend's own error is passed on
 ---@field deployment string|nil the backend's own name for it
 ---@field body string|nil
 ---@field event_stream table|nil a probed stream (answer/event_stream.lua)

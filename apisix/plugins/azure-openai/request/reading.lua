@@ -151,10 +151,7 @@ end
 
 --- Reads a request of any kind.
 -- @param max_bytes number largest body
--- @return table|nil request { method, is_bodyless (HTTP gives its body no meaning), target (path and query), headers,
---   kind (surface), operation, deployment ("" for none), deployment_place (in the body), ambiguous (what backends may
---   read in two ways, or nil), resource (kind of stored resource), body, facts (Facts of a JSON object, or nil),
---   json_fault (what is wrong with a JSON body, or nil), is_upgrade }
+-- @return Request|nil
 -- @return table|nil refusal { status, message, code (nil for the usual one) }
 function _M.read(ctx, max_bytes)
     -- Not `ctx.var`: APISIX has normalised its request_uri.

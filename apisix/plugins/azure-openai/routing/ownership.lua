@@ -110,12 +110,9 @@ end
 
 --- Where a request may go, and whether it may go there at all.
 -- @param pool table
--- @param request table from `reading.read`
+-- @param request Request
 -- @param client table|nil the client's configuration; nil when nobody signs in
--- @return table plan { deployment ("" for none), resource (kind of stored resource), references (plain ids), owner (the
---   backend that holds one of them, nil when unknown or no longer configured), home (the backend for what has no owner
---   yet, or nil), fault ("not_found" or "unsure": the client may not use the resource `fault_id`; "unreadable": nobody
---   can say what the request refers to), … }
+-- @return Plan its owner is nil when it is unknown or no longer configured
 function _M.plan(pool, request, client)
     local named = stored_ids.named(request)
     local ids = joined(named, stored_ids.others(request))

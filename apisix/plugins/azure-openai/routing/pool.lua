@@ -110,7 +110,7 @@ local function build(metadata)
 end
 
 --- The pool of the configuration that is loaded now.
--- @return table pool { backends, by_name, groups, drained, home, balancer, failover, … } | nil, error
+-- @return Pool|nil, error
 function _M.current()
     local metadata = plugin.plugin_metadata(PLUGIN)
     local conf = metadata and metadata.value
