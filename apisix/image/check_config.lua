@@ -1,5 +1,5 @@
--- Run by the entrypoint: luajit check_config.lua APISIX_HOME CONFIG_DIR. It prints each fault of the rendered files in a
--- line of its own, never a value, and ends with status 1. The renderer has checked every block already, so this check
+-- Run by the entrypoint: luajit check_config.lua APISIX_HOME CONFIG_DIR. It prints each fault of the rendered files on
+-- a line of its own, never a value, and ends with status 1. The renderer has checked every block already, so this check
 -- finds files that were cut short, mixed up or written by hand.
 local home, config_dir = arg[1], arg[2]
 
