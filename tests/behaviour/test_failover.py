@@ -190,22 +190,21 @@ def test_f3_a_success_in_between_keeps_the_breaker_closed(stage: Stage, sim: Sim
     assert len(sim.requests("eastus")) == 6
 
 
-@pytest.mark.parametrize(
-    ("target", "body"),
-    [
-        ("/openai/v1/chat/completions", CHAT | {"stream": True}),
-        ("/openai/v1/audio/speech", {"model": "gpt-4o", "input": "Hello", "voice": "alloy"}),
-    ],
-)
-def test_f3_answers_that_break_off_open_the_breaker(
-    stage: Stage, sim: Simulator, target: str, body: dict[str, Any]
-) -> None:
+def test_f3_answers_that_break_off_open_the_breaker(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", cut=8)
     client = stage.http(stage.gateway(**HEAVY_EASTUS, BREAKER_FAILURES=2))
     for _ in range(2):
         with pytest.raises(httpx.RemoteProtocolError):
-            client.post(target, json=body)
+            client.post("/openai/v1/chat/completions", json=CHAT | {"stream": True})
     assert attempts(chat(client)) == ["westus:200"]
+
+
+def test_f3_so_do_those_that_break_off_before_the_client_has_any(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", cut=8)
+    client = stage.http(stage.gateway(**HEAVY_EASTUS, BREAKER_FAILURES=2))
+    speech = {"model": "gpt-4o", "input": "Hello", "voice": "alloy"}
+    trails = [attempts(client.post("/openai/v1/audio/speech", json=speech)) for _ in range(3)]
+    assert trails == [["eastus:reset", "westus:200"]] * 2 + [["westus:200"]]
 
 
 def test_f3_a_whole_stream_in_between_keeps_the_breaker_closed(stage: Stage, sim: Simulator) -> None:

@@ -26,15 +26,21 @@ local answer = {
     event_stream = {
         held = {},
         splitter = sse.splitter(),
-        connection = { client = { set_keepalive = function() returned = true end } },
-        pump = {
-            next = function()
-                position = position + 1
-                if position <= events then
-                    return 'data: {"choices":[{"index":0,"delta":{"content":"word"}}],"usage":null}\\n\\n'
-                end
-                return position == events + 1 and "data: [DONE]\\n\\n" or nil
-            end,
+        connection = {
+            client = {
+                keepalive = true,
+                sock = { setkeepalive = function() returned = true return true end },
+            },
+            body = {
+                next = function()
+                    position = position + 1
+                    if position <= events then
+                        return 'data: {"choices":[{"index":0,"delta":{"content":"word"}}],"usage":null}\\n\\n'
+                    end
+                    return position == events + 1 and "data: [DONE]\\n\\n" or nil
+                end,
+                leaves_clean = function() return true end,
+            },
         },
     },
 }

@@ -28,6 +28,8 @@ local math_huge = math.huge
 local LARGEST_WHOLE_BYTES = 8 * 1024 * 1024
 -- Azure's errors have some hundred bytes; those that quote the request can be as large as that.
 local LARGEST_ERROR_BYTES = 1024 * 1024
+-- Audio, for example. So much may be held back until it is whole, but no longer than the beginning of a stream.
+local SMALL_BYTES = 64 * 1024
 
 local _M = {}
 
@@ -53,41 +55,75 @@ end
 
 -- A JSON answer that is too large to be read whole. Once its beginning is there, it can no longer fail over.
 local function pass_on(response)
-    local beginning, err = upstream.beginning(response)
+    local beginning, err = response.body:beginning(0, 0)
     if not beginning then
         return broken_off(response, err)
     end
     return success(response, { connection = response, beginning = beginning })
 end
 
--- What stands for the body of an error that is too large to be read.
-local function own_words(response)
+local TOO_LARGE_ERROR = "The backend's error has more than " .. LARGEST_ERROR_BYTES .. " bytes."
+local CUT_ERROR = "The backend's error was cut short."
+
+-- What stands for the body of an error that cannot be read.
+local function own_words(response, message)
     upstream.close(response)
     response.headers["content-type"], response.headers["content-encoding"] = "application/json", nil
-    local message = "The backend's error has more than " .. LARGEST_ERROR_BYTES .. " bytes."
     return errors.body(response.status, message)
 end
 
--- Reads an error or a JSON answer to its end, so a connection that breaks in the middle can still fail over.
-local function read_whole(response, plan)
-    local is_error = response.status >= 400
-    local body, err = upstream.read_body(response, is_error and LARGEST_ERROR_BYTES or LARGEST_WHOLE_BYTES)
-    if err == "too large" and not is_error then
-        return pass_on(response)
+-- Reads a body that may be missing.
+local function body_of(response, limit_bytes)
+    if not response.body then
+        return ""
     end
-    if err == "too large" then
-        body = own_words(response)
-    elseif not body then
-        return broken_off(response, err)
-    else
-        upstream.release(response)
-    end
+    return response.body:read_whole(limit_bytes)
+end
 
+-- What a body that was read whole says of its attempt.
+local function judged(response, body, plan)
     local reason = verdict.reason(response.status, body, #plan.references > 0)
     if reason then
         return { reason = reason, status = response.status, headers = response.headers, body = body }
     end
     return success(response, { body = body })
+end
+
+-- Reads an error to its end.
+local function read_error(response, plan)
+    local body, err = body_of(response, LARGEST_ERROR_BYTES)
+    if body then
+        upstream.release(response)
+        return judged(response, body, plan)
+    end
+    if err == "too large" then
+        return judged(response, own_words(response, TOO_LARGE_ERROR), plan)
+    end
+    local outcome = judged(response, own_words(response, CUT_ERROR), plan)
+    -- Some statuses say enough. The client gets no error of which a part is missing.
+    return outcome.reason and outcome or broken_off(response, err)
+end
+
+-- Reads a JSON answer to its end, so a connection that breaks in the middle can still fail over.
+local function read_whole(response, plan)
+    local body, err = body_of(response, LARGEST_WHOLE_BYTES)
+    if err == "too large" then
+        return pass_on(response)
+    end
+    if not body then
+        return broken_off(response, err)
+    end
+    upstream.release(response)
+    return judged(response, body, plan)
+end
+
+-- Any other answer is passed on as it arrives. Until its beginning is there it can still fail over.
+local function open_body(pool, response)
+    local _, err = response.body:beginning(SMALL_BYTES, pool.failover.stream_probe_ms / 1000)
+    if err then
+        return broken_off(response, err)
+    end
+    return success(response, { connection = response })
 end
 
 local function open_stream(pool, response)
@@ -109,13 +145,16 @@ local function ask(pool, attempt, request, plan)
         return failure("reset", "it switches protocols, but the client did not ask for that")
     end
     local kind = media_type(response)
-    if response.status >= 400 or not response.has_body or kind == "application/json" then
+    if response.status >= 400 then
+        return read_error(response, plan)
+    end
+    if not response.body or kind == "application/json" then
         return read_whole(response, plan)
     end
     if kind == "text/event-stream" then
         return open_stream(pool, response)
     end
-    return success(response, { connection = response })
+    return open_body(pool, response)
 end
 
 local function note_in_trail(state, attempt, outcome)

@@ -371,8 +371,10 @@ local function keeps_open(res)
 end
 
 local function frame_body(self, res, method)
+    -- What the response says; `reusable` also means that it was read to its end.
+    self.keepalive = keeps_open(res)
     local function finished()
-        self.reusable = keeps_open(res)
+        self.reusable = self.keepalive
     end
     local status, headers = res.status, res.headers
     res.has_body = method ~= "HEAD" and status ~= 204 and status ~= 304 and status ~= 101

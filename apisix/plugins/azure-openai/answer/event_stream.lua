@@ -4,7 +4,6 @@ local core = require("apisix.core")
 local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
-local pump_module = require("apisix.plugins.azure-openai.answer.pump")
 local sse = require("apisix.plugins.azure-openai.answer.sse")
 local stream_probe = require("apisix.plugins.azure-openai.answer.stream_probe")
 local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
@@ -101,14 +100,12 @@ end
 function _M.open(pool, response)
     local stream = {
         connection = response,
-        pump = pump_module.new(upstream.reader(response)),
         splitter = sse.splitter(),
     }
     local failover = pool.failover
     local silence_seconds = failover.stream_heartbeat_seconds > 0 and failover.stream_heartbeat_seconds or nil
-    local probe = stream_probe.run(stream.pump, stream.splitter, failover.stream_probe_ms, silence_seconds)
+    local probe = stream_probe.run(response.body, stream.splitter, failover.stream_probe_ms, silence_seconds)
     if probe.reason then
-        stream.pump:stop()
         upstream.close(response)
         return nil, as_failure(response, probe)
     end
@@ -151,7 +148,6 @@ end
 
 local function break_off(state, answer, err, emit)
     local stream = answer.event_stream
-    stream.pump:stop()
     upstream.close(stream.connection)
     core.log.warn("azure-openai: the stream of backend '", answer.backend.name, "' broke: ", err)
     outcomes.failed(state.pool, answer, err)
@@ -186,7 +182,6 @@ function _M.send(state, answer, meter, emit)
 
     local function client_gone()
         state.error = "client_gone"
-        stream.pump:stop()
         upstream.close(stream.connection)
     end
 
@@ -197,7 +192,7 @@ function _M.send(state, answer, meter, emit)
     end
 
     while true do
-        local chunk, err = stream.pump:next(heartbeat_seconds > 0 and heartbeat_seconds or nil)
+        local chunk, err = stream.connection.body:next(heartbeat_seconds > 0 and heartbeat_seconds or nil)
         local alive = true
         if chunk then
             local block = stream.splitter:push(chunk)

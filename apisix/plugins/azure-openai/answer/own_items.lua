@@ -87,7 +87,7 @@ local function fetch(state, answer, request)
     if not response then
         return nil
     end
-    local body = response.status == 200 and upstream.read_body(response, LARGEST_PAGE_BYTES)
+    local body = response.status == 200 and response.body:read_whole(LARGEST_PAGE_BYTES)
     if not body then
         upstream.close(response)
         return nil

@@ -53,9 +53,8 @@ local function ignore() end
 -- Sends a body of any size, such as audio or a file, as it is read. `watch` gets each piece, and nil at the end.
 local function send_chunks(state, answer, watch, emit)
     local connection = answer.connection
-    local read = upstream.reader(connection)
     while true do
-        local chunk, err = read()
+        local chunk, err = connection.body:next()
         if err then
             upstream.close(connection)
             core.log.warn("azure-openai: the answer of backend '", answer.backend.name, "' broke: ", err)

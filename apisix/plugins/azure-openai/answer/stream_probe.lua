@@ -200,7 +200,7 @@ local function ended(err)
 end
 
 --- Reads until the stream's nature is known.
--- @param pump table
+-- @param body table whose `next` reads the stream (attempt/answer_body.lua)
 -- @param splitter table
 -- @param limit_ms number how long after the first byte the client may be kept waiting; 0 probes nothing. More than
 --   MOST_HELD_BYTES of preamble end the probe, too.
@@ -208,7 +208,7 @@ end
 --   gets heartbeats
 -- @return table { held = list of blocks to send first, reason = nil } when the stream is for the client, else
 --   { reason, error } with reason "throttled", "server_error", "timeout" or "reset"
-function _M.run(pump, splitter, limit_ms, silence_seconds)
+function _M.run(body, splitter, limit_ms, silence_seconds)
     local held, held_bytes = {}, 0
     if limit_ms == 0 then
         return { held = held }
@@ -216,7 +216,7 @@ function _M.run(pump, splitter, limit_ms, silence_seconds)
 
     local deadline
     repeat
-        local chunk, err = pump:next(deadline and math_max(deadline - ngx_now(), 0) or silence_seconds)
+        local chunk, err = body:next(deadline and math_max(deadline - ngx_now(), 0) or silence_seconds)
         if err == "idle" then
             return { held = held }
         end

@@ -1,14 +1,13 @@
 --- One HTTP request to one backend: connect, send, read the head of the answer.
 local http = require("resty.http")
+local answer_body = require("apisix.plugins.azure-openai.attempt.answer_body")
 local guarded_socket = require("apisix.plugins.azure-openai.attempt.guarded_socket")
-local byte_buffer = require("apisix.plugins.azure-openai.base.byte_buffer")
 local request_body = require("apisix.plugins.azure-openai.request.body")
 
-local tonumber = tonumber
 local type = type
 
-local CHUNK_BYTES = 65536
-local TOO_LARGE = "too large"
+local IDLE_MS = 60000
+local POOL_SIZE = 64
 
 local SWITCHING_PROTOCOLS = 101
 
@@ -82,11 +81,6 @@ local function keep_one(headers, name)
     end
 end
 
--- The client library itself takes any number, and with -5 it never comes to an end.
-local function is_length(value)
-    return value == nil or (type(value) == "string" and value:find("^%d+$") ~= nil)
-end
-
 -- Interim responses (100, 102, 103) are about the connection to the backend. The real response follows.
 local function read_final(client, request, response, err)
     while response and response.status < 200 and response.status ~= SWITCHING_PROTOCOLS do
@@ -110,18 +104,15 @@ local function exchange_once(client, message)
         -- A backend that refuses the body may have answered before it closed.
         response = client:read_response(request)
     end
-    response, err = read_final(client, request, response, err)
-    if response and not is_length(response.headers["content-length"]) then
-        return nil, "a malformed content-length, or more than one"
-    end
-    return response, err
+    return read_final(client, request, response, err)
 end
 
 --- Sends a request and waits for the head of the response.
 -- @param pool table for its timeouts
 -- @param backend table
 -- @param message table { method, target (path and query), headers, body (as request/body makes it, or nil) }
--- @return table|nil response with status, headers, body_reader and `client`, the connection to release or close
+-- @return table|nil response with status, headers, `body` (attempt/answer_body.lua; nil when it has none) and `client`,
+--   the connection to release or close
 -- @return string|nil reason: "dns", "connect", "tls", "no_socket" (the gateway has none to spare), "timeout" (no
 --   response in time) or "reset"
 -- @return string|nil error for the log
@@ -151,91 +142,27 @@ function _M.send(pool, backend, message)
     response.client = client
     response.is_unpooled = is_unpooled
     keep_one(response.headers, "content-type")
+    if response.has_body then
+        response.body, err = answer_body.new(client.sock, response.headers, pool.failover.read_timeout_ms)
+        if not response.body then
+            client:close()
+            return nil, "reset", err
+        end
+    end
     return response
 end
 
--- Reads what has not been read yet.
-local function reader_of_rest(response)
-    local headers = response.headers
-    if headers["content-length"] or headers["transfer-encoding"] then
-        return function()
-            return response.body_reader(CHUNK_BYTES)
-        end
-    end
-
-    -- A body that ends with its connection: the client library would wait for a full piece.
-    local sock = response.client.sock
-    return function()
-        local data, err = sock:receiveany(CHUNK_BYTES)
-        if err == "closed" then
-            return nil
-        end
-        return data, err
-    end
-end
-
---- A reader of the response's body that hands out what has arrived, in pieces of bounded size.
--- @return function() -> chunk | nil at the end | nil, error
-function _M.reader(response)
-    local read_rest = reader_of_rest(response)
-    local read_ahead, position = response.read_ahead or {}, 0
-    return function()
-        position = position + 1
-        local piece = read_ahead[position]
-        if piece then
-            read_ahead[position] = nil
-            return piece
-        end
-        return read_rest()
-    end
-end
-
---- Reads a body to its end, if it is not larger than a limit. Afterwards, `reader` hands out a larger body from its
---- beginning.
--- @param limit_bytes number
--- @return string|nil body
--- @return string|nil error: "too large", or why the body broke off
-function _M.read_body(response, limit_bytes)
-    if not response.has_body then
-        return ""
-    end
-    if (tonumber(response.headers["content-length"]) or 0) > limit_bytes then
-        return nil, TOO_LARGE
-    end
-    local read, buffer = reader_of_rest(response), byte_buffer.new()
-    local chunk, err = read()
-    while chunk do
-        buffer:add(chunk)
-        if buffer.size > limit_bytes then
-            response.read_ahead = buffer:take_pieces()
-            return nil, TOO_LARGE
-        end
-        chunk, err = read()
-    end
-    if err then
-        return nil, err
-    end
-    return buffer:take()
-end
-
---- The first piece of a body that is not read whole; `reader` hands it out all the same.
--- @return string|nil
--- @return string|nil error why there is none
-function _M.beginning(response)
-    if not response.read_ahead then
-        local piece, err = reader_of_rest(response)()
-        response.read_ahead = { piece }
-        return piece, err or "the body is empty"
-    end
-    return response.read_ahead[1]
-end
-
---- Puts the connection of a fully read response back into the pool that it came from.
+--- Puts the connection of a fully read response back into the pool that it came from, unless it cannot be used again.
 function _M.release(response)
-    if response.is_unpooled then
-        return _M.close(response)
+    local client, body = response.client, response.body
+    if response.is_unpooled or not client.keepalive or (body and not body:leaves_clean()) then
+        return client:close()
     end
-    response.client:set_keepalive(60000, 64)
+    if not client.sock:setkeepalive(IDLE_MS, POOL_SIZE) then
+        -- The backend has sent more than its answer.
+        client:close()
+    end
+    return nil
 end
 
 --- Drops the connection of a response that is not read to its end.
