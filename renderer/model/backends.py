@@ -119,6 +119,12 @@ class Failover(Group):
         "How long a stream's beginning is held back to catch an error in it; 0 turns it off.",
         least=0,
     )
+    responses_probe_ms: int = milliseconds(
+        "AI_PROXY_RESPONSES_PROBE_MS",
+        10_000,
+        "The same for streams of Responses, which can fail seconds after they began; 0 turns it off.",
+        least=0,
+    )
     stream_heartbeat_seconds: int = seconds(
         "AI_PROXY_STREAM_HEARTBEAT_SECONDS",
         30,

@@ -31,16 +31,16 @@ local answer = {
                 keepalive = true,
                 sock = { setkeepalive = function() returned = true return true end },
             },
-            body = {
-                next = function()
-                    position = position + 1
-                    if position <= events then
-                        return 'data: {"choices":[{"index":0,"delta":{"content":"word"}}],"usage":null}\\n\\n'
-                    end
-                    return position == events + 1 and "data: [DONE]\\n\\n" or nil
-                end,
-                leaves_clean = function() return true end,
-            },
+            body = { leaves_clean = function() return true end },
+        },
+        reader = {
+            next = function()
+                position = position + 1
+                if position <= events then
+                    return 'data: {"choices":[{"index":0,"delta":{"content":"word"}}],"usage":null}\\n\\n'
+                end
+                return position == events + 1 and "data: [DONE]\\n\\n" or nil
+            end,
         },
     },
 }

@@ -1,17 +1,13 @@
 --- The failover loop: from a client's request to the one answer that the client gets.
 --
--- It stands above the rooms and calls them: routing chooses a backend, and attempt asks it. outcome judges an answer
--- that is read whole; answer opens a stream and judges its beginning. Then outcome tells routing what came back.
+-- It stands above the rooms and calls them: routing chooses a backend; answer asks it through attempt, and judges with
+-- outcome what comes back. Then outcome tells routing.
 -- Nothing reaches the client before the loop ends, so a failed attempt leaves no trace.
-local event_stream = require("apisix.plugins.azure-openai.answer.event_stream")
+local asking = require("apisix.plugins.azure-openai.answer.asking")
 local own_items = require("apisix.plugins.azure-openai.answer.own_items")
-local dispatch = require("apisix.plugins.azure-openai.attempt.dispatch")
-local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
-local errors = require("apisix.plugins.azure-openai.base.errors")
 local final_answer = require("apisix.plugins.azure-openai.outcome.final_answer")
 local not_yours = require("apisix.plugins.azure-openai.outcome.not_yours")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
-local verdict = require("apisix.plugins.azure-openai.outcome.verdict")
 local balancer = require("apisix.plugins.azure-openai.routing.balancer")
 local ownership = require("apisix.plugins.azure-openai.routing.ownership")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
@@ -20,142 +16,9 @@ local resource_lessons = require("apisix.plugins.azure-openai.routing.resource_l
 local ngx = ngx
 local ngx_now = ngx.now
 local ipairs = ipairs
-local type = type
 local math_huge = math.huge
 
--- JSON is read whole before anything is sent, so an answer that is cut short can still fail over. Stored files, and
--- answers of many images or embeddings, can be larger: they are passed on as they arrive.
-local LARGEST_WHOLE_BYTES = 8 * 1024 * 1024
--- Azure's errors have some hundred bytes; those that quote the request can be as large as that.
-local LARGEST_ERROR_BYTES = 1024 * 1024
--- Audio, for example. So much may be held back until it is whole, but no longer than the beginning of a stream.
-local SMALL_BYTES = 64 * 1024
-
 local _M = {}
-
-local function media_type(response)
-    local content_type = response.headers["content-type"]
-    return type(content_type) == "string" and content_type:lower():match("^%s*([^;%s]+)") or nil
-end
-
-local function failure(reason, err)
-    return { reason = reason, err = err }
-end
-
--- A successful outcome; `content` holds the body in one of the forms of an Answer.
-local function success(response, content)
-    content.status, content.headers = response.status, response.headers
-    return { status = response.status, headers = response.headers, answer = content }
-end
-
-local function broken_off(response, err)
-    upstream.close(response)
-    return failure(err == "timeout" and "timeout" or "reset", err)
-end
-
--- A JSON answer that is too large to be read whole. Once its beginning is there, it can no longer fail over.
-local function pass_on(response)
-    local beginning, err = response.body:beginning(0, 0)
-    if not beginning then
-        return broken_off(response, err)
-    end
-    return success(response, { connection = response, beginning = beginning })
-end
-
-local TOO_LARGE_ERROR = "The backend's error has more than " .. LARGEST_ERROR_BYTES .. " bytes."
-local CUT_ERROR = "The backend's error was cut short."
-
--- What stands for the body of an error that cannot be read.
-local function own_words(response, message)
-    upstream.close(response)
-    response.headers["content-type"], response.headers["content-encoding"] = "application/json", nil
-    return errors.body(response.status, message)
-end
-
--- Reads a body that may be missing.
-local function body_of(response, limit_bytes)
-    if not response.body then
-        return ""
-    end
-    return response.body:read_whole(limit_bytes)
-end
-
--- What a body that was read whole says of its attempt.
-local function judged(response, body, plan)
-    local reason = verdict.reason(response.status, body, #plan.references > 0)
-    if reason then
-        return { reason = reason, status = response.status, headers = response.headers, body = body }
-    end
-    return success(response, { body = body })
-end
-
--- Reads an error to its end.
-local function read_error(response, plan)
-    local body, err = body_of(response, LARGEST_ERROR_BYTES)
-    if body then
-        upstream.release(response)
-        return judged(response, body, plan)
-    end
-    if err == "too large" then
-        return judged(response, own_words(response, TOO_LARGE_ERROR), plan)
-    end
-    local outcome = judged(response, own_words(response, CUT_ERROR), plan)
-    -- Some statuses say enough. The client gets no error of which a part is missing.
-    return outcome.reason and outcome or broken_off(response, err)
-end
-
--- Reads a JSON answer to its end, so a connection that breaks in the middle can still fail over.
-local function read_whole(response, plan)
-    local body, err = body_of(response, LARGEST_WHOLE_BYTES)
-    if err == "too large" then
-        return pass_on(response)
-    end
-    if not body then
-        return broken_off(response, err)
-    end
-    upstream.release(response)
-    return judged(response, body, plan)
-end
-
--- Any other answer is passed on as it arrives. Until its beginning is there it can still fail over.
-local function open_body(pool, response)
-    local _, err = response.body:beginning(SMALL_BYTES, pool.failover.stream_probe_ms / 1000)
-    if err then
-        return broken_off(response, err)
-    end
-    return success(response, { connection = response })
-end
-
-local function open_stream(pool, response)
-    local stream, failed = event_stream.open(pool, response)
-    return failed or success(response, { event_stream = stream })
-end
-
--- Asks one backend. Returns an Outcome, without the time that it took.
-local function ask(pool, attempt, request, plan)
-    local response, reason, err = dispatch.send(pool, attempt.backend, attempt.deployment, request)
-    if not response then
-        return failure(reason, err)
-    end
-    if response.status == 101 then
-        if request.is_upgrade then
-            return success(response, { tunnel = response })
-        end
-        upstream.close(response)
-        return failure("reset", "it switches protocols, but the client did not ask for that")
-    end
-    local kind = media_type(response)
-    if response.status >= 400 then
-        return read_error(response, plan)
-    end
-    if not response.body or kind == "application/json" then
-        return read_whole(response, plan)
-    end
-    if kind == "text/event-stream" then
-        return open_stream(pool, response)
-    end
-    return open_body(pool, response)
-end
 
 local function note_in_trail(state, attempt, outcome)
     state.trail[#state.trail + 1] = {
@@ -171,7 +34,7 @@ end
 -- Makes one attempt. Should the client leave meanwhile, the log phase finds the attempt in the state.
 local function try(state, attempt, plan)
     state.attempt = attempt
-    local outcome = ask(state.pool, attempt, state.request, plan)
+    local outcome = asking.ask(state.pool, attempt, state.request, plan)
     state.attempt = nil
 
     outcome.seconds = ngx_now() - attempt.started_at

@@ -26,7 +26,7 @@
 ---@field answered_id string|nil id of the stored resource that the answer is; read by account
 ---@field is_exhausted boolean|nil no backend could serve the request; read by account
 ---@field failure string|nil then: "throttled" for a 429, else the reason of the last failure, or "unavailable" when no
----  backend was asked; read by account
+---  backend was asked; of a stream that reports a failure late: "throttled" or "server_error"; read by account
 --- answer room:
 ---@field backend_request_id string|nil the backend's own id of the request; read by account
 ---@field is_stream boolean|nil the answer is an event stream or a tunnel; read by account

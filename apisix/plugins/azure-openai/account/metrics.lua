@@ -101,6 +101,10 @@ local function outcome(state, status)
     if status >= 500 then
         return "server_error"
     end
+    if status < 400 and state.failure then
+        -- The backend reported it inside of its answer.
+        return state.failure
+    end
     return status >= 400 and "client_error" or "success"
 end
 _M.outcome = outcome

@@ -3,6 +3,9 @@
 local core = require("apisix.core")
 local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
 local errors = require("apisix.plugins.azure-openai.base.errors")
+local json_end = require("apisix.plugins.azure-openai.base.json_end")
+local line_ends = require("apisix.plugins.azure-openai.answer.line_ends")
+local error_codes = require("apisix.plugins.azure-openai.outcome.error_codes")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 local sse = require("apisix.plugins.azure-openai.answer.sse")
 local stream_probe = require("apisix.plugins.azure-openai.answer.stream_probe")
@@ -73,38 +76,30 @@ local function has_last_event(block, is_last)
     return false
 end
 
-local STATUS_OF_REASON = { throttled = 429, server_error = 500 }
-
--- Turns an error inside a 200 stream into the outcome that the backend should have given.
+-- Turns a stream that came to nothing into the outcome that the backend should have given.
 local function as_failure(response, probe)
-    local status = STATUS_OF_REASON[probe.reason]
-    if not status then
-        return { reason = probe.reason, err = probe.error.message }
+    if probe.reason == "throttled" or probe.reason == "server_error" then
+        return error_codes.outcome(response.headers, probe.reason, probe.error)
     end
-    local message = type(probe.error.message) == "string" and probe.error.message or "the stream failed"
-    local code = type(probe.error.code) == "string" and probe.error.code or tostring(status)
-    response.headers["content-type"] = "application/json"
-    return {
-        reason = probe.reason,
-        status = status,
-        headers = response.headers,
-        body = errors.body(status, message, code),
-    }
+    return { reason = probe.reason, err = probe.error.message }
 end
 
 --- Opens the stream of a 200 response and reads up to its first output.
 -- @param pool table
 -- @param response table from `upstream.send`
+-- @param operation string
 -- @return table|nil stream, for the Answer's `event_stream`
 -- @return Outcome|nil the failure, when the stream begins with one
-function _M.open(pool, response)
+function _M.open(pool, response, operation)
     local stream = {
         connection = response,
+        reader = line_ends.reader(response.body),
         splitter = sse.splitter(),
     }
     local failover = pool.failover
+    local limit_ms = is_of_responses(operation) and failover.responses_probe_ms or failover.stream_probe_ms
     local silence_seconds = failover.stream_heartbeat_seconds > 0 and failover.stream_heartbeat_seconds or nil
-    local probe = stream_probe.run(response.body, stream.splitter, failover.stream_probe_ms, silence_seconds)
+    local probe = stream_probe.run(stream.reader, stream.splitter, limit_ms, silence_seconds)
     if probe.reason then
         upstream.close(response)
         return nil, as_failure(response, probe)
@@ -138,6 +133,7 @@ local function pass_on(state, stream, block, meter, emit)
         state.sent_events = (state.sent_events or 0) + events
         -- Only the last one is looked at, when the stream ends.
         stream.last_block = block
+        stream.failure = stream_probe.failure_after(stream.failure, block)
     end
     if not state.first_output_at and stream_probe.has_output(block) then
         state.first_output_at = ngx.now()
@@ -146,11 +142,26 @@ local function pass_on(state, stream, block, meter, emit)
     return shown == "" or emit(shown)
 end
 
+-- Tells what became of the answer. A failure that the backend reported in it says more than how it ended.
+local function settle(state, answer, err)
+    local failure = answer.event_stream.failure
+    if failure then
+        state.failure = failure.reason
+        local outcome = error_codes.outcome({}, failure.reason, failure.error)
+        outcome.headers = answer.headers
+        outcomes.failed_late(state.pool, answer, outcome)
+    elseif err then
+        outcomes.failed(state.pool, answer, err)
+    else
+        outcomes.succeeded(answer)
+    end
+end
+
 local function break_off(state, answer, err, emit)
     local stream = answer.event_stream
     upstream.close(stream.connection)
     core.log.warn("azure-openai: the stream of backend '", answer.backend.name, "' broke: ", err)
-    outcomes.failed(state.pool, answer, err)
+    settle(state, answer, err)
     state.error = "stream_interrupted"
     local end_of_event = stream.splitter.is_inside_event and "\n\n" or ""
     emit(end_of_event .. interruption(state.request.operation))
@@ -158,14 +169,31 @@ local function break_off(state, answer, err, emit)
     return ngx.exit(ngx.ERROR)
 end
 
+-- Whether an event whose blank line is missing was sent to its end.
+local function is_decodable(event)
+    local data, event_type = sse.parse(event)
+    if not data then
+        -- A comment.
+        return event_type == nil
+    end
+    if data == "[DONE]" then
+        return true
+    end
+    if sse.is_large(event) then
+        return json_end.is_whole(data)
+    end
+    return type(bounded_json.decode(data)) == "table"
+end
+
 -- Whether a stream that has ended, or broken off, is whole. The blank line after its last event may be missing.
 local function ends_whole(state, stream, err, meter, emit)
     local rest = stream.splitter:rest()
+    local is_rest_whole = rest == "" or is_decodable(rest)
     local is_last = last_event_of(state.request.operation)
     if not is_last then
-        return not err and (rest == "" or pass_on(state, stream, rest, meter, emit))
+        return not err and is_rest_whole and (rest == "" or pass_on(state, stream, rest, meter, emit))
     end
-    if rest ~= "" and has_last_event(rest, is_last) then
+    if rest ~= "" and is_rest_whole and has_last_event(rest, is_last) then
         return pass_on(state, stream, rest, meter, emit)
     end
     return stream.last_block ~= nil and has_last_event(stream.last_block, is_last)
@@ -182,6 +210,9 @@ function _M.send(state, answer, meter, emit)
 
     local function client_gone()
         state.error = "client_gone"
+        if stream.failure then
+            settle(state, answer)
+        end
         upstream.close(stream.connection)
     end
 
@@ -192,7 +223,7 @@ function _M.send(state, answer, meter, emit)
     end
 
     while true do
-        local chunk, err = stream.connection.body:next(heartbeat_seconds > 0 and heartbeat_seconds or nil)
+        local chunk, err = stream.reader:next(heartbeat_seconds > 0 and heartbeat_seconds or nil)
         local alive = true
         if chunk then
             local block = stream.splitter:push(chunk)
@@ -208,7 +239,7 @@ function _M.send(state, answer, meter, emit)
             else
                 upstream.release(stream.connection)
             end
-            outcomes.succeeded(answer)
+            settle(state, answer)
             return nil
         else
             return break_off(state, answer, err or "it ended too early", emit)

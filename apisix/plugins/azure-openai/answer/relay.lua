@@ -34,6 +34,10 @@ function _M.head(ctx, state, answer)
     ctx.azure_openai_shaped = true
     ngx.status = answer.status
     headers.to_client(answer.headers)
+    if not answer.headers["content-type"] then
+        -- nginx would add a type of its own.
+        ngx.header["Content-Type"] = ""
+    end
     state.backend_request_id = answer.headers["x-request-id"]
     state.is_stream = answer.event_stream ~= nil or answer.tunnel ~= nil
     if answer.body and ctx.var.request_method ~= "HEAD" and not WITHOUT_BODY[answer.status] then
@@ -100,6 +104,10 @@ function _M.body(ctx, state, answer, meter)
     -- Also keeps nginx from going on to its content phase when the body turns out to be empty.
     ngx.send_headers()
     if answer.event_stream then
+        if #answer.event_stream.held == 0 then
+            -- The first event may take its time.
+            ngx.flush(true)
+        end
         event_stream.send(state, answer, meter, emit)
     elseif answer.connection then
         send_chunks(state, answer, answer.beginning and meter.document or ignore, emit)

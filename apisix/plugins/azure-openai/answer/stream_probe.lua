@@ -1,17 +1,15 @@
 --- Reads a 200 event stream up to its first output, since Azure can report throttling or a fault there.
-local core = require("apisix.core")
 local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
+local error_codes = require("apisix.plugins.azure-openai.outcome.error_codes")
 local sse = require("apisix.plugins.azure-openai.answer.sse")
 
 local ngx = ngx
 local ngx_now = ngx.now
 local next = next
 local type = type
-local tostring = tostring
 local ipairs = ipairs
 local pairs = pairs
 local math_max = math.max
-local has_prefix = core.string.has_prefix
 
 -- Preamble is held in memory. A Responses stream repeats the request's instructions and tools in it, twice.
 local MOST_HELD_BYTES = 1024 * 1024
@@ -22,42 +20,14 @@ local PREAMBLE = {
     ["response.in_progress"] = true,
 }
 
-local THROTTLE_CODES = {
-    rate_limit_exceeded = true,
-    too_many_requests = true,
-    rate_limit_error = true,
-    ratelimitreached = true,
-    insufficient_quota = true,
-    ["429"] = true,
-}
-local SERVER_CODES =
-    { server_error = true, internal_error = true, internal_server_error = true, ["500"] = true }
--- Phrases that mean throttling in errors without a telling code.
-local THROTTLE_PHRASES = { "rate limit", "too many requests", "high demand", "retry after" }
-
--- Errors that every backend would repeat, because the request is at fault.
-local CLIENT_CODES = {
-    content_filter = true,
-    context_length_exceeded = true,
-    empty_image_file = true,
-    failed_to_download_image = true,
-    ["400"] = true,
-}
--- invalid_prompt, invalid_image_url, unsupported_parameter, image_too_large … (ResponseErrorCode in OpenAI's API).
-local CLIENT_CODE_PREFIXES = { "invalid_", "unsupported_", "image_" }
-
 local _M = {}
-
-local function lower(value)
-    return value ~= nil and tostring(value):lower() or ""
-end
 
 -- The error object of an event in any of its forms: nested, flat, inside a response, message only.
 local function error_of(event_type, decoded)
     local kind = decoded.type or event_type
     if kind == "response.failed" then
         local response = type(decoded.response) == "table" and decoded.response or {}
-        return type(response.error) == "table" and response.error or { message = "the response failed" }
+        return type(response.error) == "table" and response.error or {}
     end
     if type(decoded.error) == "table" then
         return decoded.error
@@ -72,34 +42,6 @@ local function error_of(event_type, decoded)
         return decoded
     end
     return nil
-end
-
-local function is_client_code(code)
-    for _, prefix in ipairs(CLIENT_CODE_PREFIXES) do
-        if has_prefix(code, prefix) then
-            return true
-        end
-    end
-    return CLIENT_CODES[code]
-end
-
-local function error_reason(err)
-    local code, kind, message = lower(err.code), lower(err.type), lower(err.message)
-    if THROTTLE_CODES[code] or THROTTLE_CODES[kind] then
-        return "throttled"
-    end
-    if is_client_code(code) or is_client_code(kind) then
-        return nil
-    end
-    if SERVER_CODES[code] then
-        return "server_error"
-    end
-    for _, phrase in ipairs(THROTTLE_PHRASES) do
-        if message:find(phrase, 1, true) then
-            return "throttled"
-        end
-    end
-    return "server_error"
 end
 
 local function is_nothing(value)
@@ -137,14 +79,19 @@ local function is_preamble(event_type, decoded)
     return is_silent(choices)
 end
 
---- Classifies one event:
+-- What an event with an error means for the stream.
+local KIND_OF_MEANING =
+    { throttled = "failure", server_error = "failure", of_request = "output", unknown = "output" }
+
+-- Classifies one event:
 --
---     data: {"type":"response.created"} -> "preamble"
---     data: {"error":{"code":"429"}}    -> "error", "throttled", { code = "429" }
+--     data: {"type":"response.created"}           -> "preamble"
+--     data: {"error":{"code":"429"}}              -> "failure", "throttled", { code = "429" }
+--     data: {"error":{"code":"content_filter"}}   -> "output"
+--     data: {"type":"response.failed"}            -> "unexplained"
 --
--- @return string "preamble" (decide later), "output" or "error"
--- @return string|nil reason of the error: "throttled" or "server_error"
--- @return table|nil the error object
+-- Returns "preamble" (decide later), "output" (for the client), "failure" or "unexplained" (an error whose reason comes
+-- in the next event); of a failure also "throttled" or "server_error" and the error object.
 local function classify(event)
     if sse.is_large(event) then
         return "output"
@@ -163,32 +110,73 @@ local function classify(event)
 
     local err = error_of(event_type, decoded)
     if err then
-        local reason = error_reason(err)
-        if reason then
-            return "error", reason, err
-        end
-        return "output"
+        local meaning = error_codes.meaning(err)
+        return KIND_OF_MEANING[meaning] or "unexplained", meaning, err
     end
     return is_preamble(event_type, decoded) and "preamble" or "output"
 end
 
-local function inspect(block)
+local UNEXPLAINED = { message = "the response failed" }
+
+-- The first event of a block that says more than preamble. `is_unexplained` tells that an error without a reason came
+-- before: what follows must explain it.
+local function inspect(block, is_unexplained)
     if sse.count(block) == 0 then
-        return "preamble"
+        return is_unexplained and "unexplained" or "preamble"
     end
     for event in sse.events(block) do
-        local kind, reason, err = classify(event)
-        if kind ~= "preamble" then
-            return kind, reason, err
+        local kind, meaning, err = classify(event)
+        if kind == "unexplained" then
+            is_unexplained = true
+        elseif kind == "output" and is_unexplained and not err then
+            return "failure", "server_error", UNEXPLAINED
+        elseif kind ~= "preamble" then
+            return kind, meaning, err
         end
     end
-    return "preamble"
+    return is_unexplained and "unexplained" or "preamble"
 end
 
 --- Whether a block of events holds more than preamble.
 -- @return boolean
 function _M.has_output(block)
     return inspect(block) ~= "preamble"
+end
+
+-- Inside of a text the quotes would be escaped, so a model's own words look like an error only after "event:", or when
+-- they name a failed response. Then the event is decoded in vain.
+local function may_hold_error(block)
+    return block:find('"error"', 1, true)
+            and (block:find('"error"%s*:%s*[{"]') or block:find('"type"%s*:%s*"error"'))
+        or block:find("event: ?error")
+        or block:find("response.failed", 1, true)
+end
+
+local function failed(meaning, err)
+    return { reason = meaning, error = err }
+end
+
+--- The failure that a stream has reported up to the end of a block, too late for another attempt.
+-- @param failure table|nil what this function returned for the block before
+-- @param block string
+-- @return table|nil { reason = "throttled" or "server_error", error }
+function _M.failure_after(failure, block)
+    local is_settled = failure and failure.error ~= UNEXPLAINED
+    if is_settled or not may_hold_error(block) then
+        return failure
+    end
+    for event in sse.events(block) do
+        local kind, meaning, err = classify(event)
+        if kind == "failure" then
+            return failed(meaning, err)
+        end
+        if kind == "unexplained" then
+            failure = failed("server_error", UNEXPLAINED)
+        elseif err then
+            failure = nil
+        end
+    end
+    return failure
 end
 
 -- What a stream that ends before any output comes to.
@@ -214,9 +202,12 @@ function _M.run(body, splitter, limit_ms, silence_seconds)
         return { held = held }
     end
 
-    local deadline
+    local deadline, kind
     repeat
         local chunk, err = body:next(deadline and math_max(deadline - ngx_now(), 0) or silence_seconds)
+        if not chunk and kind == "unexplained" then
+            return failed("server_error", UNEXPLAINED)
+        end
         if err == "idle" then
             return { held = held }
         end
@@ -229,12 +220,13 @@ function _M.run(body, splitter, limit_ms, silence_seconds)
         if block then
             held[#held + 1] = block
             held_bytes = held_bytes + #block
-            local kind, reason, stream_err = inspect(block)
+            local meaning, stream_err
+            kind, meaning, stream_err = inspect(block, kind == "unexplained")
             if kind == "output" then
                 return { held = held }
             end
-            if kind == "error" then
-                return { reason = reason, error = stream_err }
+            if kind == "failure" then
+                return failed(meaning, stream_err)
             end
         end
     until held_bytes > MOST_HELD_BYTES

@@ -25,6 +25,7 @@ local USEFULNESS = {
     server_error = 6,
     timeout = 5,
     reset = 4,
+    redirect = 4,
     connect = 4,
     no_socket = 4,
     dns = 4,

@@ -145,6 +145,13 @@ function _M.succeeded(answer)
     availability.succeeded(answer.backend, answer.deployment)
 end
 
+--- An answer in parts reported a failure of the backend, too late for another attempt.
+-- @param answer Answer
+-- @param outcome Outcome that the backend should have given; its reason is "throttled" or "server_error"
+function _M.failed_late(pool, answer, outcome)
+    return (of_pair[outcome.reason] or failed)(pool, answer.backend, answer.deployment, outcome)
+end
+
 --- An answer in parts broke off.
 -- @param answer Answer
 -- @param err string

@@ -1,0 +1,227 @@
+--- Asks one backend and judges what comes back. Whatever can still fail over is read before anything is sent.
+local event_stream = require("apisix.plugins.azure-openai.answer.event_stream")
+local dispatch = require("apisix.plugins.azure-openai.attempt.dispatch")
+local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
+local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
+local errors = require("apisix.plugins.azure-openai.base.errors")
+local error_codes = require("apisix.plugins.azure-openai.outcome.error_codes")
+local verdict = require("apisix.plugins.azure-openai.outcome.verdict")
+local operations = require("apisix.plugins.azure-openai.request.operations")
+
+local next = next
+local tostring = tostring
+local type = type
+
+-- JSON is read whole before anything is sent, so an answer that is cut short can still fail over. Stored files, and
+-- answers of many images or embeddings, can be larger: they are passed on as they arrive.
+local LARGEST_WHOLE_BYTES = 8 * 1024 * 1024
+-- Azure's errors have some hundred bytes; those that quote the request can be as large as that.
+local LARGEST_ERROR_BYTES = 1024 * 1024
+-- Audio, for example. So much may be held back until it is whole, but no longer than the beginning of a stream.
+local SMALL_BYTES = 64 * 1024
+
+local _M = {}
+
+local function media_type(response)
+    local content_type = response.headers["content-type"]
+    return type(content_type) == "string" and content_type:lower():match("^%s*([^;%s]+)") or nil
+end
+
+local function failure(reason, err)
+    return { reason = reason, err = err }
+end
+
+-- A successful outcome; `content` holds the body in one of the forms of an Answer.
+local function success(response, content)
+    content.status, content.headers = response.status, response.headers
+    return { status = response.status, headers = response.headers, answer = content }
+end
+
+local function broken_off(response, err)
+    upstream.close(response)
+    return failure(err == "timeout" and "timeout" or "reset", err)
+end
+
+-- A JSON answer that is too large to be read whole. Once its beginning is there, it can no longer fail over.
+local function pass_on(response)
+    local beginning, err = response.body:beginning(0, 0)
+    if not beginning then
+        return broken_off(response, err)
+    end
+    return success(response, { connection = response, beginning = beginning })
+end
+
+local TOO_LARGE_ERROR = "The backend's error has more than " .. LARGEST_ERROR_BYTES .. " bytes."
+local GARBLED_ERROR = "The backend's error cannot be unpacked."
+local CUT_ERROR = "The backend's error was cut short."
+
+-- What stands for the body of an error that cannot be read.
+local function own_words(response, message)
+    upstream.close(response)
+    response.headers["content-type"], response.headers["content-encoding"] = "application/json", nil
+    return errors.body(response.status, message)
+end
+
+-- Reads a body that may be missing.
+local function body_of(response, limit_bytes)
+    if not response.body then
+        return ""
+    end
+    return response.body:read_whole(limit_bytes)
+end
+
+-- An error in place of an answer, inside of a 200: the outcome that the status should have told; nil when it is none.
+local function hidden_failure(response, body, request)
+    if
+        response.status ~= 200
+        or not body:find('^%s*{%s*"error"%s*:%s*{')
+        or not operations.is_inference(request)
+    then
+        return nil
+    end
+    local decoded = bounded_json.decode(body)
+    if type(decoded) ~= "table" or next(decoded, (next(decoded))) ~= nil then
+        return nil
+    end
+    local meaning = error_codes.meaning(decoded.error)
+    if meaning == "throttled" or meaning == "server_error" then
+        return error_codes.outcome(response.headers, meaning, decoded.error)
+    end
+    return nil
+end
+
+-- What a body that was read whole says of its attempt.
+local function judged(response, body, plan)
+    local reason = verdict.reason(response.status, body, #plan.references > 0)
+    if reason then
+        return { reason = reason, status = response.status, headers = response.headers, body = body }
+    end
+    return success(response, { body = body })
+end
+
+-- Reads an error to its end.
+local function read_error(response, plan)
+    local body, err = body_of(response, LARGEST_ERROR_BYTES)
+    if body then
+        upstream.release(response)
+        return judged(response, body, plan)
+    end
+    if err == "too large" or response.body.is_garbled then
+        local message = response.body.is_garbled and GARBLED_ERROR or TOO_LARGE_ERROR
+        return judged(response, own_words(response, message), plan)
+    end
+    local outcome = judged(response, own_words(response, CUT_ERROR), plan)
+    -- Some statuses say enough. The client gets no error of which a part is missing.
+    return outcome.reason and outcome or broken_off(response, err)
+end
+
+-- Reads a JSON answer to its end, so a connection that breaks in the middle can still fail over.
+local function read_whole(response, request, plan)
+    local body, err = body_of(response, LARGEST_WHOLE_BYTES)
+    if err == "too large" then
+        return pass_on(response)
+    end
+    if not body then
+        return broken_off(response, err)
+    end
+    upstream.release(response)
+    return hidden_failure(response, body, request) or judged(response, body, plan)
+end
+
+-- Any other answer is passed on as it arrives. Until its beginning is there it can still fail over.
+local function open_body(pool, response)
+    local _, err = response.body:beginning(SMALL_BYTES, pool.failover.stream_probe_ms / 1000)
+    if err then
+        return broken_off(response, err)
+    end
+    return success(response, { connection = response })
+end
+
+local function open_stream(pool, response, request)
+    local stream, failed = event_stream.open(pool, response, request.operation)
+    return failed or success(response, { event_stream = stream })
+end
+
+local function wants_stream(request)
+    local member = request.facts and request.facts.members.stream
+    return member and member.value == true
+end
+
+-- How to read a 200 with a body: "document", "stream" or "other".
+local function form_of(response, request)
+    local kind = media_type(response)
+    if kind == "text/event-stream" then
+        return "stream"
+    end
+    if wants_stream(request) then
+        -- Its type may be wrong or missing; its first byte tells.
+        local beginning, err = response.body:beginning(0, 0)
+        local is_document = beginning and beginning:find("^%s*[{%[]")
+        return is_document and "document" or "stream", err
+    end
+    return kind == "application/json" and "document" or "other"
+end
+
+local READABLE = { identity = true, [""] = true }
+
+-- An encoding that nobody asked for. Gzip has been taken off already.
+local function is_unreadable(response)
+    local encoding = response.headers["content-encoding"]
+    return encoding ~= nil and not READABLE[tostring(encoding):lower()]
+end
+
+local function read_success(pool, response, request, plan)
+    if not response.body then
+        return read_whole(response, request, plan)
+    end
+    local form, err = form_of(response, request)
+    if err then
+        return broken_off(response, err)
+    end
+    if form == "other" then
+        return open_body(pool, response)
+    end
+    if is_unreadable(response) then
+        return broken_off(response, "an encoding that nobody asked for")
+    end
+    if form == "stream" then
+        return open_stream(pool, response, request)
+    end
+    return read_whole(response, request, plan)
+end
+
+-- A client that follows a backend's redirect would take its key there.
+local function redirected(response)
+    upstream.close(response)
+    return { reason = "redirect", status = response.status, headers = {}, err = "it redirects" }
+end
+
+--- Asks one backend, and reads as much of its answer as it takes to judge it.
+-- @param pool table
+-- @param attempt Attempt
+-- @param request table from `reading.read`
+-- @param plan table from `ownership.plan`
+-- @return Outcome without the time that it took
+function _M.ask(pool, attempt, request, plan)
+    local response, reason, err = dispatch.send(pool, attempt.backend, attempt.deployment, request)
+    if not response then
+        return failure(reason, err)
+    end
+    local status = response.status
+    if status == 101 then
+        if request.is_upgrade then
+            return success(response, { tunnel = response })
+        end
+        upstream.close(response)
+        return failure("reset", "it switches protocols, but the client did not ask for that")
+    end
+    if status >= 400 then
+        return read_error(response, plan)
+    end
+    if status >= 300 and status ~= 304 then
+        return redirected(response)
+    end
+    return read_success(pool, response, request, plan)
+end
+
+return _M
