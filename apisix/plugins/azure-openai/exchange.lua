@@ -8,6 +8,7 @@ local own_items = require("apisix.plugins.azure-openai.answer.own_items")
 local final_answer = require("apisix.plugins.azure-openai.outcome.final_answer")
 local not_yours = require("apisix.plugins.azure-openai.outcome.not_yours")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
+local repeats = require("apisix.plugins.azure-openai.outcome.repeats")
 local balancer = require("apisix.plugins.azure-openai.routing.balancer")
 local ownership = require("apisix.plugins.azure-openai.routing.ownership")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
@@ -25,27 +26,42 @@ local function note_in_trail(state, attempt, outcome)
         backend = attempt.backend.name,
         region = regions.of(attempt.backend),
         status = outcome.status or outcome.reason,
-        reason = outcome.reason,
+        -- A connection that had died while it was idle is nobody's failure.
+        reason = not outcome.is_stale and outcome.reason or nil,
         started_at = attempt.started_at,
         seconds = outcome.seconds,
     }
 end
 
--- Makes one attempt. Should the client leave meanwhile, the log phase finds the attempt in the state.
-local function try(state, attempt, plan)
+-- Asks once. Should the client leave meanwhile, the log phase finds the attempt in the state.
+local function ask(state, attempt, plan)
     state.attempt = attempt
     local outcome = asking.ask(state.pool, attempt, state.request, plan)
     state.attempt = nil
 
     outcome.seconds = ngx_now() - attempt.started_at
     regions.learn(attempt.backend, outcome.headers)
-    outcomes.settle(state.pool, attempt, outcome)
     note_in_trail(state, attempt, outcome)
     return outcome
 end
 
--- One pass over the candidates that are not in `tried`. Returns the answer for the client, or nil and whether further
--- attempts are ruled out.
+local function is_in_time(outcome, failover)
+    return outcome.seconds * 1000 <= failover.retry_within_ms
+end
+
+-- Makes one attempt; two, when the connection of the first had died while it was idle.
+local function try(state, attempt, plan, limit)
+    local outcome = ask(state, attempt, plan)
+    if outcome.is_stale and #state.trail < limit and is_in_time(outcome, state.pool.failover) then
+        attempt.is_repeat, attempt.started_at = true, ngx_now()
+        outcome = ask(state, attempt, plan)
+    end
+    outcomes.settle(state.pool, attempt, outcome)
+    return outcome
+end
+
+-- One pass over the candidates that are not in `tried`. Returns the answer for the client; or nil and, when further
+-- attempts are ruled out, why: "bounds", or "unknown" when another one could do the work twice.
 local function try_candidates(ctx, state, plan, tried, failures)
     local failover = state.pool.failover
     local limit = failover.max_attempts or math_huge
@@ -57,22 +73,25 @@ local function try_candidates(ctx, state, plan, tried, failures)
 
         local attempt =
             { backend = backend, deployment = deployment, is_trial = is_trial, started_at = ngx_now() }
-        local outcome = try(state, attempt, plan)
+        local outcome = try(state, attempt, plan, limit)
         if outcome.answer then
             outcome.answer.backend, outcome.answer.deployment = backend, deployment
             return outcome.answer
         end
 
         failures[#failures + 1] = outcome
+        if repeats.is_ruled_out(state.request, outcome) then
+            return nil, "unknown"
+        end
         if outcome.reason == "not_found" then
             -- The supposed owner does not hold the resource, so from here on any backend may.
             plan.owner = nil
         end
-        if outcome.seconds * 1000 > failover.retry_within_ms then
-            return nil, true
+        if not is_in_time(outcome, failover) then
+            return nil, "bounds"
         end
     end
-    return nil, true
+    return nil, "bounds"
 end
 
 -- Holds the request while a candidate rests that recovers soon, then tries the candidates that rested. Backends that
@@ -86,7 +105,7 @@ local function try_after_rest(ctx, state, plan, tried, failures)
     for _, name in ipairs(resting) do
         tried[name] = nil
     end
-    return (try_candidates(ctx, state, plan, tried, failures))
+    return try_candidates(ctx, state, plan, tried, failures)
 end
 
 local function note_exhaustion(state, answer, failures)
@@ -121,13 +140,17 @@ function _M.run(ctx, state)
         return not_yours.compose(state.request, plan.fault, plan.fault_id)
     end
     local tried, failures = {}, {}
-    local answer, is_final = try_candidates(ctx, state, plan, tried, failures)
-    if not answer and not is_final then
-        answer = try_after_rest(ctx, state, plan, tried, failures)
+    local answer, ruled_out = try_candidates(ctx, state, plan, tried, failures)
+    if not answer and not ruled_out then
+        answer, ruled_out = try_after_rest(ctx, state, plan, tried, failures)
     end
     if answer then
         note_winner(ctx, state, plan, answer)
         return own_items.only(state, plan, answer)
+    end
+    if ruled_out == "unknown" then
+        state.failure = "outcome_unknown"
+        return final_answer.outcome_unknown()
     end
     answer = final_answer.compose(state.pool, state.request, plan, failures)
     note_exhaustion(state, answer, failures)

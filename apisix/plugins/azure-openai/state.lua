@@ -116,11 +116,13 @@
 ---@field deployment string the backend's own name for the deployment, or the kind of stored resource
 ---@field is_trial boolean whether it is the one trial of a half-open breaker
 ---@field started_at number
+---@field is_repeat boolean|nil whether it follows one whose connection had died while it was idle
 
 --- What an attempt came to. The client never sees it.
 ---@class Outcome
 ---@field reason string|nil why it failed (outcome/outcomes.lua); nil when it succeeded
 ---@field err string|nil details for the log
+---@field is_stale boolean|nil the connection had died while it was idle, so the backend has done nothing
 ---@field status number|nil HTTP status; nil when no answer came
 ---@field headers table|nil
 ---@field body string|nil the body of a failed answer

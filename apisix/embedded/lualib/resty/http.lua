@@ -402,7 +402,7 @@ local function frame_body(self, res, method)
 end
 
 --- Waits for the headers of a response; also when the request could not be sent to its end.
--- Takes the parameters of `request`, and returns what it returns.
+-- Takes the parameters of `send_request`, and returns what `request` returns.
 function _M:read_response(params)
     local res, err
     repeat
@@ -418,7 +418,7 @@ function _M:read_response(params)
     return frame_body(self, res, params.method or "GET")
 end
 
-local function send_request(sock, head, body)
+local function send(sock, head, body)
     if body == nil then
         return sock:send(head)
     elseif type(body) ~= "function" then
@@ -432,12 +432,11 @@ local function send_request(sock, head, body)
     return send_body(sock, body)
 end
 
---- Sends a request and waits for the response's headers.
+--- Sends a request.
 -- @param params table { method (GET), path (/), query (a string or a table), headers, body }; a body is a string, a
 --   list of strings, or a function that returns the next string and writes its own framing
--- @return table|nil { status, reason, headers, has_body, body_reader, read_body }
--- @return string|nil error
-function _M:request(params)
+-- @return true, or nil and an error
+function _M:send_request(params)
     if not self.usable then
         return nil, "not connected"
     end
@@ -450,8 +449,14 @@ function _M:request(params)
         return nil, err
     end
     self.reusable = false
-    local ok
-    ok, err = send_request(self.sock, head_of(method, params, headers), params.body)
+    return send(self.sock, head_of(method, params, headers), params.body)
+end
+
+--- Sends a request and waits for the response's headers. Takes the parameters of `send_request`.
+-- @return table|nil { status, reason, headers, has_body, body_reader, read_body }
+-- @return string|nil error
+function _M:request(params)
+    local ok, err = self:send_request(params)
     if not ok then
         return nil, err
     end

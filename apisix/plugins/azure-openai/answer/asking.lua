@@ -203,9 +203,10 @@ end
 -- @param plan table from `ownership.plan`
 -- @return Outcome without the time that it took
 function _M.ask(pool, attempt, request, plan)
-    local response, reason, err = dispatch.send(pool, attempt.backend, attempt.deployment, request)
+    local response, reason, err, is_stale =
+        dispatch.send(pool, attempt.backend, attempt.deployment, request, attempt.is_repeat)
     if not response then
-        return failure(reason, err)
+        return { reason = reason, err = err, is_stale = is_stale }
     end
     local status = response.status
     if status == 101 then

@@ -83,7 +83,10 @@ end
 
 -- Reads a page from the backend; nil when that fails.
 local function fetch(state, answer, request)
-    local response = dispatch.send(state.pool, answer.backend, answer.deployment, request)
+    local response, _, _, is_stale = dispatch.send(state.pool, answer.backend, answer.deployment, request)
+    if is_stale then
+        response = dispatch.send(state.pool, answer.backend, answer.deployment, request, true)
+    end
     if not response then
         return nil
     end

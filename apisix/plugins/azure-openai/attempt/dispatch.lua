@@ -27,10 +27,12 @@ end
 -- @param backend table
 -- @param deployment string the backend's own name for it
 -- @param request table from `reading.read`
+-- @param is_fresh boolean|nil as for `upstream.send`
 -- @return table|nil response from `upstream.send`
 -- @return string|nil reason: "identity" (no token) or one of `upstream.send`
 -- @return string|nil error for the log
-function _M.send(pool, backend, deployment, request)
+-- @return boolean|nil as from `upstream.send`
+function _M.send(pool, backend, deployment, request, is_fresh)
     local message_headers = headers.to_backend(request.headers)
     -- The gateway reads bodies (usage, error codes); it could not read compressed ones.
     message_headers["accept-encoding"] = nil
@@ -51,7 +53,7 @@ function _M.send(pool, backend, deployment, request)
         target = target,
         headers = message_headers,
         body = body,
-    })
+    }, is_fresh)
 end
 
 return _M

@@ -23,8 +23,9 @@ local PAUSE_SECONDS = 0.001
 
 local _M = {}
 
-local function read_line(sock)
-    local line, err = bounded_line.read(sock, LONGEST_LINE_BYTES)
+local function read_line(sock, heard)
+    local line, err, partial = bounded_line.read(sock, LONGEST_LINE_BYTES)
+    heard.anything = heard.anything or line ~= nil or (partial or "") ~= ""
     if line and string_find(line, "^%s*%-") then
         -- The client would take "-5" for the size of a chunk, and read on for ever.
         return nil, "a line that begins with a minus"
@@ -33,7 +34,7 @@ local function read_line(sock)
 end
 
 -- Replaces `receive` of the socket. Lines with nothing else between them count as one head.
-local function bound_lines(sock)
+local function bound_lines(sock, heard)
     local receive = sock.receive
     local lines, bytes = 0, 0
 
@@ -43,7 +44,7 @@ local function bound_lines(sock)
             return receive(self, what)
         end
 
-        local line, err = read_line(self)
+        local line, err = read_line(self, heard)
         if not line then
             return nil, err
         end
@@ -81,9 +82,12 @@ end
 
 --- Guards a connected socket.
 -- @param sock table cosocket; `receive` and `receiveany` are replaced in it
+-- @return table { anything = whether a byte of an answer has come }
 function _M.guard(sock)
-    bound_lines(sock)
+    local heard = {}
+    bound_lines(sock, heard)
     take_turns(sock)
+    return heard
 end
 
 return _M

@@ -5,6 +5,11 @@ local guarded_socket = require("apisix.plugins.azure-openai.attempt.guarded_sock
 local request_body = require("apisix.plugins.azure-openai.request.body")
 
 local type = type
+local ngx_now = ngx.now
+
+-- A connection that died while it was idle says so when it is used, within one round trip. A backend that closes later
+-- has read the request, and may have done what it says.
+local AT_ONCE_SECONDS = 0.25
 
 local IDLE_MS = 60000
 local POOL_SIZE = 64
@@ -63,8 +68,7 @@ local function connect(backend, pool, pool_name)
     if not ok then
         return nil, err or "unknown"
     end
-    guarded_socket.guard(client.sock)
-    return client
+    return client, nil, guarded_socket.guard(client.sock)
 end
 
 -- lua-resty-http wants path and query apart. With its question mark even an empty query stays as it was.
@@ -89,7 +93,8 @@ local function read_final(client, request, response, err)
     return response, err
 end
 
-local function exchange_once(client, message)
+-- Sends the request and reads the head of the response. Returns also when sending ended.
+local function exchange(client, message)
     local path, query = split_target(message.target)
     local request = {
         method = message.method,
@@ -99,50 +104,25 @@ local function exchange_once(client, message)
         -- Made anew for each try: a reader that a dead connection has begun would continue in the middle.
         body = request_body.sendable(message.body),
     }
-    local response, err = client:request(request)
-    if not response and BROKEN[err] and message.body then
+    local sent, err = client:send_request(request)
+    local sent_at = ngx_now()
+    local response
+    if sent then
+        response, err = client:read_response(request)
+    elseif BROKEN[err] and message.body then
         -- A backend that refuses the body may have answered before it closed.
         response = client:read_response(request)
     end
-    return read_final(client, request, response, err)
+    response, err = read_final(client, request, response, err)
+    return response, err, sent_at
 end
 
---- Sends a request and waits for the head of the response.
--- @param pool table for its timeouts
--- @param backend table
--- @param message table { method, target (path and query), headers, body (as request/body makes it, or nil) }
--- @return table|nil response with status, headers, `body` (attempt/answer_body.lua; nil when it has none) and `client`,
---   the connection to release or close
--- @return string|nil reason: "dns", "connect", "tls", "no_socket" (the gateway has none to spare), "timeout" (no
---   response in time) or "reset"
--- @return string|nil error for the log
-function _M.send(pool, backend, message)
-    local client, err = connect(backend, pool)
-    if not client then
-        return nil, connect_reason(err), err
-    end
-    local was_pooled = (client:get_reused_times() or 0) > 0
-    local is_unpooled = false
-    local response
-    response, err = exchange_once(client, message)
-    if not response and was_pooled and BROKEN[err] then
-        -- Most likely the connection died in the pool. Once more, on a new one.
-        is_unpooled = true
-        client:close()
-        client, err = connect(backend, pool, UNPOOLED)
-        if not client then
-            return nil, connect_reason(err), err
-        end
-        response, err = exchange_once(client, message)
-    end
-    if not response then
-        client:close()
-        return nil, err == "timeout" and "timeout" or "reset", err
-    end
+-- Completes a response whose head was read.
+local function with_body(response, client, pool)
     response.client = client
-    response.is_unpooled = is_unpooled
     keep_one(response.headers, "content-type")
     if response.has_body then
+        local err
         response.body, err = answer_body.new(client.sock, response.headers, pool.failover.read_timeout_ms)
         if not response.body then
             client:close()
@@ -150,6 +130,37 @@ function _M.send(pool, backend, message)
         end
     end
     return response
+end
+
+--- Sends a request and waits for the head of the response.
+-- @param pool table for its timeouts
+-- @param backend table
+-- @param message table { method, target (path and query), headers, body (as request/body makes it, or nil) }
+-- @param is_fresh boolean|nil whether to use a new connection, which is not kept afterwards
+-- @return table|nil response with status, headers, `body` (attempt/answer_body.lua; nil when it has none) and `client`,
+--   the connection to release or close
+-- @return string|nil reason: "dns", "connect", "tls", "no_socket" (the gateway has none to spare), "timeout" (no
+--   response in time) or "reset"
+-- @return string|nil error for the log
+-- @return boolean|nil whether the connection had died while it was idle, so that the backend has done nothing
+function _M.send(pool, backend, message, is_fresh)
+    local client, err, heard = connect(backend, pool, is_fresh and UNPOOLED or nil)
+    if not client then
+        return nil, connect_reason(err), err
+    end
+    local was_pooled = (client:get_reused_times() or 0) > 0
+    local response, sent_at
+    response, err, sent_at = exchange(client, message)
+    if response then
+        response.is_unpooled = is_fresh
+        return with_body(response, client, pool)
+    end
+    client:close()
+    local is_stale = was_pooled
+        and BROKEN[err] == true
+        and not heard.anything
+        and ngx_now() - sent_at <= AT_ONCE_SECONDS
+    return nil, err == "timeout" and "timeout" or "reset", err, is_stale
 end
 
 --- Puts the connection of a fully read response back into the pool that it came from, unless it cannot be used again.

@@ -9,11 +9,12 @@ local _M = {}
 -- @param most_bytes number
 -- @return string|nil
 -- @return string|nil error
+-- @return string|nil what had come of the line before the connection ended
 function _M.read(sock, most_bytes)
     local read = sock:receiveuntil("\n", { inclusive = true })
-    local line, err = read(most_bytes)
+    local line, err, partial = read(most_bytes)
     if not line then
-        return nil, err
+        return nil, err, partial
     end
     if string_byte(line, -1) ~= 10 then
         return nil, "a line of more than " .. most_bytes .. " bytes"

@@ -134,6 +134,17 @@ function _M.worthwhile_wait(pool, plan)
     return nil
 end
 
+--- The answer when a backend may have done what the request says, or may still do it. Another attempt, also one of the
+--- client by itself, could do it twice.
+-- @return Answer
+function _M.outcome_unknown()
+    local message = "The backend did not say whether it did what the request asks for. Look whether it has before "
+        .. "you ask again."
+    local answer = own_answer(502, message, nil, "outcome_unknown")
+    answer.headers["x-should-retry"] = "false"
+    return answer
+end
+
 --- The answer after the last candidate.
 -- @param request table from `reading.read`
 -- @param plan table from `ownership.plan`

@@ -28,6 +28,33 @@ local READING_PATTERNS = {
     "^threads/[^/]+/runs/[^/]+/cancel$",
 }
 
+-- Each POST to one of these makes something new.
+local CREATING_PATTERNS = {
+    "^assistants$",
+    "^batches$",
+    "^containers$",
+    "^containers/[^/]+/files$",
+    "^conversations$",
+    "^conversations/[^/]+/items$",
+    "^evals$",
+    "^evals/[^/]+/runs$",
+    "^files$",
+    "^fine_tuning/jobs$",
+    "^threads$",
+    "^threads/runs$",
+    "^threads/[^/]+/messages$",
+    "^threads/[^/]+/runs$",
+    "^uploads$",
+    "^uploads/[^/]+/parts$",
+    "^uploads/[^/]+/complete$",
+    "^vector_stores$",
+    "^vector_stores/[^/]+/files$",
+    "^vector_stores/[^/]+/file_batches$",
+    "^video/generations/jobs$",
+    "^videos$",
+    "^videos/[^/]+/remix$",
+}
+
 local _M = {}
 
 local function matches_one(text, patterns)
@@ -50,6 +77,18 @@ function _M.is_inference(request)
     local operation = request.operation:lower()
     return request.method == "POST" and (INFERENCE[operation] or matches_one(operation, INFERENCE_PATTERNS))
         or false
+end
+
+--- Whether a request makes something that stays: a file, a batch, a run, a response in the background …
+-- @param request table from `reading.read`
+-- @return boolean
+function _M.is_creation(request)
+    if request.method ~= "POST" then
+        return false
+    end
+    local operation = request.operation:lower()
+    local background = operation == "responses" and request.facts and request.facts.members.background
+    return background and background.value == true or matches_one(operation, CREATING_PATTERNS)
 end
 
 --- Whether a request shows a response, or a run of an assistant, that a model has made or is still making.
