@@ -65,6 +65,45 @@ CASES = [
         streams_only=True,
     ),
     Case("500 inside the stream", {"stream_error": "auto", "code": "server_error"}, "500", streams_only=True),
+    Case(
+        "500 inside the stream, explained later",
+        {"stream_error": "unexplained", "code": "server_error"},
+        "500",
+        streams_only=True,
+    ),
+    Case(
+        "429 after output",
+        {"stream_error": "auto", "code": "rate_limit_exceeded", "after": 2},
+        "error passed on",
+        moves_on=False,
+        streams_only=True,
+    ),
+    Case(
+        "stream of another type",
+        {"content_type": "text/plain", "stream_error": "auto", "code": "rate_limit_exceeded"},
+        "429",
+        streams_only=True,
+    ),
+    Case("stream without a type", {"content_type": ""}, "200", moves_on=False),
+    Case("lines that end in CR", {"cr": True}, "200", moves_on=False, streams_only=True),
+    Case("body with a length", {"framing": "length"}, "200", moves_on=False),
+    Case("body in one chunk", {"framing": "one_chunk"}, "200", moves_on=False),
+    Case("chunk extensions", {"framing": "extensions"}, "200", moves_on=False),
+    Case("late trailer", {"framing": "late_trailer"}, "200", moves_on=False),
+    Case("body to the connection's end", {"framing": "close"}, "200", moves_on=False),
+    Case(
+        "cut body to the connection's end",
+        {"framing": "close", "cut": OUTPUT_EVENTS},
+        "503",
+        streamed="broken",
+    ),
+    Case("gzip that nobody asked for", {"packed": True}, "200", moves_on=False),
+    Case("redirect", {"status": 307, "headers": {"location": "http://127.0.0.1:1/"}}, "503"),
+    Case(
+        "200 with an error",
+        {"status": 200, "body": {"error": {"code": "rate_limit_exceeded", "message": "x"}}},
+        "429",
+    ),
     Case("stream in single bytes", {"split": 1}, "200", moves_on=False, streams_only=True),
 ]
 
@@ -135,6 +174,8 @@ def ask(gateway: Gateway, surface: Surface) -> tuple[str, str]:
         return ("broken" if is_told else "broken silently"), trail
     if status != httpx.codes.OK:
         return str(status), trail
+    if '"rate_limit_exceeded"' in text:
+        return "error passed on", trail
     return ("200" if is_complete(surface, text) else "200 but incomplete"), trail
 
 

@@ -83,7 +83,8 @@ fault eastus hang=30 path=/responses
 fault westus refuse=10
 
 [bold]Names:[/bold] at most one that says what happens (status, garbage_hint, reset, hang, refuse, cut,
-stream_error), any of slow_first_byte, stall, split and crlf, and the names that choose the requests.
+stream_error), any of slow_first_byte, stall, split, crlf, cr, framing, packed and content_type, and the
+names that choose the requests.
 
 {_FAULT_FIELDS}
 """

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from e2e.simulator.answers import Answer, Event, EventStream, Messages, Reply, Stage, WebSocketSession
-from e2e.simulator.error_bodies import error_event
+from e2e.simulator.error_bodies import error_events
 from e2e.simulator.faults import Fault
+from e2e.simulator.framing import Body
 from e2e.simulator.wire.connection import Channel
 from e2e.simulator.wire.websocket import WebSocket
 
-_LAST_CHUNK = b"0\r\n\r\n"
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+LATE_S = 0.1
+"""The time before a late trailer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +48,51 @@ async def deliver(channel: Channel, answer: Reply, fault: Fault, pace: Pace) -> 
 async def _deliver_whole(channel: Channel, answer: Answer, fault: Fault, pace: Pace) -> None:
     for _ in range(answer.tokens):
         await _pause(pace.token_s())
+    if answer.status in (204, 304) or channel.bodiless or not answer.body:
+        await _deliver_bodiless(channel, answer)
+        return
+    if fault.framing is None:
+        fault = fault.model_copy(update={"framing": "length"})
+    body = Body(fault, [answer.body])
+    head = channel.head(answer.status, body.headers(_type(fault, answer.content_type)) + answer.headers)
+    if fault.cut is not None:
+        channel.write(head + body.take(answer.body)[: fault.cut])
+        await _break_off(channel, fault)
+        return
+    await _end(channel, body, head + body.take(answer.body))
+
+
+async def _deliver_bodiless(channel: Channel, answer: Answer) -> None:
     headers = [("content-type", answer.content_type)] if answer.body else []
     if answer.status not in (204, 304):
         headers.append(("content-length", str(len(answer.body))))
-    head = channel.head(answer.status, headers + answer.headers)
-    body = b"" if channel.bodiless else answer.body
-    if fault.cut is not None:
-        channel.write(head + body[: fault.cut])
-        await _break_off(channel, fault)
-        return
-    channel.write(head + body)
+    channel.write(channel.head(answer.status, headers + answer.headers))
     await channel.drain()
     channel.complete = True
 
 
+async def _end(channel: Channel, body: Body, pending: bytes) -> None:
+    """Write what is pending and what ends the body."""
+    for number, piece in enumerate(body.end()):
+        # Only a late trailer comes in two pieces.
+        await _pause(LATE_S if number else 0)
+        channel.write(pending + piece)
+        pending = b""
+        await channel.drain()
+    channel.complete = True
+    if body.closes:
+        channel.close()
+
+
+def _type(fault: Fault, usual: str) -> str:
+    return usual if fault.content_type is None else fault.content_type
+
+
 async def _deliver_stream(channel: Channel, stream: EventStream, fault: Fault, pace: Pace) -> None:
-    headers = [("content-type", "text/event-stream; charset=utf-8"), ("transfer-encoding", "chunked")]
-    pending = channel.head(200, headers + stream.headers)
-    newline = "\r\n" if fault.crlf else "\n"
+    newline = "\r\n" if fault.crlf else "\r" if fault.cr else "\n"
+    stream = replace(stream, events=iter(list(stream.events)))
+    body = Body(fault, await _all_parts(stream, fault, newline) if fault.framing else [])
+    pending = channel.head(200, body.headers(_type(fault, EVENT_STREAM)) + stream.headers)
     sent = 0
     async for event in _scripted(stream, fault, pace):
         if event is None:
@@ -74,22 +104,30 @@ async def _deliver_stream(channel: Channel, stream: EventStream, fault: Fault, p
             continue
         data = event.encode(newline)
         if fault.cut is not None and sent == fault.cut:
-            half = _chunks(data[: len(data) // 2], fault.split) if fault.cut_inside else b""
-            channel.write(pending + half)
+            half = data[: len(data) // 2] if fault.cut_inside else b""
+            channel.write(pending + b"".join(map(body.take, _pieces(half, fault.split or len(data)))))
             await _break_off(channel, fault)
             return
         sent += 1
         if fault.split is None:
-            pending += _chunk(data)
+            pending += body.take(data)
             continue
         channel.write(pending)
         pending = b""
         for piece in _pieces(data, fault.split):
-            channel.write(_chunk(piece))
+            channel.write(body.take(piece))
             await asyncio.sleep(0)
-    channel.write(pending + _LAST_CHUNK)
-    await channel.drain()
-    channel.complete = True
+    await _end(channel, body, pending)
+
+
+async def _all_parts(stream: EventStream, fault: Fault, newline: str) -> list[bytes]:
+    """The parts of the whole body. Leaves the events of the stream to be taken again."""
+    events = list(stream.events)
+    at_once = Pace(lambda: 0.0, lambda: 0.0)
+    script = _scripted(replace(stream, events=iter(events)), fault.model_copy(update={"stall": 0.0}), at_once)
+    data = [event.encode(newline) async for event in script if event is not None]
+    stream.events = iter(events)
+    return [piece for part in data for piece in _pieces(part, fault.split or len(part))]
 
 
 async def _scripted(stream: EventStream, fault: Fault, pace: Pace) -> AsyncIterator[Event | None]:
@@ -103,7 +141,8 @@ async def _scripted(stream: EventStream, fault: Fault, pace: Pace) -> AsyncItera
             await _pause(stall)
             stall = 0.0
         if due and error:
-            yield error_event(fault, stream, number)
+            for failure in error_events(fault, stream, number):
+                yield failure
             return
         if event.stage is Stage.OUTPUT:
             delay = pace.token_s()
@@ -158,13 +197,5 @@ async def _pause(seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def _chunks(data: bytes, size: int | None) -> bytes:
-    return b"".join(_chunk(piece) for piece in _pieces(data, size or len(data)))
-
-
 def _pieces(data: bytes, size: int) -> Iterator[bytes]:
-    return (data[start : start + size] for start in range(0, len(data), size))
+    return (data[start : start + size] for start in range(0, len(data), size or 1))

@@ -148,8 +148,20 @@ _STREAM_MESSAGE = (
 )
 
 
-def error_event(fault: Fault, stream: EventStream, sequence_number: int) -> Event:
-    """The error event that ``fault`` asks for; the form ``auto`` takes the usual form of the stream."""
+def error_events(fault: Fault, stream: EventStream, sequence_number: int) -> list[Event]:
+    """The error that ``fault`` asks for: one event, or two when the second explains the first."""
+    if fault.stream_error != "unexplained":
+        return [_error_event(fault, stream, sequence_number)]
+    failed: Json = {**stream.subject, "status": "failed", "error": None}
+    explained = fault.model_copy(update={"stream_error": "nested"})
+    return [
+        _named_event("response.failed", sequence_number, {"response": failed}),
+        _error_event(explained, stream, sequence_number + 1),
+    ]
+
+
+def _error_event(fault: Fault, stream: EventStream, sequence_number: int) -> Event:
+    """The form ``auto`` takes the usual form of the stream."""
     code, message = fault.code or _STREAM_CODE, fault.message or _STREAM_MESSAGE
     form: StreamError | None = fault.stream_error
     if form == "auto":

@@ -9,7 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-StreamError = Literal["auto", "chat_chunk", "event", "nested", "response_failed", "message_only"]
+StreamError = Literal[
+    "auto", "chat_chunk", "event", "nested", "response_failed", "message_only", "unexplained"
+]
+Framing = Literal["length", "one_chunk", "extensions", "late_trailer", "close"]
 GarbageHint = Literal[
     "negative",
     "zero",
@@ -35,7 +38,8 @@ class Fault(BaseModel):
 
     Only the first fault in the script that matches a request applies to it.
     Outcomes: ``status``, ``garbage_hint``, ``reset``, ``hang``, ``cut``, ``stream_error``, ``refuse``.
-    Modifiers: ``slow_first_byte``, ``stall``, ``split``, ``crlf``.
+    Modifiers: ``slow_first_byte``, ``stall``, ``split``, ``crlf``, ``cr``, ``framing``, ``packed``,
+    ``content_type``.
     Times are seconds unless the name says ``_ms``.
     """
 
@@ -77,8 +81,8 @@ class Fault(BaseModel):
     cut_rst: bool = Field(default=False, description="`cut` ends with a TCP reset instead of a close")
     stream_error: StreamError | None = Field(
         default=None,
-        description="an error inside a 200 stream: auto, chat_chunk, event, nested, response_failed or "
-        "message_only",
+        description="an error inside a 200 stream: auto, chat_chunk, event, nested, response_failed, "
+        "message_only or unexplained",
     )
     after: int = Field(default=0, ge=0, description="output events before `stream_error` or `stall`")
     code: str | None = Field(default=None, description="error code of `status` or `stream_error`")
@@ -90,13 +94,22 @@ class Fault(BaseModel):
     )
     split: int | None = Field(default=None, ge=1, description="write a stream in pieces of so many bytes")
     crlf: bool = Field(default=False, description="CRLF line ends in a stream")
+    cr: bool = Field(default=False, description="lines of a stream end in CR alone")
+    framing: Framing | None = Field(
+        default=None,
+        description="framing of the body: length, one_chunk, extensions (of chunks), late_trailer or close",
+    )
+    packed: bool = Field(default=False, description="gzip that nobody asked for")
+    content_type: str | None = Field(
+        default=None, description="content type of the answer; none when it is empty"
+    )
 
     @model_validator(mode="after")
     def _one_outcome(self) -> Fault:
         chosen = self.outcomes
         if len(chosen) > 1:
             raise ValueError(f"{' and '.join(chosen)} exclude each other: script one fault for each")
-        if not chosen and not (self.slow_first_byte or self.stall or self.split or self.crlf):
+        if not chosen and not self.modifiers:
             raise ValueError(
                 "nothing goes wrong: give status, reset, hang, cut, stream_error or another fault"
             )
@@ -116,6 +129,14 @@ class Fault(BaseModel):
         return [
             name for name in names if getattr(self, name) is not None and getattr(self, name) is not False
         ]
+
+    @property
+    def modifiers(self) -> list[str]:
+        """Names of the modifiers that are set."""
+        names = ("slow_first_byte", "stall", "split", "crlf", "cr", "framing", "packed")
+        return [name for name in names if getattr(self, name)] + (
+            ["content_type"] if self.content_type is not None else []
+        )
 
     def matches(self, method: str, path: str, deployment: str | None) -> bool:
         """Whether the fault applies to such a request."""

@@ -380,3 +380,39 @@ def test_modifiers_combine_with_an_outcome(sim: Simulator, http: httpx.Client) -
     sim.fail("eastus", stream_error="event", after=1, crlf=True, split=3)
     content = http.post(CHAT_PATH, json=STREAMED_CHAT).content
     assert b"event: error\r\n" in content
+
+
+# --- framing, packing, types --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [CHAT, STREAMED_CHAT], ids=["whole", "streamed"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("framing", ["length", "one_chunk", "extensions", "late_trailer", "close"])
+def test_an_answer_reads_the_same_in_any_framing(
+    sim: Simulator, http: httpx.Client, framing: str, packed: bool, body: dict[str, Any]
+) -> None:
+    sim.fail("eastus", framing=framing, packed=packed, split=40)
+    answer = http.post(CHAT_PATH, json=body)
+    assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
+    assert ("content-length" in answer.headers) == (framing == "length")
+    assert "[DONE]" in answer.text if "stream" in body else answer.json()["object"] == "chat.completion"
+
+
+@pytest.mark.parametrize(("given", "seen"), [("text/plain", "text/plain"), ("", None)])
+def test_content_type_replaces_the_usual_one(
+    sim: Simulator, http: httpx.Client, given: str, seen: str | None
+) -> None:
+    sim.fail("eastus", content_type=given)
+    assert http.post(CHAT_PATH, json=CHAT).headers.get("content-type") == seen
+
+
+def test_cr_ends_the_lines_of_a_stream(sim: Simulator, http: httpx.Client) -> None:
+    sim.fail("eastus", cr=True)
+    text = http.post(CHAT_PATH, json=STREAMED_CHAT).text
+    assert ("\n" in text, text.endswith("data: [DONE]\r\r")) == (False, True)
+
+
+def test_an_unexplained_error_is_explained_by_the_next_event(sim: Simulator, http: httpx.Client) -> None:
+    sim.fail("eastus", stream_error="unexplained", code="server_error")
+    failed, explained = documents(http.post(CHAT_PATH, json=STREAMED_CHAT))[-2:]
+    assert (failed["response"]["error"], explained["error"]["code"]) == (None, "server_error")
