@@ -113,7 +113,7 @@ def test_r1_the_owner_is_learned_from_the_first_event_of_a_stream(
 
 def test_r1_the_owner_is_known_while_the_stream_still_runs(stage: Stage, sim: Simulator) -> None:
     sim.fail("westus", stall=20, after=1, count=1)
-    client = on_westus(stage)
+    client = stage.http(stage.gateway(**WESTUS_FIRST, AI_PROXY_RESPONSES_PROBE_MS=100))
     with client.stream("POST", V1_RESPONSES, json=STREAM) as stream:
         data = next(line for line in stream.iter_lines() if line.startswith("data: "))
         created = json.loads(data.removeprefix("data: "))["response"]["id"]
