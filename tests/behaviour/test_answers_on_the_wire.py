@@ -139,6 +139,7 @@ CUT_EARLY = {
     "audio with a length": (V1_SPEECH, SPEECH, OK + AUDIO + sized(b"a" * 4000, 5000)),
     "audio with a large length": (V1_SPEECH, SPEECH, OK + AUDIO + sized(b"", 500_000)),
     "audio in chunks": (V1_SPEECH, SPEECH, OK + AUDIO + CHUNKED + b"\r\n"),
+    "audio to the end": (V1_SPEECH, SPEECH, OK + AUDIO + b"\r\n"),
     "JSON with a length": (V1_CHAT, CHAT, OK + JSON + sized(DOCUMENT[:-1], len(DOCUMENT))),
     "JSON in chunks": (V1_CHAT, CHAT, OK + JSON + CHUNKED + b"\r\n" + chunk(DOCUMENT)),
     "JSON to the end": (V1_CHAT, CHAT, OK + JSON + b"\r\n" + DOCUMENT[:-1]),

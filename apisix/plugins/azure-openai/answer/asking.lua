@@ -129,10 +129,11 @@ local function read_whole(response, request, plan)
 end
 
 -- Any other answer is passed on as it arrives. Until its beginning is there it can still fail over.
-local function open_body(pool, response)
-    local _, err = response.body:beginning(SMALL_BYTES, pool.failover.stream_probe_ms / 1000)
-    if err then
-        return broken_off(response, err)
+local function open_body(pool, response, request)
+    local beginning, err = response.body:beginning(SMALL_BYTES, pool.failover.stream_probe_ms / 1000)
+    local is_empty = not beginning and response.body:ends_with_connection()
+    if err or (is_empty and operations.is_inference(request)) then
+        return broken_off(response, err or "the connection ended where the answer should begin")
     end
     return success(response, { connection = response })
 end
@@ -179,7 +180,7 @@ local function read_success(pool, response, request, plan)
         return broken_off(response, err)
     end
     if form == "other" then
-        return open_body(pool, response)
+        return open_body(pool, response, request)
     end
     if is_unreadable(response) then
         return broken_off(response, "an encoding that nobody asked for")

@@ -194,6 +194,12 @@ function Body:beginning(small_bytes, seconds)
     return first
 end
 
+--- Whether the end of the connection is the only end that the body has.
+-- @return boolean
+function Body:ends_with_connection()
+    return self.framing.ends_with_connection == true
+end
+
 --- Whether nothing is left on the connection, so that it can be used again.
 -- @return boolean
 function Body:leaves_clean()
