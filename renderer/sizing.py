@@ -41,6 +41,10 @@ def shared_dictionaries(settings: Settings) -> dict[str, str]:
     clients = len(settings.clients) + len(settings.allowed_app_ids)
     return {
         "azure-openai-availability": _megabytes(1 * MIB + pairs * _AVAILABILITY_PER_PAIR),
+        # Deployments that only clients have named, for minutes.
+        "azure-openai-unproven": "2m",
+        # Tokens of managed identities: one of a few kilobytes for each identity and scope.
+        "azure-openai-identity": "1m",
         # About 250,000 stored resources.
         "azure-openai-ownership": "64m",
         "azure-openai-hints": "4m",

@@ -42,6 +42,41 @@ def test_b1_learning_concerns_that_deployment_only(stage: Stage, sim: Simulator)
     assert winner(chat(client, model="gpt-4o-mini")) == "eastus"
 
 
+INVENTED = 400
+# The dictionary of a gateway with many backends holds more. What the names do to it is the same.
+SMALL: dict[str, Any] = {"edits": {"azure-openai-availability: 2m": "azure-openai-availability: 32k"}}
+INVENTIONS = {
+    "missing": {"status": 404, "code": "DeploymentNotFound"},
+    "failing": {"status": 500},
+    "throttled": {"status": 429, "retry_after": 60},
+}
+
+
+def rests_after_inventions(stage: Stage, sim: Simulator, fault: dict[str, Any], **settings: Any) -> bool:
+    """Whether eastus still rests for gpt-4o after requests for many names that nobody has."""
+    client = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10, **SMALL, **settings))
+    sim.fail("eastus", deployment="gpt-4o", status=429, retry_after=100, count=1)
+    chat(client)
+    for region in REGIONS[:2]:
+        sim.fail(region, **fault)
+    for number in range(INVENTED):
+        chat(client, model=f"invented-{number}-{'x' * 90}")
+    sim.clear_faults("eastus")
+    sim.clear_faults("westus")
+    return attempts(chat(client)) == ["westus:200"]
+
+
+@pytest.mark.parametrize("invention", INVENTIONS)
+def test_b3_invented_names_push_out_no_cooldown(stage: Stage, sim: Simulator, invention: str) -> None:
+    assert rests_after_inventions(stage, sim, INVENTIONS[invention])
+
+
+def test_b3_nor_that_of_a_configured_deployment_that_has_not_served_yet(stage: Stage, sim: Simulator) -> None:
+    settings = {"AZURE_OPENAI_DEPLOYMENTS_0": "gpt-4o"}
+    sim.fail("westus", deployment="gpt-4o", status=503, count=1)
+    assert rests_after_inventions(stage, sim, INVENTIONS["missing"], **settings)
+
+
 def test_b1_a_missing_deployment_in_a_form_that_is_not_read_concerns_no_other_request(
     stage: Stage, sim: Simulator
 ) -> None:

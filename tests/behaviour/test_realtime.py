@@ -23,6 +23,7 @@ from websockets.sync.server import ServerConnection, serve
 from e2e.simulator import Simulator
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CLIENT_KEY, Stage
+from tests.behaviour.support import value
 
 V1 = "/openai/v1/realtime?model=gpt-realtime"
 PREVIEW = "/openai/realtime?api-version=2024-10-01-preview&deployment=gpt-realtime"
@@ -415,6 +416,128 @@ def test_s3_o1_a_session_is_counted(stage: Stage) -> None:
     counted = re.compile(r'azure_openai_requests_total\{backend="eastus".*outcome="success"\} 1')
     # APISIX renews its metrics page every 15 s.
     wait_until(lambda: bool(counted.search(httpx.get(gateway.metrics_url).text)), seconds=20)
+
+
+DONE: dict[str, Any] = {
+    "type": "response.done",
+    "event_id": "event_1",
+    "response": {
+        "object": "realtime.response",
+        "status": "completed",
+        "usage": {
+            "total_tokens": 30,
+            "input_tokens": 20,
+            "output_tokens": 10,
+            "input_token_details": {"cached_tokens": 8, "text_tokens": 15, "audio_tokens": 5},
+            "output_token_details": {"text_tokens": 4, "audio_tokens": 6},
+        },
+    },
+}
+CREATED = {"type": "session.created", "event_id": "event_0", "session": {"model": "gpt-realtime-2025-08-28"}}
+DELTA = {"type": "response.output_text.delta", "event_id": "event_2", "delta": "Hello"}
+
+
+@contextmanager
+def says(*messages: Any, **options: Any) -> Iterator[str]:
+    """A backend that sends these messages, each in the given fragments, and then closes."""
+
+    def speak(session: ServerConnection) -> None:
+        for message in messages:
+            session.send(json.dumps(message) if isinstance(message, dict) else message)
+
+    with web_socket_server(speak, **options) as endpoint:
+        yield endpoint
+
+
+def tokens_of_a_session(stage: Stage, *messages: Any, **options: Any) -> dict[str, Any] | None:
+    """The tokens in the record of a session whose backend says something."""
+    with says(*messages, **options) as endpoint:
+        gateway = stage.gateway(["eastus"], GATEWAY_LOG_MODE="test", AZURE_OPENAI_ENDPOINT_0=endpoint)
+        with dial(gateway) as session:
+            list(session)
+        found: dict[str, Any] | None = wait_for_record(gateway, "/openai/v1/realtime").get("tokens")
+        return found
+
+
+def test_s3_t6_the_responses_of_a_session_are_counted(stage: Stage) -> None:
+    tokens = tokens_of_a_session(stage, CREATED, DELTA, DONE, DELTA, DELTA, DONE)
+    assert tokens is not None
+    wanted = {"prompt": 40, "completion": 20, "total": 60, "cached": 16, "estimated": False}
+    assert {name: tokens[name] for name in wanted} == wanted
+
+
+def test_s3_o2_the_session_names_its_model(stage: Stage) -> None:
+    with says(CREATED, DONE) as endpoint:
+        gateway = stage.gateway(["eastus"], GATEWAY_LOG_MODE="test", AZURE_OPENAI_ENDPOINT_0=endpoint)
+        with dial(gateway) as session:
+            list(session)
+        assert wait_for_record(gateway, "/openai/v1/realtime")["model"] == "gpt-realtime-2025-08-28"
+
+
+TEXT = json.dumps(DONE)
+IN_PIECES = {
+    "fragments": [TEXT[:3], TEXT[3:40], TEXT[40:]],
+    "type behind other members": json.dumps({"event_id": "event_1", **DONE}),
+    "a long output before the usage": json.dumps({"type": "response.done", "output": "x" * 900_000} | DONE),
+}
+
+
+@pytest.mark.parametrize("message", IN_PIECES.values(), ids=IN_PIECES)
+def test_s3_t6_a_response_is_counted_however_it_is_written(stage: Stage, message: Any) -> None:
+    tokens = tokens_of_a_session(stage, message)
+    assert tokens is not None
+    assert tokens["total"] == 30
+
+
+def test_s3_t6_a_client_that_offers_compression_is_counted_too(stage: Stage) -> None:
+    tokens = tokens_of_a_session(stage, DONE, compression="deflate")
+    assert tokens is not None
+    assert tokens["total"] == 30
+
+
+NOT_USAGE = {
+    "a text that quotes an event": {"type": "response.output_text.done", "text": json.dumps(DONE)},
+    "an event of the user": {"type": "conversation.item.created", "item": DONE},
+    "bytes": json.dumps(DONE).encode(),
+    "no JSON": '{"type":"response.done","response":{"usage":{"input_tokens":20',
+    "forged numbers": DONE
+    | {"response": {"usage": {"input_tokens": -5, "output_tokens": 1e15, "total_tokens": "many"}}},
+}
+
+
+@pytest.mark.parametrize("message", NOT_USAGE.values(), ids=NOT_USAGE)
+def test_s3_t6_nothing_else_in_a_session_is_usage(stage: Stage, message: Any) -> None:
+    tokens = tokens_of_a_session(stage, message)
+    assert tokens is None or tokens["total"] == 0
+
+
+def test_s3_t6_a_response_that_the_client_does_not_wait_for_is_estimated(stage: Stage) -> None:
+    tokens = tokens_of_a_session(stage, DONE, DELTA, DELTA, DELTA)
+    assert tokens is not None
+    assert (tokens["total"], tokens["estimated"]) == (33, True)
+
+
+def test_s3_a7_a_session_is_charged_while_it_runs(stage: Stage) -> None:
+    def answer(session: ServerConnection) -> None:
+        session.send(json.dumps(DONE))
+        for _ in session:
+            pass
+
+    with web_socket_server(answer) as endpoint:
+        gateway = stage.gateway(
+            ["eastus"], GATEWAY_CLIENT_TOKENS_PER_MINUTE_0=30, AZURE_OPENAI_ENDPOINT_0=endpoint
+        )
+        with dial(gateway) as session:
+            session.recv()
+            assert refusal(gateway).status_code == 429
+
+
+def test_s3_o1_the_tokens_of_a_session_are_in_the_metrics(stage: Stage) -> None:
+    with says(DONE) as endpoint:
+        gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=endpoint)
+        with dial(gateway) as session:
+            list(session)
+        assert value(gateway, "tokens_total", kind="prompt") == 20
 
 
 def test_s3_a_plain_get_is_answered_by_the_backend(stage: Stage) -> None:

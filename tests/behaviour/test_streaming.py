@@ -12,7 +12,14 @@ import pytest
 
 from e2e.simulator import Simulator
 from tests.behaviour.conftest import API_VERSION, CHAT, CLIENT_KEY, Stage
-from tests.behaviour.support import V1_CHAT, V1_RESPONSES, attempts, chat, leave_before_the_answer
+from tests.behaviour.support import (
+    V1_CHAT,
+    V1_RESPONSES,
+    attempts,
+    chat,
+    leave_before_the_answer,
+    record_of,
+)
 from tests.engines.raw_server import RawServer
 from tests.support.slow_client import SlowClient
 
@@ -369,6 +376,24 @@ def test_t6_a_clients_own_choice_stands(stage: Stage, sim: Simulator, wanted: bo
     body = CHAT_STREAM | {"stream_options": {"include_usage": wanted}}
     text = stage.http(stage.gateway(["eastus"])).post(V1_CHAT, json=body).text
     assert bool([event for event in events(text) if event.get("usage")]) == wanted
+
+
+@pytest.mark.parametrize("unwanted", [False, None])
+def test_t6_a_client_that_wants_no_usage_chunk_is_counted_all_the_same(
+    stage: Stage, sim: Simulator, unwanted: bool | None
+) -> None:
+    options = {"include_usage": unwanted, "include_obfuscation": False}
+    gateway = stage.gateway(["eastus"], GATEWAY_LOG_MODE="test")
+    stage.http(gateway).post(V1_CHAT, json=CHAT_STREAM | {"stream_options": options})
+    assert sent_stream_options(sim) == {"include_usage": True, "include_obfuscation": False}
+    assert record_of(gateway)["tokens"]["estimated"] is False
+
+
+def test_t6_an_older_api_version_without_a_usage_chunk_is_estimated(stage: Stage, sim: Simulator) -> None:
+    gateway = stage.gateway(["eastus"], GATEWAY_LOG_MODE="test")
+    target = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-06-01"
+    stage.http(gateway).post(target, json=CHAT_STREAM)
+    assert record_of(gateway)["tokens"]["estimated"] is True
 
 
 def test_t6_the_rest_of_the_body_stays_as_it_was(stage: Stage, sim: Simulator) -> None:

@@ -148,6 +148,47 @@ def test_t6_a_response_that_was_counted_when_it_was_made_is_not_when_it_is_read(
     assert record_of(gateway).get("tokens") is None
 
 
+def make_in_background(client: httpx.Client, **members: object) -> dict[str, Any]:
+    body = {"model": "gpt-4o", "input": "Hello", "background": True, **members}
+    response: dict[str, Any] = client.post(V1_RESPONSES, json=body).json()
+    return response
+
+
+def test_t6_a_background_response_that_nobody_reads_is_counted(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    make_in_background(stage.http(gateway))
+    assert value(gateway, "tokens_total", kind="completion", estimated="false") > 0
+
+
+def test_a7_a_background_response_is_charged_to_its_client(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], GATEWAY_CLIENT_TOKENS_PER_MINUTE_0=1)
+    client = stage.http(gateway)
+    make_in_background(client)
+    eventually(lambda: chat(client).status_code == 429, seconds=20)
+
+
+def test_t6_a_background_response_that_its_client_reads_is_counted_once(stage: Stage, sim: Simulator) -> None:
+    gateway = stage.gateway(["eastus"])
+    client = stage.http(gateway)
+    path = f"{V1_RESPONSES}/{make_in_background(client)['id']}"
+    reads = 0
+
+    def read() -> dict[str, Any] | None:
+        nonlocal reads
+        reads += 1
+        response: dict[str, Any] = client.get(path).json()
+        return response if response["status"] == "completed" else None
+
+    def questions() -> int:
+        return sum(request.path == path for request in sim.requests("eastus"))
+
+    used = eventually(read, seconds=20)
+    assert used is not None
+    eventually(lambda: questions() > reads, seconds=20)
+    client.get(path)
+    assert value(gateway, "tokens_total", kind="completion") == used["usage"]["output_tokens"]
+
+
 def test_o1_a_model_in_a_response_s_metadata_is_not_the_one_that_answered(stage: Stage) -> None:
     gateway = stage.gateway(["eastus"], **AT_ONCE)
     body = {

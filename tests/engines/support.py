@@ -55,7 +55,11 @@ def config_yaml(root: Path, plugins: list[str], hook: str | None = None, server_
         },
         "nginx_config": {
             "http": {
-                "custom_lua_shared_dict": {"tests": "1m", "azure-openai-availability": "1m"},
+                "custom_lua_shared_dict": {
+                    "tests": "1m",
+                    "azure-openai-availability": "1m",
+                    "azure-openai-unproven": "1m",
+                },
                 "access_log_buffer": 1,
             },
             "http_server_configuration_snippet": server_snippet,

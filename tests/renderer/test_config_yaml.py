@@ -112,6 +112,8 @@ def test_shared_dictionaries_grow_with_backends_and_clients() -> None:
     large = sizing.shared_dictionaries(load(**many))
     assert set(small) == {
         "azure-openai-availability",
+        "azure-openai-unproven",
+        "azure-openai-identity",
         "azure-openai-hints",
         "azure-openai-ownership",
         "azure-openai-limits",

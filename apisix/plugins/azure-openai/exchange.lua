@@ -9,6 +9,8 @@ local final_answer = require("apisix.plugins.azure-openai.outcome.final_answer")
 local not_yours = require("apisix.plugins.azure-openai.outcome.not_yours")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 local repeats = require("apisix.plugins.azure-openai.outcome.repeats")
+local operations = require("apisix.plugins.azure-openai.request.operations")
+local availability = require("apisix.plugins.azure-openai.routing.availability")
 local balancer = require("apisix.plugins.azure-openai.routing.balancer")
 local ownership = require("apisix.plugins.azure-openai.routing.ownership")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
@@ -118,6 +120,9 @@ local function note_winner(ctx, state, plan, answer)
     state.winner = answer.backend
     -- APISIX's own metrics and logs call this the node.
     ctx.balancer_ip = answer.backend.name
+    if answer.status < 300 and state.request.deployment ~= "" and operations.is_inference(state.request) then
+        availability.served(state.pool.backends, answer.deployment)
+    end
     resource_lessons.learn(plan, state.request, answer, function(id)
         state.answered_id = id
     end)

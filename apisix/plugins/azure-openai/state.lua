@@ -37,6 +37,8 @@
 ---@field usage_source UsageSource|nil the stored response that reports the usage
 ---@field model string|nil the model that answered, as the backend reports it
 ---@field cost_usd number|nil
+---@field is_followed boolean|nil the gateway asks for the usage of a response that is made in the background
+---@field charged_tokens number|nil tokens of a session that the limits have been charged with already
 --- Wherever a request ends early:
 ---@field error EarlyEnd|string|nil an early end, or why the gateway refused the request; read by account
 
@@ -72,6 +74,7 @@
 ---@field priority number higher ones first
 ---@field region string|nil as configured; routing/regions.lua knows the one that the backend itself reports
 ---@field deployments table<string, string>|nil the client's name -> the backend's; nil when it serves all
+---@field own_names table<string, boolean>|nil the backend's names in `deployments`
 ---@field auth string "key" or "managed-identity"
 ---@field key string|nil
 ---@field client_id string|nil of the managed identity

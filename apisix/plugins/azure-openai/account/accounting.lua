@@ -1,4 +1,5 @@
 --- Settles a finished request: tokens, their price, limits and metrics.
+local background = require("apisix.plugins.azure-openai.account.background")
 local limits = require("apisix.plugins.azure-openai.account.limits")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local prices = require("apisix.plugins.azure-openai.account.prices")
@@ -15,6 +16,25 @@ local math_floor = math.floor
 
 local _M = {}
 
+-- What watches the messages of a realtime session. Its limits are charged at once, since it can last for an hour.
+local function session_listener(state)
+    return {
+        wanted_bytes = usage_module.wanted_of_session_event,
+        message = function(text)
+            local usage, model, is_output = usage_module.of_session_event(text)
+            state.model = model or state.model
+            if is_output then
+                state.sent_events = (state.sent_events or 0) + 1
+            elseif usage then
+                state.sent_events = nil
+                state.usage = usage_module.sum(state.usage, usage)
+                state.charged_tokens = (state.charged_tokens or 0) + usage.total
+                limits.charge(state.buckets, usage.total)
+            end
+        end,
+    }
+end
+
 -- Watches nothing: the answer says nothing about tokens.
 local IDLE = {
     body = function() end,
@@ -27,7 +47,8 @@ local IDLE = {
 --- Makes what watches the body of an answer on its way to the client.
 -- @param state RequestState gets usage, usage_source and model
 -- @return table { body = function(text), events = function(block) -> the block that the client may see,
---   document = function(piece of a document that is not read whole; nil at its end) }
+--   document = function(piece of a document that is not read whole; nil at its end), session = listener to the messages
+--   of a tunnel }
 function _M.meter(state)
     local request = state.request
     if not operations.is_inference(request) and not operations.is_reading(request) then
@@ -35,6 +56,7 @@ function _M.meter(state)
     end
     local ends
     return {
+        session = request.is_upgrade and session_listener(state),
         document = function(piece)
             ends = ends or usage_module.document_ends()
             if piece then
@@ -107,17 +129,27 @@ local function note_left_attempt(state)
     }
 end
 
--- Only requests that make a model work use tokens; reading a stored answer does not.
+-- Only requests that make a model work use tokens; reading a stored answer does not. In a session the last response may
+-- be the one that has not reported.
 local function is_to_be_estimated(state)
-    return state.winner and not state.usage and state.sent_events and operations.is_inference(state.request)
+    local has_reported = state.usage and not state.request.is_upgrade
+    return state.winner
+        and not has_reported
+        and state.sent_events
+        and operations.is_inference(state.request)
+        and not state.is_followed
 end
 
 --- Completes what is known of a request that is over. A second call changes nothing.
 -- @param state RequestState
 function _M.settle(state)
     note_left_attempt(state)
+    if not state.is_followed and background.is_left_behind(state) then
+        state.is_followed = background.follow(state)
+    end
     if is_to_be_estimated(state) then
-        state.usage = usage_module.estimate(reading.prompt_tokens(state.request), state.sent_events)
+        local estimate = usage_module.estimate(reading.prompt_tokens(state.request), state.sent_events)
+        state.usage, state.sent_events = usage_module.sum(state.usage, estimate), nil
         if state.answered_id then
             usage_reports.note_report(state.answered_id)
         end
@@ -132,7 +164,7 @@ end
 function _M.finish(state)
     _M.settle(state)
     if state.usage then
-        limits.charge(state.buckets, state.usage.total)
+        limits.charge(state.buckets, state.usage.total - (state.charged_tokens or 0))
     end
     metrics.count(state, ngx.status)
 end

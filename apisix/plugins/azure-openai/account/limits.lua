@@ -183,7 +183,7 @@ local function charge_now(premature, list, tokens)
     end
 end
 
---- Charges the tokens of a finished request, from the log phase.
+--- Charges tokens that were used, in any phase.
 -- @param list table as `check` returned it
 -- @param tokens number
 function _M.charge(list, tokens)

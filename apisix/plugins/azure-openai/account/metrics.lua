@@ -156,8 +156,10 @@ local function count_failures(registry, state, deployment)
     end
 end
 
-local function count_tokens(registry, state, client, model)
-    local usage = state.usage
+local function count_tokens(registry, state)
+    local usage, client = state.usage, state.client and state.client.name or ""
+    local model = state.model and labels.models:of(state.model)
+        or labels.deployments:of(state.request.deployment)
     local estimated = usage.estimated and "true" or "false"
     for _, kind in ipairs(TOKEN_KINDS) do
         if (usage[kind] or 0) > 0 then
@@ -200,8 +202,19 @@ function _M.count(state, status)
         )
     end
     if state.usage then
-        local model = state.model and labels.models:of(state.model) or deployment
-        count_tokens(registry, state, state.client and state.client.name or "", model)
+        count_tokens(registry, state)
+    end
+end
+
+--- Counts tokens and cost of a response that was made in the background, after its request has been counted.
+-- @param account table { usage, cost_usd, client, winner, model, request = { deployment } }, as in a RequestState
+function _M.count_later_usage(account)
+    local registry = registered()
+    if registry then
+        if account.model then
+            labels.models:learn(account.model)
+        end
+        count_tokens(registry, account)
     end
 end
 

@@ -5,6 +5,8 @@ local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
 local json_members = require("apisix.plugins.azure-openai.base.json_members")
 local sse = require("apisix.plugins.azure-openai.answer.sse")
 
+local ipairs = ipairs
+local pairs = pairs
 local setmetatable = setmetatable
 local type = type
 local table_concat = table.concat
@@ -23,6 +25,12 @@ local ENDS_BYTES = 64 * 1024
 local LONGEST_NAME_BYTES = 128
 -- What counts in a JSON answer.
 local REPORTED = { usage = true, model = true, id = true, background = true }
+-- Events of a realtime session that say what was used, and by which model. The type is one of the first members.
+local DONE_EVENT = '"type"%s*:%s*"response%.done"'
+local SESSION_EVENT = '"type"%s*:%s*"session%.created"'
+local OUTPUT_EVENT = '"type"%s*:%s*"response%.[%w_.]*delta"'
+-- A finished response holds the texts of its output, but no audio.
+local LONGEST_SESSION_EVENT_BYTES = 1024 * 1024
 -- No answer can use more: the largest context windows hold one million tokens, and an answer has at most 128 choices.
 local MOST_TOKENS = 10000000
 
@@ -129,6 +137,54 @@ function _M.of_body(body)
         return nil, model
     end
     return normalise(members.usage), model, source(members.id, members.background)
+end
+
+--- Adds two usages; the sum is estimated when one of them is.
+-- @param first Usage|nil
+-- @param second Usage
+-- @return Usage
+function _M.sum(first, second)
+    if not first then
+        return second
+    end
+    local sum = { estimated = first.estimated or second.estimated }
+    for _, usage in ipairs({ first, second }) do
+        for kind, tokens_of_kind in pairs(usage) do
+            if kind ~= "estimated" then
+                sum[kind] = (sum[kind] or 0) + tokens_of_kind
+            end
+        end
+    end
+    return sum
+end
+
+local function says_what_was_used(event)
+    return (event:find(DONE_EVENT) or event:find(SESSION_EVENT)) ~= nil
+end
+
+--- How many bytes of an event of a realtime session are worth keeping.
+-- @param head string its beginning
+-- @return number
+function _M.wanted_of_session_event(head)
+    return says_what_was_used(head) and LONGEST_SESSION_EVENT_BYTES or 0
+end
+
+--- What an event that a backend sends in a realtime session says:
+--
+--     {"type":"response.done","response":{"usage":{"input_tokens":9, …}}} -> { prompt = 9, … }
+--     {"type":"session.created","session":{"model":"gpt-realtime"}} -> nil, "gpt-realtime"
+--
+-- @param text string the event, as far as `wanted_of_session_event` has it kept
+-- @return Usage|nil of the response that is done
+-- @return string|nil model
+-- @return boolean whether it is a piece of a response's output
+function _M.of_session_event(text)
+    if not says_what_was_used(text) then
+        return nil, nil, text:find(OUTPUT_EVENT) ~= nil
+    end
+    local event = object(bounded_json.decode(text))
+    local usage = event.type == "response.done" and object(event.response).usage
+    return type(usage) == "table" and normalise(usage) or nil, model_name(object(event.session).model), false
 end
 
 local Ends = {}

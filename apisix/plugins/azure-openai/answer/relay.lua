@@ -89,7 +89,7 @@ end
 -- @param meter table watches the body (account/accounting.lua)
 function _M.body(ctx, state, answer, meter)
     if answer.tunnel then
-        return tunnel.run(state, answer)
+        return tunnel.run(state, answer, meter.session)
     end
     local function emit(text)
         return plugin.lua_response_filter(ctx, answer.headers, text, nil, true)

@@ -1,5 +1,7 @@
---- A plain tunnel between a client and a backend after a 101: bytes in both directions until one side ends.
+--- A plain tunnel between a client and a backend after a 101: bytes in both directions until one side ends. The
+--- messages of the backend are looked at, never held or changed.
 local core = require("apisix.core")
+local frame_reader = require("apisix.plugins.azure-openai.answer.frame_reader")
 local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
 
 local ngx = ngx
@@ -11,13 +13,14 @@ local FOREVER_MS = 2147483647
 
 local _M = {}
 
--- Returns which side ended the tunnel, and how.
-local function copy(from, to)
+-- Returns which side ended the tunnel, and how. `watch` gets all bytes, also those that `to` does not take any more.
+local function copy(from, to, watch)
     while true do
         local data, err = from.socket:receiveany(CHUNK_BYTES)
         if not data then
             return from, err
         end
+        watch(data)
         local sent
         sent, err = to.socket:send(data)
         if not sent then
@@ -32,9 +35,14 @@ local function prepare(side, pool)
     side.socket:settimeouts(patience_ms, patience_ms, FOREVER_MS)
 end
 
-local function relay(client, backend)
-    local to_client = ngx.thread.spawn(copy, backend, client)
-    local to_backend = ngx.thread.spawn(copy, client, backend)
+local function ignore() end
+
+local function relay(client, backend, listener)
+    local reader = frame_reader.new(listener)
+    local to_client = ngx.thread.spawn(copy, backend, client, function(data)
+        reader:push(data)
+    end)
+    local to_backend = ngx.thread.spawn(copy, client, backend, ignore)
     local _, ended, err = ngx.thread.wait(to_client, to_backend)
     -- All bytes of the side that ended were sent before its end was seen. The other side has no peer any more.
     ngx.thread.kill(to_client)
@@ -45,7 +53,8 @@ end
 --- Sends the 101 and relays until either side ends; then both are closed.
 -- @param state RequestState gets error
 -- @param answer Answer whose `tunnel` is the upgraded connection
-function _M.run(state, answer)
+-- @param listener table hears the backend's messages (answer/frame_reader.lua)
+function _M.run(state, answer, listener)
     ngx.header["Upgrade"] = "websocket"
     ngx.send_headers()
     ngx.flush(true)
@@ -65,7 +74,7 @@ function _M.run(state, answer)
     prepare(backend, state.pool)
     backend.socket:setoption("keepalive", true)
 
-    local ended, err = relay(client, backend)
+    local ended, err = relay(client, backend, listener)
     upstream.close(answer.tunnel)
     if err ~= "closed" then
         state.error = ended == client and "client_gone" or "tunnel_broken"

@@ -12,7 +12,7 @@ local type = type
 local math_min = math.min
 local os_getenv = os.getenv
 
-local dict = ngx.shared["azure-openai-availability"]
+local dict = ngx.shared["azure-openai-identity"]
 
 local API_VERSION = "2019-08-01"
 local REQUEST_TIMEOUT_MS = 5000

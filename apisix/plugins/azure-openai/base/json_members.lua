@@ -127,7 +127,8 @@ function _M.replace(text, places, values)
     return table_concat(parts)
 end
 
---- The elements of a list as they are written: '[{"a":1}, 2]' -> { '{"a":1}', "2" }.
+--- The elements of a list as they are written, but for numbers that stand behind a number:
+-- '[{"a":1}, 2]' -> { '{"a":1}', "2" }.
 -- @param text string JSON list
 -- @return string[]
 function _M.elements(text)

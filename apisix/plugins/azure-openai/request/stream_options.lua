@@ -1,8 +1,7 @@
 --- Asks for the token usage of a stream that would not report it.
-local core = require("apisix.core")
+local json_members = require("apisix.plugins.azure-openai.base.json_members")
 local request_body = require("apisix.plugins.azure-openai.request.body")
 
-local next = next
 local type = type
 
 -- The first api-version that accepts stream_options on the deployments surface.
@@ -10,6 +9,7 @@ local FIRST_VERSION_WITH_STREAM_OPTIONS = "2024-09-01"
 -- The client's own options are much shorter.
 local LONGEST_OPTIONS_BYTES = 4096
 local ASKED = '"include_usage":true'
+local IS_UNASKED = { ["false"] = true, ["null"] = true }
 
 local _M = {}
 
@@ -21,7 +21,7 @@ local function accepts_stream_options(kind, ctx)
     return type(version) == "string" and version:sub(1, 10) >= FIRST_VERSION_WITH_STREAM_OPTIONS
 end
 
--- Adds to the options of a client that has not decided itself; nil when it has.
+-- The edit of options that do not ask for the usage; nil when they ask, or are unreadable. Offsets count in the body.
 local function edit_options(body, member)
     if member.kind == "null" then
         return { offset = member.offset, length = member.length, text = "{" .. ASKED .. "}" }
@@ -29,15 +29,24 @@ local function edit_options(body, member)
     if member.kind ~= "object" or member.length > LONGEST_OPTIONS_BYTES then
         return nil
     end
-    local options = core.json.decode(request_body.slice(body, member.offset, member.length))
-    if not options or options.include_usage ~= nil then
+    local text = request_body.slice(body, member.offset, member.length)
+    local places = json_members.locate(text, { include_usage = true })
+    if not places then
         return nil
     end
-    local separator = next(options) and "," or ""
-    return { offset = member.offset + 1, length = 0, text = ASKED .. separator }
+    local place = places.include_usage
+    if not place then
+        local separator = text:find("^{%s*}") and "" or ","
+        return { offset = member.offset + 1, length = 0, text = ASKED .. separator }
+    end
+    if not IS_UNASKED[text:sub(place[1], place[2])] then
+        return nil
+    end
+    return { offset = member.offset + place[1] - 1, length = place[2] - place[1] + 1, text = "true" }
 end
 
---- How the body has to change to ask for the usage, where the backend accepts it and the client has not decided itself:
+--- How the body has to change to ask for the usage, where the backend accepts it and the client does not ask itself. A
+--- client's `false` is about what it sees, not about what it may use.
 --
 --     {"stream":true,"messages":[]} -> { offset = 1, length = 0, text = '"stream_options":{"include_usage":true},' }
 --

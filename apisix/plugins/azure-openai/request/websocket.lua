@@ -16,7 +16,9 @@ local OPERATION = "realtime"
 local KEY_SUBPROTOCOL = "openai-insecure-api-key."
 -- Where the SDKs name the deployment: the preview path, then v1.
 local DEPLOYMENT_ARGUMENTS = { "deployment", "model" }
-local HANDSHAKE_HEADERS = { "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions" }
+-- Not `sec-websocket-extensions`: the only one in use compresses, and the gateway reads the backend's events for their
+-- token usage.
+local HANDSHAKE_HEADERS = { "sec-websocket-key", "sec-websocket-version" }
 
 local _M = {}
 

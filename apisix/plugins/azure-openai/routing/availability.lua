@@ -3,19 +3,17 @@
 -- A request acquires a pair and then reports one thing of it: `succeeded`, `began` (an answer in parts), `throttled`,
 -- `failed`, `refused` (the credential), `missing` (the deployment) or `abandoned` (the outcome will never be known).
 --
--- The state lives in a shared dictionary, so all workers share it. One key holds why and until when a pair is
--- unavailable; a healthy request reads no more than that. Faults of the whole backend (it cannot be reached, it refuses
--- the credential) are kept for EVERY deployment at once.
+-- All workers share the state (`pair_memory`). One entry holds why and until when a pair is unavailable. Faults of the
+-- whole backend (it cannot be reached, it refuses the credential) are kept for EVERY deployment at once.
+local memory = require("apisix.plugins.azure-openai.routing.pair_memory")
+
 local ngx = ngx
 local ngx_now = ngx.now
 local math_ceil = math.ceil
 local math_floor = math.floor
 local math_min = math.min
 
-local dict = ngx.shared["azure-openai-availability"]
-
--- A table, so it can never equal a deployment name.
-local EVERY = {}
+local EVERY = memory.EVERY
 local MISSING_SECONDS = 300
 -- An open breaker is remembered past its deadline, because the next request is a trial.
 local HALF_OPEN_MEMORY_SECONDS = 3600
@@ -41,22 +39,14 @@ function _M.watch(on_rest)
     observer = on_rest
 end
 
-local function key(kind, backend, deployment)
-    if deployment == EVERY then
-        -- With another address or key a backend starts afresh.
-        return kind .. "-all|" .. backend.name .. "|" .. backend.fingerprint
-    end
-    return kind .. "|" .. backend.name .. "|" .. deployment
-end
-
 local function flags_of(kind, seconds)
     return math_ceil(seconds) * KINDS + kind
 end
 
 -- The seconds until an entry's deadline, 0 when it has passed; and the entry's kind, nil without an entry. A deadline
 -- that is farther away than at first has passed, too: the clock has been set back since.
-local function rest_of(entry, now)
-    local deadline, flags = dict:get(entry)
+local function rest_of(kind_of_entry, backend, deployment, now)
+    local deadline, flags = memory.get(kind_of_entry, backend, deployment)
     if not deadline then
         return 0, nil
     end
@@ -67,12 +57,12 @@ local function rest_of(entry, now)
 end
 
 local function state_of(backend, deployment, now)
-    local seconds, kind = rest_of(key("until", backend, deployment), now)
+    local seconds, kind = rest_of("until", backend, deployment, now)
     if seconds > 0 then
         return REASONS[kind], seconds
     end
     if kind == OPEN then
-        seconds = rest_of(key("trial", backend, deployment), now)
+        seconds = rest_of("trial", backend, deployment, now)
         if seconds > 0 then
             return "open", seconds
         end
@@ -105,14 +95,13 @@ local function claim_trial(backend, deployment, seconds)
     if state_of(backend, deployment, now) ~= "half-open" then
         return true, false
     end
-    local entry = key("trial", backend, deployment)
-    local rest, kind = rest_of(entry, now)
+    local rest, kind = rest_of("trial", backend, deployment, now)
     if kind and rest == 0 then
         -- Its deadline has passed, but the dictionary goes by the clock that was set back.
-        dict:delete(entry)
+        memory.delete("trial", backend, deployment)
     end
     -- The claim expires: a worker that dies during its trial must not lock the backend out.
-    return dict:add(entry, now + seconds, seconds, flags_of(TRIAL, seconds)), true
+    return memory.add("trial", backend, deployment, now + seconds, seconds, flags_of(TRIAL, seconds)), true
 end
 
 --- Claims the right to send a request to a pair. Only half-open pairs can refuse: they take one trial at a time.
@@ -129,7 +118,7 @@ function _M.acquire(backend, deployment, failover)
     local wide_acquired, is_wide_trial = claim_trial(backend, EVERY, trial_seconds)
     if not wide_acquired then
         if is_trial then
-            dict:delete(key("trial", backend, deployment))
+            memory.delete("trial", backend, deployment)
         end
         return false, false
     end
@@ -139,14 +128,14 @@ end
 --- The outcome will never be known: a claimed trial is free again.
 -- @param deployment string|table one deployment, or EVERY
 function _M.abandoned(backend, deployment)
-    dict:delete(key("trial", backend, deployment))
+    memory.delete("trial", backend, deployment)
 end
 
 -- The later deadline wins.
 local function set_unavailable(backend, deployment, kind, seconds, memory_seconds)
-    local entry, now = key("until", backend, deployment), ngx_now()
-    if rest_of(entry, now) < seconds then
-        dict:set(entry, now + seconds, memory_seconds, flags_of(kind, seconds))
+    local now = ngx_now()
+    if rest_of("until", backend, deployment, now) < seconds then
+        memory.set("until", backend, deployment, now + seconds, memory_seconds, flags_of(kind, seconds))
         observer(backend, deployment ~= EVERY and deployment or nil, REASONS[kind], seconds)
     end
 end
@@ -163,18 +152,18 @@ function _M.missing(backend, deployment)
 end
 
 local function open(backend, deployment, failover)
-    local rest, kind = rest_of(key("until", backend, deployment), ngx_now())
+    local rest, kind = rest_of("until", backend, deployment, ngx_now())
     if kind == OPEN and rest > 0 then
         -- Requests that were under way when it opened fail too. They must not prolong the back-off.
         return nil
     end
 
-    local openings = dict:incr(key("openings", backend, deployment), 1, 0, HALF_OPEN_MEMORY_SECONDS) or 1
+    local openings = memory.increment("openings", backend, deployment, HALF_OPEN_MEMORY_SECONDS) or 1
     local seconds =
         math_min(failover.breaker_open_seconds * 2 ^ (openings - 1), failover.breaker_max_open_seconds)
     set_unavailable(backend, deployment, OPEN, seconds, seconds + HALF_OPEN_MEMORY_SECONDS)
-    dict:delete(key("failures", backend, deployment))
-    dict:delete(key("trial", backend, deployment))
+    memory.delete("failures", backend, deployment)
+    memory.delete("trial", backend, deployment)
     return seconds
 end
 
@@ -182,8 +171,8 @@ end
 -- @param failover table the pool's failover settings
 -- @return number|nil seconds for which the breaker opened
 function _M.failed(backend, deployment, failover)
-    local failures = dict:incr(key("failures", backend, deployment), 1, 0, HALF_OPEN_MEMORY_SECONDS) or 0
-    if failures >= failover.breaker_failures or dict:get(key("trial", backend, deployment)) then
+    local failures = memory.increment("failures", backend, deployment, HALF_OPEN_MEMORY_SECONDS) or 0
+    if failures >= failover.breaker_failures or memory.get("trial", backend, deployment) then
         return open(backend, deployment, failover)
     end
     return nil
@@ -196,11 +185,11 @@ function _M.refused(backend, deployment, failover)
 end
 
 local function close(backend, deployment)
-    local _, kind = rest_of(key("until", backend, deployment), ngx_now())
+    local _, kind = rest_of("until", backend, deployment, ngx_now())
     if kind == OPEN then
-        dict:delete(key("until", backend, deployment))
-        dict:delete(key("openings", backend, deployment))
-        dict:delete(key("trial", backend, deployment))
+        memory.delete("until", backend, deployment)
+        memory.delete("openings", backend, deployment)
+        memory.delete("trial", backend, deployment)
     end
 end
 
@@ -212,16 +201,20 @@ end
 --- The pair, or EVERY deployment, works: the breaker closes and the failure count ends. A cool-down stays.
 function _M.succeeded(backend, deployment)
     close(backend, deployment)
-    local failures = key("failures", backend, deployment)
-    if dict:get(failures) then
-        dict:delete(failures)
+    if memory.get("failures", backend, deployment) then
+        memory.delete("failures", backend, deployment)
     end
 end
+
+--- A deployment made a model work, so it is no client's invention: see `pair_memory`.
+-- @param backends table list of the pool's
+-- @param deployment string the serving backend's name for it
+_M.served = memory.note_served
 
 --- Notes the share of its quota that a pair reported as left.
 -- @param share number 0 to 1
 function _M.note_remaining(backend, deployment, share)
-    dict:set(key("quota", backend, deployment), share, QUOTA_MEMORY_SECONDS, math_floor(ngx_now()))
+    memory.set("quota", backend, deployment, share, QUOTA_MEMORY_SECONDS, math_floor(ngx_now()))
 end
 
 --- The share of its quota that a pair has left: 0 while it is throttled, nil when unknown.
@@ -229,7 +222,7 @@ function _M.remaining_share(backend, deployment)
     if _M.state(backend, deployment) == "throttled" then
         return 0
     end
-    local share, noted_at = dict:get(key("quota", backend, deployment))
+    local share, noted_at = memory.get("quota", backend, deployment)
     -- What was noted in the future was noted before the clock was set back.
     return share and noted_at <= ngx_now() + CLOCK_SECONDS and share or nil
 end

@@ -5,6 +5,7 @@ local schemas = require("apisix.plugins.azure-openai.base.schemas")
 local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
 
 local ipairs = ipairs
+local pairs = pairs
 local tonumber = tonumber
 local table_sort = table.sort
 
@@ -25,6 +26,18 @@ local function split_endpoint(endpoint)
     return scheme, host, tonumber(port) or (scheme == "https" and 443 or 80)
 end
 
+-- The backend's own names of its configured deployments, as a set; nil when none are configured.
+local function own_names(deployments)
+    if not deployments then
+        return nil
+    end
+    local names = {}
+    for _, name in pairs(deployments) do
+        names[name] = true
+    end
+    return names
+end
+
 local function build_backend(backend_conf)
     local conf = schemas.with_defaults(BACKEND_SCHEMA, backend_conf)
     local scheme, host, port = split_endpoint(conf.endpoint)
@@ -37,6 +50,7 @@ local function build_backend(backend_conf)
         priority = conf.priority,
         region = conf.region,
         deployments = conf.deployments,
+        own_names = own_names(conf.deployments),
         auth = conf.auth,
         key = conf.key,
         client_id = conf.client_id,
