@@ -146,6 +146,8 @@ function _M.settle(state)
     note_left_attempt(state)
     if not state.is_followed and background.is_left_behind(state) then
         state.is_followed = background.follow(state)
+        -- Should too many be followed already, the prompt is estimated.
+        state.sent_events = state.sent_events or 0
     end
     if is_to_be_estimated(state) then
         local estimate = usage_module.estimate(reading.prompt_tokens(state.request), state.sent_events)

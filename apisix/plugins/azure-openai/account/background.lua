@@ -2,6 +2,7 @@
 --
 -- A client need not read such a response itself: its text also stands in the items of its conversation. So the gateway
 -- asks for it until it is done. Reads of the client that come first count instead.
+local core = require("apisix.core")
 local limits = require("apisix.plugins.azure-openai.account.limits")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local prices = require("apisix.plugins.azure-openai.account.prices")
@@ -13,6 +14,7 @@ local json_members = require("apisix.plugins.azure-openai.base.json_members")
 local operations = require("apisix.plugins.azure-openai.request.operations")
 
 local ngx = ngx
+local pcall = pcall
 local math_min = math.min
 
 -- The pauses double. After all of them, some three hours, the response counts as lost.
@@ -32,13 +34,12 @@ local followed = 0
 -- @param state RequestState
 -- @return boolean
 function _M.is_left_behind(state)
+    if not state.answered_id or state.usage then
+        return false
+    end
     local request = state.request
     local member = request.facts and request.facts.members.background
-    return member ~= nil
-        and member.value == true
-        and state.answered_id ~= nil
-        and not state.usage
-        and operations.is_inference(request)
+    return member ~= nil and member.value == true and operations.is_inference(request)
 end
 
 -- Returns status and body; nil when the backend could not be asked.
@@ -48,7 +49,7 @@ local function ask(job)
     if not response then
         return nil
     end
-    local body = upstream.read_body(response, LARGEST_BYTES)
+    local body = response.body and response.body:read_whole(LARGEST_BYTES)
     if body then
         upstream.release(response)
     else
@@ -85,7 +86,11 @@ local function follow(premature, job)
         return
     end
     job.questions = job.questions + 1
-    if is_settled(job) or job.questions == MOST_QUESTIONS then
+    local ok, is_over = pcall(is_settled, job)
+    if not ok then
+        core.log.error("azure-openai: cannot follow a background response: ", is_over)
+    end
+    if not ok or is_over or job.questions == MOST_QUESTIONS then
         followed = followed - 1
         return
     end
