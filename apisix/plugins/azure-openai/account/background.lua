@@ -9,7 +9,6 @@ local prices = require("apisix.plugins.azure-openai.account.prices")
 local usage_module = require("apisix.plugins.azure-openai.account.usage")
 local usage_reports = require("apisix.plugins.azure-openai.account.usage_reports")
 local dispatch = require("apisix.plugins.azure-openai.attempt.dispatch")
-local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
 local json_members = require("apisix.plugins.azure-openai.base.json_members")
 local operations = require("apisix.plugins.azure-openai.request.operations")
 
@@ -37,25 +36,7 @@ function _M.is_left_behind(state)
     if not state.answered_id or state.usage then
         return false
     end
-    local request = state.request
-    local member = request.facts and request.facts.members.background
-    return member ~= nil and member.value == true and operations.is_inference(request)
-end
-
--- Returns status and body; nil when the backend could not be asked.
-local function ask(job)
-    local request = { method = "GET", target = job.target, headers = {}, deployment = "" }
-    local response = dispatch.send(job.account.pool, job.account.winner, RESOURCE, request)
-    if not response then
-        return nil
-    end
-    local body = response.body and response.body:read_whole(LARGEST_BYTES)
-    if body then
-        upstream.release(response)
-    else
-        upstream.close(response)
-    end
-    return response.status, body
+    return operations.is_background(state.request)
 end
 
 local function count(account, usage, model)
@@ -67,7 +48,9 @@ end
 
 -- Whether there is nothing more to learn. Counts the usage when it is there for the first time.
 local function is_settled(job)
-    local status, body = ask(job)
+    local request = { method = "GET", target = job.target, headers = {}, deployment = "" }
+    local status, body =
+        dispatch.fetch(job.account.pool, job.account.winner, RESOURCE, request, LARGEST_BYTES)
     if not status or status >= 500 or status == 429 or not body then
         return false
     end

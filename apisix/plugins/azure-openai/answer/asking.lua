@@ -6,6 +6,7 @@ local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local error_codes = require("apisix.plugins.azure-openai.outcome.error_codes")
 local verdict = require("apisix.plugins.azure-openai.outcome.verdict")
+local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
 local operations = require("apisix.plugins.azure-openai.request.operations")
 
 local next = next
@@ -143,18 +144,13 @@ local function open_stream(pool, response, request)
     return failed or success(response, { event_stream = stream })
 end
 
-local function wants_stream(request)
-    local member = request.facts and request.facts.members.stream
-    return member and member.value == true
-end
-
 -- How to read a 200 with a body: "document", "stream" or "other".
 local function form_of(response, request)
     local kind = media_type(response)
     if kind == "text/event-stream" then
         return "stream"
     end
-    if wants_stream(request) then
+    if json_facts.is_true(request.facts, "stream") then
         -- Its type may be wrong or missing; its first byte tells.
         local beginning, err = response.body:beginning(0, 0)
         local is_document = beginning and beginning:find("^%s*[{%[]")

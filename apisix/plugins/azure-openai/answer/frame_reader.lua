@@ -3,8 +3,9 @@
 --
 -- Of each message it keeps the beginning, and as much more as its listener asks for. Binary, compressed and masked
 -- messages are passed over: a backend sends no masked ones, and the gateway lets no compression be negotiated.
+local byte_buffer = require("apisix.plugins.azure-openai.base.byte_buffer")
+
 local setmetatable = setmetatable
-local table_concat = table.concat
 local math_min = math.min
 
 local CONTINUATION, TEXT, FIRST_CONTROL = 0, 1, 8
@@ -31,8 +32,7 @@ function _M.new(listener)
         is_last = false,
         is_control = false,
         is_readable = false,
-        parts = {},
-        kept = 0,
+        kept = byte_buffer.new(),
         size = 0,
     }, reader_mt)
 end
@@ -72,7 +72,7 @@ function reader:begin_frame()
         return
     end
     if opcode ~= CONTINUATION then
-        self.parts, self.kept, self.size, self.limit = {}, 0, 0, nil
+        self.kept, self.size, self.limit = byte_buffer.new(), 0, nil
         self.is_readable = opcode == TEXT
     end
     -- Bits 2 to 4 of the first byte mark extensions, compression among them.
@@ -82,18 +82,17 @@ function reader:begin_frame()
 end
 
 function reader:ask_for_limit()
-    local head = table_concat(self.parts)
-    self.parts = { head }
+    local head = self.kept:take()
+    self.kept:add(head)
     self.limit = self.listener.wanted_bytes(head)
 end
 
 function reader:keep(data, from, to)
-    while from <= to and self.kept < (self.limit or HEAD_BYTES) do
-        local stop = math_min(to, from + (self.limit or HEAD_BYTES) - self.kept - 1)
-        self.parts[#self.parts + 1] = data:sub(from, stop)
-        self.kept = self.kept + stop - from + 1
+    while from <= to and self.kept.size < (self.limit or HEAD_BYTES) do
+        local stop = math_min(to, from + (self.limit or HEAD_BYTES) - self.kept.size - 1)
+        self.kept:add(data:sub(from, stop))
         from = stop + 1
-        if not self.limit and self.kept == HEAD_BYTES then
+        if not self.limit and self.kept.size == HEAD_BYTES then
             self:ask_for_limit()
         end
     end
@@ -104,9 +103,8 @@ function reader:end_frame()
         return
     end
     if self.is_readable then
-        self.listener.message(table_concat(self.parts), self.size)
+        self.listener.message(self.kept:take(), self.size)
     end
-    self.parts = {}
     self.is_readable = false
 end
 

@@ -83,20 +83,9 @@ end
 
 -- Reads a page from the backend; nil when that fails.
 local function fetch(state, answer, request)
-    local response, _, _, is_stale = dispatch.send(state.pool, answer.backend, answer.deployment, request)
-    if is_stale then
-        response = dispatch.send(state.pool, answer.backend, answer.deployment, request, true)
-    end
-    if not response then
-        return nil
-    end
-    local body = response.status == 200 and response.body:read_whole(LARGEST_PAGE_BYTES)
-    if not body then
-        upstream.close(response)
-        return nil
-    end
-    upstream.release(response)
-    return list_page.read(body)
+    local status, body =
+        dispatch.fetch(state.pool, answer.backend, answer.deployment, request, LARGEST_PAGE_BYTES)
+    return status == 200 and body and list_page.read(body) or nil
 end
 
 -- The first page with something for the client, from `page` on; an empty one when there is none or it is too far away.

@@ -56,4 +56,26 @@ function _M.send(pool, backend, deployment, request, is_fresh)
     }, is_fresh)
 end
 
+--- Asks a backend something for the gateway itself, and reads the answer whole.
+-- @param request table { method, target, headers, deployment = "" } without a body
+-- @param limit_bytes number
+-- @return number|nil status; nil when the backend could not be asked
+-- @return string|nil body; nil when it is missing, too large or cut short
+function _M.fetch(pool, backend, deployment, request, limit_bytes)
+    local response, _, _, is_stale = _M.send(pool, backend, deployment, request)
+    if is_stale then
+        response = _M.send(pool, backend, deployment, request, true)
+    end
+    if not response then
+        return nil
+    end
+    local body = response.body and response.body:read_whole(limit_bytes)
+    if body then
+        upstream.release(response)
+    else
+        upstream.close(response)
+    end
+    return response.status, body
+end
+
 return _M

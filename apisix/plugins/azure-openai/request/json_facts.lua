@@ -435,6 +435,15 @@ end
 
 local _M = {}
 
+--- Whether a member at the top is `true`.
+-- @param facts Facts|nil
+-- @param name string one of those that are kept
+-- @return boolean
+function _M.is_true(facts, name)
+    local member = facts and facts.members[name]
+    return member ~= nil and member.value == true
+end
+
 --- Reads a JSON body.
 --
 --     {"model":"gpt-4o","stream":true} -> { members = { model = { kind = "string", offset = 9, length = 8,

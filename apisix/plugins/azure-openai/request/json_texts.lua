@@ -22,7 +22,6 @@ local NOT_BASE64 = "[^%w+/=_\\-]"
 local DATA_URL_HEAD_BYTES = 256
 local PART_BYTES = 256 * 1024
 
--- What a model can read at once has a few megabytes at the most.
 local LONGEST_TEXT_BYTES = 4 * 1024 * 1024
 local MOST_PLACES = 10000
 local PAUSE_VISITS = 500
@@ -205,7 +204,10 @@ function Listener:close(scanner)
     end
 end
 
-local _M = {}
+local _M = {
+    --- What a model can read at once has a few megabytes at the most.
+    LONGEST_TEXT_BYTES = LONGEST_TEXT_BYTES,
+}
 
 --- Passes the texts of a JSON body on, one by one, until one has a result:
 --

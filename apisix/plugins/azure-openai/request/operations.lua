@@ -2,6 +2,7 @@
 --
 -- Only their answers say how many tokens were used. Any other JSON may be a client's own text: the content of a file,
 -- for example.
+local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
 local websocket = require("apisix.plugins.azure-openai.request.websocket")
 
 local ipairs = ipairs
@@ -79,6 +80,15 @@ function _M.is_inference(request)
         or false
 end
 
+--- Whether a request makes a response on which a model works after the request has ended.
+-- @param request table from `reading.read`
+-- @return boolean
+function _M.is_background(request)
+    return request.method == "POST"
+        and request.operation:lower() == "responses"
+        and json_facts.is_true(request.facts, "background")
+end
+
 --- Whether a request makes something that stays: a file, a batch, a run, a response in the background …
 -- @param request table from `reading.read`
 -- @return boolean
@@ -86,9 +96,7 @@ function _M.is_creation(request)
     if request.method ~= "POST" then
         return false
     end
-    local operation = request.operation:lower()
-    local background = operation == "responses" and request.facts and request.facts.members.background
-    return background and background.value == true or matches_one(operation, CREATING_PATTERNS)
+    return _M.is_background(request) or matches_one(request.operation:lower(), CREATING_PATTERNS)
 end
 
 --- Whether a request shows a response, or a run of an assistant, that a model has made or is still making.

@@ -15,7 +15,6 @@ local SESSIONS = "^realtime/"
 local FILES = { ["/files"] = true, ["/uploads"] = true, ["/containers"] = true }
 -- The field of a form that a model reads, for pictures, sound and videos.
 local FIELD = "prompt"
-local LONGEST_TEXT_BYTES = 4 * 1024 * 1024
 
 local _M = {}
 
@@ -30,7 +29,7 @@ end
 local function each_in_form(request, content_type, visit)
     local places, is_plain = multipart.locate(request.body, content_type, FIELD, pause)
     for _, place in ipairs(places) do
-        local is_too_long = place.length > LONGEST_TEXT_BYTES
+        local is_too_long = place.length > json_texts.LONGEST_TEXT_BYTES
         local text = not is_too_long and request_body.slice(request.body, place.offset, place.length) or nil
         local result = text ~= "" and visit(text, true) or nil
         if result ~= nil then

@@ -3,6 +3,7 @@
 -- ai-proxy-multi would decode the whole body, to look at four members of it. It looks first into the request context,
 -- where APISIX keeps a body that has been decoded, so the gateway leaves these members there.
 local core = require("apisix.core")
+local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
 
 local has_prefix = core.string.has_prefix
 
@@ -40,7 +41,7 @@ function _M.offer(ctx, facts)
         messages = messages and (messages.kind == "list" or messages.kind == "object") and {} or nil,
         input = members.input and true,
         -- Never nil: ai-proxy-multi refuses an empty table.
-        stream = members.stream ~= nil and members.stream.value == true,
+        stream = json_facts.is_true(facts, "stream"),
     }
 end
 

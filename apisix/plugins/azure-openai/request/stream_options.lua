@@ -1,5 +1,6 @@
 --- Asks for the token usage of a stream that would not report it.
 local json_members = require("apisix.plugins.azure-openai.base.json_members")
+local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
 local request_body = require("apisix.plugins.azure-openai.request.body")
 
 local type = type
@@ -55,7 +56,7 @@ end
 function _M.edit(ctx, request)
     local operation, members = request.operation, request.facts.members
     if
-        not (members.stream and members.stream.value == true)
+        not json_facts.is_true(request.facts, "stream")
         or (operation ~= "chat/completions" and operation ~= "completions")
         or not accepts_stream_options(request.kind, ctx)
     then
