@@ -14,6 +14,7 @@ from tests.behaviour.support import (
     V1_RESPONSES,
     chat,
     record_of,
+    records,
     samples,
     value,
 )
@@ -166,7 +167,8 @@ def test_a7_a_background_response_is_charged_to_its_client(stage: Stage) -> None
     gateway = stage.gateway(["eastus"], GATEWAY_CLIENT_TOKENS_PER_MINUTE_0=1)
     client = stage.http(gateway)
     make_in_background(client)
-    eventually(lambda: chat(client).status_code == 429, seconds=20)
+    # A request that uses no tokens itself.
+    eventually(lambda: client.get("/openai/v1/models").status_code == 429, seconds=20)
 
 
 def test_t6_a_background_response_that_its_client_reads_is_counted_once(stage: Stage, sim: Simulator) -> None:
@@ -189,6 +191,28 @@ def test_t6_a_background_response_that_its_client_reads_is_counted_once(stage: S
     eventually(lambda: questions() > reads, seconds=20)
     client.get(path)
     assert value(gateway, "tokens_total", kind="completion") == used["usage"]["output_tokens"]
+
+
+FOLLOWED = 200
+
+
+def test_t6_a_background_response_beyond_those_that_are_followed_counts_when_it_is_read(
+    stage: Stage, sim: Simulator
+) -> None:
+    hold(sim, "responses/resp_", id="resp_x", status="in_progress")
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    client = stage.http(gateway)
+    made = [make_in_background(client)["id"] for _ in range(FOLLOWED + 1)]
+    sim.clear_faults("eastus")
+    path = f"{V1_RESPONSES}/{made[-1]}"
+    eventually(lambda: client.get(path).json()["status"] == "completed", seconds=20)
+
+    def counted() -> list[bool]:
+        tokens = [record.get("tokens") for record in records(gateway, FOLLOWED + 2)]
+        return [used["estimated"] for used in tokens if used]
+
+    assert eventually(lambda: False in counted())
+    assert counted() == [True, False]
 
 
 def test_o1_a_model_in_a_response_s_metadata_is_not_the_one_that_answered(stage: Stage) -> None:

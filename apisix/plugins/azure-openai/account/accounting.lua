@@ -144,15 +144,16 @@ end
 -- @param state RequestState
 function _M.settle(state)
     note_left_attempt(state)
-    if not state.is_followed and background.is_left_behind(state) then
+    local is_left_behind = background.is_left_behind(state)
+    if is_left_behind and not state.is_followed then
         state.is_followed = background.follow(state)
-        -- Should too many be followed already, the prompt is estimated.
+        -- Should too many be followed already, the prompt is estimated, and a read of the client counts as well.
         state.sent_events = state.sent_events or 0
     end
     if is_to_be_estimated(state) then
         local estimate = usage_module.estimate(reading.prompt_tokens(state.request), state.sent_events)
         state.usage, state.sent_events = usage_module.sum(state.usage, estimate), nil
-        if state.answered_id then
+        if state.answered_id and not is_left_behind then
             usage_reports.note_report(state.answered_id)
         end
     end

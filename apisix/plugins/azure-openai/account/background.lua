@@ -73,7 +73,7 @@ local function follow(premature, job)
     if not ok then
         core.log.error("azure-openai: cannot follow a background response: ", is_over)
     end
-    if not ok or is_over or job.questions == MOST_QUESTIONS then
+    if (ok and is_over) or job.questions == MOST_QUESTIONS then
         followed = followed - 1
         return
     end

@@ -5,6 +5,7 @@ local frame_reader = require("apisix.plugins.azure-openai.answer.frame_reader")
 local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
 
 local ngx = ngx
+local pcall = pcall
 
 local CHUNK_BYTES = 65536
 -- A session may be silent for any time, so this is the largest timeout that nginx takes. Backends end sessions
@@ -40,7 +41,11 @@ local function ignore() end
 local function relay(client, backend, listener)
     local reader = frame_reader.new(listener)
     local to_client = ngx.thread.spawn(copy, backend, client, function(data)
-        reader:push(data)
+        -- What watches must never end the tunnel.
+        local ok, err = pcall(reader.push, reader, data)
+        if not ok then
+            core.log.error("azure-openai: cannot read a backend's messages: ", err)
+        end
     end)
     local to_backend = ngx.thread.spawn(copy, client, backend, ignore)
     local _, ended, err = ngx.thread.wait(to_client, to_backend)
