@@ -348,7 +348,9 @@ def test_o1_names_that_a_client_invents_make_no_series(stage: Stage, sim: Simula
     gateway = stage.gateway(["eastus"])
     ask_for_invented_names(stage.http(gateway), target)
     eventually(lambda: counted(gateway) >= NAMES, seconds=EXPORT_SECONDS)
-    assert {name: count for name, count in series(gateway).items() if count > 20} == {}
+    # APISIX has a series for each shared dictionary, which no client names.
+    named = {name: count for name, count in series(gateway).items() if "_shared_dict_" not in name}
+    assert {name: count for name, count in named.items() if count > 20} == {}
 
 
 def test_o1_invented_names_do_not_displace_real_ones(stage: Stage, sim: Simulator) -> None:
