@@ -51,6 +51,11 @@ CASES = [
     Case("401 for the gateway's key", {"status": 401}, "503"),
     Case("403 for the gateway's key", {"status": 403}, "503"),
     Case("deployment not found", {"status": 404, "code": "DeploymentNotFound"}, "404"),
+    Case(
+        "unknown model",
+        {"status": 400, "code": "unknown_model", "message": "Unknown model: gpt-4o"},
+        "400",
+    ),
     Case("content filter", {"status": 400, "code": "content_filter"}, "400", moves_on=False),
     Case("connection refused", {"refuse": True}, "503"),
     Case("connection reset", {"reset": True}, "503"),

@@ -35,6 +35,33 @@ def test_b1_a_missing_deployment_is_learned(stage: Stage, sim: Simulator) -> Non
     assert attempts(chat(client)) == ["westus:200"]
 
 
+MISSING: dict[str, Any] = {
+    "unknown_model": (400, {"code": "unknown_model", "message": "Unknown model: gpt-4o"}),
+    "unavailable_model": (400, {"code": "unavailable_model", "message": "Unavailable model: gpt-4o"}),
+    "model_not_found": (404, {"code": "model_not_found", "message": "The model does not exist."}),
+    "no code": (400, {"code": None, "message": "Unknown model: gpt-4o"}),
+    "a status for a code": (
+        404,
+        {"code": "404", "message": "The API deployment for this resource does not exist."},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_b1_a_missing_deployment_is_known_in_all_its_names(stage: Stage, sim: Simulator, name: str) -> None:
+    status, error = MISSING[name]
+    sim.fail("eastus", status=status, body={"error": error})
+    client = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))
+    assert attempts(chat(client)) == [f"eastus:{status}", "westus:200"]
+
+
+def test_b1_a_message_that_only_quotes_such_words_is_for_the_client(stage: Stage, sim: Simulator) -> None:
+    message = "Invalid value: 'Unknown model: gpt-4o'."
+    sim.fail("eastus", status=400, body={"error": {"code": None, "message": message}})
+    client = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))
+    assert attempts(chat(client)) == ["eastus:400"]
+
+
 def test_b1_learning_concerns_that_deployment_only(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", status=404, code="DeploymentNotFound", deployment="gpt-4o")
     client = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))

@@ -1,5 +1,8 @@
---- What the errors say that stand inside of a 200, in a stream or in a body. Their own code decides, then their type;
---- the text only where both are missing, since it may quote anything.
+--- What the errors of backends say, by tables. The code of an error decides; its text only where no code does, since it
+--- may quote anything.
+--
+-- `meaning` is about errors inside of a 200, in a stream or in a body. `place` is about a 400 or 404 that another
+-- backend may not give.
 local core = require("apisix.core")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 
@@ -63,6 +66,26 @@ local OF_STATUS =
 
 -- Phrases that mean throttling in errors without a code.
 local THROTTLE_PHRASES = { "rate limit", "too many requests", "high demand", "retry after" }
+
+-- Codes, in lower case, of a 400 or 404 that is about what one backend has. Sources: error pages of Azure OpenAI and of
+-- Foundry's models, SDK issue threads.
+local PLACES = {
+    deploymentnotfound = "not_deployed",
+    deployment_not_found = "not_deployed",
+    model_not_found = "not_deployed",
+    modelnotfound = "not_deployed",
+    unavailable_model = "not_deployed",
+    unknown_model = "not_deployed",
+    invalid_encrypted_content = "not_found",
+}
+-- The same without a code, by patterns of the message in lower case.
+local PLACES_BY_TEXT = {
+    { "^the api deployment for this resource does not exist", "not_deployed" },
+    { "^unavailable model:", "not_deployed" },
+    { "^unknown model:", "not_deployed" },
+    { "^item with id '[^']*' not found", "not_found" },
+    { "^the encrypted content .*could not be verified", "not_found" },
+}
 
 local STATUS_OF_REASON = { throttled = 429, server_error = 500 }
 
@@ -128,6 +151,35 @@ function _M.meaning(err)
     end
     local message = word(err.message)
     return message and of_text(message) or nil
+end
+
+local function place_by_text(message)
+    for _, entry in ipairs(PLACES_BY_TEXT) do
+        if message:find(entry[1]) then
+            return entry[2]
+        end
+    end
+    return nil
+end
+
+--- Whether the error of a 400 or 404 is about what one backend has, so that another one may serve:
+--
+--     { code = "unknown_model" }                               -> "not_deployed"
+--     { message = "Item with id 'rs_1' not found." }           -> "not_found"
+--     { code = "previous_response_not_found" }, true           -> "not_found"
+--
+-- @param err table the error object
+-- @param refers_to_stored boolean whether the request refers to a resource that another backend may hold
+-- @return string|nil "not_deployed" (the deployment), "not_found" (what the request refers to), nil when it is neither
+function _M.place(err, refers_to_stored)
+    local code = word(err.code)
+    -- Azure's platform repeats the status as the code.
+    if not code or tonumber(code) then
+        local message = word(err.message)
+        return message and place_by_text(message) or nil
+    end
+    local is_missing = refers_to_stored and code:find("not_found", 1, true) ~= nil
+    return PLACES[code] or (is_missing and "not_found") or nil
 end
 
 --- The outcome that a backend should have given in place of a 200 with an error inside.

@@ -1,20 +1,17 @@
 --- Decides whether a backend's answer is for the client or a reason to try another backend.
 local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
-local errors = require("apisix.plugins.azure-openai.base.errors")
+local error_codes = require("apisix.plugins.azure-openai.outcome.error_codes")
 
 local type = type
 
 local _M = {}
 
-local function error_code(body)
+local NOTHING = {}
+
+local function error_of(body)
     local decoded = body and bounded_json.decode(body)
     local err = type(decoded) == "table" and decoded.error
-    return type(err) == "table" and type(err.code) == "string" and err.code or ""
-end
-
--- Whether the backend does not hold the resource that the request refers to.
-local function is_elsewhere(status, code)
-    return status == 404 or code:find("not_found", 1, true) ~= nil or code == "invalid_encrypted_content"
+    return type(err) == "table" and err or NOTHING
 end
 
 --- Classifies an answer that was read whole: (429, …) -> "throttled", (400, content filter) -> nil.
@@ -28,7 +25,7 @@ function _M.reason(status, body, refers_to_stored)
         return "throttled"
     end
     if status == 401 then
-        return error_code(body) == "PermissionDenied" and "forbidden" or "credential"
+        return error_of(body).code == "PermissionDenied" and "forbidden" or "credential"
     end
     if status == 403 then
         return "forbidden"
@@ -37,13 +34,8 @@ function _M.reason(status, body, refers_to_stored)
         return "server_error"
     end
     if status == 400 or status == 404 then
-        local code = error_code(body)
-        if code == errors.DEPLOYMENT_NOT_FOUND then
-            return "not_deployed"
-        end
-        if (refers_to_stored or code == "invalid_encrypted_content") and is_elsewhere(status, code) then
-            return "not_found"
-        end
+        local place = error_codes.place(error_of(body), refers_to_stored)
+        return place or (status == 404 and refers_to_stored and "not_found") or nil
     end
     return nil
 end
