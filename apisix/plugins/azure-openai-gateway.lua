@@ -52,7 +52,7 @@ function _M.init()
 end
 
 -- A client could claim any identity with these headers, so they go before anything reads them. They are removed without
--- a look, because Lua sees only the first hundred headers of a request.
+-- a look, because Lua does not see all lines of a header that is too large.
 local function remove_claimed_identity(ctx)
     for _, name in ipairs(credentials.IDENTITY_HEADERS) do
         core.request.set_header(ctx, name, nil)

@@ -92,6 +92,13 @@ def test_a6_a_token_for_several_audiences_is_accepted(stage: Stage, tenant: Tena
     assert answer(stage, tenant, token(aud=["api://other", AUDIENCE])).status_code == 200
 
 
+def test_a6_a_large_token_behind_150_lines_is_accepted(stage: Stage, tenant: Tenant) -> None:
+    client = stage.http(start(stage, tenant), key=None)
+    client.headers.update({f"x-filler-{number}": "x" for number in range(150)})
+    client.headers["Authorization"] = f"Bearer {token(groups='g' * 8000)}"
+    assert chat(client).status_code == 200
+
+
 def test_a6_tokens_are_accepted_where_there_are_no_keys(stage: Stage, tenant: Tenant) -> None:
     assert answer(stage, tenant, token(), **TOKENS_ONLY).status_code == 200
 

@@ -1,4 +1,7 @@
---- Runs once at start (`apisix.lua_module_hook`): makes the pool driver known to ai-proxy-multi.
+--- Runs once at start (`apisix.lua_module_hook`): lets all plugins see all headers, and makes the pool driver known to
+--- ai-proxy-multi.
+-- First of all, because other modules keep the function that they find.
+require("apisix.plugins.azure-openai.request.header_limits").install()
 require("apisix") -- before apisix.core, which relies on its patches
 
 local driver = require("apisix.plugins.ai-providers.azure-openai-pool")

@@ -16,6 +16,7 @@ local ERRORS = {
     [404] = { type = "not_found_error", code = "404" },
     [413] = { type = "invalid_request_error", code = "request_too_large" },
     [429] = { type = "rate_limit_error", code = "429" },
+    [431] = { type = "invalid_request_error", code = "request_header_too_large" },
     [500] = { type = "server_error", code = "500" },
     [502] = { type = "server_error", code = "502" },
     [503] = { type = "server_error", code = "service_unavailable" },

@@ -3,6 +3,7 @@ local core = require("apisix.core")
 local collections = require("apisix.plugins.azure-openai.request.collections")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local pause = require("apisix.plugins.azure-openai.base.pause")
+local header_limits = require("apisix.plugins.azure-openai.request.header_limits")
 local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
 local multipart = require("apisix.plugins.azure-openai.request.multipart")
 local query = require("apisix.plugins.azure-openai.request.query")
@@ -156,6 +157,9 @@ end
 function _M.read(ctx, max_bytes)
     -- Not `ctx.var`: APISIX has normalised its request_uri.
     local target, headers = ngx.var.request_uri, core.request.headers(ctx)
+    if header_limits.are_exceeded_by(headers) then
+        return refused(431, "The header of the request is too large.")
+    end
     local fault = head_fault(target, headers)
     if fault then
         return refused(400, fault)
