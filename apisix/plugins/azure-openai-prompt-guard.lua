@@ -4,6 +4,7 @@
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local prompts = require("apisix.plugins.azure-openai.request.prompts")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
+local websocket = require("apisix.plugins.azure-openai.request.websocket")
 
 local ipairs = ipairs
 local re_find = ngx.re.find
@@ -63,6 +64,9 @@ function _M.access(conf, ctx)
     local is_visible, fault = prompts.each(ctx.azure_openai.request, function(text, is_users)
         return fault_of(conf, text, is_users)
     end)
+    if not is_visible and websocket.is_optional(ctx.azure_openai.request) then
+        return refuse(ctx, 426, "prompt_not_visible", UNSEEN .. " Use plain HTTP.")
+    end
     if not is_visible then
         return refuse(ctx, 403, "prompt_not_visible", UNSEEN)
     end

@@ -1,4 +1,4 @@
-"""S3: WebSocket sessions on the realtime paths: the gateway chooses a backend, then it is a plain tunnel."""
+"""S3: WebSocket sessions: the gateway chooses a backend, then it is a plain tunnel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from websockets.sync.server import ServerConnection, serve
 from e2e.simulator import Simulator
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CLIENT_KEY, Stage
-from tests.behaviour.support import value
+from tests.behaviour.support import V1_RESPONSES, value
 
 V1 = "/openai/v1/realtime?model=gpt-realtime"
 PREVIEW = "/openai/realtime?api-version=2024-10-01-preview&deployment=gpt-realtime"
@@ -562,3 +562,88 @@ def test_s3_the_official_client_talks_over_v1(stage: Stage) -> None:
             if event.type == "response.done":
                 break
     assert "hello there" in text
+
+
+@pytest.mark.parametrize("path", [V1_RESPONSES, "/openai/responses?api-version=2025-03-01-preview"])
+def test_s3_an_upgrade_elsewhere_is_offered_and_426_when_no_backend_switches(
+    stage: Stage, sim: Simulator, path: str
+) -> None:
+    response = refusal(stage.gateway(), path)
+    assert (response.status_code, response.headers["upgrade"]) == (426, "websocket")
+    assert json.loads(response.body)["error"]["code"] == "upgrade_required"
+    for region in ("eastus", "westus"):
+        [request] = sim.requests(region)
+        headers = {name.lower(): value for name, value in request.headers}
+        assert (request.path, headers["upgrade"], headers["connection"]) == (path, "websocket", "Upgrade")
+        assert "sec-websocket-key" in headers
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 405, 426, 501])
+def test_s3_a_plain_answer_says_that_a_backend_does_not_switch(
+    stage: Stage, sim: Simulator, status: int
+) -> None:
+    sim.fail("eastus", status=status, body={"data": []})
+    gateway = stage.gateway(["eastus"])
+    assert refusal(gateway, V1_RESPONSES).status_code == 426
+    sim.clear_faults("eastus")
+    assert stage.http(gateway).post(V1_RESPONSES, json={"model": "gpt-4o", "input": "Hi"}).status_code == 200
+
+
+@pytest.mark.parametrize("fault", [{"status": 429, "retry_after": 9}, {"status": 503}, {"refuse": True}])
+def test_s3_f1_a_backend_that_fails_is_no_reason_to_ask_nobody_else(
+    stage: Stage, sim: Simulator, fault: dict[str, Any]
+) -> None:
+    sim.fail("eastus", **fault)
+    response = refusal(stage.gateway(AZURE_OPENAI_PRIORITY_0=10), V1_RESPONSES)
+    assert (response.status_code, len(sim.requests("westus"))) == (426, 1)
+
+
+def test_s3_f5_backends_that_are_all_throttled_say_nothing_of_upgrades(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, retry_after=9)
+    response = refusal(stage.gateway(["eastus"]), V1_RESPONSES)
+    assert (response.status_code, response.headers["retry-after"]) == (429, "9")
+
+
+def test_s3_a_backend_that_switches_elsewhere_is_a_tunnel(stage: Stage, sim: Simulator) -> None:
+    with web_socket_server(echo) as endpoint:
+        gateway = stage.gateway(AZURE_OPENAI_ENDPOINT_1=endpoint, AZURE_OPENAI_PRIORITY_0=10)
+        with dial(gateway, V1_RESPONSES) as session:
+            assert session.response is not None
+            assert session.response.headers["x-gateway-attempts"] == "eastus:404,westus:101"
+            session.send("hello")
+            assert session.recv() == "hello"
+
+
+def test_s3_tokens_of_a_session_elsewhere_are_counted(stage: Stage) -> None:
+    done = {
+        "type": "response.completed",
+        "response": {"model": "gpt-4o", "usage": {"input_tokens": 30, "output_tokens": 12}},
+    }
+    with web_socket_server(lambda session: session.send(json.dumps(done))) as endpoint:
+        gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=endpoint, GATEWAY_LOG_MODE="test")
+        with dial(gateway, V1_RESPONSES) as session:
+            session.recv()
+    assert wait_for_record(gateway, V1_RESPONSES)["tokens"]["total"] == 42
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"GATEWAY_CLIENT_DEPLOYMENTS_0": "gpt-4o"},
+        {"ENABLE_PROMPT_GUARD": "true", "PROMPT_DENY_PATTERNS": "secret"},
+    ],
+    ids=["allow-list", "prompt guard"],
+)
+def test_s3_what_a_session_says_out_of_sight_is_sent_over_http_instead(
+    stage: Stage, sim: Simulator, settings: dict[str, Any]
+) -> None:
+    response = refusal(stage.gateway(["eastus"], **settings), V1_RESPONSES)
+    assert (response.status_code, response.headers["upgrade"]) == (426, "websocket")
+    assert sim.requests("eastus") == []
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "TLS/1.0"])
+def test_s3_an_upgrade_to_another_protocol_is_ignored(stage: Stage, sim: Simulator, protocol: str) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    answer = client.get("/openai/v1/models", headers={"connection": "Upgrade", "upgrade": protocol})
+    assert (answer.status_code, "upgrade" in dict(sim.requests("eastus")[0].headers)) == (200, False)

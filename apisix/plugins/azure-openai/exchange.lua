@@ -6,6 +6,7 @@
 local asking = require("apisix.plugins.azure-openai.answer.asking")
 local own_items = require("apisix.plugins.azure-openai.answer.own_items")
 local final_answer = require("apisix.plugins.azure-openai.outcome.final_answer")
+local not_switched = require("apisix.plugins.azure-openai.outcome.not_switched")
 local not_yours = require("apisix.plugins.azure-openai.outcome.not_yours")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 local repeats = require("apisix.plugins.azure-openai.outcome.repeats")
@@ -156,6 +157,9 @@ function _M.run(ctx, state)
     if ruled_out == "unknown" then
         state.failure = "outcome_unknown"
         return final_answer.outcome_unknown()
+    end
+    if not_switched.is_outcome(state.request, failures) then
+        return not_switched.compose()
     end
     answer = final_answer.compose(state.pool, state.request, plan, failures)
     note_exhaustion(state, answer, failures)

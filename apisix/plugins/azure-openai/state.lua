@@ -143,6 +143,7 @@
 ---@field connection table|nil a body of any size that is passed on as it is read (attempt/upstream.lua)
 ---@field beginning string|nil beside `connection`: the first piece of a JSON document
 ---@field tunnel table|nil an upgraded connection
+---@field upgrade string|nil the protocol for the header of that name
 
 --- One attempt in the record, in traces and in `x-gateway-attempts`.
 ---@class TrailEntry

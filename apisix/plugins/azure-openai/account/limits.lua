@@ -5,6 +5,7 @@
 -- Redis is configured.
 local core = require("apisix.core")
 local allow_list = require("apisix.plugins.azure-openai.request.allow_list")
+local websocket = require("apisix.plugins.azure-openai.request.websocket")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
@@ -143,6 +144,14 @@ end
 local function check_deployments(client, request)
     if not client or not client.deployments then
         return nil
+    end
+    if websocket.is_optional(request) then
+        return refusal(
+            426,
+            nil,
+            "This client may use certain deployments only; a WebSocket names them out of sight. Use plain HTTP.",
+            "model_not_allowed"
+        )
     end
     local fault, is_ambiguous = allow_list.fault(client, request)
     if is_ambiguous then

@@ -25,8 +25,10 @@ local ENDS_BYTES = 64 * 1024
 local LONGEST_NAME_BYTES = 128
 -- What counts in a JSON answer.
 local REPORTED = { usage = true, model = true, id = true, background = true }
--- Events of a realtime session that say what was used, and by which model. The type is one of the first members.
-local DONE_EVENT = '"type"%s*:%s*"response%.done"'
+-- Events of a session that say what was used, and by which model: of realtime and of responses. The type is one of the
+-- first members.
+local DONE_EVENT = '"type"%s*:%s*"response%.(%l+)"'
+local IS_DONE = { done = true, completed = true, incomplete = true, failed = true }
 local SESSION_EVENT = '"type"%s*:%s*"session%.created"'
 local OUTPUT_EVENT = '"type"%s*:%s*"response%.[%w_.]*delta"'
 -- A finished response holds the texts of its output, but no audio.
@@ -159,7 +161,7 @@ function _M.sum(first, second)
 end
 
 local function says_what_was_used(event)
-    return (event:find(DONE_EVENT) or event:find(SESSION_EVENT)) ~= nil
+    return IS_DONE[event:match(DONE_EVENT)] or event:find(SESSION_EVENT) ~= nil
 end
 
 --- How many bytes of an event of a realtime session are worth keeping.
@@ -183,8 +185,10 @@ function _M.of_session_event(text)
         return nil, nil, text:find(OUTPUT_EVENT) ~= nil
     end
     local event = object(bounded_json.decode(text))
-    local usage = event.type == "response.done" and object(event.response).usage
-    return type(usage) == "table" and normalise(usage) or nil, model_name(object(event.session).model), false
+    local response = object(event.response)
+    local usage = event.type ~= "session.created" and response.usage
+    local model = model_name(object(event.session).model or response.model)
+    return type(usage) == "table" and normalise(usage) or nil, model, false
 end
 
 local Ends = {}

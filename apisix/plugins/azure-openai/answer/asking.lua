@@ -5,6 +5,7 @@ local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
 local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local error_codes = require("apisix.plugins.azure-openai.outcome.error_codes")
+local not_switched = require("apisix.plugins.azure-openai.outcome.not_switched")
 local verdict = require("apisix.plugins.azure-openai.outcome.verdict")
 local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
 local operations = require("apisix.plugins.azure-openai.request.operations")
@@ -212,6 +213,10 @@ function _M.ask(pool, attempt, request, plan)
         end
         upstream.close(response)
         return failure("reset", "it switches protocols, but the client did not ask for that")
+    end
+    if not_switched.is_told_by(request, status) then
+        upstream.close(response)
+        return { reason = "not_found", status = status, headers = {}, body = "" }
     end
     if status >= 400 then
         return read_error(response, plan)

@@ -34,6 +34,10 @@ function _M.head(ctx, state, answer)
     ctx.azure_openai_shaped = true
     ngx.status = answer.status
     headers.to_client(answer.headers)
+    if answer.upgrade then
+        -- Hop-by-hop, so it never comes from a backend.
+        ngx.header["Upgrade"] = answer.upgrade
+    end
     if not answer.headers["content-type"] then
         -- nginx would add a type of its own.
         ngx.header["Content-Type"] = ""

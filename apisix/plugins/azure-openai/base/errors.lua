@@ -15,6 +15,7 @@ local ERRORS = {
     [403] = { type = "permission_error", code = "forbidden" },
     [404] = { type = "not_found_error", code = "404" },
     [413] = { type = "invalid_request_error", code = "request_too_large" },
+    [426] = { type = "invalid_request_error", code = "upgrade_required" },
     [429] = { type = "rate_limit_error", code = "429" },
     [431] = { type = "invalid_request_error", code = "request_header_too_large" },
     [500] = { type = "server_error", code = "500" },
@@ -55,6 +56,7 @@ function _M.respond(ctx, status, message, code)
     -- Marks the answer as shaped, so azure-openai-gateway leaves it alone.
     ctx.azure_openai_shaped = true
     core.response.set_header("Content-Type", "application/json")
+    core.response.set_header("Upgrade", status == 426 and "websocket" or nil)
     return status, _M.body(status, message, code)
 end
 

@@ -3,7 +3,6 @@
 -- Only their answers say how many tokens were used. Any other JSON may be a client's own text: the content of a file,
 -- for example.
 local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
-local websocket = require("apisix.plugins.azure-openai.request.websocket")
 
 local ipairs = ipairs
 
@@ -56,6 +55,9 @@ local CREATING_PATTERNS = {
     "^videos/[^/]+/remix$",
 }
 
+-- In a session on one of these a model works.
+local SESSIONS = { realtime = true, responses = true }
+
 local _M = {}
 
 local function matches_one(text, patterns)
@@ -71,11 +73,11 @@ end
 -- @param request table from `reading.read`
 -- @return boolean
 function _M.is_inference(request)
-    if request.is_upgrade then
-        return websocket.is_realtime(request.operation)
-    end
     -- A backend may take an operation's name in any case.
     local operation = request.operation:lower()
+    if request.is_upgrade then
+        return SESSIONS[operation] or false
+    end
     return request.method == "POST" and (INFERENCE[operation] or matches_one(operation, INFERENCE_PATTERNS))
         or false
 end

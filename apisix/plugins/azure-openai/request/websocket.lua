@@ -1,4 +1,4 @@
---- The WebSocket handshake of the realtime paths: recognises it, finds the client's key, and builds the backend's one.
+--- The WebSocket handshake: recognises it, finds the client's key, and builds the backend's one.
 --
 -- Browsers cannot set headers on a WebSocket, so the OpenAI SDK for JavaScript sends the key as a subprotocol
 -- (openai-node, src/realtime/websocket.ts).
@@ -39,22 +39,32 @@ function _M.is_realtime(operation)
     return operation == OPERATION
 end
 
---- Whether the current request asks for a WebSocket on a realtime path.
+--- Whether the current request asks for a WebSocket.
 -- @return boolean
 function _M.is_requested(ctx)
     local headers = core.request.headers(ctx)
-    if not headers["upgrade"] or header_text(headers, "upgrade"):lower() ~= "websocket" then
+    if not headers["upgrade"] then
         return false
     end
-    local _, operation = surface.parse(ctx.var.uri)
-    return _M.is_realtime(operation) and ngx.req.get_method() == "GET" and ngx.req.http_version() == 1.1
+    -- "h2c", for example, may be ignored.
+    local is_offered = ("," .. header_text(headers, "upgrade"):lower() .. ","):find("[,%s]websocket[,%s]")
+    return is_offered ~= nil and ngx.req.get_method() == "GET" and ngx.req.http_version() == 1.1
 end
 
---- The keys of a browser's handshake: "realtime, openai-insecure-api-key.K" -> { "K" }.
+--- Whether a request asks for a WebSocket where plain HTTP would do. Coding agents try that on `responses`, and go on
+--- with HTTP when the answer is 426.
+-- @param request Request
+-- @return boolean
+function _M.is_optional(request)
+    return request.is_upgrade and not _M.is_realtime(request.operation)
+end
+
+--- The keys of a browser's handshake on a realtime path: "realtime, openai-insecure-api-key.K" -> { "K" }.
 -- @return table list of strings, empty for any other request
 function _M.client_keys(ctx)
     local keys = {}
-    if not _M.is_requested(ctx) then
+    local _, operation = surface.parse(ctx.var.uri)
+    if not _M.is_realtime(operation) or not _M.is_requested(ctx) then
         return keys
     end
     for name in subprotocols(core.request.headers(ctx)) do
