@@ -109,6 +109,13 @@ CASES = [
         {"status": 200, "body": {"error": {"code": "rate_limit_exceeded", "message": "x"}}},
         "429",
     ),
+    Case(
+        "stream options refused",
+        {"contains": "stream_options", "status": 422, "message": "stream_options: not permitted"},
+        "200",
+        moves_on=False,
+        streams_only=True,
+    ),
     Case("stream in single bytes", {"split": 1}, "200", moves_on=False, streams_only=True),
 ]
 

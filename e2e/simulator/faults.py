@@ -48,6 +48,7 @@ class Fault(BaseModel):
     deployment: str | None = Field(default=None, description="only requests for this deployment")
     path: str | None = Field(default=None, description="only requests whose path contains this text")
     method: str | None = Field(default=None, description="only requests with this method")
+    contains: str | None = Field(default=None, description="only requests whose body contains this text")
     count: int | None = Field(default=None, ge=1, description="how many requests it hits; without it, all")
     probability: float = Field(
         1.0, gt=0, le=1, description="share of matching requests it hits, from the seed"
@@ -114,10 +115,10 @@ class Fault(BaseModel):
                 "nothing goes wrong: give status, reset, hang, cut, stream_error or another fault"
             )
         if self.refuse and (
-            self.count or self.deployment or self.path or self.method or self.probability < 1
+            self.count or self.deployment or self.path or self.method or self.contains or self.probability < 1
         ):
             raise ValueError(
-                "refuse closes the port: it takes no deployment, path, method, count or probability"
+                "refuse closes the port: it takes no deployment, path, method, contains, count or probability"
             )
         return self
 
@@ -138,12 +139,13 @@ class Fault(BaseModel):
             ["content_type"] if self.content_type is not None else []
         )
 
-    def matches(self, method: str, path: str, deployment: str | None) -> bool:
+    def matches(self, method: str, path: str, deployment: str | None, body: bytes = b"") -> bool:
         """Whether the fault applies to such a request."""
         return (
             (self.deployment is None or self.deployment == deployment)
             and (self.path is None or self.path in path)
             and (self.method is None or self.method.upper() == method)
+            and (self.contains is None or self.contains.encode() in body)
         )
 
     def retry_headers(self) -> list[tuple[str, str]]:
@@ -199,10 +201,11 @@ class FaultScript:
         self._entries.clear()
         self._random.seed(self._seed)
 
-    def take(self, method: str, path: str, deployment: str | None) -> Fault | None:
+    def take(self, method: str, path: str, deployment: str | None, body: bytes = b"") -> Fault | None:
         """The first fault for such a request, whose count goes down; ``None`` when nothing goes wrong."""
         for entry in self._entries:
-            if entry.left == 0 or entry.fault.refuse or not entry.fault.matches(method, path, deployment):
+            fault = entry.fault
+            if entry.left == 0 or fault.refuse or not fault.matches(method, path, deployment, body):
                 continue
             if entry.fault.probability < 1 and self._random.random() >= entry.fault.probability:
                 continue

@@ -88,7 +88,7 @@ class RegionServer:
             return
         call = Call(request, target, self.state)
         record.deployment = call.deployment_name
-        fault = self.faults.take(request.method, request.path, record.deployment) or NO_FAULT
+        fault = self.faults.take(request.method, request.path, record.deployment, request.body) or NO_FAULT
         record.fault = next(iter(fault.outcomes), None)
         answer = _scripted_answer(fault, call) or routing.serve(call)
         self._add_headers(answer, call)

@@ -410,3 +410,64 @@ def test_t6_streams_count_against_token_limits(stage: Stage, version: str) -> No
     client = stage.http(stage.gateway(["eastus"], GATEWAY_CLIENT_TOKENS_PER_MINUTE_0=1))
     target = f"/openai/deployments/gpt-4o/chat/completions?api-version={version}"
     assert [client.post(target, json=CHAT_STREAM).status_code for _ in range(2)] == [200, 429]
+
+
+DATA: dict[str, Any] = CHAT_STREAM | {"data_sources": [{"type": "azure_search", "parameters": {}}]}
+NOT_PERMITTED = {"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs are not permitted"}]}
+OF_ANOTHER_MAKER: dict[str, Any] = {"contains": "stream_options", "status": 422, "body": NOT_PERMITTED}
+
+
+def test_t6_f4_a_request_with_data_goes_out_again_in_the_clients_own_bytes(
+    stage: Stage, sim: Simulator
+) -> None:
+    gateway = stage.gateway(["eastus"], GATEWAY_LOG_MODE="test")
+    content = json.dumps(DATA, indent=1)
+    answer = stage.http(gateway).post(V1_CHAT, content=content, headers={"content-type": "application/json"})
+    assert (answer.status_code, attempts(answer)) == (200, ["eastus:400", "eastus:200"])
+    assert sim.requests("eastus")[1].body == content.encode()
+    assert record_of(gateway)["tokens"]["estimated"] is True
+
+
+def test_t6_that_is_remembered_for_such_requests_only(stage: Stage, sim: Simulator) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    trails = [attempts(client.post(V1_CHAT, json=body)) for body in (DATA, DATA, CHAT_STREAM)]
+    assert trails[1:] == [["eastus:200"], ["eastus:200"]]
+    assert b"stream_options" in sim.requests("eastus")[-1].body
+
+
+@pytest.mark.parametrize("model", ["mistral-large", "gpt-4o"])
+def test_t6_a_model_of_another_maker_is_asked_once(stage: Stage, sim: Simulator, model: str) -> None:
+    sim.fail("eastus", **OF_ANOTHER_MAKER)
+    client = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10, AZURE_OPENAI_DEPLOYMENTS_0="gpt-4o"))
+    client = client if model == "gpt-4o" else stage.http(stage.gateway(["eastus"]))
+    trails = [attempts(client.post(V1_CHAT, json=CHAT_STREAM | {"model": model})) for _ in range(3)]
+    assert trails == [["eastus:422", "eastus:200"], ["eastus:200"], ["eastus:200"]]
+
+
+@pytest.mark.parametrize("options", [{"include_usage": True}, {"include_usage": False}, {}])
+def test_t6_options_of_the_client_are_the_clients_to_correct(
+    stage: Stage, sim: Simulator, options: dict[str, bool]
+) -> None:
+    sim.fail("eastus", **OF_ANOTHER_MAKER)
+    answer = stage.http(stage.gateway()).post(V1_CHAT, json=CHAT_STREAM | {"stream_options": options})
+    assert (answer.status_code, len(attempts(answer))) == (422, 1)
+
+
+def test_t6_f4_the_repeat_is_an_attempt(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", **OF_ANOTHER_MAKER)
+    client = stage.http(stage.gateway(["eastus"], AI_PROXY_MAX_ATTEMPTS=1))
+    trails = [attempts(client.post(V1_CHAT, json=CHAT_STREAM)) for _ in range(2)]
+    assert trails == [["eastus:422"], ["eastus:200"]]
+
+
+def test_t6_an_error_about_something_else_is_for_the_client_at_once(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=400, message="Invalid 'temperature'.")
+    assert attempts(stage.http(stage.gateway(["eastus"])).post(V1_CHAT, json=CHAT_STREAM)) == ["eastus:400"]
+
+
+def test_t6_own_bytes_that_are_refused_too_teach_nothing(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=400, message="stream_options or something else is wrong", count=2)
+    client = stage.http(stage.gateway(["eastus"]))
+    trails = [attempts(client.post(V1_CHAT, json=CHAT_STREAM)) for _ in range(2)]
+    assert trails == [["eastus:400", "eastus:400"], ["eastus:200"]]
+    assert b"stream_options" in sim.requests("eastus")[-1].body

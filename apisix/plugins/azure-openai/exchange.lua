@@ -11,11 +11,13 @@ local not_yours = require("apisix.plugins.azure-openai.outcome.not_yours")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 local repeats = require("apisix.plugins.azure-openai.outcome.repeats")
 local operations = require("apisix.plugins.azure-openai.request.operations")
+local stream_options = require("apisix.plugins.azure-openai.request.stream_options")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local balancer = require("apisix.plugins.azure-openai.routing.balancer")
 local ownership = require("apisix.plugins.azure-openai.routing.ownership")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
 local resource_lessons = require("apisix.plugins.azure-openai.routing.resource_lessons")
+local usage_refusals = require("apisix.plugins.azure-openai.routing.usage_refusals")
 
 local ngx = ngx
 local ngx_now = ngx.now
@@ -39,7 +41,8 @@ end
 -- Asks once. Should the client leave meanwhile, the log phase finds the attempt in the state.
 local function ask(state, attempt, plan)
     state.attempt = attempt
-    local outcome = asking.ask(state.pool, attempt, state.request, plan)
+    local request = attempt.is_as_sent and state.request.as_sent or state.request
+    local outcome = asking.ask(state.pool, attempt, request, plan)
     state.attempt = nil
 
     outcome.seconds = ngx_now() - attempt.started_at
@@ -52,12 +55,33 @@ local function is_in_time(outcome, failover)
     return outcome.seconds * 1000 <= failover.retry_within_ms
 end
 
--- Makes one attempt; two, when the connection of the first had died while it was idle.
+local function is_success(outcome)
+    return outcome.answer ~= nil and outcome.answer.status < 300
+end
+
+-- Whether a backend refuses to report the usage of a stream.
+local function refuses_usage(state, attempt, outcome)
+    local answer = outcome.answer
+    return not attempt.is_as_sent
+        and answer ~= nil
+        and stream_options.are_refused(state.request, answer.status, answer.body)
+end
+
+-- Makes one attempt; two, when the connection of the first had died while it was idle, or when the backend refuses what
+-- the gateway has added to the body.
 local function try(state, attempt, plan, limit)
+    attempt.is_as_sent = usage_refusals.is_known(attempt, state.request)
     local outcome = ask(state, attempt, plan)
-    if outcome.is_stale and #state.trail < limit and is_in_time(outcome, state.pool.failover) then
-        attempt.is_repeat, attempt.started_at = true, ngx_now()
+    local is_refused = refuses_usage(state, attempt, outcome)
+    local may_repeat = #state.trail < limit and is_in_time(outcome, state.pool.failover)
+    if may_repeat and (outcome.is_stale or is_refused) then
+        attempt.is_repeat, attempt.started_at = outcome.is_stale, ngx_now()
+        attempt.is_as_sent = attempt.is_as_sent or is_refused
         outcome = ask(state, attempt, plan)
+    end
+    -- What a backend refuses in the client's own bytes, too, was not about the usage.
+    if is_refused and (not may_repeat or is_success(outcome)) then
+        usage_refusals.note(attempt, state.request)
     end
     outcomes.settle(state.pool, attempt, outcome)
     return outcome
@@ -79,6 +103,9 @@ local function try_candidates(ctx, state, plan, tried, failures)
         local outcome = try(state, attempt, plan, limit)
         if outcome.answer then
             outcome.answer.backend, outcome.answer.deployment = backend, deployment
+            if attempt.is_as_sent then
+                state.request = state.request.as_sent
+            end
             return outcome.answer
         end
 

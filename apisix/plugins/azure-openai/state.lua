@@ -63,6 +63,7 @@
 ---@field is_upgrade boolean the client asks for a WebSocket
 ---@field edit table|nil what is changed in the body for backends
 ---@field hides_usage boolean|nil the client must not see the usage chunk
+---@field as_sent Request|nil the same with the client's own bytes, when the gateway asks for the usage
 
 --- One Azure OpenAI or Foundry resource (routing/pool.lua). A reload makes new ones.
 ---@class Backend
@@ -120,6 +121,7 @@
 ---@field is_trial boolean whether it is the one trial of a half-open breaker
 ---@field started_at number
 ---@field is_repeat boolean|nil whether it follows one whose connection had died while it was idle
+---@field is_as_sent boolean|nil whether the backend gets the client's own bytes, because it does not report usage
 
 --- What an attempt came to. The client never sees it.
 ---@class Outcome

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from e2e.simulator import tokens
 from e2e.simulator.answers import Answer, Event, EventStream, Json, Stage, dump, json_answer
 from e2e.simulator.calls import Call, Surface
-from e2e.simulator.error_bodies import invalid_request, missing, not_found
+from e2e.simulator.error_bodies import AzureError, invalid_request, missing, not_found, platform_body
 from e2e.simulator.operations import filters
 from e2e.simulator.state import listing, new_id, now
 from e2e.simulator.tokens import Generated
@@ -27,6 +27,10 @@ def create(call: Call) -> Answer | EventStream:
         raise missing("messages")
     deployment = call.deployment
     include_usage = wants_stream_usage(call)
+    if "data_sources" in call.json and call.json.get("stream_options") is not None:
+        raise AzureError(
+            400, platform_body("400", "Validation error at #/stream_options: Extra inputs are not permitted")
+        )
     limit = call.integer("max_completion_tokens", "max_tokens")
     prompt_tokens = tokens.of_messages(messages)
     call.charge(OPERATION_ID, prompt_tokens + (limit or call.state.answer_tokens))

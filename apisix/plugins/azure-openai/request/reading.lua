@@ -236,7 +236,7 @@ end
 --- stream would not report it.
 -- @param is_changed boolean whether AI plugins may have changed the body
 -- @return table request, the same one when nothing changes; `hides_usage` tells that the client must not see the usage
---   chunk
+--   chunk, and `as_sent` is the request with the client's own bytes
 function _M.to_send(ctx, request, is_changed)
     if is_changed then
         request = read_again(ctx, request)
@@ -245,7 +245,7 @@ function _M.to_send(ctx, request, is_changed)
     if not edit then
         return request
     end
-    return setmetatable({ edit = edit, hides_usage = true }, { __index = request })
+    return setmetatable({ edit = edit, hides_usage = true, as_sent = request }, { __index = request })
 end
 
 -- The body with its own edit, if it has one, and with another name of the deployment, if one is given.

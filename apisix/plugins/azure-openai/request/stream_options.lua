@@ -3,6 +3,7 @@ local json_members = require("apisix.plugins.azure-openai.base.json_members")
 local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
 local request_body = require("apisix.plugins.azure-openai.request.body")
 
+local ipairs = ipairs
 local type = type
 
 -- The first api-version that accepts stream_options on the deployments surface.
@@ -11,6 +12,9 @@ local FIRST_VERSION_WITH_STREAM_OPTIONS = "2024-09-01"
 local LONGEST_OPTIONS_BYTES = 4096
 local ASKED = '"include_usage":true'
 local IS_UNASKED = { ["false"] = true, ["null"] = true }
+
+-- How errors name what the gateway has added.
+local NAMES = { "stream_options", "stream options", "include_usage" }
 
 local _M = {}
 
@@ -66,6 +70,43 @@ function _M.edit(ctx, request)
         return edit_options(request.body, members.stream_options)
     end
     return { offset = request.facts.head, length = 0, text = '"stream_options":{' .. ASKED .. "}," }
+end
+
+local function is_clients_own(request)
+    local options = request.facts.members.stream_options
+    return options ~= nil and options.kind ~= "null"
+end
+
+local function names_options(body)
+    local text = body:lower()
+    for _, name in ipairs(NAMES) do
+        if text:find(name, 1, true) then
+            return true
+        end
+    end
+    return false
+end
+
+--- Whether a request brings data of its own (Azure's "on your data"). Deployments that report the usage of other
+--- streams do not report it then.
+-- @param request Request
+-- @return boolean
+function _M.has_data(request)
+    return request.facts.members.data_sources ~= nil
+end
+
+--- Whether an error is about options that the gateway has added: it names them, or it is a 400 of a request with data,
+--- which may say little. The client's own options, even when the gateway has changed them, are the client's to correct.
+-- @param request Request as it was sent
+-- @param status number
+-- @param body string|nil
+-- @return boolean
+function _M.are_refused(request, status, body)
+    if not request.as_sent or not (status == 400 or status == 422) or not body or is_clients_own(request) then
+        return false
+    end
+    local is_filtered = body:find("content_filter", 1, true) ~= nil
+    return names_options(body) or (status == 400 and _M.has_data(request) and not is_filtered)
 end
 
 return _M

@@ -15,7 +15,7 @@ local EVERY = {}
 -- The longest time for which a deployment counts as missing.
 local INVENTED_SECONDS = 300
 
-local KINDS = { "until", "trial", "failures", "openings", "quota" }
+local KINDS = { "until", "trial", "failures", "openings", "quota", "no-usage", "no-usage-of-data" }
 
 local _M = {
     --- Stands for all deployments of a backend.
@@ -51,7 +51,7 @@ local function place(backend, deployment, seconds)
 end
 
 --- Reads a value of a pair.
--- @param kind string one of "until", "trial", "failures", "openings" and "quota"
+-- @param kind string one of KINDS
 -- @param deployment string|table the backend's name for it, or EVERY
 -- @return any value, nil when there is none
 -- @return number|nil flags
