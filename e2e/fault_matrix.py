@@ -41,6 +41,7 @@ class Case:
     streams_only: bool = False
 
 
+NOT_VERIFIED = "The encrypted content gAAA could not be verified."
 CASES = [
     Case("healthy", {}, "200", moves_on=False),
     Case("429 with a hint", {"status": 429, "retry_after": 5}, "429"),
@@ -54,6 +55,16 @@ CASES = [
     Case(
         "unknown model",
         {"status": 400, "code": "unknown_model", "message": "Unknown model: gpt-4o"},
+        "400",
+    ),
+    Case(
+        "item of another backend",
+        {"status": 404, "body": {"error": {"message": "Item with id 'rs_1' not found.", "code": None}}},
+        "404",
+    ),
+    Case(
+        "encrypted content of another backend",
+        {"status": 400, "body": {"error": {"message": NOT_VERIFIED, "code": None}}},
         "400",
     ),
     Case("content filter", {"status": 400, "code": "content_filter"}, "400", moves_on=False),

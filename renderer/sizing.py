@@ -30,6 +30,8 @@ _STREAM_BYTES = 64 * KIB
 # The part of the memory that streams may take. The rest is for the workers themselves and for bodies.
 _SHARE_OF_STREAMS = 0.5
 _FEWEST_CONNECTIONS = 1024
+# With more clients the items of those that use the gateway least are forgotten first.
+_MOST_CLIENTS_WITH_ITEMS = 31
 _MOST_CONNECTIONS = 65535
 # Files beside connections: logs, listeners, pipes.
 _OTHER_FILES = 64
@@ -48,6 +50,8 @@ def shared_dictionaries(settings: Settings) -> dict[str, str]:
         # About 250,000 stored resources.
         "azure-openai-ownership": "64m",
         "azure-openai-hints": "4m",
+        # Items that clients send again with each turn: 1 MiB for each client (routing/item_hints.lua).
+        "azure-openai-items": _megabytes(1 * MIB + min(clients, _MOST_CLIENTS_WITH_ITEMS) * MIB),
         "azure-openai-limits": _megabytes(1 * MIB + clients * _LIMITS_PER_CLIENT),
         "azure-openai-metrics": _megabytes(
             8 * MIB + pairs * _METRICS_PER_PAIR + clients * _METRICS_PER_CLIENT

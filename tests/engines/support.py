@@ -59,6 +59,7 @@ def config_yaml(root: Path, plugins: list[str], hook: str | None = None, server_
                     "tests": "1m",
                     "azure-openai-availability": "1m",
                     "azure-openai-unproven": "1m",
+                    "azure-openai-items": "2m",
                 },
                 "access_log_buffer": 1,
             },

@@ -139,7 +139,7 @@ class Model:
                 "ids": self.ids(path, name, own),
             }
             self.walk(member, path=(*path, name), **inside)
-        if path and "id" in last and not own:
+        if path and not own:
             self.refer(path, last, ids)
 
     def walk(self, value: Any, *, path: Any, **inside: Any) -> None:
@@ -164,12 +164,15 @@ class Model:
         self.names_session = self.names_session or (path == ("session",) and name == "model")
 
     def refer(self, path: Any, last: dict[str, str], ids: list[str] | None) -> None:
-        if last.get("type") in ("item_reference", "file_id"):
+        if "id" in last and last.get("type") in ("item_reference", "file_id"):
             self.nested.append(last["id"])
-        elif ids is not None:
+        elif "id" in last and ids is not None:
             ids.append(last["id"])
         elif len(path) == 2 and path[0] == "input" and path[1] == 0:
-            self.items.append({"id": last["id"], "is_sealed": "encrypted_content" in last})
+            kept = {"id": "id", "type": "type", "encrypted_content": "seal"}
+            item = {kept[name]: text for name, text in last.items() if name in kept}
+            if "id" in item or "seal" in item:
+                self.items.append(item)
 
     @property
     def references(self) -> list[str]:

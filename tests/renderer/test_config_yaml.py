@@ -115,6 +115,7 @@ def test_shared_dictionaries_grow_with_backends_and_clients() -> None:
         "azure-openai-unproven",
         "azure-openai-identity",
         "azure-openai-hints",
+        "azure-openai-items",
         "azure-openai-ownership",
         "azure-openai-limits",
         "azure-openai-metrics",

@@ -116,6 +116,7 @@ local function try_candidates(ctx, state, plan, tried, failures)
         if outcome.reason == "not_found" then
             -- The supposed owner does not hold the resource, so from here on any backend may.
             plan.owner = nil
+            plan.maker = plan.maker ~= backend and plan.maker or nil
         end
         if not is_in_time(outcome, failover) then
             return nil, "bounds"
@@ -136,6 +137,15 @@ local function try_after_rest(ctx, state, plan, tried, failures)
         tried[name] = nil
     end
     return try_candidates(ctx, state, plan, tried, failures)
+end
+
+-- When others cannot read the items, only their maker can serve: it decides when to try again.
+local function bind_to_maker(plan, failures)
+    for _, failure in ipairs(failures) do
+        if failure.reason == "not_found" then
+            plan.owner = plan.owner or plan.maker
+        end
+    end
 end
 
 local function note_exhaustion(state, answer, failures)
@@ -174,6 +184,7 @@ function _M.run(ctx, state)
     end
     local tried, failures = {}, {}
     local answer, ruled_out = try_candidates(ctx, state, plan, tried, failures)
+    bind_to_maker(plan, failures)
     if not answer and not ruled_out then
         answer, ruled_out = try_after_rest(ctx, state, plan, tried, failures)
     end

@@ -104,6 +104,8 @@
 ---@field resource string
 ---@field references string[] ids that the request refers to
 ---@field owner Backend|nil the backend that holds one of them
+---@field items Item[] what the client sends again (request/replayed_items.lua)
+---@field maker Backend|nil the backend that made them: it is asked first, and others when it cannot serve
 ---@field home Backend|nil for what has no owner yet
 ---@field policy string as `stored_resources` of the pool
 ---@field client string the client that a new resource belongs to; "" for everybody

@@ -94,7 +94,7 @@ end
 
 -- What a body that was read whole says of its attempt.
 local function judged(response, body, plan)
-    local reason = verdict.reason(response.status, body, #plan.references > 0)
+    local reason = verdict.reason(response.status, body, #plan.references + #plan.items > 0)
     if reason then
         return { reason = reason, status = response.status, headers = response.headers, body = body }
     end

@@ -1,5 +1,6 @@
 --- What the gateway needs to know of a JSON body. One pass finds it, and the document is never held.
 local json_scanner = require("apisix.plugins.azure-openai.base.json_scanner")
+local replayed_items = require("apisix.plugins.azure-openai.request.replayed_items")
 
 local ipairs = ipairs
 local pairs = pairs
@@ -20,8 +21,9 @@ local tonumber = tonumber
 
 --- An item of `input` that a client replays from an earlier answer.
 ---@class Item
----@field id string
----@field is_sealed boolean it carries its content encrypted, so that only its maker can read it
+---@field id string|nil
+---@field type string|nil
+---@field seal string|nil what is kept of its encrypted content, which only its maker can read
 
 ---@class Facts
 ---@field members table<string, Member> those of KEPT
@@ -112,7 +114,7 @@ local DATA_URL = "^data:[^,]-;base64,"
 --   ids            where the ids in it are collected; false when it refers to nothing
 --   in_content, in_naming, in_own, in_tools   whether it lies below a member of these kinds
 --   number         tells objects apart
---   type, id, is_sealed   members of an object
+--   type, id, seal   members of an object
 -- The frames of a listener are used again, for its next list or object, and for the next body.
 local Listener = {}
 Listener.__index = Listener
@@ -196,7 +198,7 @@ local function hear_member(self, depth, frame, value)
     elseif frame.name == "id" then
         frame.id = value
     elseif frame.name == "encrypted_content" then
-        frame.is_sealed = true
+        frame.seal = replayed_items.seal(value)
     end
 end
 
@@ -280,7 +282,7 @@ local function new_frame()
         folded = false,
         type = false,
         id = false,
-        is_sealed = false,
+        seal = false,
         ids = false,
         in_content = false,
         in_naming = false,
@@ -323,7 +325,7 @@ function Listener:open(scanner, is_object, offset)
     self.frame, frame.is_object = frame, is_object
     if is_object then
         self.objects = self.objects + 1
-        frame.number, frame.type, frame.id, frame.is_sealed = self.objects, false, false, false
+        frame.number, frame.type, frame.id, frame.seal = self.objects, false, false, false
         frame.name, frame.folded = false, false
     end
     if depth == 1 then
@@ -341,8 +343,12 @@ function Listener:open(scanner, is_object, offset)
     return frame.in_content and frame.in_own
 end
 
-local function add_item(self, id, is_sealed)
-    self.items[#self.items + 1] = { id = id, is_sealed = is_sealed }
+local function add_item(self, frame)
+    local id = frame.id and #frame.id <= LONGEST_ID_BYTES and frame.id or nil
+    if not id and not frame.seal then
+        return
+    end
+    self.items[#self.items + 1] = { id = id, type = frame.type or nil, seal = frame.seal or nil }
     if #self.items > MOST_ITEMS then
         table_remove(self.items, 1)
     end
@@ -351,15 +357,15 @@ end
 -- An object is over: it may have been a reference, or an item that the client replays.
 local function hear_object(self, depth, frame)
     local id = frame.id
-    if not id or frame.in_own then
+    if frame.in_own then
         return
     end
-    if REFERRING_TYPES[frame.type] then
+    if id and REFERRING_TYPES[frame.type] then
         add_id(self.nested_ids, id)
-    elseif frame.ids then
+    elseif id and frame.ids then
         add_id(frame.ids, id)
-    elseif depth == 3 and self.frames[1].name == "input" and #id <= LONGEST_ID_BYTES then
-        add_item(self, id, frame.is_sealed)
+    elseif depth == 3 and self.frames[1].name == "input" then
+        add_item(self, frame)
     end
 end
 

@@ -119,9 +119,10 @@ local function next_in_group(ctx, pool, group, plan, tried)
     return nil
 end
 
--- The owner of a stored resource, or the home backend. A drained backend still serves the resources that it owns.
+-- The owner of a stored resource, the maker of the items, or the home backend. A drained backend still serves the
+-- resources that it owns.
 local function next_preferred(pool, plan, tried)
-    local backend = plan.owner or plan.home
+    local backend = plan.owner or plan.maker or plan.home
     local deployment = backend and usable_deployment(backend, plan, tried)
     if not deployment then
         return nil

@@ -1,5 +1,8 @@
---- Which stored resources an answer says that it has made. Their ids are those that the request did not mention.
+--- Which stored resources, and which items, an answer says that it has made. Their ids are those that the request did
+--- not mention.
+local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
 local json_members = require("apisix.plugins.azure-openai.base.json_members")
+local replayed_items = require("apisix.plugins.azure-openai.request.replayed_items")
 
 local ipairs = ipairs
 local type = type
@@ -14,8 +17,17 @@ local DERIVED = {
     video = { "generations" },
 }
 local NOTHING = {}
+-- Every item of a stream comes whole in an event of this type.
+local ITEM_DONE = "response.output_item.done"
 
 local _M = {}
+
+--- Whether the answers of an operation have items: responses, read again or compacted ones too.
+-- @param operation string
+-- @return boolean
+function _M.has_items(operation)
+    return operation:lower():find("^responses%f[/%z]") ~= nil
+end
 
 -- A member's value is an id, an object with one, or a list of these.
 local function add(ids, value)
@@ -37,19 +49,21 @@ end
 -- @param body string
 -- @return string|nil id of the resource
 -- @return string[] ids of what came out of it
+-- @return Item[] the items in it
 function _M.in_body(operation, body)
     local derived, wanted = {}, { id = true }
     local names = DERIVED[operation:lower():match("^[^/]+")] or NOTHING
     for _, name in ipairs(names) do
         wanted[name] = true
     end
+    wanted.output = _M.has_items(operation) or nil
     local members = json_members.decode(body, wanted)
     for _, name in ipairs(names) do
         add(derived, members[name])
     end
     local ids = {}
     add(ids, members.id)
-    return ids[1], derived
+    return ids[1], derived, replayed_items.in_output(members.output)
 end
 
 --- The id in the first events of a stream, which begin with the resource that they are about.
@@ -57,6 +71,23 @@ end
 -- @return string|nil nil when they name none yet
 function _M.in_events(block)
     return block:match('"id"%s*:%s*"([^"]+)"')
+end
+
+--- The items that are whole in a block of a stream. Only the events that may hold one are decoded.
+-- @param block string complete events
+-- @return Item[]
+function _M.items_in_events(block)
+    local items = {}
+    if not block:find(ITEM_DONE, 1, true) then
+        return items
+    end
+    for data in block:gmatch("data: ?([^\r\n]+)") do
+        local event = data:find(ITEM_DONE, 1, true) and bounded_json.decode(data)
+        if type(event) == "table" and event.type == ITEM_DONE then
+            items[#items + 1] = replayed_items.in_answer(event.item)
+        end
+    end
+    return items
 end
 
 return _M

@@ -3,16 +3,21 @@
 -- Responses, conversations, files, batches, vector stores … live in one Azure resource only, and their ids lead back to
 -- it. They belong to the client that made them: only a request that makes a resource says whose it is.
 local collections = require("apisix.plugins.azure-openai.request.collections")
+local replayed_items = require("apisix.plugins.azure-openai.request.replayed_items")
 local stored_ids = require("apisix.plugins.azure-openai.request.stored_ids")
+local item_hints = require("apisix.plugins.azure-openai.routing.item_hints")
 local place_hints = require("apisix.plugins.azure-openai.routing.place_hints")
 local resource_records = require("apisix.plugins.azure-openai.routing.resource_records")
 
 local ipairs = ipairs
+local math_max = math.max
 local setmetatable = setmetatable
 local unpack = unpack
 
 -- The name of all clients where nobody signs in.
 local EVERYBODY = ""
+-- So many of the last references of a request are looked up among the items. One is enough to find the way.
+local MOST_REFERENCES_TO_ITEMS = 16
 
 local _M = {}
 
@@ -52,6 +57,31 @@ local function holder_of(pool, client, ids, records)
         end
     end
     return nil
+end
+
+-- The same by what is known of items. A reference to one binds; an item that is sent again binds only when it does not
+-- carry its content. Otherwise its backend is asked first. The last one that is known decides.
+local function prefer_maker(pool, plan)
+    local references, index = plan.references, #plan.references
+    local first = math_max(index - MOST_REFERENCES_TO_ITEMS + 1, 1)
+    while not plan.owner and index >= first do
+        plan.owner = pool.by_name[item_hints.get(plan.client, replayed_items.key_of_id(references[index]))]
+        index = index - 1
+    end
+    if plan.owner then
+        return
+    end
+    local name, item = item_hints.find_last(plan.client, plan.items)
+    local maker = pool.by_name[name]
+    if maker then
+        plan[replayed_items.is_bond(item) and "owner" or "maker"] = maker
+    end
+end
+
+-- Whether an answer to this client has made the item with an id.
+local function has_made(plan, id)
+    local _, is_made = item_hints.get(plan.client, replayed_items.key_of_id(id))
+    return is_made
 end
 
 --- The owner of what a request makes.
@@ -101,7 +131,7 @@ local function fault_of(plan, request, named, is_all_known)
         local record = plan.records[index]
         local is_known = record ~= nil and record.owner ~= nil
         -- Only what a request refers to has to be known.
-        if not _M.may_use(plan, record) and (is_known or index <= named) then
+        if not _M.may_use(plan, record) and (is_known or (index <= named and not has_made(plan, id))) then
             return (is_known or is_all_known) and "not_found" or "unsure", id
         end
     end
@@ -122,6 +152,7 @@ function _M.plan(pool, request, client)
         deployment = request.deployment,
         resource = request.resource,
         references = named,
+        items = replayed_items.of(request),
         home = collections.is_homed(request.operation) and pool.home or nil,
         policy = pool.stored_resources,
         client = names.maker,
@@ -130,6 +161,7 @@ function _M.plan(pool, request, client)
         records = records,
     }
     plan.owner = holder_of(pool, plan.client, named, records)
+    prefer_maker(pool, plan)
     plan.fault, plan.fault_id = fault_of(plan, request, #named, is_all_known)
     return plan
 end

@@ -3,6 +3,7 @@
 -- Only a request that makes a resource says whose it is. One that reads it or refers to it takes nothing.
 local collections = require("apisix.plugins.azure-openai.request.collections")
 local stored_ids = require("apisix.plugins.azure-openai.request.stored_ids")
+local item_hints = require("apisix.plugins.azure-openai.routing.item_hints")
 local made_resources = require("apisix.plugins.azure-openai.routing.made_resources")
 local ownership = require("apisix.plugins.azure-openai.routing.ownership")
 local place_hints = require("apisix.plugins.azure-openai.routing.place_hints")
@@ -54,6 +55,20 @@ local function learn_mentioned(plan, answer)
     end
 end
 
+-- A backend that has taken the items of a request can go on with them. The last one shows the way next time.
+local function learn_taken(plan, answer)
+    local last = plan.items[#plan.items]
+    if last then
+        item_hints.set(plan.client, last, answer.backend.name, false)
+    end
+end
+
+local function learn_items(plan, answer, items)
+    for _, item in ipairs(items) do
+        item_hints.set(plan.client, item, answer.backend.name, true)
+    end
+end
+
 -- Makes a function(ids) that notes that the client of a request has made them. What the request itself names, it did
 -- not make.
 local function claims(plan, request, answer)
@@ -90,7 +105,11 @@ end
 
 -- Learns from the answer what a request has made. Returns the id of the answer.
 local function learn_made(plan, request, answer)
-    local id, derived = made_resources.in_body(request.operation, answer.body)
+    local id, derived, items = made_resources.in_body(request.operation, answer.body)
+    learn_items(plan, answer, items)
+    if not is_kept(request) then
+        return nil
+    end
     local claim = claims(plan, request, answer)
     if request.method == "POST" then
         claim({ id })
@@ -114,6 +133,18 @@ local function learn_streamed(plan, request, answer, block, on_id)
     return id ~= nil
 end
 
+-- Learns from a stream: what it is about from its beginning, and its items to its end.
+local function watch_stream(plan, request, answer, has_items, on_id)
+    local is_known = not is_kept(request)
+    answer.event_stream.on_block = function(block)
+        is_known = is_known or learn_streamed(plan, request, answer, block, on_id)
+        if has_items then
+            learn_items(plan, answer, made_resources.items_in_events(block))
+        end
+        return is_known and not has_items
+    end
+end
+
 --- Learns from a successful answer which resources its backend holds, and whose they are.
 -- @param plan table from `ownership.plan`; its `owner` is nil when the resource has just been looked for elsewhere
 -- @param request table
@@ -125,16 +156,16 @@ function _M.learn(plan, request, answer, on_id)
     end
     learn_subject(plan, request, answer)
     learn_mentioned(plan, answer)
-    if not is_kept(request) then
+    learn_taken(plan, answer)
+    local has_items = made_resources.has_items(request.operation)
+    if not is_kept(request) and not has_items then
         return
     end
     if answer.event_stream then
-        answer.event_stream.on_block = function(block)
-            return learn_streamed(plan, request, answer, block, on_id)
-        end
+        watch_stream(plan, request, answer, has_items, on_id)
     elseif answer.body then
         on_id(learn_made(plan, request, answer))
-    elseif answer.beginning then
+    elseif answer.beginning and is_kept(request) then
         learn_streamed(plan, request, answer, answer.beginning, on_id)
     end
 end

@@ -1,0 +1,92 @@
+"""R1, A9: what is known of items is bounded for each client, and never crosses from one client to another."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.engines.support import Lua
+
+GENERATED = settings(max_examples=100, deadline=None, print_blob=True)
+
+HINTS = """
+local item_hints = require("apisix.plugins.azure-openai.routing.item_hints")
+local dict = ngx.shared["azure-openai-items"]
+"""
+COUNT = (
+    HINTS
+    + """
+dict:flush_all()
+dict:flush_expired()
+for number = 1, count do
+    item_hints.set("client/a", { id = "msg_" .. number, seal = "gAAA" .. number }, "eastus", true)
+end
+return #dict:get_keys(0)
+"""
+)
+LOOK_UP = (
+    HINTS
+    + """
+dict:flush_all()
+for _, item in ipairs(made) do
+    item_hints.set(item[1], { id = item[2] }, "of " .. item[1], true)
+end
+local found = {}
+for index, item in ipairs(asked) do
+    found[index] = item_hints.get(item[1], "id/" .. item[2]) or false
+end
+return unpack(found)
+"""
+)
+READ = """
+local core = require("apisix.core")
+local made_resources = require("apisix.plugins.azure-openai.routing.made_resources")
+local decode, decoded = core.json.decode, 0
+core.json.decode = function(...)
+    decoded = decoded + 1
+    return decode(...)
+end
+local items = made_resources.items_in_events(block)
+core.json.decode = decode
+return items, decoded
+"""
+
+
+def test_a9_what_one_client_can_fill_is_bounded(lua: Lua) -> None:
+    [kept] = lua(COUNT, count=30_000)
+    assert 7000 < kept <= 8192
+
+
+NAMES = st.text(alphabet="ab|/1", min_size=0, max_size=4)
+PAIRS = st.lists(st.tuples(NAMES, NAMES), max_size=8)
+
+
+@GENERATED
+@given(PAIRS, PAIRS)
+def test_a9_no_spelling_of_names_shows_a_client_the_items_of_another(
+    lua: Lua, made: list[tuple[str, str]], asked: list[tuple[str, str]]
+) -> None:
+    found = lua(LOOK_UP, made=made, asked=asked)
+    # A slot may have been taken by a later item, so a hint can be missing, but never wrong.
+    for place, pair in zip(found, asked, strict=True):
+        assert place is False or (place == f"of {pair[0]}" and pair in made)
+
+
+def event(**members: Any) -> str:
+    return f"event: {members['type']}\ndata: {json.dumps(members)}\n\n"
+
+
+def test_r1_t7_only_events_that_hold_an_item_are_decoded(lua: Lua) -> None:
+    done = "response.output_item.done"
+    block = "".join(
+        [
+            *(event(type="response.output_text.delta", item_id="msg_1", delta="word") for _ in range(20)),
+            event(type=done, output_index=0, item={"encrypted_content": "gAAA", "type": "reasoning"}),
+            event(type="response.output_text.delta", delta=f"they call it {done}", item={"id": "msg_0"}),
+            event(type=done, output_index=1, item={"content": [{"text": '"id":"x"'}], "id": "msg_1"}),
+        ]
+    )
+    assert lua(READ, block=block) == [[{"seal": "gAAA"}, {"id": "msg_1"}], 3]
