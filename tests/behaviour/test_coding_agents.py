@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from e2e.simulator import Simulator
-from tests.behaviour.conftest import CLIENT_KEY, Stage
+from tests.behaviour.conftest import CLIENT_KEY, REGIONS, Stage
 from tests.behaviour.support import attempts, winner
 from tests.behaviour.test_stateful import EASTUS_FIRST, on_eastus, respond
 from tests.support.redis import RedisServer, is_installed
@@ -142,6 +142,17 @@ def test_r3_when_others_cannot_read_them_it_is_429_with_the_makers_cooldown(
         answer = respond(client, input=[*items, USER])
         assert (answer.status_code, attempts(answer)) == (429, trail)
         assert 50 < int(answer.headers["retry-after"]) <= 60
+
+
+def test_r3_a_shorter_cooldown_of_another_backend_does_not_count_then(stage: Stage, sim: Simulator) -> None:
+    client = stage.http(stage.gateway(REGIONS, **EASTUS_FIRST, AZURE_OPENAI_PRIORITY_1=5))
+    sim.fail("eastus", status=429, retry_after_ms=1, count=1)
+    answer = respond(client, store=False, include=["reasoning.encrypted_content"])
+    assert winner(answer) == "westus"
+    sim.fail("westus", status=429, retry_after=60)
+    sim.fail("swedencentral", status=429, retry_after=5)
+    answer = respond(client, input=[*answer.json()["output"], USER])
+    assert (answer.status_code, 50 < int(answer.headers["retry-after"]) <= 60) == (429, True)
 
 
 def test_r3_reasoning_that_is_not_sent_along_waits_for_its_owner(stage: Stage, sim: Simulator) -> None:
