@@ -17,7 +17,9 @@ MIB = 1024 * KIB
 _ASSUMED_DEPLOYMENTS = 64
 
 # Bytes that nginx's slab allocator takes for the plugins' entries, rounded up.
-_AVAILABILITY_PER_PAIR = 1 * KIB
+_AVAILABILITY_PER_PAIR = 2 * KIB
+_SIGHTINGS_PER_BACKEND = 32 * KIB
+_SIGHTINGS_PER_CLIENT = 8 * KIB
 _LIMITS_PER_CLIENT = 2 * KIB
 _METRICS_PER_PAIR = 2 * KIB
 _METRICS_PER_CLIENT = 4 * KIB
@@ -45,6 +47,10 @@ def shared_dictionaries(settings: Settings) -> dict[str, str]:
         "azure-openai-availability": _megabytes(1 * MIB + pairs * _AVAILABILITY_PER_PAIR),
         # Deployments that only clients have named, for minutes.
         "azure-openai-unproven": "2m",
+        # Failures that clients have met, for seconds.
+        "azure-openai-sightings": _megabytes(
+            1 * MIB + len(settings.backends) * _SIGHTINGS_PER_BACKEND + clients * _SIGHTINGS_PER_CLIENT
+        ),
         # Tokens of managed identities: one of a few kilobytes for each identity and scope.
         "azure-openai-identity": "1m",
         # About 250,000 stored resources.

@@ -12,7 +12,7 @@ local errors = require("apisix.plugins.azure-openai.base.errors")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
 local reading = require("apisix.plugins.azure-openai.request.reading")
 local stock_body = require("apisix.plugins.azure-openai.request.stock_body")
-local availability = require("apisix.plugins.azure-openai.routing.availability")
+local rests = require("apisix.plugins.azure-openai.routing.rests")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 local shared_cooldowns = require("apisix.plugins.azure-openai.routing.shared_cooldowns")
 local state_module = require("apisix.plugins.azure-openai.state")
@@ -47,7 +47,7 @@ end
 
 --- Called by APISIX in every worker.
 function _M.init()
-    availability.watch(metrics.unavailable)
+    rests.watch(metrics.unavailable)
     shared_cooldowns.watch()
 end
 

@@ -146,3 +146,10 @@ class Failover(Group):
     )
     breaker_open_seconds: int = seconds("BREAKER_OPEN_SECONDS", 10, "First pause of an open breaker.")
     breaker_max_open_seconds: int = seconds("BREAKER_MAX_OPEN_SECONDS", 60, "Longest pause.")
+    breaker_override_concurrency: int = setting(
+        "BREAKER_OVERRIDE_CONCURRENCY",
+        16,
+        ge=1,
+        le=10_000,
+        about="Requests at a time that go past an open breaker when no other backend is left.",
+    )

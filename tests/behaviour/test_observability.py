@@ -291,6 +291,60 @@ def test_o1_exhausted_requests(stage: Stage, sim: Simulator, fault: dict[str, An
     assert value(gateway, "exhausted_total", **labels) == 1
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        httpx.Request("GET", "http://gateway/openai/v1/files/file-nope"),
+        httpx.Request(
+            "POST",
+            f"http://gateway{V1_RESPONSES}",
+            json={"model": "gpt-4o", "input": "Hello", "previous_response_id": "resp_nope"},
+        ),
+    ],
+    ids=lambda request: request.url.path,
+)
+def test_o1_what_nobody_holds_is_neither_exhaustion_nor_failover(
+    stage: Stage, request_: httpx.Request
+) -> None:
+    gateway = stage.gateway()
+    client = stage.http(gateway)
+    answers = [
+        client.request(request_.method, request_.url.path, content=request_.content, headers=request_.headers)
+        for _ in range(3)
+    ]
+    assert {len(attempts(answer)) for answer in answers} == {2}
+    assert value(gateway, "requests_total", outcome="client_error") == 3
+    assert samples(gateway, "exhausted_total") + samples(gateway, "failovers_total") == []
+
+
+def test_o1_a_deployment_that_nobody_has_is_neither_exhaustion_nor_failover(
+    stage: Stage, sim: Simulator
+) -> None:
+    for region in ("eastus", "westus"):
+        sim.fail(region, status=404, code="DeploymentNotFound")
+    gateway = stage.gateway()
+    chat(stage.http(gateway))
+    assert value(gateway, "requests_total", outcome="client_error") == 1
+    assert samples(gateway, "exhausted_total") + samples(gateway, "failovers_total") == []
+
+
+def test_o1_a_resource_that_a_throttled_backend_may_hold_is_an_exhaustion(
+    stage: Stage, sim: Simulator
+) -> None:
+    sim.fail("westus", status=429, retry_after=60)
+    gateway = stage.gateway()
+    stage.http(gateway).get("/openai/v1/files/file-nope")
+    assert value(gateway, "exhausted_total", status="429") == 1
+
+
+def test_o1_a_client_that_leaves_exhausts_nothing(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", slow_first_byte=30)
+    gateway = stage.gateway(["eastus"])
+    leave_before_the_answer(gateway, sim, CHAT)
+    assert value(gateway, "requests_total", outcome="client_gone") == 1
+    assert samples(gateway, "exhausted_total") == []
+
+
 def test_o1_workers_add_to_the_same_numbers(stage: Stage) -> None:
     gateway = stage.gateway(["eastus"], workers=2)
     for _ in range(6):

@@ -60,6 +60,7 @@ def config_yaml(root: Path, plugins: list[str], hook: str | None = None, server_
                     "azure-openai-availability": "1m",
                     "azure-openai-unproven": "1m",
                     "azure-openai-items": "2m",
+                    "azure-openai-sightings": "1m",
                 },
                 "access_log_buffer": 1,
             },

@@ -8,14 +8,20 @@ import pytest
 
 from tests.engines.support import Lua
 
-# Loads the module with a clock that the test sets.
+# Loads the modules with a clock that the test sets.
 WITH_CLOCK = """
-local name = "apisix.plugins.azure-openai.routing.availability"
-local real_now, clock = ngx.now, 1000000
+local PREFIX = "apisix.plugins.azure-openai.routing."
+local NAMES = { "rests", "breakers", "cooldowns", "availability" }
+local real_now, clock, kept = ngx.now, 1000000, {}
 ngx.now = function() return clock end
-package.loaded[name] = nil
-local availability = require(name)
-package.loaded[name] = nil
+for _, name in ipairs(NAMES) do
+    kept[name], package.loaded[PREFIX .. name] = package.loaded[PREFIX .. name], nil
+end
+local breakers, cooldowns = require(PREFIX .. "breakers"), require(PREFIX .. "cooldowns")
+local availability = require(PREFIX .. "availability")
+for _, name in ipairs(NAMES) do
+    package.loaded[PREFIX .. name] = kept[name]
+end
 ngx.now = real_now
 local backend = { name = "eastus" .. math.random(1e9), fingerprint = "f" }
 local failover = {
@@ -28,10 +34,13 @@ end
 """
 HOUR = 3600
 RESTS = {
-    "throttled": 'availability.throttled(backend, "gpt-4o", 20)',
-    "missing": 'availability.missing(backend, "gpt-4o")',
-    "open": 'availability.failed(backend, "gpt-4o", failover)',
+    "throttled": 'cooldowns.throttled(backend, "gpt-4o", 20, 0)',
+    "missing": 'cooldowns.missing(backend, "gpt-4o")',
+    "open": 'breakers.failed(backend, "gpt-4o", failover)',
 }
+
+# The next request finds out whether the backend is well again.
+AFTER = {"open": "half-open", "throttled": "ending"}
 
 
 def states(lua: Lua, code: str, **values: Any) -> list[Any]:
@@ -43,7 +52,7 @@ def states(lua: Lua, code: str, **values: Any) -> list[Any]:
 def test_f2_a_clock_set_back_ends_a_rest(lua: Lua, reason: str) -> None:
     code = f"{RESTS[reason]} local before = state() clock = clock - {HOUR} return before[1], state()[1]"
     before, after = states(lua, code)
-    assert (before, after) == (reason, "half-open" if reason == "open" else False)
+    assert (before, after) == (reason, AFTER.get(reason, False))
 
 
 @pytest.mark.parametrize("reason", RESTS)
@@ -53,9 +62,9 @@ def test_f2_clocks_of_workers_may_differ_by_a_moment(lua: Lua, reason: str) -> N
 
 def test_f2_a_rest_that_begins_after_the_clock_was_set_back_is_kept(lua: Lua) -> None:
     code = f"""
-    availability.throttled(backend, "gpt-4o", 120)
+    cooldowns.throttled(backend, "gpt-4o", 120, 0)
     clock = clock - {HOUR}
-    availability.throttled(backend, "gpt-4o", 20)
+    cooldowns.throttled(backend, "gpt-4o", 20, 0)
     return state()
     """
     assert states(lua, code) == [["throttled", 20]]
@@ -63,8 +72,8 @@ def test_f2_a_rest_that_begins_after_the_clock_was_set_back_is_kept(lua: Lua) ->
 
 def test_f2_the_later_deadline_wins(lua: Lua) -> None:
     code = """
-    availability.throttled(backend, "gpt-4o", 20)
-    availability.throttled(backend, "gpt-4o", 5)
+    cooldowns.throttled(backend, "gpt-4o", 20, 0)
+    cooldowns.throttled(backend, "gpt-4o", 5, 0)
     return state()
     """
     assert states(lua, code) == [["throttled", 20]]
@@ -72,7 +81,7 @@ def test_f2_the_later_deadline_wins(lua: Lua) -> None:
 
 def test_f3_a_trial_from_before_the_clock_was_set_back_locks_nobody_out(lua: Lua) -> None:
     code = f"""
-    availability.failed(backend, "gpt-4o", failover)
+    breakers.failed(backend, "gpt-4o", failover)
     clock = clock + 11
     local first = availability.acquire(backend, "gpt-4o", failover)
     local meanwhile = state()[1]
@@ -84,7 +93,7 @@ def test_f3_a_trial_from_before_the_clock_was_set_back_locks_nobody_out(lua: Lua
 
 def test_l3_a_quota_noted_before_the_clock_was_set_back_is_unknown(lua: Lua) -> None:
     code = f"""
-    availability.note_remaining(backend, "gpt-4o", 0.25)
+    availability.note_share(backend, "gpt-4o", 0.25)
     local before = availability.remaining_share(backend, "gpt-4o")
     clock = clock - {HOUR}
     return before, availability.remaining_share(backend, "gpt-4o") or false

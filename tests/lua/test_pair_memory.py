@@ -8,6 +8,9 @@ from tests.engines.support import Lua
 
 BEGIN = """
 local availability = require("apisix.plugins.azure-openai.routing.availability")
+local breakers = require("apisix.plugins.azure-openai.routing.breakers")
+local cooldowns = require("apisix.plugins.azure-openai.routing.cooldowns")
+local pair_memory = require("apisix.plugins.azure-openai.routing.pair_memory")
 local invented, real = ngx.shared["azure-openai-unproven"], ngx.shared["azure-openai-availability"]
 invented:flush_all()
 real:flush_all()
@@ -20,11 +23,11 @@ NAMES = 20_000
 
 def test_b3_20000_invented_names_push_out_no_cooldown(lua: Lua) -> None:
     chunk = """
-    availability.served({ east, west }, "gpt-4o")
-    availability.throttled(west, "gpt-4o", 100)
+    availability.served({ east, west }, "gpt-4o", "chat/completions")
+    cooldowns.throttled(west, "gpt-4o", 100, 0)
     for number = 1, names do
-        availability.missing(west, "invented-" .. number)
-        availability.failed(west, "unheard-" .. number, failover)
+        cooldowns.missing(west, "invented-" .. number)
+        breakers.failed(west, "unheard-" .. number, failover)
     end
     return (availability.state(west, "gpt-4o"))
     """
@@ -33,9 +36,9 @@ def test_b3_20000_invented_names_push_out_no_cooldown(lua: Lua) -> None:
 
 def test_b3_what_is_known_of_a_name_moves_with_its_first_success(lua: Lua) -> None:
     chunk = """
-    availability.throttled(east, "gpt-4o", 100)
-    availability.failed(west, "gpt-4o", failover)
-    availability.served({ east, west }, "gpt-4o")
+    cooldowns.throttled(east, "gpt-4o", 100, 0)
+    breakers.failed(west, "gpt-4o", failover)
+    availability.served({ east, west }, "gpt-4o", "chat/completions")
     invented:flush_all()
     return (availability.state(east, "gpt-4o")), (availability.state(west, "gpt-4o"))
     """
@@ -45,7 +48,7 @@ def test_b3_what_is_known_of_a_name_moves_with_its_first_success(lua: Lua) -> No
 @pytest.mark.parametrize("name", ["our-gpt4o", "/files"])
 def test_b3_what_is_configured_and_kinds_of_resources_are_real_from_the_start(lua: Lua, name: str) -> None:
     chunk = """
-    availability.throttled(east, name, 100)
+    cooldowns.throttled(east, name, 100, 0)
     return #invented:get_keys(0)
     """
     assert lua(BEGIN + chunk, name=name) == [0]
@@ -53,7 +56,7 @@ def test_b3_what_is_configured_and_kinds_of_resources_are_real_from_the_start(lu
 
 def test_b3_a_whole_backend_is_real(lua: Lua) -> None:
     chunk = """
-    availability.failed(east, availability.EVERY, failover)
+    breakers.failed(east, pair_memory.EVERY, failover)
     return #invented:get_keys(0), (availability.state(east, "invented"))
     """
     assert lua(BEGIN + chunk) == [0, "open"]
@@ -61,18 +64,18 @@ def test_b3_a_whole_backend_is_real(lua: Lua) -> None:
 
 def test_b3_another_spelling_of_a_real_name_is_an_invention(lua: Lua) -> None:
     chunk = """
-    availability.served({ west }, "gpt-4o")
-    availability.served({ west }, "GPT-4O")
-    availability.throttled(west, "GPT-4O", 100)
+    availability.served({ west }, "gpt-4o", "chat/completions")
+    availability.served({ west }, "GPT-4O", "chat/completions")
+    cooldowns.throttled(west, "GPT-4O", 100, 0)
     local states = { availability.state(west, "GPT-4O"), availability.state(west, "gpt-4o") or "usable" }
-    return #invented:get_keys(0), states[1], states[#states]
+    return #invented:get_keys(0) > 0, states[1], states[#states]
     """
-    assert lua(BEGIN + chunk) == [1, "throttled", "usable"]
+    assert lua(BEGIN + chunk) == [True, "throttled", "usable"]
 
 
 def test_b3_an_invention_is_forgotten_after_five_minutes(lua: Lua) -> None:
     chunk = """
-    availability.failed(west, "invented", failover)
+    breakers.failed(west, "invented", failover)
     local longest = 0
     for _, name in ipairs(invented:get_keys(0)) do
         longest = math.max(longest, invented:ttl(name))

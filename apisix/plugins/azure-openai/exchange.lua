@@ -42,7 +42,7 @@ end
 local function ask(state, attempt, plan)
     state.attempt = attempt
     local request = attempt.is_as_sent and state.request.as_sent or state.request
-    local outcome = asking.ask(state.pool, attempt, request, plan)
+    local outcome = asking.ask(outcomes.patience(state.pool, attempt), attempt, request, plan)
     state.attempt = nil
 
     outcome.seconds = ngx_now() - attempt.started_at
@@ -67,6 +67,14 @@ local function refuses_usage(state, attempt, outcome)
         and stream_options.are_refused(state.request, answer.status, answer.body)
 end
 
+-- A deployment that has made a model work is real. That is noted first, so that whatever else the attempt tells is kept
+-- where the real ones are.
+local function note_served(state, attempt, outcome)
+    if is_success(outcome) and state.request.deployment ~= "" and operations.is_inference(state.request) then
+        availability.served(state.pool.backends, attempt.deployment, attempt.operation)
+    end
+end
+
 -- Makes one attempt; two, when the connection of the first had died while it was idle, or when the backend refuses what
 -- the gateway has added to the body.
 local function try(state, attempt, plan, limit)
@@ -83,6 +91,7 @@ local function try(state, attempt, plan, limit)
     if is_refused and (not may_repeat or is_success(outcome)) then
         usage_refusals.note(attempt, state.request)
     end
+    note_served(state, attempt, outcome)
     outcomes.settle(state.pool, attempt, outcome)
     return outcome
 end
@@ -94,19 +103,31 @@ local function try_candidates(ctx, state, plan, tried, failures)
     local limit = failover.max_attempts or math_huge
     while #state.trail < limit do
         local backend, deployment, is_trial = balancer.next(ctx, state.pool, plan, tried)
+        local is_override = false
+        if not backend then
+            backend, deployment, is_override = balancer.next_resting(state.pool, plan, tried)
+        end
         if not backend then
             return nil
         end
 
-        local attempt =
-            { backend = backend, deployment = deployment, is_trial = is_trial, started_at = ngx_now() }
+        local attempt = {
+            backend = backend,
+            deployment = deployment,
+            operation = plan.operation,
+            size = plan.size,
+            is_trial = is_trial or false,
+            is_override = is_override,
+            started_at = ngx_now(),
+        }
         local outcome = try(state, attempt, plan, limit)
         if outcome.answer then
-            outcome.answer.backend, outcome.answer.deployment = backend, deployment
+            local answer = outcome.answer
+            answer.backend, answer.deployment, answer.exchange = backend, deployment, state
             if attempt.is_as_sent then
                 state.request = state.request.as_sent
             end
-            return outcome.answer
+            return answer
         end
 
         failures[#failures + 1] = outcome
@@ -125,18 +146,38 @@ local function try_candidates(ctx, state, plan, tried, failures)
     return nil, "bounds"
 end
 
--- Holds the request while a candidate rests that recovers soon, then tries the candidates that rested. Backends that
--- failed for other reasons are not retried.
-local function try_after_rest(ctx, state, plan, tried, failures)
-    local seconds, resting = final_answer.worthwhile_wait(state.pool, plan)
-    if not seconds then
-        return nil
-    end
-    ngx.sleep(seconds)
+-- Frees the candidates that rest now, but none that has been asked again already. Tells whether there is any.
+local function free(tried, resting, asked_again)
+    local is_any = false
     for _, name in ipairs(resting) do
-        tried[name] = nil
+        if not asked_again[name] then
+            tried[name], is_any = nil, true
+        end
     end
-    return try_candidates(ctx, state, plan, tried, failures)
+    return is_any
+end
+
+-- Holds the request while a candidate rests that recovers soon, then tries the candidates that rested. Backends that
+-- failed for other reasons are not retried. At the end of a cool-down a request may have to stand back for another one;
+-- then it waits on, as long as it may.
+local function try_after_rest(ctx, state, plan, tried, failures)
+    local ends_at = ngx_now() + state.pool.failover.max_wait_ms / 1000
+    local asked_again = {}
+    while true do
+        local seconds, resting = final_answer.worthwhile_wait(state.pool, plan, tried, ends_at - ngx_now())
+        if not seconds or not free(tried, resting, asked_again) then
+            return nil
+        end
+        ngx.sleep(seconds)
+        local failed = #failures
+        local answer, ruled_out = try_candidates(ctx, state, plan, tried, failures)
+        if answer or ruled_out then
+            return answer, ruled_out
+        end
+        for index = failed + 1, #failures do
+            asked_again[failures[index].attempt.backend.name] = true
+        end
+    end
 end
 
 -- When others cannot read the items, only their maker can serve: it decides when to try again.
@@ -148,9 +189,14 @@ local function bind_to_maker(plan, failures)
     end
 end
 
-local function note_exhaustion(state, answer, failures)
+-- Whether capacity or health was missing. Other statuses say what is wrong with the request.
+local function is_lack(status)
+    return status == 429 or status == 408 or status >= 500
+end
+
+local function note_failure(state, answer, failures)
     local last = failures[#failures]
-    state.is_exhausted = true
+    state.is_exhausted = is_lack(answer.status)
     state.failure = answer.status == 429 and "throttled" or last and last.reason or "unavailable"
 end
 
@@ -158,9 +204,6 @@ local function note_winner(ctx, state, plan, answer)
     state.winner = answer.backend
     -- APISIX's own metrics and logs call this the node.
     ctx.balancer_ip = answer.backend.name
-    if answer.status < 300 and state.request.deployment ~= "" and operations.is_inference(state.request) then
-        availability.served(state.pool.backends, answer.deployment)
-    end
     resource_lessons.learn(plan, state.request, answer, function(id)
         state.answered_id = id
     end)
@@ -183,6 +226,7 @@ function _M.run(ctx, state)
         return not_yours.compose(state.request, plan.fault, plan.fault_id)
     end
     local tried, failures = {}, {}
+    state.failures = failures
     local answer, ruled_out = try_candidates(ctx, state, plan, tried, failures)
     bind_to_maker(plan, failures)
     if not answer and not ruled_out then
@@ -190,8 +234,10 @@ function _M.run(ctx, state)
     end
     if answer then
         note_winner(ctx, state, plan, answer)
+        outcomes.conclude(state)
         return own_items.only(state, plan, answer)
     end
+    outcomes.conclude(state)
     if ruled_out == "unknown" then
         state.failure = "outcome_unknown"
         return final_answer.outcome_unknown()
@@ -200,7 +246,7 @@ function _M.run(ctx, state)
         return not_switched.compose()
     end
     answer = final_answer.compose(state.pool, state.request, plan, failures)
-    note_exhaustion(state, answer, failures)
+    note_failure(state, answer, failures)
     return answer
 end
 

@@ -22,11 +22,13 @@
 --- exchange:
 ---@field attempt Attempt|nil the attempt that is under way; read by account
 ---@field trail TrailEntry[] the attempts that are over; read by answer, account
+---@field failures Outcome[]|nil the failed attempts; read by outcome
 ---@field winner Backend|nil the backend whose answer the client gets; read by answer, account
 ---@field answered_id string|nil id of the stored resource that the answer is; read by account
----@field is_exhausted boolean|nil no backend could serve the request; read by account
----@field failure string|nil then: "throttled" for a 429, else the reason of the last failure, or "unavailable" when no
----  backend was asked; of a stream that reports a failure late: "throttled" or "server_error"; read by account
+---@field is_exhausted boolean|nil no backend could serve the request for want of capacity or health; read by account
+---@field failure string|nil when no backend served: "throttled" for a 429, else the reason of the last failure, or
+---  "unavailable" when no backend was asked; of a stream that reports a failure after it began: "throttled" or
+---  "server_error"; read by account
 --- answer room:
 ---@field backend_request_id string|nil the backend's own id of the request; read by account
 ---@field is_stream boolean|nil the answer is an event stream or a tunnel; read by account
@@ -57,6 +59,7 @@
 ---@field deployment_place table|nil where the body names it
 ---@field ambiguous string|nil what backends may read in two ways
 ---@field resource string kind of stored resource
+---@field operation string what the request does, one of a fixed list (request/operations.lua)
 ---@field body table|nil text, or the file that nginx wrote (request/body.lua)
 ---@field facts Facts|nil of a JSON object (request/json_facts.lua)
 ---@field json_fault string|nil what is wrong with a JSON body
@@ -102,6 +105,8 @@
 ---@class Plan
 ---@field deployment string
 ---@field resource string
+---@field operation string what the request does, one of a fixed list (request/operations.lua)
+---@field size number tokens that it may take (request/size.lua)
 ---@field references string[] ids that the request refers to
 ---@field owner Backend|nil the backend that holds one of them
 ---@field items Item[] what the client sends again (request/replayed_items.lua)
@@ -120,7 +125,10 @@
 ---@class Attempt
 ---@field backend Backend
 ---@field deployment string the backend's own name for the deployment, or the kind of stored resource
----@field is_trial boolean whether it is the one trial of a half-open breaker
+---@field operation string what the request does, one of a fixed list (request/operations.lua)
+---@field size number tokens that the request may take (request/size.lua)
+---@field is_trial boolean whether it finds out if a breaker can close or a cool-down is over
+---@field is_override boolean whether it goes past open breakers, since nobody else is left
 ---@field started_at number
 ---@field is_repeat boolean|nil whether it follows one whose connection had died while it was idle
 ---@field is_as_sent boolean|nil whether the backend gets the client's own bytes, because it does not report usage
@@ -134,6 +142,7 @@
 ---@field headers table|nil
 ---@field body string|nil the body of a failed answer
 ---@field seconds number how long the attempt took
+---@field attempt Attempt
 ---@field answer Answer|nil only of a success
 
 --- What the client gets. Its body is one of `body`, `event_stream`, `connection` and `tunnel`.
@@ -142,6 +151,7 @@
 ---@field headers table name -> value or list of values
 ---@field backend Backend|nil the backend that served; nil for a failure, also when a backend's own error is passed on
 ---@field deployment string|nil the backend's own name for it
+---@field exchange RequestState|nil beside `backend`: the request that it answers
 ---@field body string|nil
 ---@field event_stream table|nil a probed stream (answer/event_stream.lua)
 ---@field connection table|nil a body of any size that is passed on as it is read (attempt/upstream.lua)

@@ -8,7 +8,7 @@ local usage_reports = require("apisix.plugins.azure-openai.account.usage_reports
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 local collections = require("apisix.plugins.azure-openai.request.collections")
 local operations = require("apisix.plugins.azure-openai.request.operations")
-local reading = require("apisix.plugins.azure-openai.request.reading")
+local size = require("apisix.plugins.azure-openai.request.size")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ngx = ngx
@@ -117,9 +117,8 @@ local function note_left_attempt(state)
         return
     end
     state.attempt = nil
-    if attempt.is_trial then
-        outcomes.abandoned(attempt)
-    end
+    outcomes.left(attempt)
+    outcomes.conclude(state)
     state.trail[#state.trail + 1] = {
         backend = attempt.backend.name,
         region = regions.of(attempt.backend),
@@ -151,7 +150,7 @@ function _M.settle(state)
         state.sent_events = state.sent_events or 0
     end
     if is_to_be_estimated(state) then
-        local estimate = usage_module.estimate(reading.prompt_tokens(state.request), state.sent_events)
+        local estimate = usage_module.estimate(size.prompt(state.request), state.sent_events)
         state.usage, state.sent_events = usage_module.sum(state.usage, estimate), nil
         if state.answered_id and not is_left_behind then
             usage_reports.note_report(state.answered_id)

@@ -8,7 +8,6 @@ local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ipairs = ipairs
-local next = next
 local ngx_now = ngx.now
 
 local SECONDS_TO_FIRST_TOKEN = { 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120 }
@@ -24,6 +23,8 @@ local TOKEN_KINDS = {
 }
 -- Stands for all deployments of a backend.
 local EVERY = "*"
+-- What backends may say of a request that no backend can serve: that is about the request.
+local OF_REQUEST = { not_deployed = true, forbidden = true }
 local INTERRUPTIONS = { stream_interrupted = true, answer_interrupted = true, tunnel_broken = true }
 
 local _M = {}
@@ -43,12 +44,12 @@ local function register()
         ),
         failovers = registry:counter(
             "azure_openai_failovers_total",
-            "Attempts that failed, by backend and reason",
+            "Attempts that failed for want of capacity or health, by backend and reason",
             { "backend", "region", "deployment", "reason" }
         ),
         exhausted = registry:counter(
             "azure_openai_exhausted_total",
-            "Requests that no backend could serve, by the status that the client got",
+            "Requests that no backend could serve for want of capacity or health, by the status that the client got",
             { "deployment", "status" }
         ),
         unavailable_until = registry:gauge(
@@ -126,7 +127,7 @@ end
 local function export_rests(pool, request)
     for backend, deployment in pool_module.candidates(pool, request) do
         local reason, seconds = availability.state(backend, deployment)
-        if reason and reason ~= "half-open" then
+        if reason and seconds > 0 then
             _M.unavailable(backend, deployment, reason, seconds)
         end
     end
@@ -148,9 +149,18 @@ function _M.learn_names(state, status)
     end
 end
 
+-- Whether an attempt shows that a backend lacks capacity or health. A backend that does not hold a resource lacks
+-- neither. What others refuse too, or do not have either, is the request's own fault.
+local function is_lack(state, reason)
+    if not reason or reason == "not_found" then
+        return false
+    end
+    return state.winner ~= nil or state.is_exhausted or not OF_REQUEST[reason]
+end
+
 local function count_failures(registry, state, deployment)
     for _, attempt in ipairs(state.trail) do
-        if attempt.reason then
+        if is_lack(state, attempt.reason) then
             registry.failovers:inc(1, { attempt.backend, attempt.region or "", deployment, attempt.reason })
         end
     end
@@ -186,7 +196,7 @@ function _M.count(state, status)
     local deployment = labels.deployments:of(request.deployment)
     count_failures(registry, state, deployment)
     if not winner then
-        if next(state.trail) or state.is_exhausted then
+        if state.is_exhausted then
             registry.exhausted:inc(1, { deployment, status })
         end
         registry.requests:inc(1, { "", "", deployment, outcome(state, status) })

@@ -1,12 +1,15 @@
 --- Composes the client's answer when no backend could serve: why, and when to try again.
 local core = require("apisix.core")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
+local balancer = require("apisix.plugins.azure-openai.routing.balancer")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
+local verdict = require("apisix.plugins.azure-openai.outcome.verdict")
 
 local ipairs = ipairs
 local math_ceil = math.ceil
 local math_min = math.min
+local math_huge = math.huge
 local math_max = math.max
 
 -- SDKs give up when they are asked to wait longer.
@@ -19,7 +22,8 @@ local WAKE_UP_SECONDS = 0.005
 local NO_SOCKET_SECONDS = 1
 
 -- How useful each failure is to the client. A backend's own words are more useful than ours. A refusal of the gateway's
--- credential is never passed on, since the client would think that its own key is bad.
+-- credential is never passed on, since the client would think that its own key is bad. A refusal of the request itself
+-- is the answer only when all candidates refuse it.
 local USEFULNESS = {
     throttled = 7,
     server_error = 6,
@@ -31,7 +35,7 @@ local USEFULNESS = {
     dns = 4,
     tls = 4,
     identity = 4,
-    credential = 3,
+    credential = 4,
     forbidden = 3,
     not_found = 2,
     not_deployed = 1,
@@ -39,8 +43,8 @@ local USEFULNESS = {
 
 -- Failures whose answer the client gets as it is.
 local OWN_ANSWER = { server_error = true, not_found = true, not_deployed = true }
--- Failures that only say where a resource is not.
-local IS_NEGATIVE = { not_found = true, not_deployed = true }
+-- Failures that only say of a backend that it is the wrong one for this request.
+local IS_NEGATIVE = { not_found = true, not_deployed = true, forbidden = true }
 
 local _M = {}
 
@@ -58,23 +62,49 @@ local function earlier(seconds, other)
     return math_min(seconds or other, other)
 end
 
+-- The most tokens that a request to a pair may take, as far as the pair has refused a request and has said it.
+local function most_tokens(backend, deployment, reason)
+    local _, limit = availability.tokens(backend, deployment)
+    return reason == "throttled" and limit or math_huge
+end
+
 -- Why the candidates are unavailable, and in how many seconds the first may be back: `cooldown` for throttled ones,
 -- `recovery` for open breakers too (nil when there are none). `resting` lists the names of all these. `is_served` tells
--- whether any candidate may have the deployment.
-local function survey(pool, plan)
-    local found = { resting = {} }
+-- whether any candidate may have the deployment, and `fits` the most tokens that a request may take at any time.
+-- @param tried table|nil what `balancer.next` has tried; then a breaker counts only when its backend was not asked
+local function survey(pool, plan, tried)
+    local found = { resting = {}, fits = 0 }
     for backend, deployment in pool_module.candidates(pool, plan) do
-        local reason, seconds = availability.state(backend, deployment)
+        local reason, seconds = availability.state(backend, deployment, plan.operation, plan.size)
         found.is_served = found.is_served or reason ~= "missing"
         if reason == "throttled" then
             found.cooldown = earlier(found.cooldown, seconds)
         end
-        if reason == "throttled" or reason == "open" then
+        if reason ~= "missing" then
+            found.fits = math_max(found.fits, most_tokens(backend, deployment, reason))
+        end
+        local is_open = reason == "open" and not (tried and balancer.is_asked(tried, backend.name))
+        if reason == "throttled" or is_open then
             found.recovery = earlier(found.recovery, seconds)
             found.resting[#found.resting + 1] = backend.name
+            found.resting[backend.name] = seconds
         end
     end
     return found
+end
+
+-- The seconds until the first candidate recovers that was not asked; nil when there is none.
+local function recovery_of_others(found, failures)
+    local seconds, asked = nil, {}
+    for _, failure in ipairs(failures) do
+        asked[failure.attempt.backend.name] = true
+    end
+    for _, name in ipairs(found.resting) do
+        if not asked[name] then
+            seconds = earlier(seconds, found.resting[name])
+        end
+    end
+    return seconds
 end
 
 local function most_useful(failures)
@@ -96,6 +126,15 @@ local function throttled_answer(seconds)
     )
 end
 
+-- No waiting helps, so that SDKs shall not try again.
+local function too_large_answer(size, limit)
+    local message = "The request may take about %.0f tokens (its prompt and the most tokens that it allows for the "
+        .. "answer), and the deployment has %.0f a minute at most. Shorten the prompt, or set a lower maximum."
+    local answer = own_answer(429, message:format(size, limit))
+    answer.headers["x-should-retry"] = "false"
+    return answer
+end
+
 local function unavailable_answer(message, recovery_seconds)
     return own_answer(503, message, recovery_seconds)
 end
@@ -110,6 +149,13 @@ local function backend_answer(request, outcome)
     return { status = status, headers = headers, body = body }
 end
 
+-- All candidates refuse the request for itself. With a 401 the client would suspect its own key.
+local function refused_answer(outcome)
+    local code = verdict.error_code(outcome.body)
+    local message = verdict.error_message(outcome.body) or "The backends refuse this request."
+    return own_answer(403, message, nil, code ~= "" and code ~= "401" and code or nil)
+end
+
 local function missing_answer(deployment)
     return own_answer(
         404,
@@ -121,14 +167,16 @@ end
 
 --- How long the request may be held because a candidate recovers soon.
 -- @param plan table from `ownership.plan`
--- @return number|nil seconds; nil when waiting is off or would not help in time
+-- @param tried table what `balancer.next` has tried
+-- @param seconds_left number how long it may be held at most
+-- @return number|nil seconds; nil when waiting would not help in time
 -- @return table|nil names of the backends that rest now
-function _M.worthwhile_wait(pool, plan)
-    if pool.failover.max_wait_ms == 0 then
+function _M.worthwhile_wait(pool, plan, tried, seconds_left)
+    if seconds_left <= 0 then
         return nil
     end
-    local found = survey(pool, plan)
-    if found.recovery and found.recovery * 1000 <= pool.failover.max_wait_ms then
+    local found = survey(pool, plan, tried)
+    if found.recovery and found.recovery <= seconds_left and plan.size <= found.fits then
         return found.recovery + WAKE_UP_SECONDS, found.resting
     end
     return nil
@@ -152,6 +200,9 @@ end
 -- @return Answer
 function _M.compose(pool, request, plan, failures)
     local found = survey(pool, plan)
+    if found.cooldown and plan.size > found.fits then
+        return too_large_answer(plan.size, found.fits)
+    end
     if found.cooldown then
         return throttled_answer(found.cooldown)
     end
@@ -168,9 +219,13 @@ function _M.compose(pool, request, plan, failures)
         -- Its cool-down was so short that it is already over.
         return throttled_answer(0)
     end
-    if IS_NEGATIVE[best.reason] and found.recovery then
+    local recovery = IS_NEGATIVE[best.reason] and recovery_of_others(found, failures)
+    if recovery then
         -- The backends that were asked do not have it; a resting one may.
-        return unavailable_answer("No backend that may hold this is available right now.", found.recovery)
+        return unavailable_answer("No backend that may hold this is available right now.", recovery)
+    end
+    if best.reason == "forbidden" then
+        return refused_answer(best)
     end
     if OWN_ANSWER[best.reason] then
         return backend_answer(request, best)

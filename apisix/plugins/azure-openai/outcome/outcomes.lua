@@ -1,96 +1,131 @@
 --- What the outcome of an attempt says: about the pair of backend and deployment, and about the backend as a whole.
 --
--- Both may have been on trial, so each outcome settles both. The verbs are those of `availability`.
+-- Both may have been on trial, so each outcome settles both. The verbs are those of `breakers` and `cooldowns`.
 local core = require("apisix.core")
+local evidence = require("apisix.plugins.azure-openai.outcome.evidence")
 local throttle_hints = require("apisix.plugins.azure-openai.outcome.throttle_hints")
+local size = require("apisix.plugins.azure-openai.request.size")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
+local breakers = require("apisix.plugins.azure-openai.routing.breakers")
+local cooldowns = require("apisix.plugins.azure-openai.routing.cooldowns")
+local pair_memory = require("apisix.plugins.azure-openai.routing.pair_memory")
 local shared_cooldowns = require("apisix.plugins.azure-openai.routing.shared_cooldowns")
+local sightings = require("apisix.plugins.azure-openai.routing.sightings")
 
 local has_prefix = core.string.has_prefix
+local ipairs = ipairs
+local math_ceil = math.ceil
+local math_min = math.min
+local setmetatable = setmetatable
 
-local EVERY = availability.EVERY
+local EVERY = pair_memory.EVERY
 
 -- Failures before the backend was asked anything; the others concern one deployment.
 local UNREACHED = { connect = true, dns = true, tls = true, identity = true }
 
 local _M = {}
 
-local function throttled(pool, backend, deployment, headers, body)
-    local seconds = throttle_hints.cooldown_seconds(headers, body, pool.failover)
-    shared_cooldowns.start(backend, deployment, seconds)
-end
-
-local function refused(pool, backend, deployment, outcome)
-    if availability.refused(backend, deployment, pool.failover) then
-        core.log.error(
-            "azure-openai: backend '",
-            backend.name,
-            "' refuses the gateway's credential (HTTP ",
-            outcome.status,
-            deployment == EVERY and ")" or " for " .. deployment .. ")",
-            ": correct ",
-            backend.credential_variable,
-            " or the identity's role assignment"
-        )
+-- The smallest size of requests that a backend would refuse, too; 0 when it would refuse any.
+local function refused_from(headers, tokens, remaining, limit)
+    if throttle_hints.is_out_of_requests(headers) then
+        return 0
     end
-end
-
-local function failed(pool, backend, deployment, outcome)
-    local seconds = availability.failed(backend, deployment, pool.failover)
-    if seconds then
-        core.log.warn(
-            "azure-openai: backend '",
-            backend.name,
-            "' rests for ",
-            seconds,
-            " s: ",
-            outcome.status or outcome.reason,
-            " ",
-            outcome.err or ""
-        )
+    if limit and tokens > limit then
+        -- It fits at no time. The tokens that are left have nothing to do with it.
+        return tokens
     end
+    return remaining and remaining > 0 and math_min(tokens / 2, remaining + 1) or 0
 end
 
--- What each reason says of the pair. In all these cases the backend answered.
+-- @param tokens number what the request may take
+local function throttled(pool, backend, deployment, tokens, outcome)
+    local headers = outcome.headers
+    local remaining, limit = throttle_hints.tokens(headers)
+    local noted_remaining, noted_limit = availability.tokens(backend, deployment)
+    remaining, limit = remaining or noted_remaining, limit or noted_limit
+    if remaining or limit then
+        availability.note_tokens(backend, deployment, remaining, limit)
+    end
+    local seconds = throttle_hints.cooldown_seconds(headers, outcome.body, pool.failover)
+    local from = refused_from(headers, tokens, remaining, limit)
+    shared_cooldowns.start(backend, deployment, seconds, from)
+end
+
+-- What each reason says of the pair at once. In all these cases the backend answered. What other reasons say depends on
+-- the other attempts of the exchange: see `evidence`.
 local of_pair = {}
 
--- The role lacks a right, or the deployment is gated: other deployments may work with the same credential.
-of_pair.forbidden = refused
-
-function of_pair.throttled(pool, backend, deployment, outcome)
-    availability.succeeded(backend, deployment)
-    throttled(pool, backend, deployment, outcome.headers, outcome.body)
+function of_pair.throttled(pool, attempt, outcome)
+    local backend, deployment = attempt.backend, attempt.deployment
+    breakers.succeeded(backend, deployment)
+    throttled(pool, backend, deployment, attempt.size, outcome)
 end
 
-function of_pair.not_deployed(_, backend, deployment)
-    availability.succeeded(backend, deployment)
+function of_pair.not_deployed(_, attempt)
+    local backend, deployment = attempt.backend, attempt.deployment
+    breakers.succeeded(backend, deployment)
     -- A request can name its deployment where the gateway does not see it. That says nothing of others of its kind.
     if not has_prefix(deployment, "/") then
-        availability.missing(backend, deployment)
+        -- A deployment of another kind of model is missing for its own operations only.
+        local is_of_all = attempt.operation == "chat/completions"
+        cooldowns.missing(
+            backend,
+            is_of_all and deployment or pair_memory.scope(deployment, attempt.operation)
+        )
     end
 end
 
-function of_pair.not_found(_, backend, deployment)
-    availability.succeeded(backend, deployment)
+function of_pair.not_found(_, attempt)
+    breakers.succeeded(attempt.backend, attempt.deployment)
 end
 
-local function settle_answer(pool, backend, deployment, answer)
-    if answer.event_stream or answer.connection then
-        availability.began(backend, deployment)
-    else
-        availability.succeeded(backend, deployment)
+-- The pair and the credential have shown that they work.
+local function note_success(attempt, answer)
+    if answer.status >= 400 then
+        return
     end
-    local share = throttle_hints.remaining_share(answer.headers)
+    local backend, deployment, operation = attempt.backend, attempt.deployment, attempt.operation
+    sightings.credential_worked(backend, operation)
+    sightings.served(backend, pair_memory.scope(deployment, operation))
+    if answer.body then
+        sightings.served(backend, deployment)
+    end
+end
+
+local function note_quota(pool, backend, deployment, headers)
+    local share = throttle_hints.remaining_share(headers)
     if share then
-        availability.note_remaining(backend, deployment, share)
+        availability.note_share(backend, deployment, share)
     end
-    if throttle_hints.is_exhausted(answer.headers) then
-        -- The body is the client's answer and says nothing about quotas.
-        throttled(pool, backend, deployment, answer.headers, nil)
+    local remaining, limit = throttle_hints.tokens(headers)
+    if remaining then
+        availability.note_tokens(backend, deployment, remaining, limit)
+        cooldowns.note_remaining(backend, deployment, remaining)
+    end
+    if throttle_hints.is_exhausted(headers) then
+        cooldowns.spent(backend, deployment, throttle_hints.spent_seconds(headers, pool.failover))
     end
 end
 
-local function settle_unreached(pool, backend, outcome)
+local function settle_answer(pool, attempt, answer)
+    local backend, deployment = attempt.backend, attempt.deployment
+    if answer.event_stream or answer.connection then
+        breakers.began(backend, deployment)
+    else
+        breakers.succeeded(backend, deployment)
+    end
+    if attempt.is_trial or attempt.is_override then
+        breakers.succeeded(backend, pair_memory.scope(deployment, attempt.operation))
+    end
+    note_success(attempt, answer)
+    note_quota(pool, backend, deployment, answer.headers)
+end
+
+local function settle_unreached(pool, attempt, outcome)
+    local backend = attempt.backend
+    if outcome.reason == "connect" and outcome.err and outcome.err:find("timeout", 1, true) then
+        breakers.note_slow_connect(backend)
+    end
     if outcome.reason == "identity" then
         core.log.error(
             "azure-openai: no managed-identity token for backend '",
@@ -99,17 +134,53 @@ local function settle_unreached(pool, backend, outcome)
             outcome.err
         )
     end
-    failed(pool, backend, EVERY, outcome)
+    if not attempt.is_override then
+        evidence.blame(pool, backend, EVERY, outcome)
+    end
 end
 
---- The outcome of an attempt will never be known: its trials are free again.
+-- The trials of an attempt that has told nothing of these scopes are free again.
+local function release(attempt, ...)
+    if attempt.is_trial then
+        for _, scope in ipairs({ ... }) do
+            breakers.abandoned(attempt.backend, scope)
+        end
+    end
+end
+
+-- A backend that did not accept a connection in time gets this part of it when it is tried again.
+local PART_OF_CONNECT_TIMEOUT = 0.1
+
+--- The pool with the timeouts of an attempt. Requests that find a backend out need not wait long for it.
+-- @param pool table
+-- @param attempt Attempt
+-- @return table pool
+function _M.patience(pool, attempt)
+    local is_doubtful = attempt.is_trial or attempt.is_override
+    if not is_doubtful or not breakers.is_slow_to_connect(attempt.backend) then
+        return pool
+    end
+    local connect_timeout_ms = math_ceil(pool.failover.connect_timeout_ms * PART_OF_CONNECT_TIMEOUT)
+    local failover = setmetatable({ connect_timeout_ms = connect_timeout_ms }, { __index = pool.failover })
+    return setmetatable({ failover = failover }, { __index = pool })
+end
+
+--- The client has left during an attempt, so its outcome will never be known.
+-- @param attempt Attempt
+function _M.left(attempt)
+    if attempt.is_override then
+        breakers.end_override(attempt.backend, attempt.deployment)
+    end
+    _M.abandoned(attempt)
+end
+
+--- The trials of an attempt that has told nothing are free again.
 -- @param attempt Attempt
 function _M.abandoned(attempt)
-    availability.abandoned(attempt.backend, attempt.deployment)
-    availability.abandoned(attempt.backend, EVERY)
+    release(attempt, attempt.deployment, EVERY, pair_memory.scope(attempt.deployment, attempt.operation))
 end
 
---- Tells `availability` what an attempt came to.
+--- Learns from an attempt what is certain whatever the other attempts of its exchange come to.
 -- @param pool table
 -- @param attempt Attempt
 -- @param outcome Outcome; its reason is one of "throttled", "credential", "forbidden", "not_deployed", "not_found",
@@ -117,46 +188,74 @@ end
 --   (attempt room)
 function _M.settle(pool, attempt, outcome)
     local backend, deployment, reason = attempt.backend, attempt.deployment, outcome.reason
+    outcome.attempt = attempt
+    if attempt.is_override then
+        breakers.end_override(backend, deployment)
+    end
     if reason == "no_socket" then
         -- The backend was not asked, and another one would not have been either.
-        return attempt.is_trial and _M.abandoned(attempt)
-    end
-    if reason == "credential" or UNREACHED[reason] then
-        -- The outcome says nothing about the deployment.
-        availability.abandoned(backend, deployment)
-    end
-    if reason == "credential" then
-        return refused(pool, backend, EVERY, outcome)
+        return _M.abandoned(attempt)
     end
     if UNREACHED[reason] then
-        return settle_unreached(pool, backend, outcome)
+        -- The outcome says nothing about the deployment.
+        release(attempt, deployment, pair_memory.scope(deployment, attempt.operation))
+        return settle_unreached(pool, attempt, outcome)
+    end
+    if reason == "credential" then
+        return nil
     end
 
-    availability.succeeded(backend, EVERY)
-    if not reason then
-        return settle_answer(pool, backend, deployment, outcome.answer)
+    breakers.succeeded(backend, EVERY)
+    if attempt.is_trial and reason ~= "throttled" and outcome.status then
+        cooldowns.ended(backend, deployment)
     end
-    return (of_pair[reason] or failed)(pool, backend, deployment, outcome)
+    if not reason then
+        return settle_answer(pool, attempt, outcome.answer)
+    end
+    if of_pair[reason] then
+        release(attempt, pair_memory.scope(deployment, attempt.operation))
+        return of_pair[reason](pool, attempt, outcome)
+    end
+    return nil
+end
+
+--- Learns the rest, once the exchange is over.
+-- @param state RequestState
+function _M.conclude(state)
+    evidence.judge(state)
+    for _, failure in ipairs(state.failures) do
+        _M.abandoned(failure.attempt)
+    end
 end
 
 --- An answer in parts came to its end.
 -- @param answer Answer
 function _M.succeeded(answer)
-    availability.succeeded(answer.backend, answer.deployment)
+    breakers.succeeded(answer.backend, answer.deployment)
+    sightings.served(answer.backend, answer.deployment)
 end
 
 --- An answer in parts reported a failure of the backend, too late for another attempt.
 -- @param answer Answer
 -- @param outcome Outcome that the backend should have given; its reason is "throttled" or "server_error"
 function _M.failed_late(pool, answer, outcome)
-    return (of_pair[outcome.reason] or failed)(pool, answer.backend, answer.deployment, outcome)
+    if outcome.reason == "throttled" then
+        return throttled(
+            pool,
+            answer.backend,
+            answer.deployment,
+            size.total(answer.exchange.request),
+            outcome
+        )
+    end
+    return evidence.judge_late(answer, outcome)
 end
 
 --- An answer in parts broke off.
 -- @param answer Answer
 -- @param err string
-function _M.failed(pool, answer, err)
-    failed(pool, answer.backend, answer.deployment, { reason = "interrupted", err = err })
+function _M.failed(_, answer, err)
+    evidence.judge_late(answer, { reason = "interrupted", err = err })
 end
 
 return _M

@@ -15,6 +15,7 @@ local DURATION_UNITS = { ms = 0.001, s = 1, m = 60, h = 3600, d = 86400 }
 -- How units begin in prose; longer beginnings first.
 local UNIT_PREFIXES = { { "milli", 0.001 }, { "ms", 0.001 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 } }
 local SHORTEST_SECONDS = 0.001
+local SPENT_SECONDS = 1
 -- The two limits of a deployment; each has headers of its own.
 local KINDS = { "requests", "tokens" }
 local RESET_PREFIXES = { "x-ratelimit-reset-", "x-rate-limit-reset-" }
@@ -51,8 +52,14 @@ local function parse_duration(text)
     return positive(total)
 end
 
+-- "00:00:20" -> 20.
+local function parse_clock(text)
+    local hours, minutes, seconds = text:match("^(%d+):(%d%d):(%d%d)$")
+    return hours and hours * 3600 + minutes * 60 + seconds
+end
+
 local function parse_retry_after(text)
-    local seconds = tonumber(text)
+    local seconds = tonumber(text) or parse_clock(text)
     if seconds then
         return positive(seconds)
     end
@@ -109,26 +116,39 @@ local function unit_seconds(unit)
     return 1
 end
 
+-- "retry after 26 seconds" -> 26, "try again in 1m30s" -> 90.
 local function parse_message(body)
-    local number, unit = body:match("[Rr]etry after (%d+%.?%d*)%s*(%a*)")
-    if not number then
-        number, unit = body:match("[Tt]ry again in (%d+%.?%d*)%s*(%a*)")
+    local text = body:match("[Rr]etry after (%d[%w.]*%s*%a*)")
+        or body:match("[Tt]ry again in (%d[%w.]*%s*%a*)")
+    if not text then
+        return nil
     end
-    local seconds = tonumber(number)
+    local compound = text:match("^%d+%.?%d*%a+%d[%d.%a]*")
+    local seconds = compound and parse_duration((compound:gsub("%.$", "")))
+    if seconds then
+        return seconds
+    end
+    local number, unit = text:match("^(%d+%.?%d*)%s*(%a*)")
+    seconds = tonumber(number)
     return seconds and positive(seconds * unit_seconds(unit))
 end
 
-local function hinted_seconds(headers, body)
-    local milliseconds = first_value(headers, "retry-after-ms")
-    local seconds = milliseconds and positive(tonumber(milliseconds))
-    if seconds then
-        return seconds / 1000
-    end
+local function milliseconds(headers, name)
+    local value = first_value(headers, name)
+    local number = value and positive(tonumber(value))
+    return number and number / 1000
+end
 
+-- What the headers say outright: in how many seconds to try again.
+local function told_seconds(headers)
     local retry_after = first_value(headers, "retry-after")
-    return retry_after and parse_retry_after(retry_after)
-        or parse_resets(headers)
-        or body and parse_message(body)
+    return milliseconds(headers, "retry-after-ms")
+        or retry_after and parse_retry_after(retry_after)
+        or milliseconds(headers, "x-ms-retry-after-ms")
+end
+
+local function hinted_seconds(headers, body)
+    return told_seconds(headers) or parse_resets(headers) or body and parse_message(body)
 end
 
 --- The cool-down that a throttled answer asks for: `retry-after-ms: 700` -> 0.7, "retry after 26 seconds" -> 26.
@@ -138,6 +158,24 @@ end
 -- @return number seconds, more than 0 and at most cooldown_max_seconds
 function _M.cooldown_seconds(headers, body, failover)
     local seconds = hinted_seconds(headers, body) or failover.cooldown_default_seconds
+    return math_max(math_min(seconds, failover.cooldown_max_seconds), SHORTEST_SECONDS)
+end
+
+--- The rest that a 503 asks for: `Retry-After: 30` -> 30.
+-- @param headers table|nil
+-- @param failover table with cooldown_max_seconds
+-- @return number|nil seconds, at most cooldown_max_seconds; nil when it asks for none
+function _M.rest_seconds(headers, failover)
+    local seconds = headers and told_seconds(headers)
+    return seconds and math_min(seconds, failover.cooldown_max_seconds)
+end
+
+--- How long others are asked first after a success that used up the quota: until the reset that it names, else 1 s.
+-- @param headers table
+-- @param failover table with cooldown_max_seconds
+-- @return number seconds
+function _M.spent_seconds(headers, failover)
+    local seconds = told_seconds(headers) or longest_reset(headers, used_up(headers)) or SPENT_SECONDS
     return math_max(math_min(seconds, failover.cooldown_max_seconds), SHORTEST_SECONDS)
 end
 
@@ -160,6 +198,24 @@ function _M.remaining_share(headers)
         return math_min(requests, tokens)
     end
     return requests or tokens
+end
+
+--- What an answer says of the tokens of a deployment: `x-ratelimit-remaining-tokens: 900` -> 900.
+-- @param headers table
+-- @return number|nil tokens that are left
+-- @return number|nil the limit of tokens a minute
+function _M.tokens(headers)
+    local remaining = tonumber(first_value(headers, "x-ratelimit-remaining-tokens"))
+    local limit = tonumber(first_value(headers, "x-ratelimit-limit-tokens"))
+    -- -1 means that it is not known.
+    return remaining and remaining >= 0 and remaining or nil, positive(limit)
+end
+
+--- Whether no further request is allowed, however small.
+-- @param headers table
+-- @return boolean
+function _M.is_out_of_requests(headers)
+    return tonumber(first_value(headers, "x-ratelimit-remaining-requests")) == 0
 end
 
 --- Tells whether a successful answer used up the deployment's quota.

@@ -14,6 +14,22 @@ local function error_of(body)
     return type(err) == "table" and err or NOTHING
 end
 
+--- The code of an error: '{"error":{"code":"content_filter"}}' -> "content_filter".
+-- @param body string|nil
+-- @return string "" when it has none
+function _M.error_code(body)
+    local code = error_of(body).code
+    return type(code) == "string" and code or ""
+end
+
+--- The words of an error.
+-- @param body string|nil
+-- @return string|nil
+function _M.error_message(body)
+    local message = error_of(body).message
+    return type(message) == "string" and message or nil
+end
+
 --- Classifies an answer that was read whole: (429, …) -> "throttled", (400, content filter) -> nil.
 -- @param status number
 -- @param body string|nil

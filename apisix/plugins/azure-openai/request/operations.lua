@@ -20,6 +20,17 @@ local INFERENCE = {
     ["audio/translations"] = true,
     ["threads/runs"] = true,
 }
+-- Every credential of a resource may use these, so a refused one is bad (S1).
+local OF_EVERY_CREDENTIAL = {
+    ["chat/completions"] = true,
+    ["completions"] = true,
+    ["embeddings"] = true,
+    ["responses"] = true,
+    ["images/generations"] = true,
+    ["audio/speech"] = true,
+}
+-- Other methods could be a client's invention.
+local METHODS = { GET = true, HEAD = true, POST = true, PUT = true, PATCH = true, DELETE = true }
 local INFERENCE_PATTERNS = { "^threads/[^/]+/runs$", "^threads/[^/]+/runs/[^/]+/submit_tool_outputs$" }
 local READING_PATTERNS = {
     "^responses/[^/]+$",
@@ -99,6 +110,21 @@ function _M.is_creation(request)
         return false
     end
     return _M.is_background(request) or matches_one(request.operation:lower(), CREATING_PATTERNS)
+end
+
+--- A name for what a request does, one of a fixed list: the operation of a model, else the method.
+-- @param request table from `reading.read`
+-- @return string for example "chat/completions", "realtime" or "GET"
+-- @return boolean whether every credential of a resource may do it
+function _M.name(request)
+    local operation = request.operation:lower()
+    if request.is_upgrade then
+        return "realtime", false
+    end
+    if request.method == "POST" and INFERENCE[operation] then
+        return operation, OF_EVERY_CREDENTIAL[operation] == true
+    end
+    return METHODS[request.method] and request.method or "other", false
 end
 
 --- Whether a request shows a response, or a run of an assistant, that a model has made or is still making.

@@ -17,7 +17,6 @@ local ipairs = ipairs
 local pairs = pairs
 local setmetatable = setmetatable
 local type = type
-local math_ceil = math.ceil
 local math_huge = math.huge
 local math_min = math.min
 local table_insert = table.insert
@@ -25,9 +24,6 @@ local has_prefix = core.string.has_prefix
 
 -- Azure's names are shorter. Longer ones would only fill the memory that is kept for each deployment.
 local LONGEST_NAME_BYTES = 128
-
--- English prose has about four bytes a token.
-local BYTES_PER_TOKEN = 4
 
 -- Methods to whose body HTTP gives no meaning (RFC 9110, section 9.3).
 local WITHOUT_BODY = { GET = true, HEAD = true, DELETE = true, OPTIONS = true }
@@ -278,16 +274,6 @@ function _M.for_deployment(request, name)
         return websocket.rename(request.target, name), edited_body(request)
     end
     return request.target, edited_body(request, name)
-end
-
---- Estimates the prompt. Images and files, which stand in a body as data URLs, are left out.
--- @return number tokens
-function _M.prompt_tokens(request)
-    if not request.body then
-        return 0
-    end
-    local base64_bytes = request.facts and request.facts.base64_bytes or 0
-    return math_ceil((request.body.size - base64_bytes) / BYTES_PER_TOKEN)
 end
 
 return _M

@@ -2,16 +2,24 @@
 local core = require("apisix.core")
 local lrucache = require("resty.lrucache")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
+local breakers = require("apisix.plugins.azure-openai.routing.breakers")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 
 local ngx = ngx
 local ipairs = ipairs
 local math_log = math.log
 local ngx_crc32 = ngx.crc32_long
+local table_sort = table.sort
 
 -- Quotas are per deployment, so each deployment rotates on its own: clients that alternate between two
 -- deployments would otherwise pin each to one backend.
 local rotations = lrucache.new(1000)
+
+-- States in which some requests may go.
+local ACQUIRABLE = { ["half-open"] = true, ending = true }
+
+-- Another request has the trial of a backend that was passed over.
+local ASKED, PASSED_OVER = "asked", "passed over"
 
 local _M = {}
 
@@ -70,7 +78,7 @@ local function hash_key(ctx, balancer)
     return ctx.var[balancer.key]
 end
 
--- The backend's name for the deployment; nil when the backend cannot be tried now.
+-- The backend's name for the deployment; nil when the backend cannot be tried now. Also whether that takes a trial.
 local function usable_deployment(backend, plan, tried)
     if tried[backend.name] then
         return nil
@@ -79,18 +87,21 @@ local function usable_deployment(backend, plan, tried)
     if not deployment then
         return nil
     end
-    local reason = availability.state(backend, deployment)
-    if reason and reason ~= "half-open" then
+    local reason = availability.state(backend, deployment, plan.operation, plan.size)
+    if reason and not ACQUIRABLE[reason] then
         return nil
     end
-    return deployment
+    return deployment, reason ~= nil
 end
 
+-- Also tells whether the chosen one takes a trial.
 local function choose(ctx, pool, group, plan, tried)
-    local available = {}
+    local available, trials = {}, {}
     for _, backend in ipairs(group) do
-        if usable_deployment(backend, plan, tried) then
+        local deployment, is_trial = usable_deployment(backend, plan, tried)
+        if deployment then
             available[#available + 1] = backend
+            trials[backend] = is_trial or nil
         end
     end
     if #available == 0 then
@@ -98,23 +109,27 @@ local function choose(ctx, pool, group, plan, tried)
     end
 
     local key = hash_key(ctx, pool.balancer)
-    return key and hash(key, available) or rotate(credits_for(pool, group, plan.deployment), available)
+    local chosen = key and hash(key, available)
+        or rotate(credits_for(pool, group, plan.deployment), available)
+    return chosen, trials[chosen] or false
 end
 
-local function claim(pool, backend, deployment, tried)
-    tried[backend.name] = true
-    return availability.acquire(backend, deployment, pool.failover)
+-- Whether the request may go to a backend that is usable.
+local function claim(pool, plan, backend, tried, is_trial)
+    local deployment = pool_module.deployment_on(backend, plan)
+    local is_claimed = not is_trial
+        or availability.acquire(backend, deployment, pool.failover, plan.operation, plan.size)
+    tried[backend.name] = is_claimed and ASKED or PASSED_OVER
+    return is_claimed
 end
 
 local function next_in_group(ctx, pool, group, plan, tried)
-    local backend = choose(ctx, pool, group, plan, tried)
+    local backend, is_trial = choose(ctx, pool, group, plan, tried)
     while backend do
-        local deployment = pool_module.deployment_on(backend, plan)
-        local acquired, is_trial = claim(pool, backend, deployment, tried)
-        if acquired then
-            return backend, deployment, is_trial
+        if claim(pool, plan, backend, tried, is_trial) then
+            return backend, pool_module.deployment_on(backend, plan), is_trial
         end
-        backend = choose(ctx, pool, group, plan, tried)
+        backend, is_trial = choose(ctx, pool, group, plan, tried)
     end
     return nil
 end
@@ -123,13 +138,61 @@ end
 -- resources that it owns.
 local function next_preferred(pool, plan, tried)
     local backend = plan.owner or plan.maker or plan.home
-    local deployment = backend and usable_deployment(backend, plan, tried)
-    if not deployment then
+    if not backend then
         return nil
     end
-    local acquired, is_trial = claim(pool, backend, deployment, tried)
-    if acquired then
+    local deployment, is_trial = usable_deployment(backend, plan, tried)
+    if deployment and claim(pool, plan, backend, tried, is_trial) then
         return backend, deployment, is_trial
+    end
+    return nil
+end
+
+--- Whether a backend has been asked for a request already.
+-- @param tried table as for `next`
+function _M.is_asked(tried, name)
+    return tried[name] == ASKED
+end
+
+-- The order in which resting candidates are asked when nobody else is left. A deployment that seems to be missing on
+-- all of them is asked for once.
+local RANKS = { spent = 1, open = 2, ["half-open"] = 2, missing = 3 }
+
+-- The candidates that rest and were not asked, the first to recover first; and whether any was asked or is throttled.
+local function resting(pool, plan, tried)
+    local list, is_heard = {}, false
+    for backend, deployment in pool_module.candidates(pool, plan) do
+        local reason, seconds = availability.state(backend, deployment, plan.operation, plan.size)
+        local is_asked = _M.is_asked(tried, backend.name)
+        is_heard = is_heard or is_asked or reason == "throttled"
+        if RANKS[reason] and not is_asked then
+            list[#list + 1] =
+                { backend = backend, deployment = deployment, rank = RANKS[reason], seconds = seconds }
+        end
+    end
+    table_sort(list, function(a, b)
+        return a.rank < b.rank or (a.rank == b.rank and a.seconds < b.seconds)
+    end)
+    return list, is_heard
+end
+
+--- The backend to try next when `next` has none left: a rest only sheds load that others can carry (F2, F9, B1).
+-- @return table|nil backend, nil when none is left or enough requests are on their way there
+-- @return string|nil the backend's name for the deployment
+-- @return boolean|nil whether the attempt takes one of the places behind an open breaker
+function _M.next_resting(pool, plan, tried)
+    local candidates, is_heard = resting(pool, plan, tried)
+    for _, candidate in ipairs(candidates) do
+        local backend, deployment = candidate.backend, candidate.deployment
+        local is_open = candidate.rank == RANKS.open
+        local is_allowed = not is_open or breakers.override(backend, deployment, pool.failover)
+        if candidate.rank == RANKS.missing then
+            is_allowed = not is_heard
+        end
+        if is_allowed then
+            tried[backend.name] = ASKED
+            return backend, deployment, is_open
+        end
     end
     return nil
 end

@@ -3,7 +3,9 @@
 -- Responses, conversations, files, batches, vector stores … live in one Azure resource only, and their ids lead back to
 -- it. They belong to the client that made them: only a request that makes a resource says whose it is.
 local collections = require("apisix.plugins.azure-openai.request.collections")
+local operations = require("apisix.plugins.azure-openai.request.operations")
 local replayed_items = require("apisix.plugins.azure-openai.request.replayed_items")
+local size = require("apisix.plugins.azure-openai.request.size")
 local stored_ids = require("apisix.plugins.azure-openai.request.stored_ids")
 local item_hints = require("apisix.plugins.azure-openai.routing.item_hints")
 local place_hints = require("apisix.plugins.azure-openai.routing.place_hints")
@@ -151,6 +153,8 @@ function _M.plan(pool, request, client)
     local plan = {
         deployment = request.deployment,
         resource = request.resource,
+        operation = operations.name(request),
+        size = size.total(request),
         references = named,
         items = replayed_items.of(request),
         home = collections.is_homed(request.operation) and pool.home or nil,

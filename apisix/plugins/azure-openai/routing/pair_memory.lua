@@ -1,5 +1,7 @@
 --- What the gateway remembers of pairs of backend and deployment, in two dictionaries that all workers share.
 --
+-- What concerns a deployment for one operation only is kept under the name that `scope` makes of both.
+--
 -- A deployment is real when it is configured or has served a request; kinds of stored resources and whole backends are
 -- real, too. Any other name may be a client's invention. What is remembered of it is kept apart and for a short time,
 -- so that inventions push out nothing but one another.
@@ -15,12 +17,43 @@ local EVERY = {}
 -- The longest time for which a deployment counts as missing.
 local INVENTED_SECONDS = 300
 
-local KINDS = { "until", "trial", "failures", "openings", "quota", "no-usage", "no-usage-of-data" }
+local KINDS = {
+    "rests",
+    "rest",
+    "from",
+    "first",
+    "gone",
+    "missing",
+    "breaker",
+    "trial",
+    "failures",
+    "openings",
+    "override",
+    "quota",
+    "left",
+    "lately",
+    "no-usage",
+    "no-usage-of-data",
+}
 
 local _M = {
     --- Stands for all deployments of a backend.
     EVERY = EVERY,
 }
+
+--- The name under which the use of a deployment for one operation is kept.
+-- @param deployment string
+-- @param operation string from `operations.name`
+-- @return string no name of a deployment has a control character
+function _M.scope(deployment, operation)
+    return deployment .. "\1" .. operation
+end
+
+--- The deployment of a name that `scope` has made, or of one that is a deployment itself.
+-- @return string
+function _M.deployment_of(scope)
+    return (scope:match("^[^\1]*"))
+end
 
 local function key(kind, backend, deployment)
     if deployment == EVERY then
@@ -36,10 +69,11 @@ local function served_key(deployment)
 end
 
 local function is_real(backend, deployment)
-    return deployment == EVERY
-        or deployment:byte(1) == 47
-        or (backend.own_names and backend.own_names[deployment])
-        or REAL:get(served_key(deployment)) == deployment
+    if deployment == EVERY or deployment:byte(1) == 47 then
+        return true
+    end
+    local name = _M.deployment_of(deployment)
+    return (backend.own_names and backend.own_names[name]) or REAL:get(served_key(name)) == name
 end
 
 -- Where a pair is remembered, and for how many seconds at most.
@@ -51,7 +85,7 @@ local function place(backend, deployment, seconds)
 end
 
 --- Reads a value of a pair.
--- @param kind string one of KINDS
+-- @param kind string one of KINDS, and of whole backends "slow" and "worked"
 -- @param deployment string|table the backend's name for it, or EVERY
 -- @return any value, nil when there is none
 -- @return number|nil flags
@@ -73,11 +107,17 @@ function _M.add(kind, backend, deployment, value, seconds, flags)
     return dict:add(key(kind, backend, deployment), value, most_seconds, flags) == true
 end
 
---- Adds 1 to a number of a pair.
--- @return number|nil the sum, nil when there is no memory for it
-function _M.increment(kind, backend, deployment, seconds)
+--- Adds to a number of a pair.
+-- @param change number
+-- @param seconds number|nil until it is forgotten; nil when only a number that is there shall change
+-- @return number|nil the sum, nil when there is none or no memory for it
+function _M.add_to(kind, backend, deployment, change, seconds)
     local dict, most_seconds = place(backend, deployment, seconds)
-    return (dict:incr(key(kind, backend, deployment), 1, 0, most_seconds))
+    local name = key(kind, backend, deployment)
+    if not seconds then
+        return (dict:incr(name, change))
+    end
+    return (dict:incr(name, change, 0, most_seconds))
 end
 
 --- Forgets a value of a pair.
@@ -85,9 +125,9 @@ function _M.delete(kind, backend, deployment)
     (place(backend, deployment)):delete(key(kind, backend, deployment))
 end
 
-local function move(backend, deployment)
+local function move(backend, scope)
     for _, kind in ipairs(KINDS) do
-        local name = key(kind, backend, deployment)
+        local name = key(kind, backend, scope)
         local value, flags = INVENTED:get(name)
         if value ~= nil then
             REAL:set(name, value, INVENTED:ttl(name), flags)
@@ -99,10 +139,12 @@ end
 --- Notes that a deployment has served a request, so it is real on every backend.
 -- @param backends table list of the pool's
 -- @param deployment string
-function _M.note_served(backends, deployment)
+-- @param operation string for which it served; for others, what was remembered is learned anew
+function _M.note_served(backends, deployment, operation)
     if REAL:add(served_key(deployment), deployment) then
         for _, backend in ipairs(backends) do
             move(backend, deployment)
+            move(backend, _M.scope(deployment, operation))
         end
     end
 end

@@ -2,14 +2,17 @@
 --- replica to wait.
 --
 -- A timer reads them, so no request waits for Redis. A replica learns of a cool-down within a second.
-local availability = require("apisix.plugins.azure-openai.routing.availability")
+local cooldowns = require("apisix.plugins.azure-openai.routing.cooldowns")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
 
 local ngx = ngx
 local ngx_now = ngx.now
 local pairs = pairs
+local tonumber = tonumber
 local type = type
+local math_floor = math.floor
+local math_log = math.log
 local math_min = math.min
 
 local LIST = "cooldowns"
@@ -21,34 +24,41 @@ local CLOCK_SECONDS = 5
 
 local _M = {}
 
+-- The largest power of two that is not above a size, so a pair has few members on the list: 3000 -> 2048.
+local function rounded_down(size)
+    return size >= 1 and 2 ^ math_floor(math_log(size) / math_log(2)) or 0
+end
+
 --- Starts a cool-down, here at once and soon in the other replicas.
 -- @param backend table
 -- @param deployment string the backend's name for it
 -- @param seconds number
-function _M.start(backend, deployment, seconds)
-    availability.throttled(backend, deployment, seconds)
+-- @param from number the smallest size of requests for which it holds; 0 for all
+function _M.start(backend, deployment, seconds, from)
+    cooldowns.throttled(backend, deployment, seconds, from)
     if seconds >= SHORTEST_SECONDS then
-        shared_state.announce_later(LIST, backend.name .. "|" .. deployment, ngx_now() + seconds)
+        local member = ("%s|%.0f|%s"):format(backend.name, rounded_down(from), deployment)
+        shared_state.announce_later(LIST, member, ngx_now() + seconds)
     end
 end
 
--- The backend and the deployment of a member; nil when they are none of the pool's.
-local function pair_of(pool, member)
+-- What a member says: "eastus|0|gpt-4o" -> backend, "gpt-4o", 0; nil when the backend is none of the pool's.
+local function parse(pool, member)
     if type(member) ~= "string" then
         return nil
     end
-    local name, deployment = member:match("^([^|]*)|(.*)$")
-    return name and pool.by_name[name], deployment
+    local name, from, deployment = member:match("^([^|]*)|(%d+)|(.*)$")
+    return name and pool.by_name[name], deployment, tonumber(from)
 end
 
 local function learn(pool)
     local now, longest = ngx_now(), pool.failover.cooldown_max_seconds
     for member, deadline in pairs(shared_state.announced(LIST)) do
-        local backend, deployment = pair_of(pool, member)
+        local backend, deployment, from = parse(pool, member)
         local seconds = deadline - now
         -- No cool-down is longer. That of a replica whose clock is far ahead is no news from now.
         if backend and seconds > 0 and seconds <= longest + CLOCK_SECONDS then
-            availability.throttled(backend, deployment, math_min(seconds, longest))
+            cooldowns.throttled(backend, deployment, math_min(seconds, longest), from)
         end
     end
 end

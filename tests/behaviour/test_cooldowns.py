@@ -1,0 +1,152 @@
+"""F2: for which requests a cool-down holds, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from e2e.simulator import Quota, Simulator
+from tests.behaviour.conftest import CLIENT_KEY, REGIONS, Stage
+from tests.behaviour.support import attempts, chat
+from tests.behaviour.test_evidence import OTHER_KEY, TWO_CLIENTS, say
+
+QUOTA = Quota(tpm=10_000)
+SMALL = {"max_tokens": 100}
+
+
+def large(client: httpx.Client, max_tokens: int, **members: object) -> httpx.Response:
+    return chat(client, max_tokens=max_tokens, **members)
+
+
+def limit_all(sim: Simulator, quota: Quota) -> None:
+    for region in REGIONS[:2]:
+        sim.quota(region, "gpt-4o", quota)
+
+
+def test_f2_a_request_that_does_not_fit_sends_smaller_ones_nowhere_else(stage: Stage, sim: Simulator) -> None:
+    sim.quota("eastus", "gpt-4o", QUOTA)
+    client = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))
+    chat(client, **SMALL)
+    trails = [attempts(large(client, 9_950)), attempts(large(client, 9_950)), attempts(chat(client, **SMALL))]
+    assert trails == [["eastus:429", "westus:200"], ["westus:200"], ["eastus:200"]]
+
+
+def test_f2_a_cooldown_holds_from_half_the_size_that_was_refused(stage: Stage, sim: Simulator) -> None:
+    sim.quota("eastus", "gpt-4o", QUOTA)
+    client = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))
+    large(client, 1_000)
+    large(client, 9_500)
+    assert [attempts(large(client, size))[0] for size in (5_000, 4_000)] == ["westus:200", "eastus:200"]
+
+
+def test_f2_what_is_left_counts_when_it_is_less(stage: Stage, sim: Simulator) -> None:
+    sim.quota("eastus", "gpt-4o", QUOTA)
+    client = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))
+    large(client, 8_900)
+    large(client, 9_500)
+    trails = [attempts(large(client, size))[0] for size in (2_000, 500, 700)]
+    assert trails == ["westus:200", "eastus:200", "westus:200"]
+
+
+def test_f2_without_a_report_of_what_is_left_a_cooldown_holds_for_all(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, retry_after=30, count=1)
+    client = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))
+    large(client, 9_000)
+    assert attempts(chat(client, **SMALL)) == ["westus:200"]
+
+
+def test_f2_a_used_up_limit_of_requests_holds_for_all(stage: Stage, sim: Simulator) -> None:
+    left = {"x-ratelimit-remaining-tokens": "9000", "x-ratelimit-remaining-requests": "0"}
+    sim.fail("eastus", status=429, retry_after=30, headers=left, count=1)
+    client = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))
+    large(client, 8_000)
+    assert attempts(chat(client, **SMALL)) == ["westus:200"]
+
+
+def test_f2_a_429_to_a_smaller_request_lowers_the_size(stage: Stage, sim: Simulator) -> None:
+    left = {"x-ratelimit-remaining-tokens": "9000"}
+    sim.fail("eastus", status=429, retry_after=30, headers=left, count=2)
+    client = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))
+    trails = [attempts(large(client, size))[0] for size in (8_000, 2_000, 3_000, 100)]
+    assert trails == ["eastus:429", "eastus:429", "westus:200", "eastus:200"]
+
+
+@pytest.mark.parametrize("times", ["n", "best_of"])
+def test_f2_the_answers_that_are_asked_for_count(stage: Stage, sim: Simulator, times: str) -> None:
+    sim.quota("eastus", "gpt-4o", QUOTA)
+    client = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))
+    large(client, 1_000)
+    large(client, 9_500)
+    assert attempts(large(client, 1_000, **{times: 6})) == ["westus:200"]
+
+
+def test_f2_a_request_above_the_whole_limit_is_told_what_would_fit(stage: Stage, sim: Simulator) -> None:
+    limit_all(sim, QUOTA)
+    client = stage.http(stage.gateway())
+    answer = large(client, 20_000)
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "false")
+    assert "10000 a minute at most" in answer.json()["error"]["message"]
+
+
+def test_f2_nor_is_it_sent_again(stage: Stage, sim: Simulator) -> None:
+    limit_all(sim, QUOTA)
+    client = stage.http(stage.gateway(AI_PROXY_MAX_WAIT_MS=5000))
+    large(client, 20_000)
+    answer = large(client, 20_001)
+    assert (answer.headers["x-should-retry"], len(sim.requests("eastus"))) == ("false", 1)
+
+
+def test_f2_it_takes_nothing_from_other_clients(stage: Stage, sim: Simulator) -> None:
+    limit_all(sim, QUOTA)
+    gateway = stage.gateway(**TWO_CLIENTS)
+    client, other = stage.http(gateway, CLIENT_KEY), stage.http(gateway, OTHER_KEY)
+    large(client, 20_000)
+    answers = [large(other, 3_000) for _ in range(4)]
+    assert [(answer.status_code, len(attempts(answer))) for answer in answers] == [(200, 1)] * 4
+
+
+def test_f2_a_request_for_which_another_deployment_is_large_enough_is_to_be_tried_again(
+    stage: Stage, sim: Simulator
+) -> None:
+    sim.quota("eastus", "gpt-4o", QUOTA)
+    sim.fail("westus", status=429, retry_after=7)
+    client = stage.http(stage.gateway())
+    answer = large(client, 20_000)
+    assert (answer.headers["retry-after"], answer.headers.get("x-should-retry")) == ("7", None)
+
+
+def test_f2_one_of_those_that_wait_goes_first_when_a_cooldown_ends(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, retry_after_ms=700)
+    client = stage.http(stage.gateway(["eastus"], AI_PROXY_MAX_WAIT_MS=1000))
+    say(client, "Starts the cool-down")
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda number: say(client, str(number)), range(16)))
+    assert {answer.status_code for answer in answers} == {429}
+    assert len(sim.requests("eastus")) - 1 <= 3
+
+
+def test_f2_an_answer_opens_the_pair_for_all(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, retry_after_ms=300, count=1)
+    client = stage.http(stage.gateway(["eastus"], AI_PROXY_MAX_WAIT_MS=3000))
+    say(client, "Starts the cool-down")
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda number: say(client, str(number)), range(16)))
+    assert Counter(answer.status_code for answer in answers) == {200: 16}
+
+
+def test_f2_while_the_first_is_not_answered_more_may_go(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, retry_after_ms=300, count=1)
+    gateway = stage.gateway(["eastus"], AI_PROXY_MAX_WAIT_MS=5000)
+    client = stage.http(gateway)
+    say(client, "Starts the cool-down")
+    sim.fail("eastus", hang=30)
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(4):
+            pool.submit(say, client, str(number))
+        sim.wait_for_requests("eastus", 4)
+        sim.reset()
+    assert json.loads(chat(client).content)["choices"]

@@ -1,0 +1,278 @@
+"""F8: what one request causes is not held against a backend that others can use."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from time import time
+from typing import Any
+
+import httpx
+import pytest
+
+from e2e.simulator import Simulator
+from tests.behaviour.conftest import CHAT, CLIENT_KEY, REGIONS, Stage
+from tests.behaviour.support import attempts, chat, logged, winner
+from tests.support.waiting import eventually
+
+OTHER_KEY = "client-key-of-team-b-0002"
+TWO_CLIENTS = {"GATEWAY_CLIENT_NAME_1": "team-b", "GATEWAY_CLIENT_KEY_1": OTHER_KEY}
+HEAVY_EASTUS = {"AZURE_OPENAI_PRIORITY_0": 10}
+EVERYWHERE = REGIONS[:2]
+WRONG_PATH = "/openai/nosuch/x"
+WRONG_ENDPOINT = "Access denied due to invalid subscription key or wrong API endpoint."
+
+
+def clients(stage: Stage, **settings: object) -> tuple[httpx.Client, httpx.Client]:
+    """Two clients of one gateway, whose breakers open after two failures."""
+    gateway = stage.gateway(**{"BREAKER_FAILURES": 2} | TWO_CLIENTS | settings)
+    return stage.http(gateway, CLIENT_KEY), stage.http(gateway, OTHER_KEY)
+
+
+def fail_everywhere(sim: Simulator, **fault: Any) -> None:
+    for region in EVERYWHERE:
+        sim.fail(region, **fault)
+
+
+def say(client: httpx.Client, text: str) -> httpx.Response:
+    return chat(client, messages=[{"role": "user", "content": text}])
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 408}, {"reset": True}], ids=str)
+def test_f8b_the_repeats_of_one_request_count_once(
+    stage: Stage, sim: Simulator, fault: dict[str, Any]
+) -> None:
+    sim.fail("eastus", **fault, count=3)
+    client, other = clients(stage, **HEAVY_EASTUS)
+    for _ in range(3):
+        chat(client)
+    assert winner(say(other, "Something else")) == "eastus"
+
+
+def test_f8b_different_requests_count_each(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=500, count=2)
+    client, other = clients(stage, **HEAVY_EASTUS)
+    say(client, "One")
+    say(client, "Two")
+    assert attempts(say(other, "Three")) == ["westus:200"]
+
+
+def test_f8b_the_same_request_of_another_client_counts(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=500, count=2)
+    client, other = clients(stage, **HEAVY_EASTUS)
+    chat(client)
+    chat(other)
+    assert attempts(chat(client)) == ["westus:200"]
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 500}, {"status": 403}, {"status": 408}, {"reset": True}], ids=str
+)
+def test_f8b_what_all_candidates_say_of_one_clients_requests_counts_for_nobody_while_others_are_served(
+    stage: Stage, sim: Simulator, fault: dict[str, Any]
+) -> None:
+    client, other = clients(stage)
+    for number in range(2):
+        say(other, f"Well {number}")
+    fail_everywhere(sim, **fault, count=4)
+    for number in range(4):
+        say(client, f"Bad {number}")
+    answers = [say(other, f"Still well {number}") for number in range(2)]
+    assert {winner(answer) for answer in answers} == set(EVERYWHERE)
+
+
+def test_f8b_what_all_candidates_say_counts_when_a_second_client_meets_it(
+    stage: Stage, sim: Simulator
+) -> None:
+    gateway = stage.gateway(["eastus"], BREAKER_FAILURES=1, **TWO_CLIENTS)
+    client, other = stage.http(gateway), stage.http(gateway, OTHER_KEY)
+    say(other, "Well")
+    sim.fail("eastus", status=500, count=2)
+    say(client, "One")
+    say(other, "Two")
+    assert "rests for 10 s: 500" in logged(gateway, "'eastus'")
+
+
+def test_f8b_what_all_candidates_say_counts_when_nobody_was_served_lately(
+    stage: Stage, sim: Simulator
+) -> None:
+    gateway = stage.gateway(["eastus"], BREAKER_FAILURES=1)
+    sim.fail("eastus", status=500, count=1)
+    say(stage.http(gateway), "One")
+    assert "rests for 10 s" in logged(gateway, "'eastus'")
+
+
+@pytest.mark.parametrize("served_before", [False, True])
+def test_f8c_a_401_of_a_wrong_path_closes_nothing(stage: Stage, sim: Simulator, served_before: bool) -> None:
+    fail_everywhere(sim, status=401, message=WRONG_ENDPOINT, path="/nosuch/")
+    gateway = stage.gateway()
+    client = stage.http(gateway)
+    if served_before:
+        assert chat(client).status_code == 200
+    for path in (WRONG_PATH, WRONG_PATH, "/openai/nosuch/y"):
+        client.get(path)
+    statuses = [say(client, str(number)).status_code for number in range(2)]
+    assert (statuses, "AZURE_OPENAI_KEY" in gateway.error_log.read_text()) == ([200, 200], False)
+
+
+def test_f8d_a_request_that_all_candidates_refuse_is_403_with_their_reason(
+    stage: Stage, sim: Simulator
+) -> None:
+    fail_everywhere(sim, status=401, message=WRONG_ENDPOINT, path="/nosuch/")
+    answer = stage.http(stage.gateway()).get(WRONG_PATH)
+    assert (answer.status_code, answer.json()["error"]["message"]) == (403, WRONG_ENDPOINT)
+
+
+def test_f8d_so_is_one_that_all_refuse_with_403(stage: Stage, sim: Simulator) -> None:
+    fail_everywhere(sim, status=403, code="Forbidden", message="Streaming requests are not yet allowed.")
+    error = chat(stage.http(stage.gateway())).json()["error"]
+    assert (error["code"], error["message"]) == ("Forbidden", "Streaming requests are not yet allowed.")
+
+
+def test_f8c_a_key_that_is_wrong_from_the_start_is_found_at_once(stage: Stage) -> None:
+    gateway = stage.gateway(**HEAVY_EASTUS, AZURE_OPENAI_KEY_0="not-the-key-of-eastus")
+    client = stage.http(gateway)
+    assert [attempts(say(client, text)) for text in ("One", "Two")] == [
+        ["eastus:401", "westus:200"],
+        ["westus:200"],
+    ]
+    assert "'eastus'" in logged(gateway, "AZURE_OPENAI_KEY_0")
+
+
+def test_f8c_a_key_that_becomes_wrong_is_found_at_once(stage: Stage, sim: Simulator) -> None:
+    gateway = stage.gateway(**HEAVY_EASTUS)
+    client = stage.http(gateway)
+    chat(client)
+    sim.fail("eastus", status=401)
+    trails = [attempts(say(client, text)) for text in ("One", "Two")]
+    assert trails == [["eastus:401", "westus:200"], ["westus:200"]]
+    logged(gateway, "AZURE_OPENAI_KEY_0")
+
+
+def test_f8c_a_right_that_is_missing_for_one_operation_leaves_the_others(
+    stage: Stage, sim: Simulator
+) -> None:
+    sim.fail("eastus", status=401, code="PermissionDenied", path="/images/")
+    client = stage.http(stage.gateway(**HEAVY_EASTUS))
+    client.post("/openai/v1/images/generations", json={"model": "gpt-4o", "prompt": "A cat"})
+    assert attempts(client.post("/openai/v1/chat/completions", json=CHAT)) == ["eastus:200"]
+
+
+def test_f8c_a_401_of_another_operation_than_the_last_that_worked_rests_that_operation(
+    stage: Stage, sim: Simulator
+) -> None:
+    sim.fail("eastus", status=401, path="/embeddings")
+    client = stage.http(stage.gateway(**HEAVY_EASTUS))
+    chat(client)
+    embeddings = [
+        client.post("/openai/v1/embeddings", json={"model": "text-embedding-3-small", "input": text})
+        for text in ("One", "Two")
+    ]
+    trails = [attempts(response) for response in (*embeddings, say(client, "Hello"))]
+    assert trails == [["eastus:401", "westus:200"], ["westus:200"], ["eastus:200"]]
+
+
+def open_all(sim: Simulator, client: httpx.Client) -> None:
+    """Opens the breakers of all backends, which open after one failure."""
+    fail_everywhere(sim, status=500, count=1)
+    say(client, "The request that opens them")
+
+
+def test_f9_backends_behind_breakers_are_asked_when_nobody_else_is_left(stage: Stage, sim: Simulator) -> None:
+    client, _ = clients(stage, BREAKER_FAILURES=1)
+    open_all(sim, client)
+    assert say(client, "Hello").status_code == 200
+
+
+def test_f9_a_success_closes_the_breaker(stage: Stage, sim: Simulator) -> None:
+    client, _ = clients(stage, BREAKER_FAILURES=1, **HEAVY_EASTUS)
+    open_all(sim, client)
+    assert [winner(say(client, text)) for text in ("One", "Two")] == ["eastus", "eastus"]
+
+
+def test_f9_the_first_breaker_to_close_is_the_first_to_be_passed(stage: Stage, sim: Simulator) -> None:
+    client, _ = clients(stage, BREAKER_FAILURES=1, **HEAVY_EASTUS)
+    sim.fail("westus", status=500)
+    sim.fail("eastus", status=429, retry_after_ms=300, count=1)
+    say(client, "Opens the breaker of westus")
+    sim.fail("eastus", status=500)
+    eventually(lambda: "eastus:500" in attempts(say(client, str(time()))))
+    sim.reset()
+    assert attempts(say(client, "Hello")) == ["westus:200"]
+
+
+def test_f9_a_failure_does_not_lengthen_the_back_off(stage: Stage, sim: Simulator) -> None:
+    gateway = stage.gateway(["eastus"], BREAKER_FAILURES=1, BREAKER_OPEN_SECONDS=1)
+    client = stage.http(gateway)
+    sim.fail("eastus", status=500, count=4)
+    for number in range(4):
+        say(client, f"Bad {number}")
+    assert gateway.error_log.read_text().count("rests for") == 1
+
+
+def test_f9_a_throttled_backend_is_not_passed_by(stage: Stage, sim: Simulator) -> None:
+    client, _ = clients(stage, BREAKER_FAILURES=1, **HEAVY_EASTUS)
+    sim.fail("eastus", status=500)
+    sim.fail("westus", status=429, retry_after=30)
+    say(client, "One")
+    answer = say(client, "Two")
+    assert (answer.status_code, attempts(answer)) == (429, ["eastus:500"])
+
+
+def test_f9_beyond_the_bound_the_answer_is_503_with_a_time(stage: Stage, sim: Simulator) -> None:
+    gateway = stage.gateway(["eastus"], BREAKER_FAILURES=1, BREAKER_OVERRIDE_CONCURRENCY=1)
+    client = stage.http(gateway)
+    sim.fail("eastus", status=500, count=1)
+    say(client, "Bad")
+    sim.fail("eastus", slow_first_byte=3)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(say, client, "Slow")
+        sim.wait_for_requests("eastus", 2)
+        answer = say(client, "One too many")
+        assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True)
+        assert slow.result().status_code == 200
+
+
+def test_b1_a_single_backend_whose_deployment_seemed_to_be_missing_is_asked_again(
+    stage: Stage, sim: Simulator
+) -> None:
+    sim.fail("eastus", status=404, code="DeploymentNotFound", count=1)
+    client = stage.http(stage.gateway(["eastus"]))
+    assert [chat(client).status_code for _ in range(2)] == [404, 200]
+
+
+def test_b1_a_deployment_that_all_miss_is_asked_for_once(stage: Stage, sim: Simulator) -> None:
+    fail_everywhere(sim, status=404, code="DeploymentNotFound")
+    client = stage.http(stage.gateway())
+    assert [len(attempts(chat(client))) for _ in range(2)] == [2, 1]
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_b1_an_unknown_model_moves_on(stage: Stage, sim: Simulator, status: int) -> None:
+    sim.fail("eastus", status=status, code="unknown_model", message="Unknown model: gpt-4o")
+    client = stage.http(stage.gateway(**HEAVY_EASTUS))
+    assert attempts(chat(client)) == [f"eastus:{status}", "westus:200"]
+
+
+def test_b1_a_404_of_another_operation_leaves_chat(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=404, code="DeploymentNotFound", path="/embeddings")
+    client = stage.http(stage.gateway(**HEAVY_EASTUS))
+    embedding = {"model": "gpt-4o", "input": "Hello"}
+    trails = [attempts(client.post("/openai/v1/embeddings", json=embedding)) for _ in range(2)]
+    assert [trail[0] for trail in trails] == ["eastus:404", trails[1][0]]
+    assert trails[1][0].startswith("westus")
+    assert attempts(chat(client)) == ["eastus:200"]
+
+
+def test_f3_a_503_that_says_how_long_rests_so_long(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=503, retry_after=30)
+    gateway = stage.gateway(**HEAVY_EASTUS)
+    client = stage.http(gateway)
+    assert [attempts(chat(client)) for _ in range(2)] == [["eastus:503", "westus:200"], ["westus:200"]]
+    assert "rests for 30 s: 503" in logged(gateway, "'eastus'")
+
+
+def test_f2_the_only_backend_is_asked_although_its_quota_is_used_up(stage: Stage, sim: Simulator) -> None:
+    headers = {"x-ratelimit-remaining-requests": "0"}
+    sim.fail("eastus", status=200, body={"choices": []}, headers=headers)
+    client = stage.http(stage.gateway(["eastus"]))
+    assert [chat(client).status_code for _ in range(3)] == [200, 200, 200]
