@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import time
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from e2e.simulator import Simulator
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, REGIONS, Stage
-from tests.behaviour.support import attempts, chat, logged, winner
+from tests.behaviour.support import attempts, chat, logged, records, winner
 from tests.support.waiting import eventually
 
 OTHER_KEY = "client-key-of-team-b-0002"
@@ -276,3 +278,65 @@ def test_f2_the_only_backend_is_asked_although_its_quota_is_used_up(stage: Stage
     sim.fail("eastus", status=200, body={"choices": []}, headers=headers)
     client = stage.http(stage.gateway(["eastus"]))
     assert [chat(client).status_code for _ in range(3)] == [200, 200, 200]
+
+
+def test_f8_a_realtime_session_that_needs_another_key_is_refused_for_itself(
+    stage: Stage, sim: Simulator
+) -> None:
+    fail_everywhere(sim, status=401, message="requires ephemeral authentication", path="/realtime")
+    gateway = stage.gateway()
+    client = stage.http(gateway)
+    upgrade = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    answer = client.get("/openai/v1/realtime?model=gpt-4o", headers=upgrade)
+    assert (answer.status_code, say(client, "Hello").status_code) == (403, 200)
+    assert "AZURE_OPENAI_KEY" not in gateway.error_log.read_text()
+
+
+def test_f9_an_outage_of_all_backends_ends_with_one_trial(stage: Stage, sim: Simulator) -> None:
+    client, other = clients(stage, BREAKER_FAILURES=3)
+    fail_everywhere(sim, status=500)
+    for number in range(12):
+        say(client, f"Down {number}")
+    asked = [len(sim.requests(region)) for region in EVERYWHERE]
+    sim.reset()
+    answer = say(other, "Well again")
+    assert (max(asked) <= 12, answer.status_code, len(attempts(answer))) == (True, 200, 1)
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """The port of a server that accepts no connection: the queue of those that wait is full."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for connection in waiting:
+            connection.setblocking(False)
+            connection.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+        for connection in waiting:
+            connection.close()
+
+
+def test_f9_a_backend_that_accepts_no_connection_is_waited_for_a_tenth_of_the_time(
+    stage: Stage, sim: Simulator, black_hole: int
+) -> None:
+    gateway = stage.gateway(
+        AZURE_OPENAI_PRIORITY_0=10,
+        AZURE_OPENAI_ENDPOINT_0=f"http://127.0.0.1:{black_hole}",
+        AI_PROXY_CONNECT_TIMEOUT_MS=3000,
+        BREAKER_FAILURES=1,
+    )
+    client = stage.http(gateway)
+    sim.fail("westus", status=500, count=1)
+    say(client, "Opens both breakers")
+    sim.fail("westus", status=500)
+    say(client, "Asks both, behind their breakers")
+    trails = [record["attempts"] for record in records(gateway, 2)]
+    waited = [attempt["ms"] for trail in trails for attempt in trail if attempt["backend"] == "eastus"]
+    assert (len(waited), waited[1] < waited[0] / 2) == (2, True)
