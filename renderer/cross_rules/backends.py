@@ -44,6 +44,20 @@ def _backend_credentials(draft: Draft) -> Iterator[Problem]:
                 )
 
 
+def _unserved_limits(draft: Draft) -> Iterator[Problem]:
+    for index, backend in draft.valid(Backend).items():
+        if backend.deployments is None:
+            continue
+        listed = variable(Backend, "deployments", index)
+        for name in backend.tokens_per_minute or ():
+            if name not in backend.deployments:
+                yield Problem(
+                    variable(Backend, "tokens_per_minute", index),
+                    f"limits the deployment '{name}', which {listed} does not list",
+                    f"Write one of {', '.join(backend.deployments)}, or add it there",
+                )
+
+
 def _plain_http(draft: Draft) -> Iterator[Problem]:
     gateway = draft.group(Gateway)
     if gateway is None or gateway.e2e_test_mode:
@@ -120,6 +134,7 @@ def _redis(draft: Draft) -> Iterator[Problem]:
 RULES = (
     _some_backend,
     _backend_credentials,
+    _unserved_limits,
     _plain_http,
     _some_weight,
     _home_backend,

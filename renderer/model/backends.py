@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from renderer.model.group import Group, NumberedGroup, milliseconds, seconds, setting
-from renderer.parsers.basics import BackendName, Deployments, HashKey, HeaderSecret, Label
+from renderer.parsers.basics import BackendName, Deployments, HashKey, HeaderSecret, Label, TokenLimits
 from renderer.parsers.urls import Endpoint, HttpsUrl, name_from_endpoint, token_scope_of
 
 
@@ -50,6 +50,13 @@ class Backend(NumberedGroup):
         shown="any",
     )
     auth: Literal["key", "managed-identity"] = setting("AUTH", "key", about="How the gateway signs in.")
+    tokens_per_minute: TokenLimits | None = setting(
+        "TOKENS_PER_MINUTE",
+        None,
+        about="Limits of deployments whose answers do not name them, for the reserve of the low lane: "
+        "`gpt-4o=100000,embeddings=50000`.",
+        shown="learned",
+    )
     client_id: Label | None = setting(
         "CLIENT_ID",
         None,

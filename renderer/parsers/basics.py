@@ -14,6 +14,8 @@ FALSE_WORDS = frozenset({"false", "0", "no", "off"})
 
 DEPLOYMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _GUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_TOKENS = re.compile(r"[1-9][0-9]{0,8}")
+_TOKEN_LIMITS = "gpt-4o=100000,embeddings=50000"
 _NO_DEPLOYMENT = "has an item that is not a deployment name"
 _DEPLOYMENT_REMEDY = "Write names of letters, digits, '.', '_', ':' and '-', for example"
 _HEADER_NAME = "[A-Za-z0-9!#$%&'*+.^_`|~-]+"
@@ -100,6 +102,31 @@ def parse_deployments(value: object) -> object:
     return deployments
 
 
+def parse_token_limits(value: object) -> object:
+    """Parse limits of tokens a minute by deployment.
+
+    Example: `gpt-4o=100000,embeddings=50000` → `{"gpt-4o": 100000, "embeddings": 50000}`.
+    """
+    if not isinstance(value, str):
+        return value
+    limits: dict[str, int] = {}
+    items = split_list(value)
+    assert isinstance(items, tuple)
+    for item in items:
+        name, _, tokens = (part.strip() for part in item.partition("="))
+        if not DEPLOYMENT_NAME.fullmatch(name):
+            raise wrong(_NO_DEPLOYMENT, f"{_DEPLOYMENT_REMEDY} {_TOKEN_LIMITS}")
+        if not _TOKENS.fullmatch(tokens):
+            raise wrong(
+                f"has no limit for the deployment '{name}'",
+                f"Write a whole number from 1 to 999999999 behind '=', such as {_TOKEN_LIMITS}",
+            )
+        if name in limits:
+            raise wrong(f"lists the deployment '{name}' twice", "Keep one of the two")
+        limits[name] = int(tokens)
+    return limits
+
+
 def parse_label(value: object) -> object:
     """Check a free name that appears in metric labels and logs. Example: `Team A` stays as it is."""
     text = str(value)
@@ -113,6 +140,7 @@ def parse_label(value: object) -> object:
 
 Flag = Annotated[bool, BeforeValidator(parse_flag)]
 Label = Annotated[str, BeforeValidator(parse_label)]
+TokenLimits = Annotated[dict[str, int], BeforeValidator(parse_token_limits)]
 Deployments = Annotated[dict[str, str], BeforeValidator(parse_deployments)]
 DeploymentNames = Annotated[
     tuple[str, ...],

@@ -264,6 +264,36 @@ def test_l3_a_quota_that_is_not_known_sheds_nothing(stage: Stage, sim: Simulator
     assert [chat(client).status_code, low(client).status_code] == [200, 200]
 
 
+# Azure does not always name the limit.
+LEFT = "x-ratelimit-remaining-tokens"
+
+
+def report(sim: Simulator, left: int) -> None:
+    """Lets eastus report so many tokens as left, and no limit."""
+    sim.clear_faults("eastus")
+    sim.fail("eastus", status=200, headers={LEFT: str(left)}, body={"choices": []})
+
+
+@pytest.mark.parametrize(("left", "status"), [(2_900, 429), (3_100, 200)])
+def test_l3_without_a_limit_the_most_that_was_left_stands_for_it(
+    stage: Stage, sim: Simulator, left: int, status: int
+) -> None:
+    client = stage.http(stage.gateway(["eastus"], **RESERVE))
+    for number in (10_000, left):
+        report(sim, number)
+        chat(client)
+    assert low(client).status_code == status
+
+
+@pytest.mark.parametrize(("left", "status"), [(2_900, 429), (3_100, 200)])
+def test_l3_or_the_configured_one(stage: Stage, sim: Simulator, left: int, status: int) -> None:
+    limits = {"AZURE_OPENAI_TOKENS_PER_MINUTE_0": "gpt-4o=10000"}
+    client = stage.http(stage.gateway(["eastus"], **RESERVE, **limits))
+    report(sim, left)
+    chat(client)
+    assert low(client).status_code == status
+
+
 def test_l3_what_other_candidates_have_left_counts(stage: Stage, sim: Simulator) -> None:
     sim.quota("eastus", "gpt-4o", SCARCE)
     client = stage.http(stage.gateway(**RESERVE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -73,26 +74,26 @@ def test_a_cooldown_is_always_positive_and_capped(
     assert 0 < cooldown(lua, headers, body) <= 120
 
 
+LEFT = """
+local remaining, limit = throttle.left(headers, "tokens")
+return tostring(remaining), tostring(limit)
+"""
+
+
 @given(headers=HEADERS)
 @GENERATED
-def test_the_remaining_share_is_a_share_or_unknown(lua: Lua, headers: dict[str, Any]) -> None:
-    [share] = lua(MODULE + "return tostring(throttle.remaining_share(headers))", headers=headers)
-    assert share == "nil" or 0 <= float(share) <= 1
+def test_what_is_left_is_a_number_or_unknown(lua: Lua, headers: dict[str, Any]) -> None:
+    remaining, limit = lua(MODULE + LEFT, headers=headers)
+    assert remaining == "nil" or 0 <= float(remaining) < math.inf
+    assert limit == "nil" or 0 < float(limit) < math.inf
 
 
-@pytest.mark.parametrize("remaining", [*ODD, "50"])
-def test_odd_numbers_make_no_odd_share(lua: Lua, remaining: str) -> None:
-    chunk = """
-    local shares = {}
-    for index, limit in ipairs(limits) do
-        shares[index] = tostring(throttle.remaining_share({
-            ["x-ratelimit-remaining-tokens"] = remaining, ["x-ratelimit-limit-tokens"] = limit,
-        }))
-    end
-    return shares
-    """
-    [shares] = lua(MODULE + chunk, remaining=remaining, limits=[*ODD, "100"])
-    assert [share for share in shares if share != "nil" and not 0 <= float(share) <= 1] == []
+@pytest.mark.parametrize("number", ODD)
+def test_odd_numbers_say_nothing_of_what_is_left(lua: Lua, number: str) -> None:
+    headers = {"x-ratelimit-remaining-tokens": number, "x-ratelimit-limit-tokens": number}
+    remaining, limit = lua(MODULE + LEFT, headers=headers)
+    assert remaining == "nil" or 0 <= float(remaining) < math.inf
+    assert limit == "nil" or 0 < float(limit) < math.inf
 
 
 @given(headers=HEADERS)

@@ -204,3 +204,35 @@ def test_values_are_trimmed() -> None:
     secret = load(AZURE_OPENAI_KEY_0="  key-with-blanks-around \n").backends[0].key
     assert secret is not None
     assert secret.get_secret_value() == "key-with-blanks-around"
+
+
+def test_limits_of_tokens_are_given_by_deployment() -> None:
+    (backend,) = load(AZURE_OPENAI_TOKENS_PER_MINUTE_0="gpt-4o=100000, embeddings = 50000").backends
+    assert backend.tokens_per_minute == {"gpt-4o": 100_000, "embeddings": 50_000}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gpt-4o",
+        "gpt-4o=",
+        "gpt-4o=0",
+        "gpt-4o=-1",
+        "gpt-4o=1.5",
+        "gpt-4o=1e3",
+        "=5",
+        "a=1,a=2",
+        "a=" + "9" * 5000,
+    ],
+)
+def test_a_wrong_limit_of_tokens_is_an_error(text: str) -> None:
+    assert problem("AZURE_OPENAI_TOKENS_PER_MINUTE_0", AZURE_OPENAI_TOKENS_PER_MINUTE_0=text)
+
+
+def test_a_limit_of_a_deployment_that_is_not_served_is_an_error() -> None:
+    told = problem(
+        "AZURE_OPENAI_TOKENS_PER_MINUTE_0",
+        AZURE_OPENAI_TOKENS_PER_MINUTE_0="gpt-4=5",
+        AZURE_OPENAI_DEPLOYMENTS_0="gpt-4o",
+    )
+    assert "gpt-4o" in told.remedy

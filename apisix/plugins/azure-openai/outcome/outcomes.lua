@@ -40,7 +40,7 @@ end
 -- @param tokens number what the request may take
 local function throttled(pool, backend, deployment, tokens, outcome)
     local headers = outcome.headers
-    local remaining, limit = throttle_hints.tokens(headers)
+    local remaining, limit = throttle_hints.left(headers, "tokens")
     local noted_remaining, noted_limit = availability.tokens(backend, deployment)
     remaining, limit = remaining or noted_remaining, limit or noted_limit
     if remaining or limit then
@@ -92,15 +92,26 @@ local function note_success(attempt, answer)
     end
 end
 
+-- The share of one of its limits that a deployment has left; nil when the limit is not known.
+local function share_left(backend, deployment, kind, remaining, limit)
+    limit = limit or availability.limit(backend, deployment, kind, remaining)
+    return limit > 0 and math_min(remaining / limit, 1) or nil
+end
+
+-- Notes what an answer says of the quota. The scarcer of requests and tokens decides.
 local function note_quota(pool, backend, deployment, headers)
-    local share = throttle_hints.remaining_share(headers)
-    if share then
-        availability.note_share(backend, deployment, share)
+    local scarcest
+    for _, kind in ipairs(throttle_hints.KINDS) do
+        local remaining, limit = throttle_hints.left(headers, kind)
+        local share = remaining and share_left(backend, deployment, kind, remaining, limit)
+        scarcest = share and math_min(scarcest or share, share) or scarcest
+        if remaining and kind == "tokens" then
+            availability.note_tokens(backend, deployment, remaining, limit)
+            cooldowns.note_remaining(backend, deployment, remaining)
+        end
     end
-    local remaining, limit = throttle_hints.tokens(headers)
-    if remaining then
-        availability.note_tokens(backend, deployment, remaining, limit)
-        cooldowns.note_remaining(backend, deployment, remaining)
+    if scarcest then
+        availability.note_share(backend, deployment, scarcest)
     end
     if throttle_hints.is_exhausted(headers) then
         cooldowns.spent(backend, deployment, throttle_hints.spent_seconds(headers, pool.failover))

@@ -20,7 +20,7 @@ local SPENT_SECONDS = 1
 local KINDS = { "requests", "tokens" }
 local RESET_PREFIXES = { "x-ratelimit-reset-", "x-rate-limit-reset-" }
 
-local _M = {}
+local _M = { KINDS = KINDS }
 
 local function positive(number)
     -- The comparison with huge also refuses "inf"; "nan" fails the first one.
@@ -179,36 +179,16 @@ function _M.spent_seconds(headers, failover)
     return math_max(math_min(seconds, failover.cooldown_max_seconds), SHORTEST_SECONDS)
 end
 
-local function share(headers, kind)
+--- How much of one of its limits a deployment reports as left: `x-ratelimit-remaining-tokens: 900` -> 900.
+-- @param headers table
+-- @param kind string one of KINDS
+-- @return number|nil what is left; nil when the answer does not say
+-- @return number|nil the limit, in a minute
+function _M.left(headers, kind)
     local remaining = tonumber(first_value(headers, "x-ratelimit-remaining-" .. kind))
     local limit = tonumber(first_value(headers, "x-ratelimit-limit-" .. kind))
     -- -1 means that it is not known.
-    if not remaining or remaining < 0 or not limit or limit <= 0 then
-        return nil
-    end
-    return math_min(remaining / limit, 1)
-end
-
---- The share of its quota that a deployment has left, by the scarcer of requests and tokens.
--- @param headers table
--- @return number|nil 0 to 1, nil when the answer does not say
-function _M.remaining_share(headers)
-    local requests, tokens = share(headers, "requests"), share(headers, "tokens")
-    if requests and tokens then
-        return math_min(requests, tokens)
-    end
-    return requests or tokens
-end
-
---- What an answer says of the tokens of a deployment: `x-ratelimit-remaining-tokens: 900` -> 900.
--- @param headers table
--- @return number|nil tokens that are left
--- @return number|nil the limit of tokens a minute
-function _M.tokens(headers)
-    local remaining = tonumber(first_value(headers, "x-ratelimit-remaining-tokens"))
-    local limit = tonumber(first_value(headers, "x-ratelimit-limit-tokens"))
-    -- -1 means that it is not known.
-    return remaining and remaining >= 0 and remaining or nil, positive(limit)
+    return remaining == 0 and 0 or positive(remaining), positive(limit)
 end
 
 --- Whether no further request is allowed, however small.

@@ -17,6 +17,8 @@ local EVERY = memory.EVERY
 
 -- A reported quota says little about later minutes.
 local QUOTA_MEMORY_SECONDS = 60
+-- In an hour a deployment is idle at some time, so the most that was left comes close to its limit.
+local MOST_SEEN_SECONDS = 3600
 -- Flags have 32 bits.
 local MOST_TOKENS = 4294967295
 local UNKNOWN_REMAINING, UNKNOWN_LIMIT = -1, 0
@@ -94,6 +96,23 @@ end
 -- @param deployment string the serving backend's name for it
 -- @param operation string from `operations.name`
 _M.served = memory.note_served
+
+--- The limit of a pair whose answers do not name it: the configured one, else the most that was left in the last hour.
+-- @param kind string "requests" or "tokens"
+-- @param remaining number what is left now
+-- @return number in a minute, 0 when none is known
+function _M.limit(backend, deployment, kind, remaining)
+    local configured = kind == "tokens" and backend.token_limits and backend.token_limits[deployment]
+    if configured then
+        return configured
+    end
+    local most = memory.get("most-" .. kind, backend, deployment)
+    if not most or remaining > most then
+        memory.set("most-" .. kind, backend, deployment, remaining, MOST_SEEN_SECONDS)
+        return remaining
+    end
+    return most
+end
 
 --- Notes the share of its quota that a pair reported as left.
 -- @param share number 0 to 1

@@ -31,6 +31,8 @@ local KINDS = {
     "override",
     "quota",
     "left",
+    "most-requests",
+    "most-tokens",
     "lately",
     "no-usage",
     "no-usage-of-data",

@@ -38,6 +38,15 @@ local function own_names(deployments)
     return names
 end
 
+-- The configured limits of tokens by the backend's own names of deployments.
+local function own_limits(deployments, tokens_per_minute)
+    local limits = {}
+    for name, tokens in pairs(tokens_per_minute or {}) do
+        limits[deployments and deployments[name] or name] = tokens
+    end
+    return limits
+end
+
 local function build_backend(backend_conf)
     local conf = schemas.with_defaults(BACKEND_SCHEMA, backend_conf)
     local scheme, host, port = split_endpoint(conf.endpoint)
@@ -51,6 +60,7 @@ local function build_backend(backend_conf)
         region = conf.region,
         deployments = conf.deployments,
         own_names = own_names(conf.deployments),
+        token_limits = own_limits(conf.deployments, conf.tokens_per_minute),
         auth = conf.auth,
         key = conf.key,
         client_id = conf.client_id,
