@@ -1,8 +1,8 @@
 """How much of a quota small and large requests use together (F2).
 
 ``python -m e2e.mixed_sizes --minutes 10`` sends requests of mixed sizes to two backends whose quotas count
-tokens as Azure does, and asks for 90 % of their tokens. The times and sizes come from a seed. It ends by itself
-and prints how many requests were answered and how much of the quota they used.
+tokens as Azure does, and asks for 90 % of their tokens. The times and sizes come from a seed. It ends by
+itself and prints how many requests were answered and how much of the quota they used.
 """
 
 from __future__ import annotations
