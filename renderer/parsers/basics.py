@@ -15,7 +15,7 @@ FALSE_WORDS = frozenset({"false", "0", "no", "off"})
 DEPLOYMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _GUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _TOKENS = re.compile(r"[1-9][0-9]{0,8}")
-_TOKEN_LIMITS = "gpt-4o=100000,embeddings=50000"
+_LIMITS_EXAMPLE = "gpt-4o=100000,embeddings=50000"
 _NO_DEPLOYMENT = "has an item that is not a deployment name"
 _DEPLOYMENT_REMEDY = "Write names of letters, digits, '.', '_', ':' and '-', for example"
 _HEADER_NAME = "[A-Za-z0-9!#$%&'*+.^_`|~-]+"
@@ -115,11 +115,11 @@ def parse_token_limits(value: object) -> object:
     for item in items:
         name, _, tokens = (part.strip() for part in item.partition("="))
         if not DEPLOYMENT_NAME.fullmatch(name):
-            raise wrong(_NO_DEPLOYMENT, f"{_DEPLOYMENT_REMEDY} {_TOKEN_LIMITS}")
+            raise wrong(_NO_DEPLOYMENT, f"{_DEPLOYMENT_REMEDY} {_LIMITS_EXAMPLE}")
         if not _TOKENS.fullmatch(tokens):
             raise wrong(
                 f"has no limit for the deployment '{name}'",
-                f"Write a whole number from 1 to 999999999 behind '=', such as {_TOKEN_LIMITS}",
+                f"Write a whole number from 1 to 999999999 behind '=', such as {_LIMITS_EXAMPLE}",
             )
         if name in limits:
             raise wrong(f"lists the deployment '{name}' twice", "Keep one of the two")
