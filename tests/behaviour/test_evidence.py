@@ -116,6 +116,17 @@ def test_f8c_a_401_of_a_wrong_path_closes_nothing(stage: Stage, sim: Simulator, 
     assert (statuses, "AZURE_OPENAI_KEY" in gateway.error_log.read_text()) == ([200, 200], False)
 
 
+@pytest.mark.parametrize("path", ["/openai/chat/completions", "/openai/deployments/gpt-4o/responses"])
+def test_f8c_nor_does_that_of_a_wrong_base_url(stage: Stage, sim: Simulator, path: str) -> None:
+    gateway = stage.gateway()
+    client = stage.http(gateway)
+    client.post("/openai/v1/responses", json={"model": "gpt-4o", "input": "Hello"})
+    say(client, "Hello")
+    fail_everywhere(sim, status=401, message=WRONG_ENDPOINT, count=1)
+    answer = client.post(path, json=CHAT)
+    assert (answer.status_code, "AZURE_OPENAI_KEY" in gateway.error_log.read_text()) == (403, False)
+
+
 def test_f8d_a_request_that_all_candidates_refuse_is_403_with_their_reason(
     stage: Stage, sim: Simulator
 ) -> None:

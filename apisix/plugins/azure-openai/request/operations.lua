@@ -5,6 +5,7 @@
 local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
 
 local ipairs = ipairs
+local setmetatable = setmetatable
 
 local INFERENCE = {
     ["chat/completions"] = true,
@@ -20,14 +21,19 @@ local INFERENCE = {
     ["audio/translations"] = true,
     ["threads/runs"] = true,
 }
--- Every credential of a resource may use these, so a refused one is bad (S1).
-local OF_EVERY_CREDENTIAL = {
+-- Every credential of a resource may use these, so a refused one is bad (S1). Of other paths Azure also says 401, so a
+-- wrong base URL in a client looks the same.
+local OF_DEPLOYMENTS = {
     ["chat/completions"] = true,
     ["completions"] = true,
     ["embeddings"] = true,
-    ["responses"] = true,
     ["images/generations"] = true,
     ["audio/speech"] = true,
+}
+local OF_EVERY_CREDENTIAL = {
+    deployments = OF_DEPLOYMENTS,
+    v1 = setmetatable({ ["responses"] = true }, { __index = OF_DEPLOYMENTS }),
+    plain = {},
 }
 -- Other methods could be a client's invention.
 local METHODS = { GET = true, HEAD = true, POST = true, PUT = true, PATCH = true, DELETE = true }
@@ -122,7 +128,7 @@ function _M.name(request)
         return "realtime", false
     end
     if request.method == "POST" and INFERENCE[operation] then
-        return operation, OF_EVERY_CREDENTIAL[operation] == true
+        return operation, OF_EVERY_CREDENTIAL[request.kind][operation] == true
     end
     return METHODS[request.method] and request.method or "other", false
 end
