@@ -14,6 +14,8 @@ import pytest
 from e2e.simulator import Simulator
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, REGIONS, Stage
 from tests.behaviour.support import attempts, chat, logged, records, winner
+from tests.behaviour.test_coding_agents import SEALED
+from tests.behaviour.test_stateful import respond
 from tests.support.waiting import eventually
 
 OTHER_KEY = "client-key-of-team-b-0002"
@@ -80,6 +82,28 @@ def test_f8b_what_all_candidates_say_of_one_clients_requests_counts_for_nobody_w
         say(client, f"Bad {number}")
     answers = [say(other, f"Still well {number}") for number in range(2)]
     assert {winner(answer) for answer in answers} == set(EVERYWHERE)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"status": 400, "code": "invalid_encrypted_content"},
+        {"status": 404, "message": "Item with id 'rs_1' not found."},
+        {"status": 404, "code": "DeploymentNotFound"},
+        {"status": 429, "retry_after_ms": 1},
+    ],
+    ids=str,
+)
+def test_f8b_a_backend_that_has_not_worked_on_a_request_says_nothing_of_it(
+    stage: Stage, sim: Simulator, error: dict[str, Any]
+) -> None:
+    client, other = clients(stage, **HEAVY_EASTUS)
+    respond(other, input="Well")
+    sim.fail("eastus", status=500, contains="Bad")
+    sim.fail("westus", **error, contains="Bad")
+    for number in range(2):
+        respond(client, input=[SEALED, {"role": "user", "content": f"Bad {number}"}])
+    assert winner(respond(other, input="Still well")) == "eastus"
 
 
 def test_f8b_what_all_candidates_say_counts_when_a_second_client_meets_it(

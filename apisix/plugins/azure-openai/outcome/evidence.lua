@@ -32,9 +32,17 @@ local BY_REQUEST = {
     forbidden = true,
 }
 local REFUSALS = { credential = true, forbidden = true }
--- Of a throttled backend nobody knows what it thinks of the request; the others of these were not reached at all.
-local UNHEARD =
-    { throttled = true, no_socket = true, connect = true, dns = true, tls = true, identity = true }
+-- Backends that have not worked on the request, so nobody knows what it would do to them.
+local UNHEARD = {
+    throttled = true,
+    not_deployed = true,
+    not_found = true,
+    no_socket = true,
+    connect = true,
+    dns = true,
+    tls = true,
+    identity = true,
+}
 
 local _M = {}
 
