@@ -283,6 +283,25 @@ def test_b1_a_deployment_that_all_miss_is_asked_for_once(stage: Stage, sim: Simu
     assert [len(attempts(chat(client))) for _ in range(2)] == [2, 1]
 
 
+def test_b1_what_one_request_misses_everywhere_is_there_for_others(stage: Stage, sim: Simulator) -> None:
+    client, other = clients(stage, **HEAVY_EASTUS)
+    respond(other)
+    fail_everywhere(sim, status=404, code="DeploymentNotFound", contains="image_generation")
+    for _ in range(2):
+        answer = respond(client, tools=[{"type": "image_generation"}])
+        assert attempts(answer) == ["eastus:404", "westus:404"]
+    sim.fail("eastus", status=429, retry_after=30)
+    assert attempts(respond(other)) == ["eastus:429", "westus:200"]
+
+
+def test_b1_a_deployment_that_has_just_served_is_not_missing(stage: Stage, sim: Simulator) -> None:
+    client, other = clients(stage, **HEAVY_EASTUS)
+    respond(other)
+    sim.fail("eastus", status=404, code="DeploymentNotFound", contains="image_generation")
+    assert attempts(respond(client, tools=[{"type": "image_generation"}])) == ["eastus:404", "westus:200"]
+    assert attempts(respond(other)) == ["eastus:200"]
+
+
 @pytest.mark.parametrize("status", [400, 404])
 def test_b1_an_unknown_model_moves_on(stage: Stage, sim: Simulator, status: int) -> None:
     sim.fail("eastus", status=status, code="unknown_model", message="Unknown model: gpt-4o")

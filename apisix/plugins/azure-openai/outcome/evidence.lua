@@ -9,11 +9,13 @@ local verdict = require("apisix.plugins.azure-openai.outcome.verdict")
 local body_module = require("apisix.plugins.azure-openai.request.body")
 local operations = require("apisix.plugins.azure-openai.request.operations")
 local breakers = require("apisix.plugins.azure-openai.routing.breakers")
+local cooldowns = require("apisix.plugins.azure-openai.routing.cooldowns")
 local pair_memory = require("apisix.plugins.azure-openai.routing.pair_memory")
 local sightings = require("apisix.plugins.azure-openai.routing.sightings")
 
 local ngx = ngx
 local ipairs = ipairs
+local has_prefix = core.string.has_prefix
 local ngx_crc32 = ngx.crc32_long
 
 local EVERY = pair_memory.EVERY
@@ -178,6 +180,39 @@ local function judge_failure(state, failure, shared)
     end
 end
 
+-- The name under which a deployment is missing: a deployment of another kind of model is so for its own operations only.
+local function missing_scope(attempt)
+    local is_of_all = attempt.operation == "chat/completions"
+    return is_of_all and attempt.deployment or pair_memory.scope(attempt.deployment, attempt.operation)
+end
+
+-- Whether the deployment has been served a moment ago. A request can also name another one than the gateway sees.
+local function is_there(failure)
+    local attempt = failure.attempt
+    return sightings.has_served(attempt.backend, pair_memory.scope(attempt.deployment, attempt.operation))
+end
+
+-- A deployment is missing, unless it is there or the request asks all backends for something that is not.
+local function judge_missing(state, failures)
+    local missing, is_any_there = {}, false
+    for _, failure in ipairs(failures) do
+        -- Without a deployment's name the request names one where the gateway does not see it.
+        local is_named = not has_prefix(failure.attempt.deployment, "/")
+        if failure.reason == "not_deployed" and is_named and not failure.is_judged then
+            failure.is_judged = true
+            local found = is_there(failure)
+            missing[#missing + 1] = not found and failure.attempt or nil
+            is_any_there = is_any_there or found
+        end
+    end
+    if not state.winner and is_any_there then
+        return
+    end
+    for _, attempt in ipairs(missing) do
+        cooldowns.missing(attempt.backend, missing_scope(attempt))
+    end
+end
+
 --- Draws the conclusions from the attempts of an exchange that is over. A second call changes nothing.
 -- @param state RequestState with `failures`; the reason of a 401 that is about the request becomes "forbidden"
 function _M.judge(state)
@@ -190,6 +225,7 @@ function _M.judge(state)
             judge(state, failure, shared)
         end
     end
+    judge_missing(state, failures)
 end
 
 --- Judges a failure that came too late for another attempt.

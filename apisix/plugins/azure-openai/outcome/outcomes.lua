@@ -12,7 +12,6 @@ local pair_memory = require("apisix.plugins.azure-openai.routing.pair_memory")
 local shared_cooldowns = require("apisix.plugins.azure-openai.routing.shared_cooldowns")
 local sightings = require("apisix.plugins.azure-openai.routing.sightings")
 
-local has_prefix = core.string.has_prefix
 local ipairs = ipairs
 local math_ceil = math.ceil
 local math_min = math.min
@@ -61,18 +60,9 @@ function of_pair.throttled(pool, attempt, outcome)
     throttled(pool, backend, deployment, attempt.size, outcome)
 end
 
+-- Whether it is missing depends on the other attempts.
 function of_pair.not_deployed(_, attempt)
-    local backend, deployment = attempt.backend, attempt.deployment
-    breakers.succeeded(backend, deployment)
-    -- A request can name its deployment where the gateway does not see it. That says nothing of others of its kind.
-    if not has_prefix(deployment, "/") then
-        -- A deployment of another kind of model is missing for its own operations only.
-        local is_of_all = attempt.operation == "chat/completions"
-        cooldowns.missing(
-            backend,
-            is_of_all and deployment or pair_memory.scope(deployment, attempt.operation)
-        )
-    end
+    breakers.succeeded(attempt.backend, attempt.deployment)
 end
 
 function of_pair.not_found(_, attempt)
