@@ -118,8 +118,8 @@ local function run()
     for index, current in ipairs(steps) do
         step = current
         clock = 1000000 + step.at
-        local state = { pool = pool, trail = {}, client = { name = step.client }, request = { method = "POST", kind = "v1",
-            operation = step.operation, target = "/openai/v1/" .. step.operation, headers = {},
+        local state = { pool = pool, trail = {}, client = { name = step.client }, request = { method = "POST",
+            kind = "v1", operation = step.operation, target = "/openai/v1/" .. step.operation, headers = {},
             deployment = "gpt-4o", body = body_module.of_text(step.body) } }
         local answer = exchange.run({}, state)
         local trail = {}

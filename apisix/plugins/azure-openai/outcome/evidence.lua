@@ -180,7 +180,7 @@ local function judge_failure(state, failure, shared)
     end
 end
 
--- The name under which a deployment is missing: a deployment of another kind of model is so for its own operations only.
+-- Under which name a deployment is missing: one of another kind of model is so for its own operations only.
 local function missing_scope(attempt)
     local is_of_all = attempt.operation == "chat/completions"
     return is_of_all and attempt.deployment or pair_memory.scope(attempt.deployment, attempt.operation)
