@@ -123,6 +123,9 @@ def cooldown(stage: Stage, sim: Simulator, *, cap: int | str = "", **fault: obje
     [
         ({"retry_after_ms": 4000, "retry_after": 30}, 4),
         ({"retry_after": 7}, 7),
+        ({"retry_after": "00:00:20"}, 20),
+        ({"headers": {"x-ms-retry-after-ms": "700"}}, 0.7),
+        ({"message": "Please try again in 1m30s."}, 90),
         ({"headers": {"x-ratelimit-reset-tokens": "6s"}}, 6),
         ({"headers": {"x-ratelimit-reset-requests": "1m3s"}}, 63),
         ({"headers": {"x-rate-limit-reset-tokens": "12"}}, 12),
@@ -137,7 +140,7 @@ def cooldown(stage: Stage, sim: Simulator, *, cap: int | str = "", **fault: obje
     ],
 )
 def test_f2_the_cooldown_follows_the_first_hint_that_makes_sense(
-    stage: Stage, sim: Simulator, fault: dict[str, object], seconds: int
+    stage: Stage, sim: Simulator, fault: dict[str, object], seconds: float
 ) -> None:
     told = cooldown(stage, sim, **fault)
     assert told.lasts(seconds), told

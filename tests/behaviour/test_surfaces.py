@@ -5,10 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
+import httpx
 import pytest
 
 from e2e.simulator import Simulator
-from tests.behaviour.conftest import API_VERSION, Stage
+from tests.behaviour.conftest import API_VERSION, CHAT, Stage
 from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, V1_RESPONSES, attempts, chat
 from tests.engines.raw_server import RawServer
 from tests.support.waiting import eventually
@@ -129,6 +130,32 @@ def test_s1_odd_objects_reach_the_backend_as_they_are(stage: Stage, sim: Simulat
     client = stage.http(stage.gateway(["eastus"]))
     client.post(V1_RESPONSES, content=body, headers={"content-type": "application/json"})
     assert [request.body for request in sim.requests("eastus")] == [body]
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"text"'])
+def test_s1_json_that_is_no_object_is_400_and_the_answer_says_so(stage: Stage, body: bytes) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    answer = client.post(V1_RESPONSES, content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, "object" in answer.json()["error"]["message"]) == (400, True)
+
+
+def ask(client: httpx.Client, target: str) -> httpx.Response:
+    """A chat at a target that is sent as it is written."""
+    return client.post("/", json=CHAT, extensions={"target": target.encode()})
+
+
+@pytest.mark.parametrize("slashes", ["//", "///"])
+@pytest.mark.parametrize("target", [V1_CHAT, DEPLOYMENT_CHAT])
+def test_s1_empty_segments_at_the_beginning_are_left_out(
+    stage: Stage, sim: Simulator, slashes: str, target: str
+) -> None:
+    answer = ask(stage.http(stage.gateway(["eastus"])), slashes + target[1:])
+    assert (answer.status_code, sim.requests("eastus")[0].path) == (200, target)
+
+
+def test_s1_empty_segments_anywhere_else_are_400(stage: Stage, sim: Simulator) -> None:
+    answer = ask(stage.http(stage.gateway(["eastus"])), "//openai//v1/chat/completions")
+    assert (answer.status_code, sim.requests("eastus")) == (400, [])
 
 
 @pytest.mark.parametrize("size", [10, 3_000_000])

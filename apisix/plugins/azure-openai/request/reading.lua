@@ -152,7 +152,8 @@ end
 -- @return table|nil refusal { status, message, code (nil for the usual one) }
 function _M.read(ctx, max_bytes)
     -- Not `ctx.var`: APISIX has normalised its request_uri.
-    local target, headers = ngx.var.request_uri, core.request.headers(ctx)
+    local target = surface.without_leading_slashes(ngx.var.request_uri)
+    local headers = core.request.headers(ctx)
     if header_limits.are_exceeded_by(headers) then
         return refused(431, "The header of the request is too large.")
     end

@@ -40,6 +40,16 @@ function _M.is_plain(target)
         )
 end
 
+--- Leaves out the empty segments at the beginning, as an endpoint that ends in "/" makes them:
+---
+---     "//openai/v1/models" -> "/openai/v1/models"
+---
+--- @param target string path and query
+--- @return string
+function _M.without_leading_slashes(target)
+    return (target:gsub("^/+", "/"))
+end
+
 --- Splits a normalised path:
 --
 --     "/openai/deployments/gpt-4o/chat/completions" -> "deployments", "chat/completions", "gpt-4o"
