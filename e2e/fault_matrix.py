@@ -50,7 +50,7 @@ CASES = [
     Case("503", {"status": 503}, "503"),
     Case("408", {"status": 408}, "408"),
     Case("401 for the gateway's key", {"status": 401}, "503"),
-    Case("403 for the gateway's key", {"status": 403}, "503"),
+    Case("403 for the request", {"status": 403}, "403"),
     Case("deployment not found", {"status": 404, "code": "DeploymentNotFound"}, "404"),
     Case(
         "unknown model",
