@@ -150,3 +150,44 @@ def test_f2_while_the_first_is_not_answered_more_may_go(stage: Stage, sim: Simul
         sim.wait_for_requests("eastus", 4)
         sim.reset()
     assert json.loads(chat(client).content)["choices"]
+
+
+ABOVE: dict[str, object] = {
+    "contains": "20000",
+    "status": 429,
+    "retry_after": 60,
+    "headers": {"x-ratelimit-limit-tokens": "10000", "x-ratelimit-remaining-tokens": "9000"},
+}
+
+
+def after_a_request_above_the_limit(stage: Stage, sim: Simulator) -> httpx.Client:
+    """A client of a gateway with one backend, after another client has asked for more than its limit."""
+    sim.fail("eastus", **ABOVE)
+    gateway = stage.gateway(["eastus"], **TWO_CLIENTS)
+    assert large(stage.http(gateway, OTHER_KEY), 20_000).status_code == 429
+    return stage.http(gateway)
+
+
+def test_f2_what_is_left_later_has_nothing_to_do_with_a_request_above_the_limit(
+    stage: Stage, sim: Simulator
+) -> None:
+    client = after_a_request_above_the_limit(stage, sim)
+    sim.fail("eastus", status=200, body={"choices": []}, headers={"x-ratelimit-remaining-tokens": "0"})
+    assert [say(client, str(number)).status_code for number in range(3)] == [200, 200, 200]
+
+
+def test_f2_a_short_cooldown_of_small_requests_is_not_made_longer_by_large_ones(
+    stage: Stage, sim: Simulator
+) -> None:
+    client = after_a_request_above_the_limit(stage, sim)
+    sim.fail("eastus", status=429, retry_after=2, count=1)
+    assert say(client, "Hello").headers["retry-after"] == "2"
+
+
+def test_f2_nor_by_large_ones_that_come_later(stage: Stage, sim: Simulator) -> None:
+    left = {"x-ratelimit-remaining-tokens": "9000"}
+    sim.fail("eastus", status=429, retry_after=2, headers=left, contains="2000")
+    sim.fail("eastus", status=429, retry_after=30, headers=left, contains="900")
+    client = stage.http(stage.gateway(["eastus"]))
+    answers = [large(client, size) for size in (9_000, 2_000, 2_000, 9_000)]
+    assert [int(answer.headers["retry-after"]) > 2 for answer in answers] == [True, False, False, True]

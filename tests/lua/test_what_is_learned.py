@@ -86,8 +86,8 @@ local stubs = {
 }
 local FRESH = { "exchange", "outcome.outcomes", "outcome.evidence", "outcome.final_answer",
     "outcome.throttle_hints", "routing.rests", "routing.shared_cooldowns", "routing.breakers",
-    "routing.cooldowns", "routing.availability", "routing.pair_memory", "routing.balancer",
-    "routing.sightings" }
+    "routing.cooldowns", "routing.large_rests", "routing.availability", "routing.pair_memory",
+    "routing.balancer", "routing.sightings" }
 local kept = {}
 local function replace(name, module)
     kept[name] = package.loaded[PREFIX .. name]
@@ -252,25 +252,55 @@ def test_f2_a_cooldown_is_honoured_by_all_requests_that_it_concerns(lua: Lua, se
             client, size = script.choice(["good", "bad"]), script.choice([10, 500, 2000, 8000])
             steps.append(step(at, client, {"eastus": outcome}, body=str(index), size=size))
         results = run(lua, ["eastus"], steps)
-        # Until when the backend rests, the smallest size that it refuses, and whether nothing is left.
-        ends, refused, is_empty = -1.0, 0, False
+        # Of each refusal until when it holds, and from which size.
+        refusals: list[tuple[float, int]] = []
         for one, (status, trail) in zip(steps, results, strict=True):
-            outcome, is_resting = one["outcomes"]["eastus"], one["at"] < ends
-            if is_resting and (is_empty or one["size"] >= refused):
+            at, outcome = one["at"], one["outcomes"]["eastus"]
+            live = [(ends, size) for ends, size in refusals if at < ends]
+            if any(one["size"] >= size for _, size in live):
                 assert (status, trail) == (429, ""), f"seed {seed}, script {number}: {steps} {results}"
-            asked_below += is_resting and trail != ""
-            if not trail:
-                continue
-            headers = outcome.get("headers", {})
-            is_out_of_tokens = headers.get("x-ratelimit-remaining-tokens") == "0"
-            if outcome.get("reason") == "throttled":
-                ends = max(ends, one["at"] + float(headers["retry-after"]))
-                refused = min(refused, one["size"]) if is_resting else one["size"]
-                is_empty = (is_resting and is_empty) or headers.get("x-ratelimit-remaining-requests") == "0"
-            elif is_resting and is_out_of_tokens and "reason" not in outcome:
-                is_empty = True
+            asked_below += bool(live) and trail != ""
+            if trail and outcome.get("reason") == "throttled":
+                headers = outcome["headers"]
+                is_for_all = headers.get("x-ratelimit-remaining-requests") == "0"
+                refusals = [*live, (at + float(headers["retry-after"]), 0 if is_for_all else one["size"])]
     # Smaller requests were asked meanwhile, so the property is not empty.
     assert asked_below > 10
+
+
+LIMITED = {"x-ratelimit-limit-tokens": "6000", "x-ratelimit-remaining-tokens": "5000"}
+
+
+def throttled(seconds: int, remaining: int) -> dict[str, Any]:
+    headers = LIMITED | {"retry-after": str(seconds), "x-ratelimit-remaining-tokens": str(remaining)}
+    return {"reason": "throttled", "status": 429, "headers": headers}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_f2_requests_above_the_limit_change_nothing_for_those_that_fit(lua: Lua, seed: int) -> None:
+    script = random.Random(seed)
+    for number in range(SCRIPTS // 3):
+        names = some_names(script)
+        steps: list[dict[str, Any]] = []
+        for at in range(script.randint(2, 25)):
+            if script.random() < 0.5:
+                left = {
+                    "headers": LIMITED | {"x-ratelimit-remaining-tokens": str(script.choice([0, 50, 5000]))}
+                }
+                answers = [left, left, throttled(script.choice([1, 3, 20]), script.choice([0, 50, 5000]))]
+                outcomes = {name: script.choice(answers) for name in names}
+                size = script.choice([10, 500, 2000, 6000])
+                steps.append(step(at, "good", outcomes, body=str(at), size=size))
+            else:
+                bad = dict.fromkeys(names, throttled(60, script.choice([50, 5000])))
+                steps.append(step(at, "bad", bad, body=str(at), size=script.choice([6001, 20_000, 10**9])))
+        together = [
+            result
+            for result, one in zip(run(lua, names, steps), steps, strict=True)
+            if one["client"] == "good"
+        ]
+        alone = [one for one in steps if one["client"] == "good"]
+        assert together == run(lua, names, alone), f"seed {seed}, script {number}: {steps}"
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -25,14 +25,7 @@ local UNREACHED = { connect = true, dns = true, tls = true, identity = true }
 local _M = {}
 
 -- The smallest size of requests that a backend would refuse, too; 0 when it would refuse any.
-local function refused_from(headers, tokens, remaining, limit)
-    if throttle_hints.is_out_of_requests(headers) then
-        return 0
-    end
-    if limit and tokens > limit then
-        -- It fits at no time. The tokens that are left have nothing to do with it.
-        return tokens
-    end
+local function refused_from(tokens, remaining)
     return remaining and remaining > 0 and math_min(tokens / 2, remaining + 1) or 0
 end
 
@@ -46,8 +39,14 @@ local function throttled(pool, backend, deployment, tokens, outcome)
         availability.note_tokens(backend, deployment, remaining, limit)
     end
     local seconds = throttle_hints.cooldown_seconds(headers, outcome.body, pool.failover)
-    local from = refused_from(headers, tokens, remaining, limit)
-    shared_cooldowns.start(backend, deployment, seconds, from)
+    if throttle_hints.is_out_of_requests(headers) then
+        shared_cooldowns.start(backend, deployment, seconds, 0)
+    elseif limit and tokens > limit then
+        -- It fits at no time. The tokens that are left have nothing to do with it.
+        shared_cooldowns.start_for_large(backend, deployment, seconds, tokens)
+    else
+        shared_cooldowns.start(backend, deployment, seconds, refused_from(tokens, remaining))
+    end
 end
 
 -- What each reason says of the pair at once. In all these cases the backend answered. What other reasons say depends on

@@ -1,13 +1,16 @@
 --- Why a deployment of a backend has no capacity for a request: it is throttled, its quota is spent, or it is missing.
 --
 -- A cool-down holds for requests of the refused size, and for smaller ones as far as they would be refused, too (F2).
--- When it ends, one request goes first: the backend may be throttled still, and many may have waited.
+-- When it ends, one request goes first: the backend may be throttled still, and many may have waited. Larger requests
+-- that have to wait longer rest in `large_rests`.
+local large_rests = require("apisix.plugins.azure-openai.routing.large_rests")
 local memory = require("apisix.plugins.azure-openai.routing.pair_memory")
 local rests = require("apisix.plugins.azure-openai.routing.rests")
 
 local ngx = ngx
 local ngx_now = ngx.now
 local math_floor = math.floor
+local math_max = math.max
 local math_min = math.min
 
 -- Why a pair rests. A stronger reason takes the place of a weaker one.
@@ -52,13 +55,8 @@ local function state_at_end(backend, deployment)
     return "throttled", seconds
 end
 
---- Tells whether a pair has capacity for a request.
--- @param deployment string the backend's name for it, or `pair_memory.scope` of it
--- @param size number|nil tokens that the request may take; nil for one of any size
--- @return string|nil nil when it has, else "throttled", "missing", "spent" (others are asked first) or "ending" (it
---   takes some requests)
--- @return number|nil seconds until that may change
-function _M.state(backend, deployment, size)
+-- The state by what holds for small requests, too.
+local function state_of_rest(backend, deployment, size)
     local seconds, why = rests.left("rest", backend, deployment)
     if why ~= THROTTLED then
         return seconds > 0 and REASONS[why] or nil, seconds
@@ -70,6 +68,21 @@ function _M.state(backend, deployment, size)
         return "throttled", seconds
     end
     return state_at_end(backend, deployment)
+end
+
+--- Tells whether a pair has capacity for a request.
+-- @param deployment string the backend's name for it, or `pair_memory.scope` of it
+-- @param size number|nil tokens that the request may take; nil for one of any size
+-- @return string|nil nil when it has, else "throttled", "missing", "spent" (others are asked first) or "ending" (it
+--   takes some requests)
+-- @return number|nil seconds until that may change
+function _M.state(backend, deployment, size)
+    local reason, seconds = state_of_rest(backend, deployment, size)
+    local large_seconds = size and large_rests.left(backend, deployment, size) or 0
+    if large_seconds > 0 and reason ~= "missing" and (reason ~= "throttled" or large_seconds > seconds) then
+        return "throttled", large_seconds
+    end
+    return reason, seconds
 end
 
 --- Claims a place among the requests that may go when a cool-down ends.
@@ -105,18 +118,25 @@ end
 function _M.throttled(backend, deployment, seconds, from)
     local seconds_left, holds = rests.left("rest", backend, deployment)
     local is_going_on = holds == THROTTLED and seconds_left > 0
-    -- A smaller request has been refused meanwhile, or a larger one.
-    local size = is_going_on and math_min(from, memory.get("from", backend, deployment) or 0) or from
+    local held_from = is_going_on and memory.get("from", backend, deployment) or 0
+    if is_going_on and from > held_from and seconds > seconds_left then
+        return large_rests.start(backend, deployment, seconds, from)
+    end
+    if from < held_from and seconds < seconds_left then
+        large_rests.start(backend, deployment, seconds_left, held_from)
+        memory.delete("rest", backend, deployment)
+    end
     start(backend, deployment, THROTTLED, seconds, END_SECONDS)
+    local size = is_going_on and math_min(from, held_from) or from
     if size > 0 then
-        local kept_seconds = (seconds > seconds_left and seconds or seconds_left) + END_SECONDS
-        memory.set("from", backend, deployment, size, kept_seconds)
+        memory.set("from", backend, deployment, size, math_max(seconds, seconds_left) + END_SECONDS)
     else
         memory.delete("from", backend, deployment)
     end
     if not is_going_on then
         forget_end(backend, deployment)
     end
+    return nil
 end
 
 --- The backend reports how many tokens are left. A cool-down of larger requests then holds for all that need more, too.

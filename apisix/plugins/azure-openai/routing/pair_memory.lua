@@ -21,6 +21,8 @@ local KINDS = {
     "rests",
     "rest",
     "from",
+    "large",
+    "large-from",
     "first",
     "gone",
     "missing",
