@@ -106,6 +106,16 @@ def test_f8b_a_backend_that_has_not_worked_on_a_request_says_nothing_of_it(
     assert winner(respond(other, input="Still well")) == "eastus"
 
 
+def test_f8b_nor_has_one_served_it_that_finds_fault_with_it(stage: Stage, sim: Simulator) -> None:
+    client, other = clients(stage, **HEAVY_EASTUS)
+    say(other, "Well")
+    sim.fail("eastus", status=500, contains="Bad")
+    sim.fail("westus", status=400, contains="Bad")
+    for number in range(2):
+        say(client, f"Bad {number}")
+    assert winner(say(other, "Still well")) == "eastus"
+
+
 def test_f8b_what_all_candidates_say_counts_when_a_second_client_meets_it(
     stage: Stage, sim: Simulator
 ) -> None:

@@ -234,7 +234,7 @@ function _M.run(ctx, state)
     end
     if answer then
         note_winner(ctx, state, plan, answer)
-        outcomes.conclude(state)
+        outcomes.conclude(state, answer)
         return own_items.only(state, plan, answer)
     end
     outcomes.conclude(state)

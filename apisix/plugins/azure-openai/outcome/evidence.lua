@@ -67,10 +67,7 @@ local function signature_of(failure)
 end
 
 -- Whether all backends that were heard say the same; also when only one was.
-local function is_shared(state, failures)
-    if state.winner then
-        return false
-    end
+local function is_shared(failures)
     local signature
     for _, failure in ipairs(failures) do
         if not UNHEARD[failure.reason] then
@@ -193,7 +190,7 @@ local function is_there(failure)
 end
 
 -- A deployment is missing, unless it is there or the request asks all backends for something that is not.
-local function judge_missing(state, failures)
+local function judge_missing(failures, is_served)
     local missing, is_any_there = {}, false
     for _, failure in ipairs(failures) do
         -- Without a deployment's name the request names one where the gateway does not see it.
@@ -205,7 +202,7 @@ local function judge_missing(state, failures)
             is_any_there = is_any_there or found
         end
     end
-    if not state.winner and is_any_there then
+    if not is_served and is_any_there then
         return
     end
     for _, attempt in ipairs(missing) do
@@ -215,9 +212,10 @@ end
 
 --- Draws the conclusions from the attempts of an exchange that is over. A second call changes nothing.
 -- @param state RequestState with `failures`; the reason of a 401 that is about the request becomes "forbidden"
-function _M.judge(state)
+-- @param is_served boolean whether another backend has served the request; one that answers 400 has not
+function _M.judge(state, is_served)
     local failures = state.failures
-    local shared = is_shared(state, failures)
+    local shared = not is_served and is_shared(failures)
     for _, failure in ipairs(failures) do
         if BY_REQUEST[failure.reason] and not failure.is_judged then
             failure.is_judged = true
@@ -225,7 +223,7 @@ function _M.judge(state)
             judge(state, failure, shared)
         end
     end
-    judge_missing(state, failures)
+    judge_missing(failures, is_served)
 end
 
 --- Judges a failure that came too late for another attempt.

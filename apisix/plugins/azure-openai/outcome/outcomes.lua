@@ -221,8 +221,9 @@ end
 
 --- Learns the rest, once the exchange is over.
 -- @param state RequestState
-function _M.conclude(state)
-    evidence.judge(state)
+-- @param answer Answer|nil of a backend; nil when none answered the client
+function _M.conclude(state, answer)
+    evidence.judge(state, answer ~= nil and answer.status < 400)
     for _, failure in ipairs(state.failures) do
         _M.abandoned(failure.attempt)
     end
