@@ -495,6 +495,26 @@ def test_s3_t6_a_client_that_offers_compression_is_counted_too(stage: Stage) -> 
     assert tokens["total"] == 30
 
 
+TRANSCRIBED: dict[str, Any] = {
+    "type": "conversation.item.input_audio_transcription.completed",
+    "event_id": "event_3",
+    "transcript": "Hello",
+    "usage": {"type": "tokens", "total_tokens": 26, "input_tokens": 17, "output_tokens": 9},
+}
+
+
+def test_s3_t6_speech_that_a_session_writes_down_is_counted(stage: Stage) -> None:
+    tokens = tokens_of_a_session(stage, CREATED, TRANSCRIBED, DONE)
+    assert tokens is not None
+    assert tokens["total"] == 26 + 30
+
+
+def test_s3_t6_writing_speech_down_ends_no_response(stage: Stage) -> None:
+    tokens = tokens_of_a_session(stage, DELTA, TRANSCRIBED)
+    assert tokens is not None
+    assert (tokens["total"], tokens["estimated"]) == (27, True)
+
+
 NOT_USAGE = {
     "a text that quotes an event": {"type": "response.output_text.done", "text": json.dumps(DONE)},
     "an event of the user": {"type": "conversation.item.created", "item": DONE},

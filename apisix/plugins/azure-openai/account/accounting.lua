@@ -21,12 +21,12 @@ local function session_listener(state)
     return {
         wanted_bytes = usage_module.wanted_of_session_event,
         message = function(text)
-            local usage, model, is_output = usage_module.of_session_event(text)
+            local usage, model, is_output, is_done = usage_module.of_session_event(text)
             state.model = model or state.model
             if is_output then
                 state.sent_events = (state.sent_events or 0) + 1
             elseif usage then
-                state.sent_events = nil
+                state.sent_events = not is_done and state.sent_events or nil
                 state.usage = usage_module.sum(state.usage, usage)
                 state.charged_tokens = (state.charged_tokens or 0) + usage.total
                 limits.charge(state.buckets, usage.total)

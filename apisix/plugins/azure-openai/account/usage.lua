@@ -29,6 +29,8 @@ local REPORTED = { usage = true, model = true, id = true, background = true }
 -- first members.
 local DONE_EVENT = '"type"%s*:%s*"response%.(%l+)"'
 local IS_DONE = { done = true, completed = true, incomplete = true, failed = true }
+local TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
+local TRANSCRIBED_EVENT = '"type"%s*:%s*"conversation%.item%.input_audio_transcription%.completed"'
 local SESSION_EVENT = '"type"%s*:%s*"session%.created"'
 local OUTPUT_EVENT = '"type"%s*:%s*"response%.[%w_.]*delta"'
 -- A finished response holds the texts of its output, but no audio.
@@ -161,7 +163,9 @@ function _M.sum(first, second)
 end
 
 local function says_what_was_used(event)
-    return IS_DONE[event:match(DONE_EVENT)] or event:find(SESSION_EVENT) ~= nil
+    return IS_DONE[event:match(DONE_EVENT)]
+        or event:find(TRANSCRIBED_EVENT) ~= nil
+        or event:find(SESSION_EVENT) ~= nil
 end
 
 --- How many bytes of an event of a realtime session are worth keeping.
@@ -177,18 +181,21 @@ end
 --     {"type":"session.created","session":{"model":"gpt-realtime"}} -> nil, "gpt-realtime"
 --
 -- @param text string the event, as far as `wanted_of_session_event` has it kept
--- @return Usage|nil of the response that is done
--- @return string|nil model
+-- @return Usage|nil of the response that is done, or of the user's speech that a second model has written down
+-- @return string|nil model of the session
 -- @return boolean whether it is a piece of a response's output
+-- @return boolean whether a response is done, and its output is in the usage
 function _M.of_session_event(text)
     if not says_what_was_used(text) then
-        return nil, nil, text:find(OUTPUT_EVENT) ~= nil
+        return nil, nil, text:find(OUTPUT_EVENT) ~= nil, false
     end
     local event = object(bounded_json.decode(text))
     local response = object(event.response)
-    local usage = event.type ~= "session.created" and response.usage
-    local model = model_name(object(event.session).model or response.model)
-    return type(usage) == "table" and normalise(usage) or nil, model, false
+    local is_transcribed = event.type == TRANSCRIBED
+    local is_done = event.type ~= "session.created" and not is_transcribed
+    local usage = is_transcribed and event.usage or is_done and response.usage
+    usage = type(usage) == "table" and normalise(usage) or nil
+    return usage, model_name(object(event.session).model or response.model), false, is_done and usage ~= nil
 end
 
 local Ends = {}
