@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from e2e.simulator import Simulator
-from tests.behaviour.conftest import Stage
+from scripts.engines import Gateway
+from tests.behaviour.conftest import CHAT, CLIENT_KEY, Stage
 from tests.behaviour.support import (
     EXPORT_SECONDS,
+    V1_CHAT,
     V1_RESPONSES,
     chat,
     record_of,
@@ -191,6 +196,88 @@ def test_t6_a_background_response_that_its_client_reads_is_counted_once(stage: S
     eventually(lambda: questions() > reads, seconds=20)
     client.get(path)
     assert value(gateway, "tokens_total", kind="completion") == used["usage"]["output_tokens"]
+
+
+ONE_TOKEN: dict[str, Any] = {"GATEWAY_CLIENT_TOKENS_PER_MINUTE_0": 1}
+
+
+def wait_until_charged(client: httpx.Client) -> None:
+    """Waits until a client has no tokens left, by requests that use none."""
+    eventually(lambda: client.get("/openai/v1/models").status_code == 429, seconds=20)
+
+
+def leave(gateway: Gateway, sim: Simulator, path: str, body: dict[str, Any]) -> None:
+    """Sends a request and leaves as soon as eastus has it."""
+    sim.fail("eastus", slow_first_byte=1.0)
+    content = json.dumps(body)
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: gateway\r\napi-key: {CLIENT_KEY}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+    )
+    address = urlsplit(gateway.url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(f"{head}{content}".encode())
+        sim.wait_for_requests("eastus")
+
+
+@pytest.mark.parametrize("query", ["?stream=true", "?api-version=preview&starting_after=1&stream=true"])
+def test_t6_no_query_hides_the_usage_of_a_background_response(stage: Stage, query: str) -> None:
+    gateway = stage.gateway(["eastus"])
+    body = {"model": "gpt-4o", "input": "Hello", "background": True}
+    stage.http(gateway).post(V1_RESPONSES + query, json=body)
+    assert eventually(
+        lambda: samples(gateway, "tokens_total", kind="completion", estimated="false"), seconds=30
+    )
+
+
+def test_t6_a_background_response_that_its_client_deletes_is_counted(stage: Stage, sim: Simulator) -> None:
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    client = stage.http(gateway)
+    path = f"{V1_RESPONSES}/{make_in_background(client)['id']}"
+    # A client can see by the items of its conversation that it is done. Those report no usage.
+    address = sim.endpoint("eastus") + path
+    key = {"api-key": "key-of-eastus"}
+    eventually(lambda: httpx.get(address, headers=key).json()["status"] == "completed", seconds=10)
+    client.delete(path)
+    assert [record.get("tokens", {}).get("estimated") for record in records(gateway, 2)] == [None, False]
+
+
+def test_a7_a_background_response_that_is_gone_is_charged_by_its_prompt(stage: Stage, sim: Simulator) -> None:
+    gateway = stage.gateway(["eastus"], **ONE_TOKEN)
+    client = stage.http(gateway)
+    client.delete(f"{V1_RESPONSES}/{make_in_background(client)['id']}")
+    wait_until_charged(client)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_t6_a_background_response_whose_client_leaves_at_once_is_counted(
+    stage: Stage, sim: Simulator, stream: bool
+) -> None:
+    gateway = stage.gateway(["eastus"])
+    body = {"model": "gpt-4o", "input": "Hello", "background": True, "stream": stream}
+    leave(gateway, sim, V1_RESPONSES, body)
+    assert eventually(
+        lambda: samples(gateway, "tokens_total", kind="completion", estimated="false"), seconds=30
+    )
+
+
+@pytest.mark.parametrize("path", [V1_CHAT, V1_RESPONSES])
+def test_a7_a_prompt_whose_client_leaves_before_the_answer_is_charged(
+    stage: Stage, sim: Simulator, path: str
+) -> None:
+    gateway = stage.gateway(["eastus"], **ONE_TOKEN)
+    leave(gateway, sim, path, CHAT | {"input": "Hello"})
+    wait_until_charged(stage.http(gateway))
+
+
+@pytest.mark.parametrize("path", ["threads/thread_1/runs", "threads/runs"])
+def test_t6_a_run_that_nobody_reads_is_counted(stage: Stage, sim: Simulator, path: str) -> None:
+    run = {"id": "run_1", "object": "thread.run", "thread_id": "thread_1"}
+    sim.fail("eastus", path=path, method="POST", status=200, body=run | {"status": "queued"}, headers=JSON)
+    hold(sim, "threads/thread_1/runs/run_1", **run, status="completed", usage=usage(5, 7))
+    gateway = stage.gateway(["eastus"])
+    stage.http(gateway).post(f"/openai/v1/{path}", json={"assistant_id": "asst_1"})
+    assert value(gateway, "tokens_total", kind="completion", estimated="false") == 7
 
 
 FOLLOWED = 200

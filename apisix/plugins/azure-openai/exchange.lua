@@ -101,7 +101,8 @@ end
 local function try_candidates(ctx, state, plan, tried, failures)
     local failover = state.pool.failover
     local limit = failover.max_attempts or math_huge
-    while #state.trail < limit do
+    -- An early end: the client has left.
+    while #state.trail < limit and not state.error do
         local backend, deployment, is_trial = balancer.next(ctx, state.pool, plan, tried)
         local is_override = false
         if not backend then
@@ -204,8 +205,8 @@ local function note_winner(ctx, state, plan, answer)
     state.winner = answer.backend
     -- APISIX's own metrics and logs call this the node.
     ctx.balancer_ip = answer.backend.name
-    resource_lessons.learn(plan, state.request, answer, function(id)
-        state.answered_id = id
+    resource_lessons.learn(plan, state.request, answer, function(id, derived)
+        state.answered_id, state.answered_in = id, derived
     end)
 end
 
@@ -214,10 +215,13 @@ end
 -- @param state RequestState gets the trail and the winner
 -- @return Answer
 function _M.run(ctx, state)
-    -- A client that leaves ends its request at once, upstream connection included.
+    -- A client that leaves ends its request at once, upstream connection included. A model that works in the background
+    -- works on, so the gateway waits for the id, to count what it uses.
     ngx.on_abort(function()
         state.error = "client_gone"
-        ngx.exit(499)
+        if not operations.is_background(state.request) then
+            ngx.exit(499)
+        end
     end)
 
     local plan = ownership.plan(state.pool, state.request, state.client)

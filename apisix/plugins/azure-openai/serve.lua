@@ -13,6 +13,7 @@ local _M = {}
 -- @return Answer
 function _M.begin(ctx)
     local state = ctx.azure_openai
+    accounting.prepare(state)
     local answer = exchange.run(ctx, state)
     relay.head(ctx, state, answer)
     return answer

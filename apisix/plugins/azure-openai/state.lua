@@ -25,6 +25,7 @@
 ---@field failures Outcome[]|nil the failed attempts; read by outcome
 ---@field winner Backend|nil the backend whose answer the client gets; read by answer, account
 ---@field answered_id string|nil id of the stored resource that the answer is; read by account
+---@field answered_in string|nil the thread of a run, when the answer names it; read by account
 ---@field is_exhausted boolean|nil no backend could serve the request for want of capacity or health; read by account
 ---@field failure string|nil when no backend served: "throttled" for a 429, else the reason of the last failure, or
 ---  "unavailable" when no backend was asked; of a stream that reports a failure after it began: "throttled" or

@@ -44,6 +44,12 @@ local IDLE = {
     end,
 }
 
+--- Counts what could not be counted any more after the request.
+-- @param state RequestState gets usage, usage_source and model
+function _M.prepare(state)
+    background.read_before_deletion(state)
+end
+
 --- Makes what watches the body of an answer on its way to the client.
 -- @param state RequestState gets usage, usage_source and model
 -- @return table { body = function(text), events = function(block) -> the block that the client may see,
@@ -110,12 +116,13 @@ function _M.publish(ctx, state)
     ctx.var.apisix_upstream_response_time = math_floor((ngx.now() - state.started_at) * 1000)
 end
 
--- The client left during this attempt, so `exchange` could not note it.
+-- The client left during this attempt, so `exchange` could not note it. The backend may have read the prompt by then.
 local function note_left_attempt(state)
     local attempt = state.attempt
     if not attempt then
         return
     end
+    state.sent_events = state.sent_events or 0
     state.attempt = nil
     outcomes.left(attempt)
     outcomes.conclude(state)
@@ -132,8 +139,7 @@ end
 -- be the one that has not reported.
 local function is_to_be_estimated(state)
     local has_reported = state.usage and not state.request.is_upgrade
-    return state.winner
-        and not has_reported
+    return not has_reported
         and state.sent_events
         and operations.is_inference(state.request)
         and not state.is_followed

@@ -1,7 +1,8 @@
---- Counts what responses use that a model makes in the background, after their request has ended.
+--- Counts what responses and runs use on which a model works in the background, after their request has ended.
 --
--- A client need not read such a response itself: its text also stands in the items of its conversation. So the gateway
--- asks for it until it is done. Reads of the client that come first count instead.
+-- A client need not read such a response itself: its text also stands in the items of its conversation, or the messages
+-- of its thread. So the gateway asks for it until it is done. Reads of the client that come first count instead. What
+-- ends without a usage (cancelled, deleted, lost) is charged the estimate of its prompt.
 local core = require("apisix.core")
 local limits = require("apisix.plugins.azure-openai.account.limits")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
@@ -11,6 +12,9 @@ local usage_reports = require("apisix.plugins.azure-openai.account.usage_reports
 local dispatch = require("apisix.plugins.azure-openai.attempt.dispatch")
 local json_members = require("apisix.plugins.azure-openai.base.json_members")
 local operations = require("apisix.plugins.azure-openai.request.operations")
+local query = require("apisix.plugins.azure-openai.request.query")
+local reading = require("apisix.plugins.azure-openai.request.reading")
+local ownership = require("apisix.plugins.azure-openai.routing.ownership")
 
 local ngx = ngx
 local pcall = pcall
@@ -22,8 +26,8 @@ local FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, MOST_QUESTIONS = 3, 300, 40
 local MOST_RESPONSES = 200
 local LARGEST_BYTES = 8 * 1024 * 1024
 
-local RESOURCE = "/responses"
-local RUNNING = { queued = true, in_progress = true }
+local RESPONSES = "/responses"
+local RUNNING = { queued = true, in_progress = true, requires_action = true, cancelling = true }
 
 local _M = {}
 
@@ -46,22 +50,30 @@ local function count(account, usage, model)
     metrics.count_later_usage(account)
 end
 
--- Whether there is nothing more to learn. Counts the usage when it is there for the first time.
-local function is_settled(job)
-    local request = { method = "GET", target = job.target, headers = {}, deployment = "" }
-    local status, body =
-        dispatch.fetch(job.account.pool, job.account.winner, RESOURCE, request, LARGEST_BYTES)
+local function read(pool, backend, resource, target)
+    local request = { method = "GET", target = target, headers = {}, deployment = "" }
+    return dispatch.fetch(pool, backend, resource, request, LARGEST_BYTES)
+end
+
+-- Asks once. Returns whether there is nothing more to learn, and what was learned.
+local function ask(job)
+    local account = job.account
+    local status, body = read(account.pool, account.winner, job.resource, job.target)
     if not status or status >= 500 or status == 429 or not body then
         return false
     end
     local usage, model = usage_module.of_body(body)
-    if not usage then
-        return status ~= 200 or not RUNNING[json_members.decode(body, { status = true }).status]
-    end
+    local is_over = usage ~= nil
+        or status ~= 200
+        or not RUNNING[json_members.decode(body, { status = true }).status]
+    return is_over, usage, model
+end
+
+local function settle(job, usage, model)
+    followed = followed - 1
     if usage_reports.is_first_report(job.id) then
-        count(job.account, usage, model)
+        count(job.account, usage or usage_module.estimate(job.prompt_tokens, 0), model)
     end
-    return true
 end
 
 local function follow(premature, job)
@@ -69,36 +81,71 @@ local function follow(premature, job)
         return
     end
     job.questions = job.questions + 1
-    local ok, is_over = pcall(is_settled, job)
+    local ok, is_over, usage, model = pcall(ask, job)
     if not ok then
         core.log.error("azure-openai: cannot follow a background response: ", is_over)
     end
     if (ok and is_over) or job.questions == MOST_QUESTIONS then
-        followed = followed - 1
-        return
+        return settle(job, ok and usage or nil, model)
     end
     job.pause_seconds = math_min(job.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
     if not ngx.timer.at(job.pause_seconds, follow, job) then
-        followed = followed - 1
+        settle(job)
     end
 end
 
--- "/openai/v1/responses?a=1", "resp_1" -> "/openai/v1/responses/resp_1?a=1"
-local function target_of(request, id)
-    local path, query = request.target:match("^([^?]*)(.*)$")
-    return path .. "/" .. ngx.escape_uri(id) .. query
+-- The target of a question of the gateway's own. Of the client's query it has the version only: any other argument
+-- could make the answer one that the gateway does not read, a stream for example.
+local function question(request, path)
+    local version = query.values(request.target, "api-version")[1]
+    return version and query.set(path, "api-version", version) or path
 end
 
---- Asks for a response until it has reported its usage, and counts that.
+-- "/openai/v1/responses?a=1", "resp_1" -> "/openai/v1/responses/resp_1". A run that has made its thread is found below
+-- that thread; nil when nobody knows the thread.
+local function target_of(state)
+    local request, thread = state.request, state.answered_in
+    local path, id = request.target:match("^[^?]*"), ngx.escape_uri(state.answered_id)
+    if request.operation:lower() ~= "threads/runs" then
+        return question(request, path .. "/" .. id)
+    end
+    return thread
+        and question(request, path:sub(1, -#"/runs" - 1) .. "/" .. ngx.escape_uri(thread) .. "/runs/" .. id)
+end
+
+--- Reads a response that its client is about to delete, as the client could have done. Else nobody could ask for its
+--- usage any more.
+-- @param state RequestState gets usage, usage_source and model
+function _M.read_before_deletion(state)
+    local request = state.request
+    local id = request.resource == RESPONSES and request.operation:match("^[^/]+/([^/]+)$")
+    if not id or request.method ~= "DELETE" or usage_reports.is_reported(id) then
+        return
+    end
+    local plan = ownership.plan(state.pool, request, state.client)
+    if plan.fault or not plan.owner then
+        return
+    end
+    local target = question(request, request.target:match("^[^?]*"))
+    local status, body = read(state.pool, plan.owner, request.resource, target)
+    if status == 200 and body then
+        state.usage, state.model, state.usage_source = usage_module.of_body(body)
+    end
+end
+
+--- Asks for a response or a run until it has reported its usage, and counts that.
 -- @param state RequestState of the request that has made it; see `is_left_behind`
--- @return boolean false when too many responses are followed already
+-- @return boolean false when too many are followed already, or nobody knows where it is
 function _M.follow(state)
-    if followed >= MOST_RESPONSES then
+    local target = target_of(state)
+    if not target or followed >= MOST_RESPONSES then
         return false
     end
     local job = {
         id = state.answered_id,
-        target = target_of(state.request, state.answered_id),
+        resource = state.request.resource,
+        target = target,
+        prompt_tokens = reading.prompt_tokens(state.request),
         pause_seconds = FIRST_PAUSE_SECONDS,
         questions = 0,
         account = {

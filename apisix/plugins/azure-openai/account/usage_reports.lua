@@ -19,6 +19,13 @@ function _M.note_report(id)
     return dict:add(PREFIX .. id, true, REMEMBER_SECONDS) == true
 end
 
+--- Whether this replica knows that the usage of a resource has been counted.
+-- @param id string
+-- @return boolean
+function _M.is_reported(id)
+    return dict:get(PREFIX .. id) ~= nil
+end
+
 --- Whether a resource reports its usage for the first time, in any replica. Not in the log phase.
 -- @param id string
 -- @return boolean

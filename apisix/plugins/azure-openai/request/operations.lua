@@ -37,6 +37,8 @@ local OF_EVERY_CREDENTIAL = {
 }
 -- Other methods could be a client's invention.
 local METHODS = { GET = true, HEAD = true, POST = true, PUT = true, PATCH = true, DELETE = true }
+-- These begin a run, on which a model works after the request has ended.
+local RUN_PATTERNS = { "^threads/runs$", "^threads/[^/]+/runs$" }
 local INFERENCE_PATTERNS = { "^threads/[^/]+/runs$", "^threads/[^/]+/runs/[^/]+/submit_tool_outputs$" }
 local READING_PATTERNS = {
     "^responses/[^/]+$",
@@ -99,13 +101,16 @@ function _M.is_inference(request)
         or false
 end
 
---- Whether a request makes a response on which a model works after the request has ended.
+--- Whether a request makes a response or a run on which a model works after the request has ended.
 -- @param request table from `reading.read`
 -- @return boolean
 function _M.is_background(request)
-    return request.method == "POST"
-        and request.operation:lower() == "responses"
-        and json_facts.is_true(request.facts, "background")
+    if request.method ~= "POST" then
+        return false
+    end
+    local operation = request.operation:lower()
+    return matches_one(operation, RUN_PATTERNS)
+        or (operation == "responses" and json_facts.is_true(request.facts, "background"))
 end
 
 --- Whether a request makes something that stays: a file, a batch, a run, a response in the background …
@@ -137,7 +142,7 @@ end
 -- @param request table from `reading.read`
 -- @return boolean
 function _M.is_reading(request)
-    return matches_one(request.operation:lower(), READING_PATTERNS)
+    return request.method ~= "DELETE" and matches_one(request.operation:lower(), READING_PATTERNS)
 end
 
 return _M

@@ -103,7 +103,7 @@ local function owns_subject(plan, request)
     return record ~= nil and plan.names[record.owner] == true
 end
 
--- Learns from the answer what a request has made. Returns the id of the answer.
+-- Learns from the answer what a request has made. Returns the id of the answer, and of the first that came out of it.
 local function learn_made(plan, request, answer)
     local id, derived, items = made_resources.in_body(request.operation, answer.body)
     learn_items(plan, answer, items)
@@ -117,7 +117,7 @@ local function learn_made(plan, request, answer)
     if owns_subject(plan, request) then
         claim(derived)
     end
-    return id
+    return id, derived[1]
 end
 
 -- The same for a stream, or a document that is too large to be read whole. Their beginning says what they are about.
@@ -149,7 +149,8 @@ end
 -- @param plan table from `ownership.plan`; its `owner` is nil when the resource has just been looked for elsewhere
 -- @param request table
 -- @param answer Answer before it is sent
--- @param on_id function(id) called when the id of a stored answer is known: at once, or with the first events
+-- @param on_id function(id, derived) called when the id of a stored answer is known: at once, or with the first events;
+--   `derived` is what came out of it, the thread of a run for example
 function _M.learn(plan, request, answer, on_id)
     if answer.status >= 300 then
         return
