@@ -225,6 +225,29 @@ REFERENCES = [
         lambda id: {"items": [{"role": "user", "content": [{"type": "input_file", "file_id": id}]}]},
         "items of a conversation",
     ),
+    refer("conversations", V1_RESPONSES, lambda id: ASK | {"Conversation": {"Id": id}}, "another case"),
+    refer("files", V1_RESPONSES, lambda id: message(type="input_file", File_ID=id), "another case below"),
+    refer(
+        "conversations",
+        V1_RESPONSES,
+        lambda id: {"model": "gpt-4o", "input": [{"Type": "Item_Reference", "ID": id}]},
+        "a type in another case",
+    ),
+    refer(
+        "conversations",
+        V1_RESPONSES,
+        lambda id: {"model": "gpt-4o", "input": [{"type": None, "id": id}]},
+        "an item without a type",
+    ),
+    refer(
+        "containers",
+        V1_RESPONSES,
+        lambda id: tools(type="shell", environment={"type": "container_reference", "container_id": id}),
+        "container of a shell",
+    ),
+    refer("videos", f"{V1}/videos/edits", lambda id: {"model": "sora-2", "video": {"id": id}}, "video"),
+    refer("threads", V1_RESPONSES, lambda id: ASK | {"thread_id": id}, "a member named like an id"),
+    refer("threads", V1_RESPONSES, lambda id: tools(type="new", Thread_Ids=[id]), "a list of them"),
 ]
 
 
@@ -864,6 +887,48 @@ def test_a9_json_by_another_name_is_read_too(stage: Stage, content_type: str) ->
     content = naming(upload(clients.maker))
     answer = clients.other.post(VECTOR_STORES, content=content, headers={"content-type": content_type})
     assert answer.status_code == 404
+
+
+NO_JSON_BY_ITS_TYPE = ["text/plain", "application/x-www-form-urlencoded", "application/octet-stream", "*/*"]
+
+
+@pytest.mark.parametrize("content_type", NO_JSON_BY_ITS_TYPE)
+def test_a9_a_body_that_only_a_backend_might_read_is_400(
+    stage: Stage, sim: Simulator, content_type: str
+) -> None:
+    clients = a_pair(stage)
+    content = naming(upload(clients.maker))
+    asked = len(sim.requests("eastus"))
+    answer = clients.other.post(VECTOR_STORES, content=content, headers={"content-type": content_type})
+    assert (answer.status_code, len(sim.requests("eastus"))) == (400, asked)
+
+
+def test_a9_a_list_in_place_of_an_object_is_400(stage: Stage, sim: Simulator) -> None:
+    clients = a_pair(stage)
+    body = [{"file_ids": [upload(clients.maker)]}]
+    assert clients.other.post(VECTOR_STORES, json=body).status_code == 400
+
+
+def test_a9_a_form_cannot_refer_to_what_another_client_made(stage: Stage, sim: Simulator) -> None:
+    clients = a_pair(stage)
+    file = upload(clients.maker)
+    target = f"{V1}/containers/{made(clients.other.post(f'{V1}/containers', json={}))}/files"
+    asked = len(sim.requests("eastus"))
+    named = clients.other.post(target, files={"file_id": (None, file)})
+    content = f'--R\nContent-Disposition: form-data; name="file_id"\n\n{file}\n--R--'
+    odd = clients.other.post(
+        target, content=content, headers={"content-type": "multipart/form-data; boundary=R"}
+    )
+    assert (named.status_code, odd.status_code) == (404, 400)
+    assert len(sim.requests("eastus")) == asked
+
+
+def test_a9_a_file_for_a_container_passes(stage: Stage, sim: Simulator) -> None:
+    clients = a_pair(stage)
+    target = f"{V1}/containers/{made(clients.other.post(f'{V1}/containers', json={}))}/files"
+    asked = len(sim.requests("eastus"))
+    clients.other.post(target, files={"file": ("a.txt", b"file_id")})
+    assert len(sim.requests("eastus")) == asked + 1
 
 
 def test_a9_the_last_of_many_references_counts_as_the_first(stage: Stage) -> None:

@@ -63,6 +63,8 @@
 ---@field operation string what the request does, one of a fixed list (request/operations.lua)
 ---@field body table|nil text, or the file that nginx wrote (request/body.lua)
 ---@field facts Facts|nil of a JSON object (request/json_facts.lua)
+---@field form_references string[] ids of stored resources in a form
+---@field is_unread boolean the gateway cannot read what the body refers to: it is neither JSON nor a plain form
 ---@field json_fault string|nil what is wrong with a JSON body
 ---@field is_upgrade boolean the client asks for a WebSocket
 ---@field edit table|nil what is changed in the body for backends

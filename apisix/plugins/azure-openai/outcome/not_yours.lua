@@ -38,9 +38,13 @@ local function unsure(message)
     }
 end
 
-local function unreadable(json_fault)
-    local message = json_fault and "The request body is not JSON. " .. json_fault
-        or "The request body refers to too many stored resources."
+local function unreadable(request)
+    local message = "The request body refers to too many stored resources."
+    if request.json_fault then
+        message = "The request body is not JSON. " .. request.json_fault
+    elseif request.is_unread then
+        message = "The request body is neither a JSON object, sent as application/json, nor a plain form."
+    end
     return {
         status = 400,
         headers = { ["Content-Type"] = "application/json" },
@@ -64,7 +68,7 @@ function _M.compose(request, fault, id)
         return unsure("The gateway cannot tell right now whose stored resources these are.")
     end
     if fault == "unreadable" then
-        return unreadable(request.json_fault)
+        return unreadable(request)
     end
     if is_predecessor(request, id) then
         local message = "Previous response with id '" .. shown(id) .. "' not found."

@@ -35,7 +35,8 @@ local tonumber = tonumber
 ---  too many members to tell
 ---@field names_session boolean `session` names its deployment
 ---@field references string[] ids of stored resources, the most telling first, at most 2048
----@field has_more_references boolean whether there are more than that
+---@field mentions string[] ids in other members that are named like an id, at most 2048
+---@field has_more_references boolean whether there are more than that of either
 ---@field items Item[] the last 16 replayed items, in their order
 ---@field has_tokens boolean `prompt` or `input` is given in numbers
 ---@field base64_bytes number bytes of data URLs: images and files, which no model reads as text
@@ -53,7 +54,18 @@ local REFERENCES = {
     "file_ids",
 }
 -- Members anywhere below that do: input parts, attachments, tools and their resources.
-local NESTED_REFERENCES = { file_id = true, file_ids = true, vector_store_ids = true, container = true }
+local NESTED_REFERENCES = {
+    file_id = true,
+    file_ids = true,
+    vector_store_ids = true,
+    container = true,
+    container_id = true,
+    video = true,
+}
+-- Any other member that is named like this may refer to something that a client has stored.
+local LIKE_AN_ID = "_ids?$"
+-- These pair a call with its result.
+local PAIRS = { call_id = true, tool_call_id = true }
 -- Objects of these types refer by their `id`.
 local REFERRING_TYPES = { item_reference = true, file_id = true }
 -- A vector store takes some hundred files at once.
@@ -110,7 +122,7 @@ local DATA_URL = "^data:[^,]-;base64,"
 
 -- What is known of an open list or object:
 --   is_object
---   name, folded   the last member of an object, and the same in lower case where deployments can be named
+--   name, folded   the last member of an object, and the same in lower case: backends may not tell them apart
 --   ids            where the ids in it are collected; false when it refers to nothing
 --   in_content, in_naming, in_own, in_tools   whether it lies below a member of these kinds
 --   number         tells objects apart
@@ -147,13 +159,12 @@ function Listener:name(_, name)
     local frame = self.frame
     -- All names that matter are told.
     name = name or ""
-    frame.name, frame.folded = name, name
+    frame.name, frame.folded = name, string_lower(name)
     if frame.in_content or self.is_unclear then
         return
     end
     self.watched = self.watched + 1
     self.is_unclear = self.watched > MOST_WATCHED
-    frame.folded = string_lower(name)
     if name ~= "" and not frame.in_own then
         note_twice(self, frame)
     end
@@ -177,14 +188,25 @@ local function hear_deployment(self, depth, frame, value)
     end
 end
 
+-- Most names end in another letter, and a look at that costs less than a pattern.
+local function is_like_an_id(name)
+    local last = string_byte(name, -1)
+    return (last == 100 or last == 115) and string_find(name, LIKE_AN_ID) ~= nil
+end
+
 -- Where the ids of a frame's member are collected; false when it refers to nothing.
 local function ids_of(self, depth, frame)
-    local name = frame.name
+    local name = frame.folded
     if depth == 1 and IS_REFERENCE[name] then
         self.top_ids[name] = self.top_ids[name] or {}
         return self.top_ids[name]
     end
-    return NESTED_REFERENCES[name] and not frame.in_own and self.nested_ids or false
+    if frame.in_own then
+        return false
+    end
+    return NESTED_REFERENCES[name] and self.nested_ids
+        or (is_like_an_id(name) and not PAIRS[name] and self.mentions)
+        or false
 end
 
 local function hear_member(self, depth, frame, value)
@@ -193,11 +215,11 @@ local function hear_member(self, depth, frame, value)
     if ids then
         add_id(ids, value)
     end
-    if frame.name == "type" then
-        frame.type = value
-    elseif frame.name == "id" then
+    if frame.folded == "type" then
+        frame.type = string_lower(value)
+    elseif frame.folded == "id" then
         frame.id = value
-    elseif frame.name == "encrypted_content" then
+    elseif frame.folded == "encrypted_content" then
         frame.seal = replayed_items.seal(value)
     end
 end
@@ -224,7 +246,11 @@ function Listener:string(scanner, from, to)
         if depth == 1 and KEPT[frame.name] then
             keep(self, "string", scanner.base + from - 2, to - from + 3, scanner:string_at(from, to))
         end
-        if MEANS[frame.folded] or (depth == 1 and IS_REFERENCE[frame.name]) then
+        if
+            MEANS[frame.folded]
+            or (depth == 1 and IS_REFERENCE[frame.folded])
+            or is_like_an_id(frame.folded)
+        then
             hear_member(self, depth, frame, scanner:string_at(from, to))
         end
     elseif frame.ids then
@@ -365,6 +391,10 @@ local function hear_object(self, depth, frame)
     elseif id and frame.ids then
         add_id(frame.ids, id)
     elseif depth == 3 and self.frames[1].name == "input" then
+        if id and not frame.type then
+            -- The type of a reference may be left out.
+            add_id(self.mentions, id)
+        end
         add_item(self, frame)
     end
 end
@@ -394,7 +424,7 @@ local function borrow()
     local listener = table_remove(free) or setmetatable({ frames = {}, objects = 0 }, Listener)
     listener.frame, listener.is_object, listener.head, listener.ambiguous = nil, false, nil, nil
     listener.members, listener.deployments, listener.is_named = {}, {}, {}
-    listener.top_ids, listener.nested_ids, listener.items = {}, {}, {}
+    listener.top_ids, listener.nested_ids, listener.mentions, listener.items = {}, {}, {}, {}
     listener.names_session, listener.has_tokens, listener.base64_bytes = false, false, 0
     listener.is_unclear, listener.watched = false, 0
     return listener
@@ -421,8 +451,9 @@ end
 
 local function facts_of(listener, nodes)
     local references = all_references(listener)
-    local has_more = #references > MOST_REFERENCES
-    references[MOST_REFERENCES + 1] = nil
+    local mentions = listener.mentions
+    local has_more = #references > MOST_REFERENCES or #mentions > MOST_REFERENCES
+    references[MOST_REFERENCES + 1], mentions[MOST_REFERENCES + 1] = nil, nil
     return {
         members = listener.members,
         is_empty = not listener.frames[1].name,
@@ -431,6 +462,7 @@ local function facts_of(listener, nodes)
         deployments = not listener.is_unclear and listener.deployments or nil,
         names_session = listener.names_session,
         references = references,
+        mentions = mentions,
         has_more_references = has_more,
         items = listener.items,
         has_tokens = listener.has_tokens,

@@ -25,6 +25,9 @@ local has_prefix = core.string.has_prefix
 -- Azure's names are shorter. Longer ones would only fill the memory that is kept for each deployment.
 local LONGEST_NAME_BYTES = 128
 
+-- Real ids are much shorter.
+local LONGEST_ID_BYTES = 512
+
 -- Methods to whose body HTTP gives no meaning (RFC 9110, section 9.3).
 local WITHOUT_BODY = { GET = true, HEAD = true, DELETE = true, OPTIONS = true }
 
@@ -72,6 +75,33 @@ local function named_in_form(ctx, body, operation)
         deployment_place = place,
         ambiguous = has_file and "model" or nil,
     }
+end
+
+-- The ids of stored resources that a form refers to; nil when it cannot be read. Only a file for a container can be
+-- given by its id.
+local function references_in_form(ctx, body, operation)
+    if not body or not operation:lower():find("^containers/[^/]+/files$") then
+        return {}
+    end
+    local places, is_plain =
+        multipart.locate(body, core.request.header(ctx, "content-type"), "file_id", pause)
+    local ids = {}
+    for index, place in ipairs(places) do
+        ids[index] = request_body.slice(body, place.offset, math_min(place.length, LONGEST_ID_BYTES))
+    end
+    return is_plain and ids or nil
+end
+
+-- The references outside of JSON, and whether the gateway could not read what the body refers to.
+local function read_references(ctx, body, operation, facts)
+    if facts or not body or body.size == 0 or WITHOUT_BODY[ngx.req.get_method()] then
+        return {}, false
+    end
+    if not has_prefix(content_type(ctx), "multipart/form-data") then
+        return {}, true
+    end
+    local ids = references_in_form(ctx, body, operation)
+    return ids or {}, not ids
 end
 
 local function named_in_json(operation, facts)
@@ -184,6 +214,7 @@ function _M.read(ctx, max_bytes)
         return refused(404, "No deployment has such a name.", errors.DEPLOYMENT_NOT_FOUND)
     end
     local method = ngx.req.get_method()
+    local form_references, is_unread = read_references(ctx, body, operation, facts)
     return {
         method = method,
         is_bodyless = WITHOUT_BODY[method] == true,
@@ -197,6 +228,8 @@ function _M.read(ctx, max_bytes)
         resource = collections.kind(operation),
         body = body,
         facts = facts,
+        form_references = form_references,
+        is_unread = is_unread,
         json_fault = json_fault and json_fault.message,
         is_upgrade = websocket.is_requested(ctx),
     }

@@ -33,7 +33,7 @@ function _M.of(request)
     if collections.is_stored(request.operation) then
         ids[1] = _M.in_path(request.operation)
     end
-    for _, id in ipairs(request.facts and request.facts.references or {}) do
+    for _, id in ipairs(request.facts and request.facts.references or request.form_references) do
         ids[#ids + 1] = id
     end
     return ids

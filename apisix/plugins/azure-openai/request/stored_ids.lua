@@ -56,11 +56,12 @@ local function below_subject(operation)
 end
 
 --- Ids in further places, where a request does not refer to a resource but may still reach it: deeper in the path, and
--- in arguments of the query that are named like an id.
+-- in members of the body and arguments of the query that are named like an id.
 -- @param request table from `reading.read`
 -- @return string[] plain ids
 function _M.others(request)
     local ids = add({}, below_subject(request.operation))
+    add(ids, request.facts and request.facts.mentions or {})
     return collections.is_stored(request.operation) and add(ids, query.ids(request.target)) or ids
 end
 

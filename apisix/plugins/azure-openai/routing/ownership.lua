@@ -113,11 +113,15 @@ function _M.may_use(plan, record)
 end
 
 -- Whether the gateway could not read what a request refers to. A backend perhaps can: JSON with comments, in UTF-16,
--- compressed …
+-- compressed, by the name of another type … What other operations take is not known, SDP for example.
 local function is_unreadable(request)
-    local facts = request.facts
-    return not request.is_bodyless
-        and (request.json_fault ~= nil or (facts ~= nil and facts.has_more_references))
+    if request.is_bodyless then
+        return false
+    end
+    local may_refer = collections.is_stored(request.operation) or operations.is_inference(request)
+    return request.json_fault ~= nil
+        or (request.facts ~= nil and request.facts.has_more_references)
+        or (may_refer and request.is_unread)
 end
 
 -- Why the client may not use what it refers to: "not_found", "unsure" (Redis cannot say), "unreadable", or nil. Also
