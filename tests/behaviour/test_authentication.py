@@ -71,6 +71,15 @@ def test_a2_the_secondary_key_works_beside_the_primary(stage: Stage) -> None:
         "x-gateway-backend",
         "x-priority",
         "cookie",
+        "x-http-method-override",
+        "x_http_method_override",
+        "x-http-method",
+        "x-method-override",
+        "x-original-method",
+        "x-original-url",
+        "x-original-uri",
+        "x-rewrite-url",
+        "x-envoy-original-path",
     ],
 )
 def test_a3_what_could_steer_the_gateway_never_goes_upstream(stage: Stage, sim: Simulator, name: str) -> None:

@@ -35,6 +35,19 @@ local HOP_BY_HOP = set_of(
 local NOT_FORWARDED =
     set_of("host", "content-length", "expect", "cookie", "x-priority", "x-credential-identifier")
 
+-- With these a server behind the backend's own proxy may take another method or path for the one that the gateway has
+-- checked.
+local STEERING = set_of(
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-envoy-original-path"
+)
+
 -- Headers that could steer the gateway, and headers that proxies add. The `websocket` module handles the WebSocket
 -- handshake, since it may hold the client's key.
 local INTERNAL_PREFIXES = { "x-apisix-", "x-consumer-", "x-gateway-", "x-gw-", "x-forwarded-" }
@@ -78,6 +91,7 @@ function _M.to_backend(client_headers)
             not (
                 HOP_BY_HOP[meant]
                 or NOT_FORWARDED[meant]
+                or STEERING[meant]
                 or credentials.is_credential(name)
                 or options[name]
                 or is_internal(meant)
