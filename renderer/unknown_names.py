@@ -23,12 +23,16 @@ OWN_PREFIXES = (
     "BREAKER_",
     "COOLDOWN_",
     "CORS_",
+    "ENABLE_LOW_LANE_",
     "ENTRA_",
     "GATEWAY_",
+    "IP_RESTRICTION_",
     "LB_",
     "LOW_LANE_",
+    "PROMPT_GUARD_",
     "QUOTA_",
     "RATE_LIMIT_",
+    "STORED_RESOURCE",
 )
 
 # Other software exports these: the OpenAI SDKs and what is built on them, this repository's simulator and

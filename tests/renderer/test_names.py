@@ -192,6 +192,20 @@ def test_a_variable_that_reads_like_a_guardrail_is_wrong_and_its_name_is_told(na
     assert problem(name, **{name: "true"}).remedy == f"Did you mean {meant}?"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PROMPT_GUARD_DENY_PATTERNS",
+        "PROMPT_GUARD_MODE",
+        "IP_RESTRICTION_CIDRS",
+        "STORED_RESOURCES_POLICY",
+        "ENABLE_LOW_LANE_RESERVE",
+    ],
+)
+def test_a_variable_of_a_guardrails_family_that_nobody_knows_is_wrong(name: str) -> None:
+    assert "is not a setting of the gateway" in str(problem(name, **{name: "true"}))
+
+
 @pytest.mark.parametrize("name", ["TIMEZONE", "AZURE_OPENAI_DEPLOYMENT", "AZURE_CLIENT_SECRET", "REDIS_DB"])
 @pytest.mark.parametrize("text", ["something", ""])
 def test_every_unknown_name_in_an_env_file_is_wrong(name: str, text: str) -> None:
