@@ -9,6 +9,7 @@ local stock_metrics = require("apisix.plugins.azure-openai.account.stock_metrics
 local tracing = require("apisix.plugins.azure-openai.account.tracing")
 local credentials = require("apisix.plugins.azure-openai.request.credentials")
 local errors = require("apisix.plugins.azure-openai.base.errors")
+local request_ids = require("apisix.plugins.azure-openai.base.request_ids")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
 local reading = require("apisix.plugins.azure-openai.request.reading")
 local stock_body = require("apisix.plugins.azure-openai.request.stock_body")
@@ -39,10 +40,7 @@ local NO_LIMIT = { model_not_allowed = true, ambiguous_request = true }
 -- The client's own id, unless it could break a log line.
 local function request_id(ctx)
     local given = core.request.header(ctx, "x-request-id")
-    if type(given) == "string" and #given <= 128 and given:find("^[%w._:-]+$") then
-        return given
-    end
-    return ctx.var.request_id
+    return request_ids.is_plain(given) and given or ctx.var.request_id
 end
 
 --- Called by APISIX in every worker.

@@ -11,7 +11,15 @@ import pytest
 from e2e.simulator import Simulator
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CHAT, Stage
-from tests.behaviour.support import V1_CHAT, V1_RESPONSES, attempts, chat, record_of
+from tests.behaviour.support import (
+    EXPORT_SECONDS,
+    V1_CHAT,
+    V1_RESPONSES,
+    attempts,
+    chat,
+    record_of,
+    samples,
+)
 from tests.engines.raw_server import Answer, RawServer
 from tests.support.floods import MIB, Flood, chunk
 from tests.support.hostile_answers import KINDS
@@ -302,3 +310,18 @@ def test_f6_whatever_a_backend_sends_the_gateway_serves_on(stage: Stage, kind: s
                     assert status in TRUE_OUTCOMES
         assert attempts(chat(client)) == ["westus:200"]
     assert growth.mib < MOST_GROWTH_MIB
+
+
+ODD_NAMES = {"bytes that are no text": b"\xff\xfe", "long": b"x" * 10_000, "quotes": b'a"}\\', "empty": b""}
+
+
+@pytest.mark.parametrize("odd", ODD_NAMES.values(), ids=ODD_NAMES)
+def test_o1_o2_no_header_of_a_backend_makes_a_record_or_a_label_unreadable(stage: Stage, odd: bytes) -> None:
+    head = b"x-ms-region: %b\r\nx-request-id: %b\r\ncontent-length: 2\r\n\r\n" % (odd, odd)
+    with RawServer([(OK + JSON + head + b"{}",)]) as backend:
+        gateway = alone(stage, backend, GATEWAY_LOG_MODE="test")
+        chat(stage.http(gateway))
+        record = record_of(gateway)
+    assert (record.get("region"), record.get("backend_request_id")) == (None, None)
+    found = eventually(lambda: samples(gateway, "requests_total", backend="eastus"), seconds=EXPORT_SECONDS)
+    assert [sample.labels["region"] for sample in found or []] == [""]

@@ -5,6 +5,7 @@ local event_stream = require("apisix.plugins.azure-openai.answer.event_stream")
 local tunnel = require("apisix.plugins.azure-openai.answer.tunnel")
 local headers = require("apisix.plugins.azure-openai.attempt.headers")
 local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
+local request_ids = require("apisix.plugins.azure-openai.base.request_ids")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 
 local ngx = ngx
@@ -42,7 +43,8 @@ function _M.head(ctx, state, answer)
         -- nginx would add a type of its own.
         ngx.header["Content-Type"] = ""
     end
-    state.backend_request_id = answer.headers["x-request-id"]
+    local id = answer.headers["x-request-id"]
+    state.backend_request_id = request_ids.is_plain(id) and id or nil
     state.is_stream = answer.event_stream ~= nil or answer.tunnel ~= nil
     if answer.body and ctx.var.request_method ~= "HEAD" and not WITHOUT_BODY[answer.status] then
         ngx.header["Content-Length"] = #answer.body

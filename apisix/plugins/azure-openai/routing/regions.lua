@@ -6,6 +6,10 @@ local type = type
 -- By backend of the current configuration, in this worker; a reload forgets them.
 local learned = setmetatable({}, { __mode = "k" })
 
+-- "East US", "swedencentral". Anything else could make metrics and logs unreadable.
+local NAME = "^%w[%w ._-]*$"
+local LONGEST_BYTES = 64
+
 local _M = {}
 
 --- The region of a backend.
@@ -20,7 +24,7 @@ end
 -- @param headers table|nil
 function _M.learn(backend, headers)
     local region = headers and headers["x-ms-region"]
-    if type(region) == "string" then
+    if type(region) == "string" and #region <= LONGEST_BYTES and region:find(NAME) then
         learned[backend] = learned[backend] or region
     end
 end
