@@ -304,6 +304,15 @@ def test_a9_no_spelling_of_an_id_leads_to_another_clients_resource(
     assert len(sim.requests("eastus")) == 1
 
 
+@pytest.mark.parametrize("collection", ["files%20", "files;a=b", "files%09", "%20files", "files%2C", "files~"])
+def test_a9_no_spelling_of_a_collection_does(stage: Stage, sim: Simulator, collection: str) -> None:
+    clients = a_pair(stage)
+    created = upload(clients.maker)
+    answers = [clients.other.get(f"{V1}/{collection}/{created}"), clients.other.get(f"{V1}/{collection}")]
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert len(sim.requests("eastus")) == 1
+
+
 @pytest.mark.parametrize("spelling", [str.upper, lambda id: f" {id} ", lambda id: f"{id}\u0000"])
 def test_a9_no_spelling_in_a_body_does(stage: Stage, sim: Simulator, spelling: Callable[[str], str]) -> None:
     clients = a_pair(stage)

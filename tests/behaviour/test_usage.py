@@ -280,6 +280,13 @@ def test_t6_a_run_that_nobody_reads_is_counted(stage: Stage, sim: Simulator, pat
     assert value(gateway, "tokens_total", kind="completion", estimated="false") == 7
 
 
+@pytest.mark.parametrize("operation", ["chat/completions%20", "chat/completions;a", "threads/t_1/runs;a"])
+def test_t6_no_spelling_of_an_operation_hides_its_usage(stage: Stage, sim: Simulator, operation: str) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    assert client.post(f"/openai/v1/{operation}", json=CHAT).status_code == 400
+    assert sim.requests("eastus") == []
+
+
 FOLLOWED = 200
 
 

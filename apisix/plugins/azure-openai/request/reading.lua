@@ -32,7 +32,8 @@ local LONGEST_ID_BYTES = 512
 local WITHOUT_BODY = { GET = true, HEAD = true, DELETE = true, OPTIONS = true }
 
 local NOT_PLAIN = "The request path is not in its plain form: it must begin with /openai/ and have no empty, '.' or "
-    .. "'..' segments, no '/' at its end, no backslash and no encoded '/', '.' or backslash."
+    .. "'..' segments, no '/' at its end, no backslash, no encoded '/', '.' or backslash, and nothing but letters, "
+    .. "digits, '_', '.', ':' and '-' in the words that name an operation."
 
 local _M = {}
 
@@ -201,6 +202,9 @@ function _M.read(ctx, max_bytes)
     end
 
     local kind, operation, deployment = surface.parse(ctx.var.uri)
+    if not surface.has_plain_words(operation) then
+        return refused(400, NOT_PLAIN)
+    end
     -- A key in the query is not accepted, because queries end up in logs. A backend would take it for the credential.
     target = query.without_credentials(target)
     local naming = { deployment = deployment }

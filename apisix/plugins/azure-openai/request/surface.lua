@@ -71,6 +71,23 @@ function _M.parse(uri)
     return "plain", uri:match("^/openai/(.+)$") or ""
 end
 
+--- Whether the words of an operation are written plainly. A backend may drop what stands behind one ("files;a",
+-- "completions%20"), and the gateway would not know the operation. Ids may be odd: `stored_ids` reads them as a backend
+-- would.
+-- @param operation string decoded
+-- @return boolean
+function _M.has_plain_words(operation)
+    local is_first = true
+    for segment in operation:gmatch("[^/]+") do
+        local is_id = not is_first and segment:find("[_-]") ~= nil
+        if not is_id and segment:find("[^%w_.:-]") then
+            return false
+        end
+        is_first = false
+    end
+    return true
+end
+
 --- Replaces the deployment in a raw request target; every other byte stays:
 --
 --     ("/openai/deployments/gpt-4o/embeddings?a=1", "mine") -> "/openai/deployments/mine/embeddings?a=1"
