@@ -304,7 +304,9 @@ def test_a9_no_spelling_of_an_id_leads_to_another_clients_resource(
     assert len(sim.requests("eastus")) == 1
 
 
-@pytest.mark.parametrize("collection", ["files%20", "files;a=b", "files%09", "%20files", "files%2C", "files~"])
+@pytest.mark.parametrize(
+    "collection", ["files%20", "files;a=b", "files%09", "%20files", "files%2C", "files~"]
+)
 def test_a9_no_spelling_of_a_collection_does(stage: Stage, sim: Simulator, collection: str) -> None:
     clients = a_pair(stage)
     created = upload(clients.maker)

@@ -13,7 +13,7 @@ local dispatch = require("apisix.plugins.azure-openai.attempt.dispatch")
 local json_members = require("apisix.plugins.azure-openai.base.json_members")
 local operations = require("apisix.plugins.azure-openai.request.operations")
 local query = require("apisix.plugins.azure-openai.request.query")
-local reading = require("apisix.plugins.azure-openai.request.reading")
+local size = require("apisix.plugins.azure-openai.request.size")
 local ownership = require("apisix.plugins.azure-openai.routing.ownership")
 
 local ngx = ngx
@@ -145,7 +145,7 @@ function _M.follow(state)
         id = state.answered_id,
         resource = state.request.resource,
         target = target,
-        prompt_tokens = reading.prompt_tokens(state.request),
+        prompt_tokens = size.prompt(state.request),
         pause_seconds = FIRST_PAUSE_SECONDS,
         questions = 0,
         account = {
