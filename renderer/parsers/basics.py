@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -81,6 +81,15 @@ def split_list(value: object) -> object:
     return items
 
 
+def _assignments(value: str) -> Iterator[tuple[str, str, str]]:
+    """The items of a list around their '='. Example: `a, b = c` → `("a", "", "")` and `("b", "=", "c")`."""
+    items = split_list(value)
+    assert isinstance(items, tuple)
+    for item in items:
+        name, equals, text = item.partition("=")
+        yield name.strip(), equals, text.strip()
+
+
 def parse_deployments(value: object) -> object:
     """Parse deployments with optional renames into a mapping from the client's name to the backend's.
 
@@ -89,10 +98,7 @@ def parse_deployments(value: object) -> object:
     if not isinstance(value, str):
         return value
     deployments: dict[str, str] = {}
-    items = split_list(value)
-    assert isinstance(items, tuple)
-    for item in items:
-        name, renamed, target = (part.strip() for part in item.partition("="))
+    for name, renamed, target in _assignments(value):
         target = target if renamed else name
         if not (DEPLOYMENT_NAME.fullmatch(name) and DEPLOYMENT_NAME.fullmatch(target)):
             raise wrong(_NO_DEPLOYMENT, f"{_DEPLOYMENT_REMEDY} gpt-4o,embeddings=emb-3-small")
@@ -110,10 +116,7 @@ def parse_token_limits(value: object) -> object:
     if not isinstance(value, str):
         return value
     limits: dict[str, int] = {}
-    items = split_list(value)
-    assert isinstance(items, tuple)
-    for item in items:
-        name, _, tokens = (part.strip() for part in item.partition("="))
+    for name, _, tokens in _assignments(value):
         if not DEPLOYMENT_NAME.fullmatch(name):
             raise wrong(_NO_DEPLOYMENT, f"{_DEPLOYMENT_REMEDY} {_LIMITS_EXAMPLE}")
         if not _TOKENS.fullmatch(tokens):

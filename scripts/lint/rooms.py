@@ -18,6 +18,7 @@ ORDER = (
     "outcome",
     "answer",
     "account",
+    "one_backend",
     "exchange",
     "serve",
     "plugins",

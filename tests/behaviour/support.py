@@ -28,11 +28,13 @@ def chat(client: httpx.Client, **members: object) -> httpx.Response:
     return client.post(V1_CHAT, json=CHAT | members)
 
 
-def leave_before_the_answer(gateway: Gateway, sim: Simulator, body: dict[str, Any]) -> None:
-    """Sends a chat completion in one piece, as many clients do, and leaves as soon as eastus has it."""
+def leave_before_the_answer(
+    gateway: Gateway, sim: Simulator, body: dict[str, Any], path: str = V1_CHAT
+) -> None:
+    """Sends a request in one piece, as many clients do, and leaves as soon as eastus has it."""
     content = json.dumps(body)
     head = (
-        f"POST {V1_CHAT} HTTP/1.1\r\nhost: gateway\r\napi-key: {CLIENT_KEY}\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: gateway\r\napi-key: {CLIENT_KEY}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
     )
     address = urlsplit(gateway.url)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import socket
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from e2e.simulator import Simulator
 from scripts.engines import Gateway
-from tests.behaviour.conftest import CHAT, CLIENT_KEY, Stage
+from tests.behaviour.conftest import CHAT, Stage
 from tests.behaviour.support import (
     EXPORT_SECONDS,
     V1_CHAT,
     V1_RESPONSES,
     chat,
+    leave_before_the_answer,
     record_of,
     records,
     samples,
@@ -207,17 +205,9 @@ def wait_until_charged(client: httpx.Client) -> None:
 
 
 def leave(gateway: Gateway, sim: Simulator, path: str, body: dict[str, Any]) -> None:
-    """Sends a request and leaves as soon as eastus has it."""
+    """Sends a request and leaves as soon as eastus has it, which takes its time."""
     sim.fail("eastus", slow_first_byte=1.0)
-    content = json.dumps(body)
-    head = (
-        f"POST {path} HTTP/1.1\r\nhost: gateway\r\napi-key: {CLIENT_KEY}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
-    )
-    address = urlsplit(gateway.url)
-    with socket.create_connection((address.hostname, address.port)) as connection:
-        connection.sendall(f"{head}{content}".encode())
-        sim.wait_for_requests("eastus")
+    leave_before_the_answer(gateway, sim, body, path)
 
 
 @pytest.mark.parametrize("query", ["?stream=true", "?api-version=preview&starting_after=1&stream=true"])

@@ -84,17 +84,19 @@ local stubs = {
     ["routing.resource_lessons"] = { learn = function() end },
     ["routing.regions"] = { of = function() end, learn = function() end },
 }
-local FRESH = { "exchange", "outcome.outcomes", "outcome.evidence", "outcome.final_answer",
-    "outcome.throttle_hints", "routing.rests", "routing.shared_cooldowns", "routing.breakers",
-    "routing.cooldowns", "routing.large_rests", "routing.availability", "routing.pair_memory",
-    "routing.balancer", "routing.sightings" }
-local kept = {}
-local function replace(name, module)
-    kept[name] = package.loaded[PREFIX .. name]
-    package.loaded[PREFIX .. name] = module
+-- All modules are loaded anew, so that they see the clock and the dictionaries of the test.
+local function unload()
+    local names, unloaded = {}, {}
+    for name in pairs(package.loaded) do
+        if name:sub(1, #PREFIX) == PREFIX then names[#names + 1] = name end
+    end
+    for _, name in ipairs(names) do
+        unloaded[name], package.loaded[name] = package.loaded[name], nil
+    end
+    return unloaded
 end
-for name, stub in pairs(stubs) do replace(name, stub) end
-for _, name in ipairs(FRESH) do replace(name, nil) end
+local before = unload()
+for name, stub in pairs(stubs) do package.loaded[PREFIX .. name] = stub end
 
 local function run()
     local exchange = require(PREFIX .. "exchange")
@@ -129,8 +131,8 @@ local function run()
     return results
 end
 local ok, results = pcall(run)
-for name in pairs(stubs) do package.loaded[PREFIX .. name] = kept[name] end
-for _, name in ipairs(FRESH) do package.loaded[PREFIX .. name] = kept[name] end
+unload()
+for name, module in pairs(before) do package.loaded[name] = module end
 ngx.now, ngx.shared, ngx.on_abort = REAL.now, REAL.shared, REAL.on_abort
 if not ok then error(results) end
 return require("cjson").encode(results)

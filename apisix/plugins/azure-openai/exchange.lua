@@ -1,9 +1,9 @@
 --- The failover loop: from a client's request to the one answer that the client gets.
 --
--- It stands above the rooms and calls them: routing chooses a backend; answer asks it through attempt, and judges with
--- outcome what comes back. Then outcome tells routing.
+-- It stands above the rooms and calls them: routing chooses a backend; `one_backend` has it asked and judged; outcome
+-- says what that means and what the client gets.
 -- Nothing reaches the client before the loop ends, so a failed attempt leaves no trace.
-local asking = require("apisix.plugins.azure-openai.answer.asking")
+local one_backend = require("apisix.plugins.azure-openai.one_backend")
 local own_items = require("apisix.plugins.azure-openai.answer.own_items")
 local final_answer = require("apisix.plugins.azure-openai.outcome.final_answer")
 local not_switched = require("apisix.plugins.azure-openai.outcome.not_switched")
@@ -11,13 +11,9 @@ local not_yours = require("apisix.plugins.azure-openai.outcome.not_yours")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 local repeats = require("apisix.plugins.azure-openai.outcome.repeats")
 local operations = require("apisix.plugins.azure-openai.request.operations")
-local stream_options = require("apisix.plugins.azure-openai.request.stream_options")
-local availability = require("apisix.plugins.azure-openai.routing.availability")
 local balancer = require("apisix.plugins.azure-openai.routing.balancer")
 local ownership = require("apisix.plugins.azure-openai.routing.ownership")
-local regions = require("apisix.plugins.azure-openai.routing.regions")
 local resource_lessons = require("apisix.plugins.azure-openai.routing.resource_lessons")
-local usage_refusals = require("apisix.plugins.azure-openai.routing.usage_refusals")
 
 local ngx = ngx
 local ngx_now = ngx.now
@@ -25,76 +21,6 @@ local ipairs = ipairs
 local math_huge = math.huge
 
 local _M = {}
-
-local function note_in_trail(state, attempt, outcome)
-    state.trail[#state.trail + 1] = {
-        backend = attempt.backend.name,
-        region = regions.of(attempt.backend),
-        status = outcome.status or outcome.reason,
-        -- A connection that had died while it was idle is nobody's failure.
-        reason = not outcome.is_stale and outcome.reason or nil,
-        started_at = attempt.started_at,
-        seconds = outcome.seconds,
-    }
-end
-
--- Asks once. Should the client leave meanwhile, the log phase finds the attempt in the state.
-local function ask(state, attempt, plan)
-    state.attempt = attempt
-    local request = attempt.is_as_sent and state.request.as_sent or state.request
-    local outcome = asking.ask(outcomes.patience(state.pool, attempt), attempt, request, plan)
-    state.attempt = nil
-
-    outcome.seconds = ngx_now() - attempt.started_at
-    regions.learn(attempt.backend, outcome.headers)
-    note_in_trail(state, attempt, outcome)
-    return outcome
-end
-
-local function is_in_time(outcome, failover)
-    return outcome.seconds * 1000 <= failover.retry_within_ms
-end
-
-local function is_success(outcome)
-    return outcome.answer ~= nil and outcome.answer.status < 300
-end
-
--- Whether a backend refuses to report the usage of a stream.
-local function refuses_usage(state, attempt, outcome)
-    local answer = outcome.answer
-    return not attempt.is_as_sent
-        and answer ~= nil
-        and stream_options.are_refused(state.request, answer.status, answer.body)
-end
-
--- A deployment that has made a model work is real. That is noted first, so that whatever else the attempt tells is kept
--- where the real ones are.
-local function note_served(state, attempt, outcome)
-    if is_success(outcome) and state.request.deployment ~= "" and operations.is_inference(state.request) then
-        availability.served(state.pool.backends, attempt.deployment, attempt.operation)
-    end
-end
-
--- Makes one attempt; two, when the connection of the first had died while it was idle, or when the backend refuses what
--- the gateway has added to the body.
-local function try(state, attempt, plan, limit)
-    attempt.is_as_sent = usage_refusals.is_known(attempt, state.request)
-    local outcome = ask(state, attempt, plan)
-    local is_refused = refuses_usage(state, attempt, outcome)
-    local may_repeat = #state.trail < limit and is_in_time(outcome, state.pool.failover)
-    if may_repeat and (outcome.is_stale or is_refused) then
-        attempt.is_repeat, attempt.started_at = outcome.is_stale, ngx_now()
-        attempt.is_as_sent = attempt.is_as_sent or is_refused
-        outcome = ask(state, attempt, plan)
-    end
-    -- What a backend refuses in the client's own bytes, too, was not about the usage.
-    if is_refused and (not may_repeat or is_success(outcome)) then
-        usage_refusals.note(attempt, state.request)
-    end
-    note_served(state, attempt, outcome)
-    outcomes.settle(state.pool, attempt, outcome)
-    return outcome
-end
 
 -- One pass over the candidates that are not in `tried`. Returns the answer for the client; or nil and, when further
 -- attempts are ruled out, why: "bounds", or "unknown" when another one could do the work twice.
@@ -121,7 +47,7 @@ local function try_candidates(ctx, state, plan, tried, failures)
             is_override = is_override,
             started_at = ngx_now(),
         }
-        local outcome = try(state, attempt, plan, limit)
+        local outcome = one_backend.try(state, attempt, plan, limit)
         if outcome.answer then
             local answer = outcome.answer
             answer.backend, answer.deployment, answer.exchange = backend, deployment, state
@@ -140,7 +66,7 @@ local function try_candidates(ctx, state, plan, tried, failures)
             plan.owner = nil
             plan.maker = plan.maker ~= backend and plan.maker or nil
         end
-        if not is_in_time(outcome, failover) then
+        if not one_backend.is_in_time(outcome, failover) then
             return nil, "bounds"
         end
     end

@@ -134,6 +134,7 @@
 ---@field is_override boolean whether it goes past open breakers, since nobody else is left
 ---@field started_at number
 ---@field is_repeat boolean|nil whether it follows one whose connection had died while it was idle
+---@field connect_timeout_ms number|nil how long it may take to connect; nil for the usual time
 ---@field is_as_sent boolean|nil whether the backend gets the client's own bytes, because it does not report usage
 
 --- What an attempt came to. The client never sees it.

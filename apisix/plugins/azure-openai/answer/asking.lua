@@ -201,8 +201,7 @@ end
 -- @param plan table from `ownership.plan`
 -- @return Outcome without the time that it took
 function _M.ask(pool, attempt, request, plan)
-    local response, reason, err, is_stale =
-        dispatch.send(pool, attempt.backend, attempt.deployment, request, attempt.is_repeat)
+    local response, reason, err, is_stale = dispatch.send(pool, attempt, request)
     if not response then
         return { reason = reason, err = err, is_stale = is_stale }
     end

@@ -149,9 +149,9 @@ local function settle(state, answer, err)
         state.failure = failure.reason
         local outcome = error_codes.outcome({}, failure.reason, failure.error)
         outcome.headers = answer.headers
-        outcomes.failed_late(state.pool, answer, outcome)
+        outcomes.failed_late(answer, outcome)
     elseif err then
-        outcomes.failed(state.pool, answer, err)
+        outcomes.failed(answer, err)
     else
         outcomes.succeeded(answer)
     end

@@ -68,7 +68,7 @@ local function send_chunks(state, answer, watch, emit)
         if err then
             upstream.close(connection)
             core.log.warn("azure-openai: the answer of backend '", answer.backend.name, "' broke: ", err)
-            outcomes.failed(state.pool, answer, err)
+            outcomes.failed(answer, err)
             state.error = "answer_interrupted"
             -- An error after the headers cuts the connection: the client must see that the answer is short.
             return ngx.exit(ngx.ERROR)

@@ -24,19 +24,17 @@ end
 
 --- Sends the request and waits for the head of the response.
 -- @param pool table
--- @param backend table
--- @param deployment string the backend's own name for it
+-- @param attempt Attempt
 -- @param request table from `reading.read`
--- @param is_fresh boolean|nil as for `upstream.send`
 -- @return table|nil response from `upstream.send`
 -- @return string|nil reason: "identity" (no token) or one of `upstream.send`
 -- @return string|nil error for the log
 -- @return boolean|nil as from `upstream.send`
-function _M.send(pool, backend, deployment, request, is_fresh)
+function _M.send(pool, attempt, request)
     local message_headers = headers.to_backend(request.headers)
     -- The gateway reads bodies (usage, error codes); it could not read compressed ones.
     message_headers["accept-encoding"] = nil
-    local ok, err = add_credential(message_headers, backend)
+    local ok, err = add_credential(message_headers, attempt.backend)
     if not ok then
         return nil, "identity", err
     end
@@ -44,16 +42,16 @@ function _M.send(pool, backend, deployment, request, is_fresh)
         websocket.add_handshake(message_headers, request.headers)
     end
 
-    local target, body = reading.for_deployment(request, deployment)
+    local target, body = reading.for_deployment(request, attempt.deployment)
     if body then
         message_headers["content-length"] = body.size
     end
-    return upstream.send(pool, backend, {
+    return upstream.send(pool, attempt, {
         method = request.method,
         target = target,
         headers = message_headers,
         body = body,
-    }, is_fresh)
+    })
 end
 
 --- Asks a backend something for the gateway itself, and reads the answer whole.
@@ -62,9 +60,11 @@ end
 -- @return number|nil status; nil when the backend could not be asked
 -- @return string|nil body; nil when it is missing, too large or cut short
 function _M.fetch(pool, backend, deployment, request, limit_bytes)
-    local response, _, _, is_stale = _M.send(pool, backend, deployment, request)
+    local attempt = { backend = backend, deployment = deployment }
+    local response, _, _, is_stale = _M.send(pool, attempt, request)
     if is_stale then
-        response = _M.send(pool, backend, deployment, request, true)
+        attempt.is_repeat = true
+        response = _M.send(pool, attempt, request)
     end
     if not response then
         return nil

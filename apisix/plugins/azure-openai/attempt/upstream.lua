@@ -53,17 +53,17 @@ local function connect_reason(err)
     return "connect"
 end
 
-local function connect(backend, pool, pool_name)
-    local client = http.new()
-    local failover = pool.failover
-    client:set_timeouts(failover.connect_timeout_ms, failover.read_timeout_ms, failover.read_timeout_ms)
+local function connect(pool, attempt)
+    local client, backend, failover = http.new(), attempt.backend, pool.failover
+    local connect_timeout_ms = attempt.connect_timeout_ms or failover.connect_timeout_ms
+    client:set_timeouts(connect_timeout_ms, failover.read_timeout_ms, failover.read_timeout_ms)
     local ok, err = client:connect({
         scheme = backend.scheme,
         host = backend.host,
         port = backend.port,
         ssl_verify = pool.ssl_verify,
         ssl_server_name = backend.host,
-        pool = pool_name,
+        pool = attempt.is_repeat and UNPOOLED or nil,
     })
     if not ok then
         return nil, err or "unknown"
@@ -134,17 +134,16 @@ end
 
 --- Sends a request and waits for the head of the response.
 -- @param pool table for its timeouts
--- @param backend table
+-- @param attempt Attempt; a repeat uses a new connection, which is not kept afterwards
 -- @param message table { method, target (path and query), headers, body (as request/body makes it, or nil) }
--- @param is_fresh boolean|nil whether to use a new connection, which is not kept afterwards
 -- @return table|nil response with status, headers, `body` (attempt/answer_body.lua; nil when it has none) and `client`,
 --   the connection to release or close
 -- @return string|nil reason: "dns", "connect", "tls", "no_socket" (the gateway has none to spare), "timeout" (no
 --   response in time) or "reset"
 -- @return string|nil error for the log
 -- @return boolean|nil whether the connection had died while it was idle, so that the backend has done nothing
-function _M.send(pool, backend, message, is_fresh)
-    local client, err, heard = connect(backend, pool, is_fresh and UNPOOLED or nil)
+function _M.send(pool, attempt, message)
+    local client, err, heard = connect(pool, attempt)
     if not client then
         return nil, connect_reason(err), err
     end
@@ -152,7 +151,7 @@ function _M.send(pool, backend, message, is_fresh)
     local response, sent_at
     response, err, sent_at = exchange(client, message)
     if response then
-        response.is_unpooled = is_fresh
+        response.is_unpooled = attempt.is_repeat
         return with_body(response, client, pool)
     end
     client:close()

@@ -81,6 +81,10 @@ local function is_shared(failures)
     return true
 end
 
+local function scope_of(attempt)
+    return pair_memory.scope(attempt.deployment, attempt.operation)
+end
+
 local function client_of(state)
     return state.client and state.client.name or ""
 end
@@ -143,9 +147,9 @@ end
 
 -- Whether a 401 is about the credential. Other operations may need rights that a good credential need not have.
 local function is_of_credential(state, failure)
-    local operation, is_for_all = operations.name(state.request)
     local last = sightings.last_operation(failure.attempt.backend)
-    return is_for_all and (last == nil or last == operation)
+    return operations.is_of_every_credential(state.request)
+        and (last == nil or last == failure.attempt.operation)
 end
 
 -- The credential is refused, or a right is missing for this operation on this deployment.
@@ -161,7 +165,7 @@ local function judge_refusal(state, failure, shared)
         -- With another operation the credential works: this is about the request.
         failure.reason = "forbidden"
     end
-    local scope = pair_memory.scope(failure.attempt.deployment, (operations.name(state.request)))
+    local scope = scope_of(failure.attempt)
     if counts(state, failure, scope, shared) then
         local seconds = breakers.open(backend, scope, failover)
         if seconds then
@@ -180,13 +184,12 @@ end
 -- Under which name a deployment is missing: one of another kind of model is so for its own operations only.
 local function missing_scope(attempt)
     local is_of_all = attempt.operation == "chat/completions"
-    return is_of_all and attempt.deployment or pair_memory.scope(attempt.deployment, attempt.operation)
+    return is_of_all and attempt.deployment or scope_of(attempt)
 end
 
 -- Whether the deployment has been served a moment ago. A request can also name another one than the gateway sees.
 local function is_there(failure)
-    local attempt = failure.attempt
-    return sightings.has_served(attempt.backend, pair_memory.scope(attempt.deployment, attempt.operation))
+    return sightings.has_served(failure.attempt.backend, scope_of(failure.attempt))
 end
 
 -- A deployment is missing, unless it is there or the request asks all backends for something that is not.

@@ -3,19 +3,15 @@
 -- Both may have been on trial, so each outcome settles both. The verbs are those of `breakers` and `cooldowns`.
 local core = require("apisix.core")
 local evidence = require("apisix.plugins.azure-openai.outcome.evidence")
-local throttle_hints = require("apisix.plugins.azure-openai.outcome.throttle_hints")
+local quotas = require("apisix.plugins.azure-openai.outcome.quotas")
 local size = require("apisix.plugins.azure-openai.request.size")
-local availability = require("apisix.plugins.azure-openai.routing.availability")
 local breakers = require("apisix.plugins.azure-openai.routing.breakers")
 local cooldowns = require("apisix.plugins.azure-openai.routing.cooldowns")
 local pair_memory = require("apisix.plugins.azure-openai.routing.pair_memory")
-local shared_cooldowns = require("apisix.plugins.azure-openai.routing.shared_cooldowns")
 local sightings = require("apisix.plugins.azure-openai.routing.sightings")
 
 local ipairs = ipairs
 local math_ceil = math.ceil
-local math_min = math.min
-local setmetatable = setmetatable
 
 local EVERY = pair_memory.EVERY
 
@@ -24,31 +20,6 @@ local UNREACHED = { connect = true, dns = true, tls = true, identity = true }
 
 local _M = {}
 
--- The smallest size of requests that a backend would refuse, too; 0 when it would refuse any.
-local function refused_from(tokens, remaining)
-    return remaining and remaining > 0 and math_min(tokens / 2, remaining + 1) or 0
-end
-
--- @param tokens number what the request may take
-local function throttled(pool, backend, deployment, tokens, outcome)
-    local headers = outcome.headers
-    local remaining, limit = throttle_hints.left(headers, "tokens")
-    local noted_remaining, noted_limit = availability.tokens(backend, deployment)
-    remaining, limit = remaining or noted_remaining, limit or noted_limit
-    if remaining or limit then
-        availability.note_tokens(backend, deployment, remaining, limit)
-    end
-    local seconds = throttle_hints.cooldown_seconds(headers, outcome.body, pool.failover)
-    if throttle_hints.is_out_of_requests(headers) then
-        shared_cooldowns.start(backend, deployment, seconds, 0)
-    elseif limit and tokens > limit then
-        -- It fits at no time. The tokens that are left have nothing to do with it.
-        shared_cooldowns.start_for_large(backend, deployment, seconds, tokens)
-    else
-        shared_cooldowns.start(backend, deployment, seconds, refused_from(tokens, remaining))
-    end
-end
-
 -- What each reason says of the pair at once. In all these cases the backend answered. What other reasons say depends on
 -- the other attempts of the exchange: see `evidence`.
 local of_pair = {}
@@ -56,7 +27,7 @@ local of_pair = {}
 function of_pair.throttled(pool, attempt, outcome)
     local backend, deployment = attempt.backend, attempt.deployment
     breakers.succeeded(backend, deployment)
-    throttled(pool, backend, deployment, attempt.size, outcome)
+    quotas.throttled(pool, backend, deployment, attempt.size, outcome)
 end
 
 -- Whether it is missing depends on the other attempts.
@@ -81,32 +52,6 @@ local function note_success(attempt, answer)
     end
 end
 
--- The share of one of its limits that a deployment has left; nil when the limit is not known.
-local function share_left(backend, deployment, kind, remaining, limit)
-    limit = limit or availability.limit(backend, deployment, kind, remaining)
-    return limit > 0 and math_min(remaining / limit, 1) or nil
-end
-
--- Notes what an answer says of the quota. The scarcer of requests and tokens decides.
-local function note_quota(pool, backend, deployment, headers)
-    local scarcest
-    for _, kind in ipairs(throttle_hints.KINDS) do
-        local remaining, limit = throttle_hints.left(headers, kind)
-        local share = remaining and share_left(backend, deployment, kind, remaining, limit)
-        scarcest = share and math_min(scarcest or share, share) or scarcest
-        if remaining and kind == "tokens" then
-            availability.note_tokens(backend, deployment, remaining, limit)
-            cooldowns.note_remaining(backend, deployment, remaining)
-        end
-    end
-    if scarcest then
-        availability.note_share(backend, deployment, scarcest)
-    end
-    if throttle_hints.is_exhausted(headers) then
-        cooldowns.spent(backend, deployment, throttle_hints.spent_seconds(headers, pool.failover))
-    end
-end
-
 local function settle_answer(pool, attempt, answer)
     local backend, deployment = attempt.backend, attempt.deployment
     if answer.event_stream or answer.connection then
@@ -118,7 +63,7 @@ local function settle_answer(pool, attempt, answer)
         breakers.succeeded(backend, pair_memory.scope(deployment, attempt.operation))
     end
     note_success(attempt, answer)
-    note_quota(pool, backend, deployment, answer.headers)
+    quotas.note(pool, backend, deployment, answer.headers)
 end
 
 local function settle_unreached(pool, attempt, outcome)
@@ -151,18 +96,16 @@ end
 -- A backend that did not accept a connection in time gets this part of it when it is tried again.
 local PART_OF_CONNECT_TIMEOUT = 0.1
 
---- The pool with the timeouts of an attempt. Requests that find a backend out need not wait long for it.
+--- How long an attempt may take to connect. Requests that find a backend out need not wait long for it.
 -- @param pool table
 -- @param attempt Attempt
--- @return table pool
-function _M.patience(pool, attempt)
+-- @return number|nil milliseconds; nil for the usual time
+function _M.connect_timeout_ms(pool, attempt)
     local is_doubtful = attempt.is_trial or attempt.is_override
-    if not is_doubtful or not breakers.is_slow_to_connect(attempt.backend) then
-        return pool
+    if is_doubtful and breakers.is_slow_to_connect(attempt.backend) then
+        return math_ceil(pool.failover.connect_timeout_ms * PART_OF_CONNECT_TIMEOUT)
     end
-    local connect_timeout_ms = math_ceil(pool.failover.connect_timeout_ms * PART_OF_CONNECT_TIMEOUT)
-    local failover = setmetatable({ connect_timeout_ms = connect_timeout_ms }, { __index = pool.failover })
-    return setmetatable({ failover = failover }, { __index = pool })
+    return nil
 end
 
 --- The client has left during an attempt, so its outcome will never be known.
@@ -239,15 +182,11 @@ end
 --- An answer in parts reported a failure of the backend, too late for another attempt.
 -- @param answer Answer
 -- @param outcome Outcome that the backend should have given; its reason is "throttled" or "server_error"
-function _M.failed_late(pool, answer, outcome)
+function _M.failed_late(answer, outcome)
     if outcome.reason == "throttled" then
-        return throttled(
-            pool,
-            answer.backend,
-            answer.deployment,
-            size.total(answer.exchange.request),
-            outcome
-        )
+        local state = answer.exchange
+        local tokens = size.total(state.request)
+        return quotas.throttled(state.pool, answer.backend, answer.deployment, tokens, outcome)
     end
     return evidence.judge_late(answer, outcome)
 end
@@ -255,7 +194,7 @@ end
 --- An answer in parts broke off.
 -- @param answer Answer
 -- @param err string
-function _M.failed(_, answer, err)
+function _M.failed(answer, err)
     evidence.judge_late(answer, { reason = "interrupted", err = err })
 end
 

@@ -24,15 +24,24 @@ function _M.install()
     end
 end
 
+-- Bytes of one line; a value without text stands as true.
+local function bytes_of(name, value)
+    return #name + BYTES_AROUND + (type(value) == "string" and #value or 0)
+end
+
 --- Whether a header has more lines or more bytes than the gateway takes.
 -- @param headers table<string, string|string[]>
 -- @return boolean
 function _M.are_exceeded_by(headers)
     local lines, bytes = 0, 0
     for name, value in pairs(headers) do
-        for _, line in ipairs(type(value) == "table" and value or { value }) do
-            lines = lines + 1
-            bytes = bytes + #name + BYTES_AROUND + (type(line) == "string" and #line or 0)
+        if type(value) == "table" then
+            lines = lines + #value
+            for _, line in ipairs(value) do
+                bytes = bytes + bytes_of(name, line)
+            end
+        else
+            lines, bytes = lines + 1, bytes + bytes_of(name, value)
         end
     end
     return lines > MOST_LINES or bytes > LARGEST_BYTES

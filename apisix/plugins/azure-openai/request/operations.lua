@@ -126,16 +126,22 @@ end
 --- A name for what a request does, one of a fixed list: the operation of a model, else the method.
 -- @param request table from `reading.read`
 -- @return string for example "chat/completions", "realtime" or "GET"
--- @return boolean whether every credential of a resource may do it
 function _M.name(request)
-    local operation = request.operation:lower()
     if request.is_upgrade then
-        return "realtime", false
+        return "realtime"
     end
+    local operation = request.operation:lower()
     if request.method == "POST" and INFERENCE[operation] then
-        return operation, OF_EVERY_CREDENTIAL[request.kind][operation] == true
+        return operation
     end
-    return METHODS[request.method] and request.method or "other", false
+    return METHODS[request.method] and request.method or "other"
+end
+
+--- Whether every credential of a resource may do what a request does.
+-- @param request table from `reading.read`
+-- @return boolean
+function _M.is_of_every_credential(request)
+    return OF_EVERY_CREDENTIAL[request.kind][_M.name(request)] == true
 end
 
 --- Whether a request shows a response, or a run of an assistant, that a model has made or is still making.
