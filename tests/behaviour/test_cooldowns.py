@@ -143,7 +143,7 @@ def test_f2_while_the_first_is_not_answered_more_may_go(stage: Stage, sim: Simul
     gateway = stage.gateway(["eastus"], AI_PROXY_MAX_WAIT_MS=5000)
     client = stage.http(gateway)
     say(client, "Starts the cool-down")
-    sim.fail("eastus", hang=30)
+    sim.fail("eastus", hang=3)
     with ThreadPoolExecutor(4) as pool:
         for number in range(4):
             pool.submit(say, client, str(number))
