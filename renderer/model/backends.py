@@ -117,7 +117,7 @@ class Failover(Group):
         None,
         ge=1,
         le=10_000,
-        about="Most attempts for one request.",
+        about="Most backends that are asked for one request. A repeat at the same backend does not count.",
         shown="all candidates",
     )
     stream_probe_ms: int = milliseconds(

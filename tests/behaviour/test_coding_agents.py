@@ -13,6 +13,7 @@ from tests.behaviour.conftest import CLIENT_KEY, REGIONS, Stage
 from tests.behaviour.support import attempts, winner
 from tests.behaviour.test_stateful import EASTUS_FIRST, on_eastus, respond
 from tests.support.redis import RedisServer, is_installed
+from tests.support.waiting import eventually
 
 NOT_VERIFIED = "The encrypted content gAAA for item rs_1 could not be verified."
 REFUSALS: dict[str, Any] = {
@@ -37,6 +38,17 @@ def test_r2_an_item_that_one_backend_refuses_is_offered_to_the_next(
     status, error = REFUSALS[name]
     sim.fail("eastus", status=status, body={"error": {"type": "invalid_request_error", **error}})
     assert attempts(respond(on_eastus(stage), input=[SEALED])) == [f"eastus:{status}", "westus:200"]
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_r2_so_is_one_that_is_refused_inside_of_a_stream(stage: Stage, sim: Simulator, name: str) -> None:
+    _, error = REFUSALS[name]
+    failed = {"type": "response.failed", "response": {"id": "resp_1", "error": error}}
+    events = [{"type": "response.created", "response": {"id": "resp_1"}}, failed]
+    text = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+    sim.fail("eastus", status=200, body=text, headers={"content-type": "text/event-stream"}, count=1)
+    answer = respond(on_eastus(stage), input=[SEALED], stream=True)
+    assert attempts(answer) == ["eastus:400", "westus:200"]
 
 
 USER: dict[str, Any] = {"role": "user", "content": "And now?"}
@@ -226,6 +238,38 @@ def test_a9_a_strict_gateway_takes_references_to_a_clients_own_items_only(
         reference = {"type": "item_reference", "id": "fc_9"}
         respond(stage.http(gateway, OTHER), input=[CALL, RESULT])
         answers = [respond(stage.http(gateway, key), input=[reference]) for key in (CLIENT_KEY, OTHER)]
+    assert [answer.status_code for answer in answers] == [200, 404]
+
+
+@pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("shape", [list, without_ids], ids=["with ids", "without ids"])
+def test_r1_items_lead_to_their_maker_over_any_replica(
+    stage: Stage, sim: Simulator, stream: bool, shape: Any
+) -> None:
+    with RedisServer() as redis:
+        _, items = sealed(sim, stage, stream, **redis.settings)
+        eventually(lambda: redis.command("KEYS", "*items:*"))
+        again = [*shape(items), USER]
+        answers = [respond(on_eastus(stage, **redis.settings), input=again) for _ in range(2)]
+    assert [attempts(answer) for answer in answers] == [["westus:200"], ["westus:200"]]
+
+
+@pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
+def test_a9_a_strict_gateway_knows_a_clients_own_items_over_any_replica(stage: Stage, sim: Simulator) -> None:
+    with RedisServer() as redis:
+        settings = {
+            "GATEWAY_CLIENT_NAME_1": "team-b",
+            "GATEWAY_CLIENT_KEY_1": OTHER,
+            "STORED_RESOURCES": "strict",
+            **redis.settings,
+        }
+        made_by(sim, "eastus", *({**CALL, "id": f"fc_{number}"} for number in range(40)))
+        respond(stage.http(stage.gateway(["eastus"], **settings)))
+        eventually(lambda: redis.command("KEYS", "*items:*"))
+        replica = stage.gateway(["eastus"], **settings)
+        references = [{"type": "item_reference", "id": f"fc_{number}"} for number in range(40)]
+        answers = [respond(stage.http(replica, key), input=references) for key in (CLIENT_KEY, OTHER)]
     assert [answer.status_code for answer in answers] == [200, 404]
 
 

@@ -92,6 +92,14 @@ def test_f2_a_request_above_the_whole_limit_is_told_what_would_fit(stage: Stage,
     assert "10000 a minute at most" in answer.json()["error"]["message"]
 
 
+def test_f2_a_limit_that_is_configured_counts_where_none_is_reported(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, retry_after=30)
+    settings = {"AZURE_OPENAI_TOKENS_PER_MINUTE_0": "gpt-4o=10000", "AZURE_OPENAI_DEPLOYMENTS_0": "gpt-4o"}
+    answer = large(stage.http(stage.gateway(["eastus"], **settings)), 20_000)
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "false")
+    assert "10000 a minute at most" in answer.json()["error"]["message"]
+
+
 def test_f2_nor_is_it_sent_again(stage: Stage, sim: Simulator) -> None:
     limit_all(sim, QUOTA)
     client = stage.http(stage.gateway(AI_PROXY_MAX_WAIT_MS=5000))

@@ -218,6 +218,18 @@ def test_f8c_a_401_of_another_operation_than_the_last_that_worked_rests_that_ope
     assert trails == [["eastus:401", "westus:200"], ["westus:200"], ["eastus:200"]]
 
 
+def test_f8c_the_log_names_the_variable_also_where_a_401_may_be_about_one_operation(
+    stage: Stage, sim: Simulator
+) -> None:
+    gateway = stage.gateway(**HEAVY_EASTUS)
+    client = stage.http(gateway)
+    chat(client)
+    client.get("/openai/v1/models")
+    sim.fail("eastus", status=401)
+    say(client, "Hello")
+    assert "rests for" in logged(gateway, "AZURE_OPENAI_KEY_0")
+
+
 def open_all(sim: Simulator, client: httpx.Client) -> None:
     """Opens the breakers of all backends, which open after one failure."""
     fail_everywhere(sim, status=500, count=1)
@@ -291,6 +303,30 @@ def test_b1_a_deployment_that_all_miss_is_asked_for_once(stage: Stage, sim: Simu
     fail_everywhere(sim, status=404, code="DeploymentNotFound")
     client = stage.http(stage.gateway())
     assert [len(attempts(chat(client))) for _ in range(2)] == [2, 1]
+
+
+MISSING_ON_EASTUS: dict[str, Any] = {"status": 404, "code": "DeploymentNotFound", "contains": "odd"}
+
+
+def test_b1_a_deployment_that_seems_to_be_missing_is_looked_for_when_others_are_throttled(
+    stage: Stage, sim: Simulator
+) -> None:
+    client, other = clients(stage, **HEAVY_EASTUS)
+    sim.fail("eastus", **MISSING_ON_EASTUS)
+    say(client, "odd")
+    sim.fail("westus", status=429, retry_after=30)
+    trails = [attempts(say(other, text)) for text in ("One", "Two")]
+    assert trails == [["westus:429", "eastus:200"], ["eastus:200"]]
+
+
+def test_b1_it_is_looked_for_by_one_request_a_second(stage: Stage, sim: Simulator) -> None:
+    client, other = clients(stage, **HEAVY_EASTUS)
+    sim.fail("eastus", status=404, code="DeploymentNotFound")
+    say(client, "Found missing")
+    sim.fail("westus", status=429, retry_after=30)
+    answers = [say(other, str(number)) for number in range(5)]
+    asked = sum(trail.startswith("eastus") for answer in answers for trail in attempts(answer))
+    assert ({answer.status_code for answer in answers}, 1 <= asked < 5) == ({429}, True)
 
 
 def test_b1_what_one_request_misses_everywhere_is_there_for_others(stage: Stage, sim: Simulator) -> None:

@@ -234,7 +234,10 @@ def test_r1_redis_keeps_no_body_and_no_key(stage: Stage, redis: RedisServer) -> 
     respond(stage.http(stage.gateway(["eastus"], **redis.settings)), input="a very private question")
     keys = eventually(lambda: redis.command("KEYS", "*"))
     assert isinstance(keys, list)
-    stored = " ".join([*keys, *(str(redis.command("GET", key)) for key in keys)])
+    read = {"string": "GET", "hash": "HGETALL"}
+    stored = " ".join(
+        [*keys, *(str(redis.command(read[str(redis.command("TYPE", key))], key)) for key in keys)]
+    )
     assert [text for text in ("private", "key-of-eastus", "client-key") if text in stored] == []
 
 

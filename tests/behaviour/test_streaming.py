@@ -453,11 +453,19 @@ def test_t6_options_of_the_client_are_the_clients_to_correct(
     assert (answer.status_code, len(attempts(answer))) == (422, 1)
 
 
-def test_t6_f4_the_repeat_is_an_attempt(stage: Stage, sim: Simulator) -> None:
+def test_t6_f4_the_repeat_does_not_count_as_another_backend(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", **OF_ANOTHER_MAKER)
     client = stage.http(stage.gateway(["eastus"], AI_PROXY_MAX_ATTEMPTS=1))
     trails = [attempts(client.post(V1_CHAT, json=CHAT_STREAM)) for _ in range(2)]
+    assert trails == [["eastus:422", "eastus:200"], ["eastus:200"]]
+
+
+def test_t6_a_refusal_that_comes_too_late_to_ask_again_teaches_nothing(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", **OF_ANOTHER_MAKER, slow_first_byte=0.3, count=1)
+    client = stage.http(stage.gateway(["eastus"], AI_PROXY_RETRY_WITHIN_MS=100))
+    trails = [attempts(client.post(V1_CHAT, json=CHAT_STREAM)) for _ in range(2)]
     assert trails == [["eastus:422"], ["eastus:200"]]
+    assert b"stream_options" in sim.requests("eastus")[-1].body
 
 
 def test_t6_an_error_about_something_else_is_for_the_client_at_once(stage: Stage, sim: Simulator) -> None:

@@ -22,7 +22,7 @@ COUNT = (
 dict:flush_all()
 dict:flush_expired()
 for number = 1, count do
-    item_hints.set("client/a", { id = "msg_" .. number, seal = "gAAA" .. number }, "eastus", true)
+    item_hints.made("client/a", { { id = "msg_" .. number, seal = "gAAA" .. number } }, "eastus")
 end
 return #dict:get_keys(0)
 """
@@ -32,7 +32,7 @@ LOOK_UP = (
     + """
 dict:flush_all()
 for _, item in ipairs(made) do
-    item_hints.set(item[1], { id = item[2] }, "of " .. item[1], true)
+    item_hints.made(item[1], { { id = item[2] } }, "of " .. item[1])
 end
 local found = {}
 for index, item in ipairs(asked) do

@@ -21,6 +21,8 @@ BAD: list[dict[str, Any]] = [
     {"reason": "timeout"},
 ]
 
+MISSING: dict[str, Any] = {"reason": "not_deployed", "status": 404}
+
 # A failure that none of these is like.
 ELSEWHERE: dict[str, Any] = {"reason": "redirect", "status": 307}
 
@@ -79,7 +81,7 @@ local stubs = {
     ["answer.own_items"] = { only = function(_, _, answer) return answer end },
     ["routing.ownership"] = { plan = function(_, request)
         return { deployment = "gpt-4o", resource = "/", operation = request.operation, references = {},
-            size = step.size or 0 }
+            size = step.size or 0, client = step.client }
     end },
     ["routing.resource_lessons"] = { learn = function() end },
     ["routing.regions"] = { of = function() end, learn = function() end },
@@ -182,8 +184,8 @@ def test_f8_no_history_of_others_takes_an_answer_from_a_client(lua: Lua, seed: i
                 outcomes = {name: {} if name == serving else script.choice([{}, *BAD]) for name in names}
                 steps.append(step(at, "good", outcomes, body=str(index)))
             else:
-                shared = script.choice(BAD)
-                outcomes = {name: script.choice([shared, shared, shared, *BAD]) for name in names}
+                shared = script.choice([*BAD, MISSING, MISSING])
+                outcomes = {name: script.choice([shared, shared, shared, *BAD, MISSING]) for name in names}
                 client = script.choice(["bad", "worse"])
                 operation = script.choice(["chat/completions", "chat/completions", "embeddings", "nosuch/x"])
                 steps.append(step(at, client, outcomes, body=str(script.randint(0, 3)), operation=operation))

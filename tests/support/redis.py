@@ -123,7 +123,7 @@ def _receive(stream: BinaryIO) -> object:
     if kind == ":":
         return int(rest)
     if kind == "$":
-        return None if rest == "-1" else stream.read(int(rest) + 2)[:-2].decode()
+        return None if rest == "-1" else stream.read(int(rest) + 2)[:-2].decode(errors="replace")
     if kind == "*":
         return [_receive(stream) for _ in range(int(rest))]
     raise RuntimeError(f"not an answer of Redis: {line!r}")

@@ -28,7 +28,7 @@ local function try_candidates(ctx, state, plan, tried, failures)
     local failover = state.pool.failover
     local limit = failover.max_attempts or math_huge
     -- An early end: the client has left.
-    while #state.trail < limit and not state.error do
+    while #failures < limit and not state.error do
         local backend, deployment, is_trial = balancer.next(ctx, state.pool, plan, tried)
         local is_override = false
         if not backend then
@@ -47,7 +47,7 @@ local function try_candidates(ctx, state, plan, tried, failures)
             is_override = is_override,
             started_at = ngx_now(),
         }
-        local outcome = one_backend.try(state, attempt, plan, limit)
+        local outcome = one_backend.try(state, attempt, plan)
         if outcome.answer then
             local answer = outcome.answer
             answer.backend, answer.deployment, answer.exchange = backend, deployment, state
@@ -65,6 +65,9 @@ local function try_candidates(ctx, state, plan, tried, failures)
             -- The supposed owner does not hold the resource, so from here on any backend may.
             plan.owner = nil
             plan.maker = plan.maker ~= backend and plan.maker or nil
+        end
+        if outcome.reason == "not_deployed" then
+            balancer.note_missing(tried, backend.name)
         end
         if not one_backend.is_in_time(outcome, failover) then
             return nil, "bounds"

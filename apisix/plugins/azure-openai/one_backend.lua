@@ -71,21 +71,19 @@ end
 -- @param state RequestState gets the trail
 -- @param attempt Attempt
 -- @param plan Plan
--- @param limit number attempts that the request may have
 -- @return Outcome
-function _M.try(state, attempt, plan, limit)
+function _M.try(state, attempt, plan)
     attempt.connect_timeout_ms = outcomes.connect_timeout_ms(state.pool, attempt)
     attempt.is_as_sent = usage_refusals.is_known(attempt, state.request)
     local outcome = ask(state, attempt, plan)
     local is_refused = refuses_usage(state, attempt, outcome)
-    local may_repeat = #state.trail < limit and _M.is_in_time(outcome, state.pool.failover)
-    if may_repeat and (outcome.is_stale or is_refused) then
+    if (outcome.is_stale or is_refused) and _M.is_in_time(outcome, state.pool.failover) then
         attempt.is_repeat, attempt.started_at = outcome.is_stale, ngx_now()
         attempt.is_as_sent = attempt.is_as_sent or is_refused
         outcome = ask(state, attempt, plan)
     end
     -- What a backend refuses in the client's own bytes, too, was not about the usage.
-    if is_refused and (not may_repeat or is_success(outcome)) then
+    if is_refused and attempt.is_as_sent and is_success(outcome) then
         usage_refusals.note(attempt, state.request)
     end
     note_served(state, attempt, outcome)

@@ -86,7 +86,7 @@ local function hidden_failure(response, body, request)
         return nil
     end
     local meaning = error_codes.meaning(decoded.error)
-    if meaning == "throttled" or meaning == "server_error" then
+    if meaning == "throttled" or meaning == "server_error" or meaning == "not_found" then
         return error_codes.outcome(response.headers, meaning, decoded.error)
     end
     return nil

@@ -76,12 +76,14 @@ local function has_last_event(block, is_last)
     return false
 end
 
+local BROKEN_OFF = { timeout = true, reset = true }
+
 -- Turns a stream that came to nothing into the outcome that the backend should have given.
 local function as_failure(response, probe)
-    if probe.reason == "throttled" or probe.reason == "server_error" then
-        return error_codes.outcome(response.headers, probe.reason, probe.error)
+    if BROKEN_OFF[probe.reason] then
+        return { reason = probe.reason, err = probe.error.message }
     end
-    return { reason = probe.reason, err = probe.error.message }
+    return error_codes.outcome(response.headers, probe.reason, probe.error)
 end
 
 --- Opens the stream of a 200 response and reads up to its first output.

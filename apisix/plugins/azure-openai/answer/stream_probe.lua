@@ -80,8 +80,13 @@ local function is_preamble(event_type, decoded)
 end
 
 -- What an event with an error means for the stream.
-local KIND_OF_MEANING =
-    { throttled = "failure", server_error = "failure", of_request = "output", unknown = "output" }
+local KIND_OF_MEANING = {
+    throttled = "failure",
+    server_error = "failure",
+    not_found = "failure",
+    of_request = "output",
+    unknown = "output",
+}
 
 -- Classifies one event:
 --
@@ -91,7 +96,7 @@ local KIND_OF_MEANING =
 --     data: {"type":"response.failed"}            -> "unexplained"
 --
 -- Returns "preamble" (decide later), "output" (for the client), "failure" or "unexplained" (an error whose reason comes
--- in the next event); of a failure also "throttled" or "server_error" and the error object.
+-- in the next event); of a failure also what it means (error_codes.meaning) and the error object.
 local function classify(event)
     if sse.is_large(event) then
         return "output"
@@ -167,7 +172,7 @@ function _M.failure_after(failure, block)
     end
     for event in sse.events(block) do
         local kind, meaning, err = classify(event)
-        if kind == "failure" then
+        if kind == "failure" and meaning ~= "not_found" then
             return failed(meaning, err)
         end
         if kind == "unexplained" then
@@ -195,7 +200,7 @@ end
 -- @param silence_seconds number|nil the longest wait for the first byte; then the stream starts, so that the client
 --   gets heartbeats
 -- @return table { held = list of blocks to send first, reason = nil } when the stream is for the client, else
---   { reason, error } with reason "throttled", "server_error", "timeout" or "reset"
+--   { reason, error } with reason "throttled", "server_error", "not_found", "timeout" or "reset"
 function _M.run(body, splitter, limit_ms, silence_seconds)
     local held, held_bytes = {}, 0
     if limit_ms == 0 then

@@ -148,25 +148,71 @@ function _M.is_configured()
     return configured ~= nil
 end
 
+-- Calls `use(first, last)` for runs of indices that are short enough for one command.
+local function in_runs(count, use)
+    for first = 1, count, MOST_KEYS do
+        if not use(first, math_min(first + MOST_KEYS - 1, count)) then
+            return false
+        end
+    end
+    return true
+end
+
 --- Reads values.
 -- @param keys string[]
 -- @return table|nil their values under the same indices; nil when Redis cannot say
 function _M.get_all(keys)
     local values = {}
-    for first = 1, #keys, MOST_KEYS do
+    local is_read = in_runs(#keys, function(first, last)
         local names = {}
-        for index = first, math_min(first + MOST_KEYS - 1, #keys) do
+        for index = first, last do
             names[#names + 1] = PREFIX .. keys[index]
         end
         local list = list_of("mget", unpack(names))
-        if not list then
-            return nil
-        end
-        for index, value in ipairs(list) do
+        for index, value in ipairs(list or {}) do
             values[first + index - 1] = value
         end
+        return list ~= nil
+    end)
+    return is_read and values or nil
+end
+
+--- Reads fields of a hash.
+-- @param key string
+-- @param fields string[]
+-- @return table|nil their values under the same indices; nil when Redis cannot say
+function _M.get_fields(key, fields)
+    local values = {}
+    local is_read = in_runs(#fields, function(first, last)
+        local list = list_of("hmget", PREFIX .. key, unpack(fields, first, last))
+        for index, value in ipairs(list or {}) do
+            values[first + index - 1] = value
+        end
+        return list ~= nil
+    end)
+    return is_read and values or nil
+end
+
+local function set_fields(premature, key, entries, seconds)
+    if premature then
+        return
     end
-    return values
+    local is_written = in_runs(#entries, function(first, last)
+        return run("hset", PREFIX .. key, unpack(entries, first, last)) ~= nil
+    end)
+    if is_written then
+        run("expire", PREFIX .. key, seconds)
+    end
+end
+
+--- Writes fields of a hash in the background.
+-- @param key string
+-- @param entries string[] field, value, field, value …
+-- @param seconds number until the whole hash is forgotten
+function _M.set_fields_later(key, entries, seconds)
+    if _M.is_configured() and #entries > 0 then
+        ngx.timer.at(0, set_fields, key, entries, seconds)
+    end
 end
 
 --- Runs a script on one key, in one step.

@@ -87,7 +87,7 @@ local PLACES_BY_TEXT = {
     { "^the encrypted content .*could not be verified", "not_found" },
 }
 
-local STATUS_OF_REASON = { throttled = 429, server_error = 500 }
+local STATUS_OF_REASON = { throttled = 429, server_error = 500, not_found = 400 }
 
 local _M = {}
 
@@ -128,17 +128,42 @@ local function of_text(message)
     return SERVER_ERROR
 end
 
+local function place_by_text(message)
+    for _, entry in ipairs(PLACES_BY_TEXT) do
+        if message:find(entry[1]) then
+            return entry[2]
+        end
+    end
+    return nil
+end
+
+-- What a code, or a text without a code, says of what one backend has.
+local function place(err)
+    local code = word(err.code)
+    -- Azure's platform repeats the status as the code.
+    if code and not tonumber(code) then
+        return PLACES[code]
+    end
+    local message = word(err.message)
+    return message and place_by_text(message)
+end
+
 --- What an error means:
 --
 --     { code = "too_many_requests" }                  -> "throttled"
 --     { code = "x", type = "invalid_request_error" }  -> "of_request"
 --     { message = "rate limit exceeded" }             -> "throttled"
+--     { code = "invalid_encrypted_content" }          -> "not_found"
 --     {}                                              -> nil
 --
 -- @param err table the error object
--- @return string|nil "throttled", "server_error", "of_request" (every backend would repeat it), "unknown" (no code that
---   the gateway knows); nil when the error gives no reason
+-- @return string|nil "throttled", "server_error", "not_found" (another backend may have what the request refers to),
+--   "of_request" (every backend would repeat it), "unknown" (no code that the gateway knows); nil when the error gives
+--   no reason
 function _M.meaning(err)
+    if place(err) == "not_found" then
+        return "not_found"
+    end
     -- Flat events have their own type where others have the error's.
     local code, kind = word(err.code), word(err.type)
     kind = kind ~= "error" and kind or nil
@@ -153,15 +178,6 @@ function _M.meaning(err)
     return message and of_text(message) or nil
 end
 
-local function place_by_text(message)
-    for _, entry in ipairs(PLACES_BY_TEXT) do
-        if message:find(entry[1]) then
-            return entry[2]
-        end
-    end
-    return nil
-end
-
 --- Whether the error of a 400 or 404 is about what one backend has, so that another one may serve:
 --
 --     { code = "unknown_model" }                               -> "not_deployed"
@@ -173,18 +189,13 @@ end
 -- @return string|nil "not_deployed" (the deployment), "not_found" (what the request refers to), nil when it is neither
 function _M.place(err, refers_to_stored)
     local code = word(err.code)
-    -- Azure's platform repeats the status as the code.
-    if not code or tonumber(code) then
-        local message = word(err.message)
-        return message and place_by_text(message) or nil
-    end
-    local is_missing = refers_to_stored and code:find("not_found", 1, true) ~= nil
-    return PLACES[code] or (is_missing and "not_found") or nil
+    local is_missing = refers_to_stored and code ~= nil and code:find("not_found", 1, true) ~= nil
+    return place(err) or (is_missing and "not_found") or nil
 end
 
 --- The outcome that a backend should have given in place of a 200 with an error inside.
 -- @param headers table of the 200; its content type is replaced
--- @param reason string "throttled" or "server_error"
+-- @param reason string "throttled", "server_error" or "not_found"
 -- @param err table the error object
 -- @return Outcome
 function _M.outcome(headers, reason, err)

@@ -164,6 +164,9 @@ local function judge_refusal(state, failure, shared)
         end
         -- With another operation the credential works: this is about the request.
         failure.reason = "forbidden"
+        if operations.is_of_every_credential(state.request) then
+            failure.err = "(if all operations get it, correct " .. backend.credential_variable .. ")"
+        end
     end
     local scope = scope_of(failure.attempt)
     if counts(state, failure, scope, shared) then

@@ -8,6 +8,7 @@ local size = require("apisix.plugins.azure-openai.request.size")
 local breakers = require("apisix.plugins.azure-openai.routing.breakers")
 local cooldowns = require("apisix.plugins.azure-openai.routing.cooldowns")
 local pair_memory = require("apisix.plugins.azure-openai.routing.pair_memory")
+local rests = require("apisix.plugins.azure-openai.routing.rests")
 local sightings = require("apisix.plugins.azure-openai.routing.sightings")
 
 local ipairs = ipairs
@@ -45,8 +46,13 @@ local function note_success(attempt, answer)
         return
     end
     local backend, deployment, operation = attempt.backend, attempt.deployment, attempt.operation
+    local scope = pair_memory.scope(deployment, operation)
     sightings.credential_worked(backend, operation)
-    sightings.served(backend, pair_memory.scope(deployment, operation))
+    sightings.served(backend, scope)
+    if rests.may_rest(backend, deployment) then
+        cooldowns.found(backend, deployment)
+        cooldowns.found(backend, scope)
+    end
     if answer.body then
         sightings.served(backend, deployment)
     end

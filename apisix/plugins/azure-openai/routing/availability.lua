@@ -97,12 +97,17 @@ end
 -- @param operation string from `operations.name`
 _M.served = memory.note_served
 
+-- As configured, for deployments whose answers do not name it.
+local function configured_limit(backend, deployment)
+    return backend.token_limits and backend.token_limits[deployment]
+end
+
 --- The limit of a pair whose answers do not name it: the configured one, else the most that was left in the last hour.
 -- @param kind string "requests" or "tokens"
 -- @param remaining number what is left now
 -- @return number in a minute, 0 when none is known
 function _M.limit(backend, deployment, kind, remaining)
-    local configured = kind == "tokens" and backend.token_limits and backend.token_limits[deployment]
+    local configured = kind == "tokens" and configured_limit(backend, deployment)
     if configured then
         return configured
     end
@@ -128,15 +133,16 @@ function _M.note_tokens(backend, deployment, remaining, limit)
     memory.set("left", backend, deployment, remaining or UNKNOWN_REMAINING, QUOTA_MEMORY_SECONDS, flags)
 end
 
---- What a pair has reported of its tokens in the last minute.
--- @return number|nil tokens that were left
--- @return number|nil its limit of tokens a minute
+--- What is known of a pair's tokens.
+-- @return number|nil tokens that were left, as reported in the last minute
+-- @return number|nil its limit of tokens a minute: reported in the last minute, else configured
 function _M.tokens(backend, deployment)
     local remaining, limit = memory.get("left", backend, deployment)
     if not remaining then
-        return nil
+        return nil, configured_limit(backend, deployment)
     end
-    return remaining ~= UNKNOWN_REMAINING and remaining or nil, limit ~= UNKNOWN_LIMIT and limit or nil
+    return remaining ~= UNKNOWN_REMAINING and remaining or nil,
+        limit ~= UNKNOWN_LIMIT and limit or configured_limit(backend, deployment)
 end
 
 --- The share of its quota that a pair has left: 0 while it is throttled for all, nil when unknown.

@@ -3,6 +3,7 @@ local core = require("apisix.core")
 local lrucache = require("resty.lrucache")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local breakers = require("apisix.plugins.azure-openai.routing.breakers")
+local cooldowns = require("apisix.plugins.azure-openai.routing.cooldowns")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 
 local ngx = ngx
@@ -18,8 +19,9 @@ local rotations = lrucache.new(1000)
 -- States in which some requests may go.
 local ACQUIRABLE = { ["half-open"] = true, ending = true }
 
--- Another request has the trial of a backend that was passed over.
-local ASKED, PASSED_OVER = "asked", "passed over"
+-- Another request has the trial of a backend that was passed over. One that misses the deployment has said so to this
+-- request.
+local ASKED, MISSES, PASSED_OVER = "asked", "misses", "passed over"
 
 local _M = {}
 
@@ -151,20 +153,27 @@ end
 --- Whether a backend has been asked for a request already.
 -- @param tried table as for `next`
 function _M.is_asked(tried, name)
-    return tried[name] == ASKED
+    return tried[name] == ASKED or tried[name] == MISSES
 end
 
--- The order in which resting candidates are asked when nobody else is left. A deployment that seems to be missing on
--- all of them is asked for once.
+--- A backend has said that it misses the deployment.
+-- @param tried table as for `next`
+function _M.note_missing(tried, name)
+    tried[name] = MISSES
+end
+
+-- The order in which resting candidates are asked when nobody else is left.
 local RANKS = { spent = 1, open = 2, ["half-open"] = 2, missing = 3 }
 
--- The candidates that rest and were not asked, the first to recover first; and whether any was asked or is throttled.
+-- The candidates that rest and were not asked, the first to recover first. Also whether others may have the deployment
+-- (they were asked or are throttled), and whether one misses it.
 local function resting(pool, plan, tried)
-    local list, is_heard = {}, false
+    local list, has_others, is_missed = {}, false, false
     for backend, deployment in pool_module.candidates(pool, plan) do
         local reason, seconds = availability.state(backend, deployment, plan.operation, plan.size)
         local is_asked = _M.is_asked(tried, backend.name)
-        is_heard = is_heard or is_asked or reason == "throttled"
+        is_missed = is_missed or tried[backend.name] == MISSES
+        has_others = has_others or is_asked or reason == "throttled"
         if RANKS[reason] and not is_asked then
             list[#list + 1] =
                 { backend = backend, deployment = deployment, rank = RANKS[reason], seconds = seconds }
@@ -173,7 +182,21 @@ local function resting(pool, plan, tried)
     table_sort(list, function(a, b)
         return a.rank < b.rank or (a.rank == b.rank and a.seconds < b.seconds)
     end)
-    return list, is_heard
+    return list, has_others, is_missed
+end
+
+-- Whether a request may ask a resting candidate. One that seems to miss the deployment is asked when all do; when others
+-- are throttled or have failed, it is asked by one request of each client a second. The deployment may be there by now,
+-- but most often it is not, and a client that will be refused should not wait for that.
+local function may_ask(pool, plan, candidate, has_others, is_missed)
+    local backend, deployment = candidate.backend, candidate.deployment
+    if candidate.rank == RANKS.open then
+        return breakers.override(backend, deployment, pool.failover)
+    end
+    if candidate.rank == RANKS.missing then
+        return not is_missed and (not has_others or cooldowns.look(backend, deployment, plan.client))
+    end
+    return true
 end
 
 --- The backend to try next when `next` has none left: a rest only sheds load that others can carry (F2, F9, B1).
@@ -181,17 +204,11 @@ end
 -- @return string|nil the backend's name for the deployment
 -- @return boolean|nil whether the attempt takes one of the places behind an open breaker
 function _M.next_resting(pool, plan, tried)
-    local candidates, is_heard = resting(pool, plan, tried)
+    local candidates, has_others, is_missed = resting(pool, plan, tried)
     for _, candidate in ipairs(candidates) do
-        local backend, deployment = candidate.backend, candidate.deployment
-        local is_open = candidate.rank == RANKS.open
-        local is_allowed = not is_open or breakers.override(backend, deployment, pool.failover)
-        if candidate.rank == RANKS.missing then
-            is_allowed = not is_heard
-        end
-        if is_allowed then
-            tried[backend.name] = ASKED
-            return backend, deployment, is_open
+        if may_ask(pool, plan, candidate, has_others, is_missed) then
+            tried[candidate.backend.name] = ASKED
+            return candidate.backend, candidate.deployment, candidate.rank == RANKS.open
         end
     end
     return nil

@@ -19,6 +19,8 @@ local REASONS = { [SPENT] = "spent", [MISSING] = "missing", [THROTTLED] = "throt
 
 -- A deployment that is missing once may be a fresh one. Twice within a minute, it is believed for longer.
 local MISSING_SECONDS, MISSING_TWICE_SECONDS, MISSING_MEMORY_SECONDS = 10, 300, 60
+-- How often a client's request asks for a missing deployment when nobody else is left.
+local LOOK_EVERY_SECONDS = 1
 
 -- A cool-down is remembered past its deadline. Requests that come later meet no crowd.
 local END_SECONDS = 60
@@ -171,7 +173,25 @@ end
 -- @param deployment string the backend's name for it, or `pair_memory.scope` of it
 function _M.missing(backend, deployment)
     local is_first = memory.add("missing", backend, deployment, true, MISSING_MEMORY_SECONDS)
-    start(backend, deployment, MISSING, is_first and MISSING_SECONDS or MISSING_TWICE_SECONDS, 0)
+    local seconds = is_first and MISSING_SECONDS or MISSING_TWICE_SECONDS
+    start(backend, deployment, MISSING, seconds, MISSING_MEMORY_SECONDS)
+end
+
+--- Claims to ask for a missing deployment whether it is there by now.
+-- @param client string its claims take nothing from other clients
+-- @return boolean
+function _M.look(backend, deployment, client)
+    return memory.add("look|" .. client, backend, deployment, true, LOOK_EVERY_SECONDS)
+end
+
+--- A deployment that seemed to be missing has served.
+-- @param deployment string as for `missing`
+function _M.found(backend, deployment)
+    memory.delete("missing", backend, deployment)
+    local _, why = rests.left("rest", backend, deployment)
+    if why == MISSING then
+        memory.delete("rest", backend, deployment)
+    end
 end
 
 return _M

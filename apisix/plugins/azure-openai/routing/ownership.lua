@@ -8,6 +8,7 @@ local replayed_items = require("apisix.plugins.azure-openai.request.replayed_ite
 local size = require("apisix.plugins.azure-openai.request.size")
 local stored_ids = require("apisix.plugins.azure-openai.request.stored_ids")
 local item_hints = require("apisix.plugins.azure-openai.routing.item_hints")
+local made_resources = require("apisix.plugins.azure-openai.routing.made_resources")
 local place_hints = require("apisix.plugins.azure-openai.routing.place_hints")
 local resource_records = require("apisix.plugins.azure-openai.routing.resource_records")
 
@@ -18,8 +19,8 @@ local unpack = unpack
 
 -- The name of all clients where nobody signs in.
 local EVERYBODY = ""
--- So many of the last references of a request are looked up among the items. One is enough to find the way.
-local MOST_REFERENCES_TO_ITEMS = 16
+-- So many of the last references and items of a request are looked at. One that is known is enough to find the way.
+local MOST_ITEMS = 16
 
 local _M = {}
 
@@ -65,7 +66,7 @@ end
 -- carry its content. Otherwise its backend is asked first. The last one that is known decides.
 local function prefer_maker(pool, plan)
     local references, index = plan.references, #plan.references
-    local first = math_max(index - MOST_REFERENCES_TO_ITEMS + 1, 1)
+    local first = math_max(index - MOST_ITEMS + 1, 1)
     while not plan.owner and index >= first do
         plan.owner = pool.by_name[item_hints.get(plan.client, replayed_items.key_of_id(references[index]))]
         index = index - 1
@@ -78,6 +79,25 @@ local function prefer_maker(pool, plan)
     if maker then
         plan[replayed_items.is_bond(item) and "owner" or "maker"] = maker
     end
+end
+
+-- By what the items can be looked up that decide about a request: what it refers to, and the last of what it sends again
+-- when that is not known here.
+local function wanted_items(plan)
+    local keys = {}
+    for index, id in ipairs(plan.references) do
+        keys[#keys + 1] = not plan.records[index] and replayed_items.key_of_id(id) or nil
+    end
+    local items = plan.items
+    if item_hints.find_last(plan.client, { items[#items] }) then
+        return keys
+    end
+    for index = math_max(#items - MOST_ITEMS + 1, 1), #items do
+        for _, key in ipairs(replayed_items.keys(items[index])) do
+            keys[#keys + 1] = key
+        end
+    end
+    return keys
 end
 
 -- Whether an answer to this client has made the item with an id.
@@ -168,6 +188,9 @@ function _M.plan(pool, request, client)
         ids = ids,
         records = records,
     }
+    if made_resources.has_items(request.operation) then
+        is_all_known = item_hints.recall(plan.client, wanted_items(plan)) and is_all_known
+    end
     plan.owner = holder_of(pool, plan.client, named, records)
     prefer_maker(pool, plan)
     plan.fault, plan.fault_id = fault_of(plan, request, #named, is_all_known)

@@ -59,13 +59,7 @@ end
 local function learn_taken(plan, answer)
     local last = plan.items[#plan.items]
     if last then
-        item_hints.set(plan.client, last, answer.backend.name, false)
-    end
-end
-
-local function learn_items(plan, answer, items)
-    for _, item in ipairs(items) do
-        item_hints.set(plan.client, item, answer.backend.name, true)
+        item_hints.taken(plan.client, last, answer.backend.name)
     end
 end
 
@@ -106,7 +100,7 @@ end
 -- Learns from the answer what a request has made. Returns the id of the answer, and of the first that came out of it.
 local function learn_made(plan, request, answer)
     local id, derived, items = made_resources.in_body(request.operation, answer.body)
-    learn_items(plan, answer, items)
+    item_hints.made(plan.client, items, answer.backend.name)
     if not is_kept(request) then
         return nil
     end
@@ -139,7 +133,7 @@ local function watch_stream(plan, request, answer, has_items, on_id)
     answer.event_stream.on_block = function(block)
         is_known = is_known or learn_streamed(plan, request, answer, block, on_id)
         if has_items then
-            learn_items(plan, answer, made_resources.items_in_events(block))
+            item_hints.made(plan.client, made_resources.items_in_events(block), answer.backend.name)
         end
         return is_known and not has_items
     end
