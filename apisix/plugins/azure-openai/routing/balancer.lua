@@ -186,8 +186,8 @@ local function resting(pool, plan, tried)
 end
 
 -- Whether a request may ask a resting candidate. One that seems to miss the deployment is asked when all do; when others
--- are throttled or have failed, it is asked by one request of each client a second. The deployment may be there by now,
--- but most often it is not, and a client that will be refused should not wait for that.
+-- are throttled or have failed, it is asked by one request of each client a second. The deployment may be there by
+-- now, but most often it is not, and a client that will be refused should not wait for that.
 local function may_ask(pool, plan, candidate, has_others, is_missed)
     local backend, deployment = candidate.backend, candidate.deployment
     if candidate.rank == RANKS.open then

@@ -81,8 +81,8 @@ local function prefer_maker(pool, plan)
     end
 end
 
--- By what the items can be looked up that decide about a request: what it refers to, and the last of what it sends again
--- when that is not known here.
+-- By what the items can be looked up that decide about a request: what it refers to, and the last of what it sends
+-- again when that is not known here.
 local function wanted_items(plan)
     local keys = {}
     for index, id in ipairs(plan.references) do
