@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from renderer import sizing
+from renderer import sizing, test_routes
 from renderer.model import Settings
 from renderer.model.backends import Backend
 from renderer.names import variable
@@ -39,6 +39,7 @@ def render_files(settings: Settings, bundle_root: Path | str = DEFAULT_BUNDLE_RO
             variable(Backend, "key" if backend.auth == "key" else "auth", index)
             for index, backend in enumerate(settings.backends)
         ],
+        "test_pools": test_routes.pools_of(settings),
         "pricing": _pricing(settings),
         "shared_dictionaries": sizing.shared_dictionaries(settings),
         "worker_processes": sizing.worker_processes(settings),

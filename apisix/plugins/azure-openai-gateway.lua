@@ -57,9 +57,10 @@ local function remove_claimed_identity(ctx)
     end
 end
 
-function _M.rewrite(_, ctx)
+function _M.rewrite(conf, ctx)
     remove_claimed_identity(ctx)
-    state_module.create(ctx, request_id(ctx))
+    local state = state_module.create(ctx, request_id(ctx))
+    state.target = reading.target(ctx, conf.path_prefix)
     tracing.watch(ctx)
 end
 
@@ -73,12 +74,12 @@ end
 -- Runs after authentication, which is in the phase before.
 function _M.access(conf, ctx)
     local state = ctx.azure_openai
-    local pool, pool_err = pool_module.current()
+    local pool, pool_err = pool_module.current(conf.pool)
     if not pool then
         return errors.respond(ctx, 503, pool_err)
     end
 
-    local request, fault = reading.read(ctx, conf.max_req_body_size)
+    local request, fault = reading.read(ctx, state.target, conf.max_req_body_size)
     if not request then
         return errors.respond(ctx, fault.status, fault.message, fault.code)
     end

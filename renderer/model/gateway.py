@@ -29,7 +29,8 @@ class Gateway(Group):
     e2e_test_mode: Flag = setting(
         "GATEWAY_E2E_TEST_MODE",
         False,
-        about="End-to-end tests: backends may be simulators reached over plain `http`.",
+        about="End-to-end tests: backends may be simulators reached over plain `http`, and each scenario has "
+        "routes of its own when its backends are configured.",
     )
     expose_backend_headers: Flag = setting(
         "GATEWAY_EXPOSE_BACKEND_HEADERS",

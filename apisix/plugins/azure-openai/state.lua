@@ -12,6 +12,7 @@
 --- Rewrite phase, azure-openai-gateway and azure-openai-auth:
 ---@field request_id string the client's own id, or one of nginx; read by account
 ---@field started_at number when nginx read the request line; read by account
+---@field target string path and query, without the prefix of a test route; read by the access phase
 ---@field client table|nil the client's configuration, nil when authentication is off; read by every later writer
 --- Access phase, azure-openai-gateway:
 ---@field pool Pool the configuration of this request, which a reload does not change; read by exchange, answer, account
@@ -91,6 +92,8 @@
 
 --- The configuration that a request sees (routing/pool.lua).
 ---@class Pool
+---@field name string "" for the pool of all backends
+---@field parts table<string, Pool> the pools for tests, by name; each has some of the backends
 ---@field backends Backend[] in the order of the settings
 ---@field by_name table<string, Backend>
 ---@field groups table[] backends of one priority each, the highest first

@@ -177,13 +177,22 @@ local function head_fault(target, headers)
     return not surface.is_plain(target) and NOT_PLAIN or nil
 end
 
+--- Reads the path and the query, without the prefix of a test route: nothing behind this sees it.
+-- @param ctx table request context; its `uri` becomes the path without the prefix
+-- @param prefix string|nil of the route
+-- @return string path and query as the client sent them
+function _M.target(ctx, prefix)
+    ctx.var.uri = surface.without_prefix(ctx.var.uri, prefix)
+    -- Not `ctx.var`: APISIX has normalised its request_uri.
+    return surface.without_prefix(surface.without_leading_slashes(ngx.var.request_uri), prefix)
+end
+
 --- Reads a request of any kind.
+-- @param target string from `target`
 -- @param max_bytes number largest body
 -- @return Request|nil
 -- @return table|nil refusal { status, message, code (nil for the usual one) }
-function _M.read(ctx, max_bytes)
-    -- Not `ctx.var`: APISIX has normalised its request_uri.
-    local target = surface.without_leading_slashes(ngx.var.request_uri)
+function _M.read(ctx, target, max_bytes)
     local headers = core.request.headers(ctx)
     if header_limits.are_exceeded_by(headers) then
         return refused(431, "The header of the request is too large.")

@@ -50,6 +50,20 @@ function _M.without_leading_slashes(target)
     return (target:gsub("^/+", "/"))
 end
 
+--- Leaves out the prefix of a route, where there is one:
+---
+---     ("/usage-tracking/openai/v1/models", "/usage-tracking") -> "/openai/v1/models"
+---
+--- @param path string begins with the prefix, unless the client encoded it
+--- @param prefix string|nil
+--- @return string
+function _M.without_prefix(path, prefix)
+    if not prefix or path:sub(1, #prefix + 1) ~= prefix .. "/" then
+        return path
+    end
+    return _M.without_leading_slashes(path:sub(#prefix + 1))
+end
+
 --- Splits a normalised path:
 --
 --     "/openai/deployments/gpt-4o/chat/completions" -> "deployments", "chat/completions", "gpt-4o"

@@ -26,7 +26,7 @@ local ASKED, MISSES, PASSED_OVER = "asked", "misses", "passed over"
 local _M = {}
 
 local function credits_for(pool, group, deployment)
-    local id = group.priority .. "|" .. deployment
+    local id = pool.name .. "|" .. group.priority .. "|" .. deployment
     local rotation = rotations:get(id)
     if not rotation or rotation.pool ~= pool then
         rotation = { pool = pool, credits = {} }

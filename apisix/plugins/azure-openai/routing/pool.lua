@@ -1,4 +1,5 @@
---- The pool of backends, built once per configuration version from the gateway plugin's metadata.
+--- The pool of backends, built once per configuration version from the gateway plugin's metadata; and for the routes of
+--- tests, pools of some of these backends.
 local core = require("apisix.core")
 local plugin = require("apisix.plugin")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
@@ -107,22 +108,40 @@ local function home_of(backends, configured)
     return configured or backends[1]
 end
 
+-- Gives a pool its backends and all that follows from their weights and priorities.
+local function fill(pool, backends, home_backend)
+    pool.backends, pool.by_name = backends, {}
+    for _, backend in ipairs(backends) do
+        pool.by_name[backend.name] = backend
+    end
+    pool.groups, pool.drained = build_groups(backends)
+    pool.home = home_of(backends, pool.by_name[home_backend])
+    return pool
+end
+
+-- A pool of some backends of another one, with weights and priorities of its own. State is kept by the backends' names,
+-- so both pools share it.
+local function build_part(whole, conf, home_backend)
+    local backends = {}
+    for index, member in ipairs(conf.backends) do
+        backends[index] = setmetatable(
+            { name = member.name, weight = member.weight, priority = member.priority },
+            { __index = whole.by_name[member.name] }
+        )
+    end
+    local pool = { name = conf.name, balancer = conf.balancer, limits = {} }
+    return fill(setmetatable(pool, { __index = whole }), backends, home_backend)
+end
+
 local function build(metadata)
     local conf = schemas.with_defaults(metadata_schema, metadata)
-    local backends, by_name = {}, {}
+    local backends = {}
     for index, backend_conf in ipairs(conf.backends) do
-        local backend = build_backend(backend_conf)
-        backends[index] = backend
-        by_name[backend.name] = backend
+        backends[index] = build_backend(backend_conf)
     end
-    local groups, drained = build_groups(backends)
-
-    return {
-        backends = backends,
-        by_name = by_name,
-        groups = groups,
-        drained = drained,
-        home = home_of(backends, by_name[conf.home_backend]),
+    local pool = fill({
+        name = "",
+        parts = {},
         balancer = schemas.with_defaults(metadata_schema.properties.balancer, conf.balancer),
         failover = schemas.with_defaults(metadata_schema.properties.failover, conf.failover),
         expose_backend_headers = conf.expose_backend_headers,
@@ -130,12 +149,15 @@ local function build(metadata)
         stored_resources = conf.stored_resources,
         limits = conf.limits,
         pricing = conf.pricing,
-    }
+    }, backends, conf.home_backend)
+    for _, part_conf in ipairs(conf.pools or {}) do
+        pool.parts[part_conf.name] = build_part(pool, part_conf, conf.home_backend)
+    end
+    return pool
 end
 
---- The pool of the configuration that is loaded now.
--- @return Pool|nil, error
-function _M.current()
+-- The pool of all backends; nil and why when no valid configuration was ever loaded.
+local function whole_pool()
     local metadata = plugin.plugin_metadata(PLUGIN)
     local conf = metadata and metadata.value
     if not conf then
@@ -151,6 +173,17 @@ function _M.current()
         core.log.notice("azure-openai: pool of ", #current.backends, " backends loaded")
     end
     return current
+end
+
+--- A pool of the configuration that is loaded now.
+-- @param name string|nil of one of the pools for tests; nil for the pool of all backends
+-- @return Pool|nil, error
+function _M.current(name)
+    local pool, err = whole_pool()
+    if not pool or not name then
+        return pool, err
+    end
+    return pool.parts[name], "this pool is not configured"
 end
 
 --- The backend's own name for the deployment that a request wants, or the kind of stored resource when the request

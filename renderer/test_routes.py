@@ -1,0 +1,69 @@
+"""The routes of end-to-end tests: a path prefix for each scenario, and the pool of backends behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from renderer.model import Settings
+
+
+@dataclass(frozen=True)
+class Member:
+    """A configured backend as one pool sees it."""
+
+    name: str
+    weight: int = 1
+    priority: int = 0
+    """Higher ones are preferred, as everywhere in this gateway."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Some of the configured backends, with weights and priorities of its own. All pools share state."""
+
+    name: str
+    """Also the prefix of its paths: `/round-robin-simple/openai/…`."""
+    members: tuple[Member, ...]
+    algorithm: str = "roundrobin"
+
+
+_PTU, _PAYG_1, _PAYG_2 = "ptu-backend-1", "payg-backend-1", "payg-backend-2"
+
+_EQUAL = (Member(_PAYG_1), Member(_PAYG_2))
+_TWO_TO_ONE = (Member(_PAYG_1, weight=2), Member(_PAYG_2))
+_SPILLOVER = (Member(_PTU, priority=1), Member(_PAYG_1))
+_BEST_FIRST = (Member(_PAYG_1, priority=1), Member(_PAYG_2))
+_ALL = (Member(_PTU), Member(_PAYG_1), Member(_PAYG_2))
+
+POOLS = (
+    # The prefixes of Azure-Samples/apim-genai-gateway-toolkit.
+    Pool("round-robin-simple", _EQUAL),
+    Pool("round-robin-simple-v2", _EQUAL),
+    Pool("round-robin-weighted", _TWO_TO_ONE),
+    Pool("round-robin-weighted-v2", _TWO_TO_ONE),
+    Pool("retry-with-payg", _SPILLOVER),
+    Pool("retry-with-payg-v2", _SPILLOVER),
+    Pool("latency-routing", _BEST_FIRST),
+    Pool("usage-tracking", (Member(_PAYG_1),)),
+    Pool("prioritization-token-calculating", (Member(_PTU),)),
+    Pool("prioritization-token-tracking", (Member(_PTU),)),
+    # Scenarios of our own.
+    Pool("latency-preference", _EQUAL, algorithm="latency"),
+    Pool("throttle-storm", _ALL),
+    Pool("region-outage", _ALL),
+    Pool("stream-faults", _ALL),
+    Pool("key-rotation", _ALL),
+    Pool("responses-affinity", _ALL),
+    Pool("noisy-neighbour", _ALL),
+    Pool("scalability", _ALL),
+    Pool("scalability-burst", _ALL),
+)
+"""Every pool that tests know, by the names that the backends of the end-to-end stage have."""
+
+
+def pools_of(settings: Settings) -> tuple[Pool, ...]:
+    """The pools to render: in `GATEWAY_E2E_TEST_MODE` those whose backends are all configured, else none."""
+    if not settings.gateway.e2e_test_mode:
+        return ()
+    configured = {backend.name for backend in settings.backends}
+    return tuple(pool for pool in POOLS if all(member.name in configured for member in pool.members))
