@@ -84,8 +84,11 @@ class Balancing(Group):
 
     title = "Load balancing"
 
-    algorithm: Literal["roundrobin", "chash"] = setting(
-        "LB_ALG", "roundrobin", about="Weighted round robin, or consistent hashing."
+    algorithm: Literal["roundrobin", "chash", "latency"] = setting(
+        "LB_ALG",
+        "roundrobin",
+        about="Weighted round robin; consistent hashing; or `latency`: weights that also follow how soon "
+        "each backend begins to answer.",
     )
     hash_on: Literal["header", "cookie", "vars", "consumer"] = setting(
         "LB_HASH_ON", "header", about="For `chash`: where the hash key is taken from."

@@ -80,6 +80,10 @@ def test_consistent_hashing_needs_a_key() -> None:
     assert not problems(LB_ALG="chash", LB_HASH_ON="consumer")
 
 
+def test_speed_needs_no_hash_key() -> None:
+    assert not problems(LB_ALG="latency")
+
+
 def test_redis_settings_without_a_host_are_wrong() -> None:
     assert problem("REDIS_PASSWORD", REDIS_PASSWORD="hunter2")
 

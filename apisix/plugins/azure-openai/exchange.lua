@@ -43,6 +43,7 @@ local function try_candidates(ctx, state, plan, tried, failures)
             deployment = deployment,
             operation = plan.operation,
             size = plan.size,
+            pace = balancer.pace(plan, backend),
             is_trial = is_trial or false,
             is_override = is_override,
             started_at = ngx_now(),
@@ -51,6 +52,7 @@ local function try_candidates(ctx, state, plan, tried, failures)
         if outcome.answer then
             local answer = outcome.answer
             answer.backend, answer.deployment, answer.exchange = backend, deployment, state
+            answer.attempt = attempt
             if attempt.is_as_sent then
                 state.request = state.request.as_sent
             end

@@ -113,6 +113,7 @@
 ---@field resource string
 ---@field operation string what the request does, one of a fixed list (request/operations.lua)
 ---@field size number tokens that it may take (request/size.lua)
+---@field pace string|nil the kind of answer whose times are compared (routing/speeds.lua)
 ---@field references string[] ids that the request refers to
 ---@field owner Backend|nil the backend that holds one of them
 ---@field items Item[] what the client sends again (request/replayed_items.lua)
@@ -133,6 +134,7 @@
 ---@field deployment string the backend's own name for the deployment, or the kind of stored resource
 ---@field operation string what the request does, one of a fixed list (request/operations.lua)
 ---@field size number tokens that the request may take (request/size.lua)
+---@field pace string|nil the kind of answer that its time to first output counts for; nil when it does not count
 ---@field is_trial boolean whether it finds out if a breaker can close or a cool-down is over
 ---@field is_override boolean whether it goes past open breakers, since nobody else is left
 ---@field started_at number
@@ -159,6 +161,7 @@
 ---@field backend Backend|nil the backend that served; nil for a failure, also when a backend's own error is passed on
 ---@field deployment string|nil the backend's own name for it
 ---@field exchange RequestState|nil beside `backend`: the request that it answers
+---@field attempt Attempt|nil beside `backend`: the one that it came from
 ---@field body string|nil
 ---@field event_stream table|nil a probed stream (answer/event_stream.lua)
 ---@field connection table|nil a body of any size that is passed on as it is read (attempt/upstream.lua)

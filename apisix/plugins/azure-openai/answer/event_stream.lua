@@ -126,7 +126,8 @@ local function interruption(operation)
 end
 
 -- Passes a block of complete events on. Returns false when the client is gone.
-local function pass_on(state, stream, block, meter, emit)
+local function pass_on(state, answer, block, meter, emit)
+    local stream = answer.event_stream
     local events = sse.count(block)
     if events > 0 then
         if stream.on_block and stream.on_block(block) then
@@ -138,7 +139,7 @@ local function pass_on(state, stream, block, meter, emit)
         stream.failure = stream_probe.failure_after(stream.failure, block)
     end
     if not state.first_output_at and stream_probe.has_output(block) then
-        state.first_output_at = ngx.now()
+        outcomes.has_output(state, answer)
     end
     local shown = meter.events(block)
     return shown == "" or emit(shown)
@@ -188,15 +189,16 @@ local function is_decodable(event)
 end
 
 -- Whether a stream that has ended, or broken off, is whole. The blank line after its last event may be missing.
-local function ends_whole(state, stream, err, meter, emit)
+local function ends_whole(state, answer, err, meter, emit)
+    local stream = answer.event_stream
     local rest = stream.splitter:rest()
     local is_rest_whole = rest == "" or is_decodable(rest)
     local is_last = last_event_of(state.request.operation)
     if not is_last then
-        return not err and is_rest_whole and (rest == "" or pass_on(state, stream, rest, meter, emit))
+        return not err and is_rest_whole and (rest == "" or pass_on(state, answer, rest, meter, emit))
     end
     if rest ~= "" and is_rest_whole and has_last_event(rest, is_last) then
-        return pass_on(state, stream, rest, meter, emit)
+        return pass_on(state, answer, rest, meter, emit)
     end
     return stream.last_block ~= nil and has_last_event(stream.last_block, is_last)
 end
@@ -219,7 +221,7 @@ function _M.send(state, answer, meter, emit)
     end
 
     for _, block in ipairs(stream.held) do
-        if not pass_on(state, stream, block, meter, emit) then
+        if not pass_on(state, answer, block, meter, emit) then
             return client_gone()
         end
     end
@@ -230,12 +232,12 @@ function _M.send(state, answer, meter, emit)
         if chunk then
             local block = stream.splitter:push(chunk)
             if block then
-                alive = pass_on(state, stream, block, meter, emit)
+                alive = pass_on(state, answer, block, meter, emit)
             end
         elseif err == "idle" then
             -- Inside an event it would end the event.
             alive = stream.splitter.is_inside_event or emit(HEARTBEAT)
-        elseif ends_whole(state, stream, err, meter, emit) then
+        elseif ends_whole(state, answer, err, meter, emit) then
             if err then
                 upstream.close(stream.connection)
             else

@@ -9,7 +9,6 @@ local request_ids = require("apisix.plugins.azure-openai.base.request_ids")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 
 local ngx = ngx
-local ngx_now = ngx.now
 local ipairs = ipairs
 local table_concat = table.concat
 
@@ -79,7 +78,9 @@ local function send_chunks(state, answer, watch, emit)
             outcomes.succeeded(answer)
             return nil
         end
-        state.first_output_at = state.first_output_at or ngx_now()
+        if not state.first_output_at then
+            outcomes.has_output(state, answer)
+        end
         if not emit(chunk) then
             state.error = "client_gone"
             upstream.close(connection)
@@ -103,7 +104,7 @@ function _M.body(ctx, state, answer, meter)
 
     if answer.body and #answer.body > 0 then
         meter.body(answer.body)
-        state.first_output_at = ngx_now()
+        outcomes.has_output(state, answer)
         emit(answer.body)
         return nil
     end

@@ -10,7 +10,9 @@ local cooldowns = require("apisix.plugins.azure-openai.routing.cooldowns")
 local pair_memory = require("apisix.plugins.azure-openai.routing.pair_memory")
 local rests = require("apisix.plugins.azure-openai.routing.rests")
 local sightings = require("apisix.plugins.azure-openai.routing.sightings")
+local speeds = require("apisix.plugins.azure-openai.routing.speeds")
 
+local ngx_now = ngx.now
 local ipairs = ipairs
 local math_ceil = math.ceil
 
@@ -117,6 +119,7 @@ end
 --- The client has left during an attempt, so its outcome will never be known.
 -- @param attempt Attempt
 function _M.left(attempt)
+    speeds.note_without_output(attempt, ngx_now() - attempt.started_at)
     if attempt.is_override then
         breakers.end_override(attempt.backend, attempt.deployment)
     end
@@ -138,6 +141,9 @@ end
 function _M.settle(pool, attempt, outcome)
     local backend, deployment, reason = attempt.backend, attempt.deployment, outcome.reason
     outcome.attempt = attempt
+    if reason then
+        speeds.note_without_output(attempt, outcome.seconds)
+    end
     if attempt.is_override then
         breakers.end_override(backend, deployment)
     end
@@ -175,6 +181,17 @@ function _M.conclude(state, answer)
     evidence.judge(state, answer ~= nil and answer.status < 400)
     for _, failure in ipairs(state.failures) do
         _M.abandoned(failure.attempt)
+    end
+end
+
+--- The first output of an answer is there.
+-- @param state RequestState gets first_output_at
+-- @param answer Answer
+function _M.has_output(state, answer)
+    state.first_output_at = ngx_now()
+    local stream = answer.event_stream
+    if answer.attempt and answer.status < 300 and not (stream and stream.failure) then
+        speeds.note(answer.attempt, state.first_output_at - answer.attempt.started_at)
     end
 end
 

@@ -1,10 +1,12 @@
---- Chooses the backend of the next attempt: priority groups, then weights (or a consistent hash) inside a group.
+--- Chooses the backend of the next attempt: priority groups, then weights (also by speed), or a consistent hash, inside
+--- a group.
 local core = require("apisix.core")
 local lrucache = require("resty.lrucache")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local breakers = require("apisix.plugins.azure-openai.routing.breakers")
 local cooldowns = require("apisix.plugins.azure-openai.routing.cooldowns")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
+local speeds = require("apisix.plugins.azure-openai.routing.speeds")
 
 local ngx = ngx
 local ipairs = ipairs
@@ -13,7 +15,7 @@ local ngx_crc32 = ngx.crc32_long
 local table_sort = table.sort
 
 -- Quotas are per deployment, so each deployment rotates on its own: clients that alternate between two
--- deployments would otherwise pin each to one backend.
+-- deployments would otherwise pin each to one backend. So do kinds of answers whose speeds are compared.
 local rotations = lrucache.new(1000)
 
 -- States in which some requests may go.
@@ -25,8 +27,8 @@ local ASKED, MISSES, PASSED_OVER = "asked", "misses", "passed over"
 
 local _M = {}
 
-local function credits_for(pool, group, deployment)
-    local id = pool.name .. "|" .. group.priority .. "|" .. deployment
+local function credits_for(pool, group, plan)
+    local id = pool.name .. "|" .. group.priority .. "|" .. plan.deployment .. "|" .. (plan.pace or "")
     local rotation = rotations:get(id)
     if not rotation or rotation.pool ~= pool then
         rotation = { pool = pool, credits = {} }
@@ -36,13 +38,14 @@ local function credits_for(pool, group, deployment)
 end
 
 -- Smooth weighted round robin over the available backends: each gains its weight, the richest serves and pays the
--- total.
-local function rotate(credits, available)
+-- total. `weights` are those of the backends unless their speeds change them.
+local function rotate(credits, available, weights)
     local total, chosen = 0, nil
-    for _, backend in ipairs(available) do
-        local credit = (credits[backend.name] or 0) + backend.weight
+    for index, backend in ipairs(available) do
+        local weight = weights and weights[index] or backend.weight
+        local credit = (credits[backend.name] or 0) + weight
         credits[backend.name] = credit
-        total = total + backend.weight
+        total = total + weight
         if not chosen or credit > credits[chosen.name] then
             chosen = backend
         end
@@ -98,11 +101,12 @@ end
 
 -- Also tells whether the chosen one takes a trial.
 local function choose(ctx, pool, group, plan, tried)
-    local available, trials = {}, {}
+    local available, deployments, trials = {}, {}, {}
     for _, backend in ipairs(group) do
         local deployment, is_trial = usable_deployment(backend, plan, tried)
         if deployment then
             available[#available + 1] = backend
+            deployments[#available] = deployment
             trials[backend] = is_trial or nil
         end
     end
@@ -111,8 +115,12 @@ local function choose(ctx, pool, group, plan, tried)
     end
 
     local key = hash_key(ctx, pool.balancer)
-    local chosen = key and hash(key, available)
-        or rotate(credits_for(pool, group, plan.deployment), available)
+    if key then
+        local chosen = hash(key, available)
+        return chosen, trials[chosen] or false
+    end
+    local weights = plan.pace and #available > 1 and speeds.weights(available, deployments, plan.pace)
+    local chosen = rotate(credits_for(pool, group, plan), available, weights)
     return chosen, trials[chosen] or false
 end
 
@@ -136,10 +144,21 @@ local function next_in_group(ctx, pool, group, plan, tried)
     return nil
 end
 
--- The owner of a stored resource, the maker of the items, or the home backend. A drained backend still serves the
--- resources that it owns.
+-- The owner of a stored resource, the maker of the items, or the home backend.
+local function preferred(plan)
+    return plan.owner or plan.maker or plan.home
+end
+
+--- The kind of answer that the time of a backend counts for.
+-- @param plan Plan
+-- @return string|nil nil when it does not count: the request had to go there whatever the weights are
+function _M.pace(plan, backend)
+    return preferred(plan) ~= backend and plan.pace or nil
+end
+
+-- A drained backend still serves the resources that it owns.
 local function next_preferred(pool, plan, tried)
-    local backend = plan.owner or plan.maker or plan.home
+    local backend = preferred(plan)
     if not backend then
         return nil
     end
@@ -223,9 +242,9 @@ end
 -- @return string|nil the backend's name for the deployment
 -- @return boolean|nil whether the attempt is the trial of a half-open breaker
 function _M.next(ctx, pool, plan, tried)
-    local preferred, preferred_deployment, preferred_is_trial = next_preferred(pool, plan, tried)
-    if preferred or plan.owner then
-        return preferred, preferred_deployment, preferred_is_trial
+    local first, first_deployment, first_is_trial = next_preferred(pool, plan, tried)
+    if first or plan.owner then
+        return first, first_deployment, first_is_trial
     end
 
     for _, group in ipairs(pool.groups) do

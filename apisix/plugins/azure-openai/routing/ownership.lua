@@ -11,6 +11,7 @@ local item_hints = require("apisix.plugins.azure-openai.routing.item_hints")
 local made_resources = require("apisix.plugins.azure-openai.routing.made_resources")
 local place_hints = require("apisix.plugins.azure-openai.routing.place_hints")
 local resource_records = require("apisix.plugins.azure-openai.routing.resource_records")
+local speeds = require("apisix.plugins.azure-openai.routing.speeds")
 
 local ipairs = ipairs
 local math_max = math.max
@@ -179,6 +180,7 @@ function _M.plan(pool, request, client)
         resource = request.resource,
         operation = operations.name(request),
         size = size.total(request),
+        pace = speeds.pace(pool, request),
         references = named,
         items = replayed_items.of(request),
         home = collections.is_homed(request.operation) and pool.home or nil,
