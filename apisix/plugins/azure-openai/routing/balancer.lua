@@ -204,9 +204,9 @@ local function resting(pool, plan, tried)
     return list, has_others, is_missed
 end
 
--- Whether a request may ask a resting candidate. One that seems to miss the deployment is asked when all do. When others
--- are throttled or have failed, one request of each client a second asks it: the deployment may be there by now, but
--- most often it is not, and a client that will be refused should not wait for that.
+-- Whether a request may ask a resting candidate. One that seems to miss the deployment is asked when all do. When
+-- others are throttled or have failed, one request of each client a second asks it: the deployment may be there by now,
+-- but most often it is not, and a client that will be refused should not wait for that.
 local function may_ask(pool, plan, candidate, has_others, is_missed)
     local backend, deployment = candidate.backend, candidate.deployment
     if candidate.rank == RANKS.open then
