@@ -32,7 +32,7 @@ def render(
 
 def parse_config(text: str) -> dict[str, Any]:
     """config.yaml as a mapping."""
-    config: dict[str, Any] = yaml.safe_load(text) or {}
+    config: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader) or {}
     return config
 
 
@@ -84,7 +84,7 @@ def as_root(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def dump_config(config: Mapping[str, Any]) -> str:
     """A mapping as the text of a config.yaml."""
-    return yaml.safe_dump(dict(config), sort_keys=False)
+    return str(yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False))
 
 
 def write_private(path: Path, text: str) -> None:
