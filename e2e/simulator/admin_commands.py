@@ -34,7 +34,8 @@ class AdminClient:
 
     def __init__(self, url: str, key: str | None) -> None:
         self._url = url.rstrip("/")
-        self._headers = {KEY_HEADER: key} if key else {}
+        headers = {KEY_HEADER: key} if key else {}
+        self._http = httpx.Client(headers=headers, timeout=10, trust_env=False)
 
     def regions(self) -> dict[str, Any]:
         """The state of every region by name."""
@@ -48,9 +49,7 @@ class AdminClient:
     def _send(self, method: str, path: str, document: Any = None) -> Any:
         url = f"{self._url}/_simulator/{path}"
         try:
-            answer = httpx.request(
-                method, url, json=document, headers=self._headers, timeout=10, trust_env=False
-            )
+            answer = self._http.request(method, url, json=document)
             content = answer.json()
         except httpx.HTTPError:
             raise ProblemsError(

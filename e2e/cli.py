@@ -1,0 +1,183 @@
+"""`run-e2e-tests`: plays scenarios against a gateway and says whether it keeps its promises."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from e2e.load.session import LoadError, LoadSession
+from e2e.report import console as on_console
+from e2e.report import html, junit
+from e2e.report.charts import picture
+from e2e.report.series import plots_of
+from e2e.scenarios import ALL
+from e2e.scenarios.run import Result, play
+from e2e.scenarios.scenario import Scenario
+from e2e.simulator.problems import ProblemsError
+from e2e.targets.local import LocalTarget
+from e2e.targets.stage import TargetError
+from renderer import ConfigurationError
+from scripts.engines import EngineError
+from scripts.engines.selection import NAMES
+from scripts.interrupts import stopping_cleanly
+
+FAILED, INVALID, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Target(StrEnum):
+    """Where the scenarios run."""
+
+    LOCAL = "local"
+    AZURE = "azure"
+
+
+def chosen(names: Sequence[str], *, quick: bool) -> list[Scenario]:
+    """The scenarios to run, in their usual order. Raises `TargetError` for unknown names."""
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        known = ", ".join(ALL)
+        raise TargetError(*(f"there is no scenario {name!r}; there are: {known}" for name in unknown))
+    if names:
+        return [scenario for scenario in ALL.values() if scenario.name in names]
+    return [scenario for scenario in ALL.values() if not quick or scenario.quick is not None]
+
+
+def run_one(
+    scenario: Scenario, target: LocalTarget, load: LoadSession, console: Console, *, quick: bool
+) -> Result:
+    """Runs and judges one scenario. What goes wrong becomes its result, so that the others still run."""
+    began = time.monotonic()
+    missing = scenario.needs - target.abilities
+    if missing:
+        return Result(scenario, 0.0, skipped=f"this target cannot: {', '.join(sorted(missing))}")
+    try:
+        with (
+            on_console.progress(console, scenario.name) as watch,
+            target.stage(scenario.settings, scenario.replicas) as stage,
+        ):
+            evidence = play(
+                scenario,
+                stage,
+                load,
+                abilities=target.abilities,
+                factor=(scenario.quick or 1.0) if quick else 1.0,
+                watch=watch,
+            )
+    except (EngineError, ConfigurationError, TargetError, ProblemsError) as error:
+        problems = "; ".join(str(problem) for problem in error.problems)
+        return Result(scenario, time.monotonic() - began, error=problems)
+    return Result(scenario, time.monotonic() - began, scenario.judge(evidence), evidence)
+
+
+def _run_all(
+    scenarios: Sequence[Scenario], target: LocalTarget, console: Console, *, quick: bool
+) -> list[Result]:
+    results = []
+    with closing(target), LoadSession() as load:
+        for scenario in scenarios:
+            results.append(run_one(scenario, target, load, console, quick=quick))
+            on_console.show(console, results[-1])
+    return results
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def _write_pictures(directory: Path | None, results: Sequence[Result]) -> None:
+    for result in results:
+        if directory is not None and result.evidence is not None:
+            _write(directory / f"e2e-{result.scenario.name}.svg", picture(plots_of(result.evidence)[:2]))
+
+
+def _refuse(problems: Sequence[object]) -> NoReturn:
+    for problem in problems:
+        _err.print(f"[bold red]error:[/] {escape(str(problem))}")
+    raise typer.Exit(INVALID)
+
+
+def _list(console: Console) -> None:
+    for scenario in ALL.values():
+        console.print(
+            f"[bold]{scenario.name}[/]{' (quick)' if scenario.quick else ''}: {escape(scenario.promise)}"
+        )
+
+
+@app.command()
+def run(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]…", help="Scenarios; all by default.")
+    ] = None,
+    target: Annotated[Target, typer.Option(help="Where they run.")] = Target.LOCAL,
+    env: Annotated[
+        str, typer.Option(help="Environment of the Azure target, as in deploy-workload ENV.")
+    ] = "dev",
+    engine: Annotated[
+        str, typer.Option(help=f"Engine of the local target: {', '.join(NAMES)}.")
+    ] = "embedded",
+    junit_file: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML there.")] = None,
+    report_file: Annotated[Path | None, typer.Option("--report", help="Write the HTML report there.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Write an SVG picture of each scenario there.")
+    ] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A shortened selection, in at most 100 s.")] = False,
+) -> None:
+    """Play scenarios against a gateway with simulated backends and judge them.
+
+    Exit status: 0 when every criterion holds, 1 when one fails, 2 when nothing could be run, 130 after an
+    interrupt.
+    """
+    console = on_console.make_console()
+    if list_only:
+        _list(console)
+        return
+    began = time.monotonic()
+    try:
+        with stopping_cleanly():
+            place = open_target(target, env, engine)
+            results = _run_all(chosen(names or [], quick=quick), place, console, quick=quick)
+    except (TargetError, EngineError) as error:
+        _refuse(error.problems)
+    except LoadError as error:
+        _refuse([error])
+    except KeyboardInterrupt:
+        console.print("\nInterrupted; nothing is left running.")
+        raise typer.Exit(INTERRUPTED) from None
+    on_console.total(console, results, time.monotonic() - began)
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    _write(report_file, html.page(results, place.description, when))
+    _write(junit_file, junit.document(results))
+    _write_pictures(pictures, results)
+    sys.exit(0 if all(result.passed for result in results) else FAILED)
+
+
+def open_target(target: Target, env: str, engine: str) -> LocalTarget:
+    """The target of the options. Raises `TargetError` or `EngineError` when it cannot be used."""
+    if target is Target.LOCAL:
+        return LocalTarget(engine)
+    raise TargetError(f"the target azure is not there yet; environment {env} was not looked at")
+
+
+def main() -> None:
+    """The command's entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
