@@ -10,6 +10,7 @@ import pytest
 from e2e.simulator import Simulator
 from tests.behaviour.conftest import Stage
 from tests.behaviour.support import chat, winner
+from tests.behaviour.test_cooldowns import SMALL, large
 from tests.support.redis import RedisServer, is_installed
 from tests.support.waiting import eventually
 
@@ -62,3 +63,24 @@ def test_f2_a_cooldown_that_is_over_is_forgotten(stage: Stage, sim: Simulator, r
     sim.fail("eastus", status=429, retry_after=1, count=1)
     chat(one)
     assert eventually(lambda: winner(chat(one)) == "eastus")
+
+
+def test_f2_the_size_is_the_same(stage: Stage, sim: Simulator, redis: RedisServer) -> None:
+    one, other = (stage.http(stage.gateway(**EASTUS_FIRST, **redis.settings)) for _ in range(2))
+    left = {"x-ratelimit-remaining-tokens": "9000"}
+    sim.fail("eastus", status=429, retry_after=60, headers=left, count=1)
+    large(one, 8_000)
+    assert eventually(lambda: winner(large(other, 8_000)) == "westus")
+    assert winner(chat(other, **SMALL)) == "eastus"
+
+
+def test_f2_a_size_above_the_limit_is_rounded_up_so_none_that_would_fit_rests(
+    stage: Stage, sim: Simulator, redis: RedisServer
+) -> None:
+    one, other = (stage.http(stage.gateway(**EASTUS_FIRST, **redis.settings)) for _ in range(2))
+    limit = {"x-ratelimit-limit-tokens": "19000", "x-ratelimit-remaining-tokens": "19000"}
+    sim.fail("eastus", status=429, retry_after=60, headers=limit, count=1)
+    large(one, 20_000)
+    # The next power of two is 32,768.
+    assert eventually(lambda: winner(large(other, 33_000)) == "westus")
+    assert winner(large(other, 30_000)) == "eastus"
