@@ -88,6 +88,12 @@ CASES = [
         streams_only=True,
     ),
     Case(
+        "encrypted content of another backend, inside the stream",
+        {"stream_error": "auto", "code": "invalid_encrypted_content"},
+        "400",
+        streams_only=True,
+    ),
+    Case(
         "429 after output",
         {"stream_error": "auto", "code": "rate_limit_exceeded", "after": 2},
         "error passed on",
