@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree as Xml
@@ -124,7 +125,7 @@ def test_a_run_without_samples_has_no_plots() -> None:
 
 
 def test_the_console_shows_criteria_and_small_charts() -> None:
-    screen = Console(record=True, width=console.WIDTH, quiet=True)
+    screen = Console(record=True, width=console.WIDTH, file=io.StringIO())
     console.show(screen, result(criteria=[GOOD, BAD]))
     console.total(screen, [result(criteria=[BAD])], 3)
     text = screen.export_text()
