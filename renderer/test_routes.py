@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from renderer.model import Settings
 
@@ -25,6 +26,8 @@ class Pool:
     """Also the prefix of its paths: `/round-robin-simple/openai/…`."""
     members: tuple[Member, ...]
     algorithm: str = "roundrobin"
+    follows_preference: bool = False
+    """Whether `GATEWAY_E2E_PREFERRED_BACKENDS` orders its backends."""
 
 
 _PTU, _PAYG_1, _PAYG_2 = "ptu-backend-1", "payg-backend-1", "payg-backend-2"
@@ -43,7 +46,7 @@ POOLS = (
     Pool("round-robin-weighted-v2", _TWO_TO_ONE),
     Pool("retry-with-payg", _SPILLOVER),
     Pool("retry-with-payg-v2", _SPILLOVER),
-    Pool("latency-routing", _BEST_FIRST),
+    Pool("latency-routing", _BEST_FIRST, follows_preference=True),
     Pool("usage-tracking", (Member(_PAYG_1),)),
     Pool("prioritization-token-calculating", (Member(_PTU),)),
     Pool("prioritization-token-tracking", (Member(_PTU),)),
@@ -66,4 +69,18 @@ def pools_of(settings: Settings) -> tuple[Pool, ...]:
     if not settings.gateway.e2e_test_mode:
         return ()
     configured = {backend.name for backend in settings.backends}
-    return tuple(pool for pool in POOLS if all(member.name in configured for member in pool.members))
+    preferred = settings.end_to_end.preferred_backends or ()
+    return tuple(
+        _with_preferred_first(pool, preferred) if pool.follows_preference else pool
+        for pool in POOLS
+        if all(member.name in configured for member in pool.members)
+    )
+
+
+def _with_preferred_first(pool: Pool, preferred: Sequence[str]) -> Pool:
+    """The same pool with the backends in `preferred` first, in that order, and the others behind them."""
+    own = [member.name for member in sorted(pool.members, key=lambda member: -member.priority)]
+    order = [name for name in dict.fromkeys([*preferred, *own]) if name in own]
+    ranks = {name: rank for rank, name in enumerate(reversed(order))}
+    members = tuple(replace(member, priority=ranks[member.name]) for member in pool.members)
+    return replace(pool, members=members)

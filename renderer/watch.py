@@ -59,8 +59,13 @@ def watch(
             reporter.failed(error)
 
 
+def put_in_place(files: Mapping[str, str], directory: Path) -> bool:
+    """Write apisix.yaml when it differs and a running gateway can load it; returns whether it was written."""
+    return _is_loadable(directory, files) and write_changed(directory, LIVE_FILE, files[LIVE_FILE])
+
+
 def _round(files: Mapping[str, str], directory: Path, told: set[tuple[str, str]], reporter: Reporter) -> None:
-    if _is_loadable(directory, files) and write_changed(directory, LIVE_FILE, files[LIVE_FILE]):
+    if put_in_place(files, directory):
         reporter.changed(directory / LIVE_FILE)
     for name, text in files.items():
         if read_text(directory / name) != text and (name, text) not in told:

@@ -73,6 +73,9 @@ end
 
 -- Runs after authentication, which is in the phase before.
 function _M.access(conf, ctx)
+    if conf.kind == "helper" then
+        return nil
+    end
     local state = ctx.azure_openai
     local pool, pool_err = pool_module.current(conf.pool)
     if not pool then

@@ -7,7 +7,7 @@ prefix and the number, as in `AZURE_OPENAI_<env>_<N>`.
 group       how a setting is declared
 backends    backends, load balancing, failover
 clients     clients, limits of the lanes
-gateway     the gateway as a whole, shared state, telemetry, Key Vault
+gateway     the gateway as a whole, its end-to-end stage, shared state, telemetry, Key Vault
 guardrails  protections, each off until its switch is on
 """
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from renderer.model.backends import Backend, Balancing, Failover
 from renderer.model.clients import Client, TokenLimits
-from renderer.model.gateway import Gateway, KeyVault, Redis, Telemetry
+from renderer.model.gateway import EndToEnd, Gateway, KeyVault, Redis, Telemetry
 from renderer.model.group import Group
 from renderer.model.guardrails import (
     Cors,
@@ -40,6 +40,7 @@ class Settings(Group):
     failover: Failover = Failover()
     token_limits: TokenLimits = TokenLimits()
     redis: Redis = Redis()
+    end_to_end: EndToEnd = EndToEnd()
     cors: Cors = Cors()
     ip_restriction: IpRestriction = IpRestriction()
     rate_limit: RateLimit = RateLimit()

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from renderer.model.group import Group, setting
-from renderer.parsers.basics import BackendName, ConnectionString, Flag, Label
+from renderer.parsers.basics import BackendName, BackendNames, ConnectionString, Flag, HeaderSecret, Label
 from renderer.parsers.guardrails import Cidrs
 from renderer.parsers.prices import Pricing
 from renderer.parsers.urls import BaseUrl, Host, HttpsUrl, VaultUrl
@@ -74,6 +74,31 @@ class Gateway(Group):
         about="nginx workers. Set it when the renderer runs in a container of another size than the "
         "gateway's.",
         shown="CPU limit of the container, rounded up",
+    )
+
+
+class EndToEnd(Group):
+    """What only the end-to-end stage has: routes for its scenarios, and a config API beside the gateway."""
+
+    title = "End-to-end tests"
+    about = "Only with `GATEWAY_E2E_TEST_MODE=true`."
+
+    preferred_backends: BackendNames | None = setting(
+        "GATEWAY_E2E_PREFERRED_BACKENDS",
+        None,
+        about="Names of backends, the best first, for the routes below `/latency-routing/`. The config API "
+        "replaces them.",
+        shown="the pool's own order",
+    )
+    config_api_port: int = setting(
+        "CONFIG_API_PORT", 9000, ge=1, le=65535, about="Port of the config API on `127.0.0.1`."
+    )
+    config_api_token: HeaderSecret | None = setting(
+        "CONFIG_API_TOKEN",
+        None,
+        about="What the gateway and the config API know each other by, at least 16 characters. With it, "
+        "clients can post to `/helpers/set-preferred-backends`.",
+        shown="no config API",
     )
 
 

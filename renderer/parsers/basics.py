@@ -151,12 +151,19 @@ DeploymentNames = Annotated[
         DEPLOYMENT_NAME.pattern, _NO_DEPLOYMENT, f"{_DEPLOYMENT_REMEDY} gpt-4o,text-embedding-3-small"
     ),
 ]
+_BACKEND_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 BackendName = Annotated[  # appears in metric labels and in `x-gateway-attempts`
     str,
     matching(
-        "[A-Za-z0-9][A-Za-z0-9._-]{0,62}",
+        _BACKEND_NAME,
         "cannot be used as a name",
         "Write at most 63 letters, digits, '.', '_' and '-', beginning with a letter or digit",
+    ),
+]
+BackendNames = Annotated[
+    tuple[str, ...],
+    list_matching(
+        _BACKEND_NAME, "has an item that is not the name of a backend", "Write names like eastus,westus"
     ),
 ]
 HashKey = Annotated[

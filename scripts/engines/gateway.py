@@ -53,6 +53,11 @@ class Gateway:
         self._process = GatewayProcess(launch, instance.ports.status)
 
     @property
+    def apisix_yaml(self) -> Path:
+        """The file that the gateway loads again when it changes."""
+        return self._apisix_yaml
+
+    @property
     def pid(self) -> int:
         """The process id of the gateway's first process."""
         return self._process.pid

@@ -1,0 +1,81 @@
+--- Hands a post of a client to the config API beside the gateway, which writes the gateway's configuration (end-to-end
+--- tests only).
+local core = require("apisix.core")
+local http = require("resty.http")
+local errors = require("apisix.plugins.azure-openai.base.errors")
+local schemas = require("apisix.plugins.azure-openai.base.schemas")
+
+local PLUGIN = "azure-openai-config-api"
+local document = schemas.read(PLUGIN)
+
+local HOST = "127.0.0.1"
+-- The only one that there is. The client's own path never reaches the config API.
+local PATH = "/helpers/set-preferred-backends"
+local MOST_BODY_BYTES = 65536
+local CONNECT_TIMEOUT_MS = 1000
+-- It may read settings from Key Vault before it answers.
+local READ_TIMEOUT_MS = 15000
+
+local _M = {
+    version = 0.1,
+    priority = 1030,
+    name = PLUGIN,
+    schema = document.schema,
+    check_schema = schemas.checker(document),
+}
+
+local function post(conf, body)
+    local client = http.new()
+    client:set_timeouts(CONNECT_TIMEOUT_MS, READ_TIMEOUT_MS, READ_TIMEOUT_MS)
+    local ok, err = client:connect({ scheme = "http", host = HOST, port = conf.port })
+    if not ok then
+        return nil, err
+    end
+    local response
+    response, err = client:request({
+        method = "POST",
+        path = PATH,
+        headers = {
+            ["Host"] = HOST .. ":" .. conf.port,
+            ["Authorization"] = "Bearer " .. conf.token,
+            ["Content-Type"] = "application/json",
+            ["Content-Length"] = #body,
+        },
+        body = body,
+    })
+    local answer
+    if response then
+        answer, err = response:read_body()
+    end
+    client:close()
+    if not answer then
+        return nil, err
+    end
+    return { status = response.status, body = answer }
+end
+
+function _M.access(conf, ctx)
+    local body, too_large = core.request.get_body(MOST_BODY_BYTES, ctx)
+    if too_large then
+        return errors.respond(ctx, 413, "The request body is larger than " .. MOST_BODY_BYTES .. " bytes.")
+    end
+    local answer, err = post(conf, body or "")
+    if not answer then
+        core.log.error("azure-openai: the config API on port ", conf.port, " does not answer: ", err)
+        return errors.respond(
+            ctx,
+            503,
+            "The config API of this gateway does not answer: nothing was changed."
+        )
+    end
+    if answer.status == 401 then
+        -- Not passed on, because the client would suspect its own key.
+        core.log.error("azure-openai: the config API has another CONFIG_API_TOKEN than the gateway")
+        return errors.respond(ctx, 503, "The config API of this gateway refuses it: nothing was changed.")
+    end
+    ctx.azure_openai_shaped = true
+    core.response.set_header("Content-Type", "application/json")
+    return answer.status, answer.body
+end
+
+return _M
