@@ -235,9 +235,9 @@ def test_f5_the_words_for_a_compressed_error_are_not_called_compressed(stage: St
 BEGUN = OK + EVENTS + CHUNKED + b"\r\n"
 PREAMBLE = b'data: {"type":"response.created"}\n\n'
 STREAMS = {
-    "one event": Flood(BEGUN + chunk(b'data: {"choices":[{"delta":{"content":"'), chunk(X)),
-    "one event after others": Flood(BEGUN + chunk(OUTPUT + b"data: "), chunk(X)),
-    "lines of one event": Flood(BEGUN, chunk(b"data: x\n" * 8000)),
+    "one event": Flood(BEGUN + chunk(b'data: {"choices":[{"delta":{"content":"'), chunk(X), 72 * MIB),
+    "one event after others": Flood(BEGUN + chunk(OUTPUT + b"data: "), chunk(X), 72 * MIB),
+    "lines of one event": Flood(BEGUN, chunk(b"data: x\n" * 8000), 72 * MIB),
     "comments": Flood(BEGUN, chunk(b": x\n\n" * 10_000), 24 * MIB),
     "preamble": Flood(BEGUN, chunk(PREAMBLE * 1000), 24 * MIB),
     "nested lists": Flood(

@@ -701,7 +701,9 @@ def receiver() -> Iterator[OtlpReceiver]:
 
 def traced(stage: Stage, receiver: OtlpReceiver, **settings: Any) -> Gateway:
     telemetry: dict[str, Any] = {"OTEL_COLLECTOR_ENDPOINT": receiver.endpoint, "OTEL_SAMPLE_RATE": 1}
-    return stage.gateway(**(telemetry | EASTUS_FIRST | settings))
+    # A test need not wait for a batch.
+    at_once = {"batch_timeout: 5": "batch_timeout: 0.1", "inactive_timeout: 2": "inactive_timeout: 0.1"}
+    return stage.gateway(edits=at_once, **(telemetry | EASTUS_FIRST | settings))
 
 
 def server_span(receiver: OtlpReceiver) -> Span:
