@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from renderer.model import Settings
 
@@ -19,6 +20,22 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Reserve:
+    """What low-priority requests leave to high ones."""
+
+    by: Literal["report", "count"]
+    """Who knows what is left: backends report it, or the gateway counts it and then enforces the limits."""
+    tokens: Mapping[str, int]
+    """What deployments allow in a minute."""
+    requests: Mapping[str, int]
+    """What they allow in 10 seconds."""
+    percent: int = 30
+    """Low requests are refused when less than this part of a limit is left."""
+    probe_seconds: int = 10
+    """So often one of them finds out what is left, when no high request does. By report only."""
+
+
+@dataclass(frozen=True)
 class Pool:
     """Some of the configured backends, with weights and priorities of its own. All pools share state."""
 
@@ -28,6 +45,7 @@ class Pool:
     algorithm: str = "roundrobin"
     follows_preference: bool = False
     """Whether `GATEWAY_E2E_PREFERRED_BACKENDS` orders its backends."""
+    reserve: Reserve | None = None
 
 
 _PTU, _PAYG_1, _PAYG_2 = "ptu-backend-1", "payg-backend-1", "payg-backend-2"
@@ -37,6 +55,16 @@ _TWO_TO_ONE = (Member(_PAYG_1, weight=2), Member(_PAYG_2))
 _SPILLOVER = (Member(_PTU, priority=1), Member(_PAYG_1))
 _BEST_FIRST = (Member(_PAYG_1, priority=1), Member(_PAYG_2))
 _ALL = (Member(_PTU), Member(_PAYG_1), Member(_PAYG_2))
+
+_TOKENS = {
+    "gpt-35-turbo-10k-token": 10_000,
+    "gpt-35-turbo-100k-token": 100_000,
+    "embedding": 10_000,
+    "embedding100k": 100_000,
+}
+_REQUESTS = {name: tokens // 1000 for name, tokens in _TOKENS.items()}
+_COUNTED = Reserve("count", _TOKENS, _REQUESTS)
+_REPORTED = Reserve("report", _TOKENS, _REQUESTS)
 
 POOLS = (
     # The prefixes of Azure-Samples/apim-genai-gateway-toolkit.
@@ -48,8 +76,8 @@ POOLS = (
     Pool("retry-with-payg-v2", _SPILLOVER),
     Pool("latency-routing", _BEST_FIRST, follows_preference=True),
     Pool("usage-tracking", (Member(_PAYG_1),)),
-    Pool("prioritization-token-calculating", (Member(_PTU),)),
-    Pool("prioritization-token-tracking", (Member(_PTU),)),
+    Pool("prioritization-token-calculating", (Member(_PTU),), reserve=_COUNTED),
+    Pool("prioritization-token-tracking", (Member(_PTU),), reserve=_REPORTED),
     # Scenarios of our own.
     Pool("latency-preference", _EQUAL, algorithm="latency"),
     Pool("throttle-storm", _ALL),

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import httpx
 import pytest
 
 from e2e.simulator import Simulator
-from scripts.engines import Gateway
-from tests.behaviour.conftest import API_VERSION, CHAT, REGIONS, Stage
+from tests.behaviour.conftest import API_VERSION, CHAT, Stage
+from tests.behaviour.e2e_stage import NAMES, PAYG_1, PAYG_2, PTU, chat, e2e_gateway
 from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, V1_RESPONSES, attempts, record_of, winner
-
-# Each backend of the stage is one simulated region.
-PTU, PAYG_1, PAYG_2 = REGIONS
-NAMES = {PTU: "ptu-backend-1", PAYG_1: "payg-backend-1", PAYG_2: "payg-backend-2"}
-OTHER_KEY = "client-key-of-team-b-0002"
-
-
-def e2e_gateway(stage: Stage, **settings: Any) -> Gateway:
-    names = {f"AZURE_OPENAI_NAME_{index}": name for index, name in enumerate(NAMES.values())}
-    mode = {"GATEWAY_E2E_TEST_MODE": "true", "AZURE_OPENAI_PRIORITY_0": 1}
-    return stage.gateway(REGIONS, **names, **(mode | settings))
-
-
-def chat(client: httpx.Client, prefix: str, **members: object) -> httpx.Response:
-    return client.post(f"/{prefix}{V1_CHAT}", json=CHAT | members)
 
 
 def winners(client: httpx.Client, prefix: str, count: int) -> Counter[str]:
     return Counter(winner(chat(client, prefix)) for _ in range(count))
+
+
+OTHER_KEY = "client-key-of-team-b-0002"
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,35 @@ def test_a_prefix_leads_to_the_pool_of_that_name(prefix: str) -> None:
         assert (conf["pool"], conf["path_prefix"]) == (prefix, f"/{prefix}")
 
 
+def plugins(**settings: str | None) -> dict[str, set[str]]:
+    """The plugins of tests that each rendered route has, by its id."""
+    ours = {"azure-openai-test-headers", "azure-openai-test-limits"}
+    return {id: set(route["plugins"]) & ours for id, route in routes(**settings).items()}
+
+
+def test_only_routes_of_tests_have_the_headers_of_tests() -> None:
+    having = {id for id, names in plugins(**E2E).items() if "azure-openai-test-headers" in names}
+    assert having == {f"{prefix}-{id}" for prefix in TABLE for id in ("inference", "resources")}
+
+
+def test_only_one_route_counts_limits_by_itself() -> None:
+    having = [id for id, names in plugins(**E2E).items() if "azure-openai-test-limits" in names]
+    assert having == ["prioritization-token-calculating-inference"]
+
+
+def test_l3_only_one_pool_has_a_reserve_by_what_backends_report() -> None:
+    limits = {name: pool["limits"] for name, pool in pools(**E2E).items() if "limits" in pool}
+    assert list(limits) == ["prioritization-token-tracking"]
+    found = limits["prioritization-token-tracking"]
+    assert (found["low_lane_reserve_percent"], found["tokens"]["gpt-35-turbo-100k-token"]) == (30, 100_000)
+    assert (found["requests"]["gpt-35-turbo-100k-token"], found["requests"]["embedding"]) == (100, 10)
+
+
+def test_production_loads_no_plugin_of_tests() -> None:
+    loaded = documents(**PRODUCTION)["config.yaml"]["plugins"]
+    assert not [name for name in loaded if "test" in name]
+
+
 def test_production_has_no_pools_and_no_routes_of_tests() -> None:
     assert "pools" not in metadata("azure-openai-gateway", **PRODUCTION)
     assert sorted(routes(**PRODUCTION)) == [

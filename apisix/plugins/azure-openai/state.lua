@@ -83,6 +83,8 @@
 ---@field region string|nil as configured; routing/regions.lua knows the one that the backend itself reports
 ---@field deployments table<string, string>|nil the client's name -> the backend's; nil when it serves all
 ---@field own_names table<string, boolean>|nil the backend's names in `deployments`
+---@field token_limits table<string, number> tokens a minute, by its names of deployments whose answers do not say so
+---@field test_limits table<string, table<string, number>>|nil in a pool for tests: by "tokens" or "requests", and name
 ---@field auth string "key" or "managed-identity"
 ---@field key string|nil
 ---@field client_id string|nil of the managed identity

@@ -1,35 +1,18 @@
 --- Decides whether a request may run: its client's deployments and per-minute limits, the buckets of the lanes, and the
 --- reserve that low-priority work leaves to the rest.
---
--- A window starts with its first use and ends together with its count. Workers share the counts; replicas too, when
--- Redis is configured.
 local core = require("apisix.core")
+local reserve = require("apisix.plugins.azure-openai.account.reserve")
+local windows = require("apisix.plugins.azure-openai.base.windows")
 local allow_list = require("apisix.plugins.azure-openai.request.allow_list")
 local websocket = require("apisix.plugins.azure-openai.request.websocket")
-local availability = require("apisix.plugins.azure-openai.routing.availability")
-local pool_module = require("apisix.plugins.azure-openai.routing.pool")
-local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
 
-local ngx = ngx
 local ipairs = ipairs
 local math_ceil = math.ceil
 local math_max = math.max
 
-local dict = ngx.shared["azure-openai-limits"]
-
 local MINUTE_SECONDS = 60
 
 local _M = {}
-
--- Adds to a window's count. Returns the count and the seconds until the window ends.
-local function count(name, amount, window_seconds)
-    local shared, remaining_ms = shared_state.count("limit:" .. name, amount, window_seconds * 1000)
-    if shared then
-        return shared, remaining_ms / 1000
-    end
-    local value = dict:incr(name, amount, 0, window_seconds)
-    return value, dict:ttl(name) or window_seconds
-end
 
 local function limit_of(name, kind, maximum, window_seconds)
     return { name = name, kind = kind, maximum = maximum, window_seconds = window_seconds }
@@ -79,10 +62,10 @@ end
 local function check_bucket(bucket)
     local used, seconds
     if bucket.kind == "requests" then
-        used, seconds = count(bucket.name, 1, bucket.window_seconds)
+        used, seconds = windows.add(bucket.name, 1, bucket.window_seconds)
         used = used - 1
     else
-        used, seconds = count(bucket.name, 0, bucket.window_seconds)
+        used, seconds = windows.add(bucket.name, 0, bucket.window_seconds)
     end
     if used < bucket.maximum then
         return nil
@@ -115,28 +98,15 @@ function _M.lane(ctx, client)
     return type(wanted) == "string" and wanted:lower() == "low" and "low" or "high"
 end
 
--- The share of its quota that the deployment has left over all candidates, as far as they have said.
-local function remaining_share(pool, request)
-    local sum, known = 0, 0
-    for backend, deployment in pool_module.candidates(pool, request) do
-        local share = availability.remaining_share(backend, deployment)
-        if share then
-            sum, known = sum + share, known + 1
-        end
-    end
-    return known > 0 and sum / known or 1
-end
-
 local function check_reserve(pool, request, lane)
-    local reserve = pool.limits and pool.limits.low_lane_reserve_percent or 0
-    if lane ~= "low" or reserve == 0 or remaining_share(pool, request) * 100 >= reserve then
+    if not reserve.is_refused(pool, request, lane) then
         return nil
     end
     return refusal(
         429,
         nil,
         "The remaining quota is reserved for high-priority requests.",
-        "low-lane-reserve",
+        reserve.REASON,
         pool.failover.cooldown_default_seconds
     )
 end
@@ -181,17 +151,6 @@ function _M.check(client, pool, request, lane)
     return nil, list
 end
 
-local function charge_now(premature, list, tokens)
-    if premature then
-        return
-    end
-    for _, bucket in ipairs(list) do
-        if bucket.kind == "tokens" then
-            count(bucket.name, tokens, bucket.window_seconds)
-        end
-    end
-end
-
 --- Charges tokens that were used, in any phase.
 -- @param list table as `check` returned it
 -- @param tokens number
@@ -199,12 +158,13 @@ function _M.charge(list, tokens)
     if tokens == 0 or #list == 0 then
         return
     end
-    if shared_state.is_configured() then
-        -- The log phase cannot talk to Redis.
-        ngx.timer.at(0, charge_now, list, tokens)
-    else
-        charge_now(false, list, tokens)
+    local charged = {}
+    for _, bucket in ipairs(list) do
+        if bucket.kind == "tokens" then
+            charged[#charged + 1] = { name = bucket.name, amount = tokens, seconds = bucket.window_seconds }
+        end
     end
+    windows.add_later(charged)
 end
 
 return _M

@@ -64,7 +64,7 @@ end
 
 -- The most tokens that a request to a pair may take, as far as the pair has refused a request and has said it.
 local function most_tokens(backend, deployment, reason)
-    local _, limit = availability.tokens(backend, deployment)
+    local _, limit = availability.left(backend, deployment, "tokens")
     return reason == "throttled" and limit or math_huge
 end
 

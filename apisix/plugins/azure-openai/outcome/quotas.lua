@@ -23,10 +23,10 @@ end
 function _M.throttled(pool, backend, deployment, tokens, outcome)
     local headers = outcome.headers
     local remaining, limit = throttle_hints.left(headers, "tokens")
-    local noted_remaining, noted_limit = availability.tokens(backend, deployment)
+    local noted_remaining, noted_limit = availability.left(backend, deployment, "tokens")
     remaining, limit = remaining or noted_remaining, limit or noted_limit
     if remaining or limit then
-        availability.note_tokens(backend, deployment, remaining, limit)
+        availability.note_left(backend, deployment, "tokens", remaining, limit)
     end
     local seconds = throttle_hints.cooldown_seconds(headers, outcome.body, pool.failover)
     if throttle_hints.is_out_of_requests(headers) then
@@ -40,8 +40,8 @@ function _M.throttled(pool, backend, deployment, tokens, outcome)
 end
 
 -- The share of one of its limits that a deployment has left; nil when the limit is not known.
-local function share_left(backend, deployment, kind, remaining, limit)
-    limit = limit or availability.limit(backend, deployment, kind, remaining)
+local function share_left(backend, deployment, kind, remaining, reported)
+    local limit = availability.limit(backend, deployment, kind, remaining, reported)
     return limit > 0 and math_min(remaining / limit, 1) or nil
 end
 
@@ -53,8 +53,10 @@ function _M.note(pool, backend, deployment, headers)
         local remaining, limit = throttle_hints.left(headers, kind)
         local share = remaining and share_left(backend, deployment, kind, remaining, limit)
         scarcest = share and math_min(scarcest or share, share) or scarcest
+        if remaining then
+            availability.note_left(backend, deployment, kind, remaining, limit)
+        end
         if remaining and kind == "tokens" then
-            availability.note_tokens(backend, deployment, remaining, limit)
             cooldowns.note_remaining(backend, deployment, remaining)
         end
     end

@@ -76,6 +76,14 @@ function _M.set(target, name, value)
     return target .. (target:find("?", 1, true) and "&" or "?") .. name .. "=" .. ngx.escape_uri(value)
 end
 
+--- The target without an argument: ("/x?a=1&B=2", "b") -> "/x?a=1".
+-- @param name string in lower case; the target's spelling does not matter
+function _M.without(target, name)
+    return edit(target, function(argument, found)
+        return found ~= name and argument or nil
+    end)
+end
+
 --- The target without credentials: "/x?a=1&API%2DKey=K" -> "/x?a=1".
 function _M.without_credentials(target)
     return edit(target, function(argument, name)

@@ -20,7 +20,7 @@ local QUOTA_MEMORY_SECONDS = 60
 -- In an hour a deployment is idle at some time, so the most that was left comes close to its limit.
 local MOST_SEEN_SECONDS = 3600
 -- Flags have 32 bits.
-local MOST_TOKENS = 4294967295
+local MOST_OF_A_LIMIT = 4294967295
 local UNKNOWN_REMAINING, UNKNOWN_LIMIT = -1, 0
 
 local _M = {}
@@ -98,18 +98,22 @@ end
 _M.served = memory.note_served
 
 -- As configured, for deployments whose answers do not name it.
-local function configured_limit(backend, deployment)
-    return backend.token_limits and backend.token_limits[deployment]
+local function configured_limit(backend, deployment, kind)
+    return kind == "tokens" and backend.token_limits and backend.token_limits[deployment] or nil
 end
 
---- The limit of a pair whose answers do not name it: the configured one, else the most that was left in the last hour.
+--- The limit of a pair: that of a pool for tests, the one that its answer names, the configured one, else the most that
+--- was left in the last hour.
 -- @param kind string "requests" or "tokens"
 -- @param remaining number what is left now
+-- @param reported number|nil the limit that its answer names
 -- @return number in a minute, 0 when none is known
-function _M.limit(backend, deployment, kind, remaining)
-    local configured = kind == "tokens" and configured_limit(backend, deployment)
-    if configured then
-        return configured
+function _M.limit(backend, deployment, kind, remaining, reported)
+    local given = backend.test_limits and backend.test_limits[kind][deployment]
+        or reported
+        or configured_limit(backend, deployment, kind)
+    if given then
+        return given
     end
     local most = memory.get("most-" .. kind, backend, deployment)
     if not most or remaining > most then
@@ -125,24 +129,27 @@ function _M.note_share(backend, deployment, share)
     memory.set("quota", backend, deployment, share, QUOTA_MEMORY_SECONDS, math_floor(ngx_now()))
 end
 
---- Notes what a pair reported of its tokens.
--- @param remaining number|nil tokens that are left
--- @param limit number|nil tokens a minute
-function _M.note_tokens(backend, deployment, remaining, limit)
-    local flags = math_min(limit or UNKNOWN_LIMIT, MOST_TOKENS)
-    memory.set("left", backend, deployment, remaining or UNKNOWN_REMAINING, QUOTA_MEMORY_SECONDS, flags)
+--- Notes what a pair reported of one of its limits.
+-- @param kind string "requests" or "tokens"
+-- @param remaining number|nil what is left
+-- @param limit number|nil in a minute
+function _M.note_left(backend, deployment, kind, remaining, limit)
+    local flags = math_min(limit or UNKNOWN_LIMIT, MOST_OF_A_LIMIT)
+    local value = remaining or UNKNOWN_REMAINING
+    memory.set("left-" .. kind, backend, deployment, value, QUOTA_MEMORY_SECONDS, flags)
 end
 
---- What is known of a pair's tokens.
--- @return number|nil tokens that were left, as reported in the last minute
--- @return number|nil its limit of tokens a minute: reported in the last minute, else configured
-function _M.tokens(backend, deployment)
-    local remaining, limit = memory.get("left", backend, deployment)
+--- What is known of one of a pair's limits.
+-- @param kind string "requests" or "tokens"
+-- @return number|nil what was left, as reported in the last minute
+-- @return number|nil the limit, in a minute: reported in the last minute, else configured
+function _M.left(backend, deployment, kind)
+    local remaining, limit = memory.get("left-" .. kind, backend, deployment)
+    local configured = configured_limit(backend, deployment, kind)
     if not remaining then
-        return nil, configured_limit(backend, deployment)
+        return nil, configured
     end
-    return remaining ~= UNKNOWN_REMAINING and remaining or nil,
-        limit ~= UNKNOWN_LIMIT and limit or configured_limit(backend, deployment)
+    return remaining ~= UNKNOWN_REMAINING and remaining or nil, limit ~= UNKNOWN_LIMIT and limit or configured
 end
 
 --- The share of its quota that a pair has left: 0 while it is throttled for all, nil when unknown.

@@ -39,11 +39,11 @@ local function own_names(deployments)
     return names
 end
 
--- The configured limits of tokens by the backend's own names of deployments.
-local function own_limits(deployments, tokens_per_minute)
+-- Configured limits by the backend's own names of deployments.
+local function own_limits(deployments, configured)
     local limits = {}
-    for name, tokens in pairs(tokens_per_minute or {}) do
-        limits[deployments and deployments[name] or name] = tokens
+    for name, limit in pairs(configured or {}) do
+        limits[deployments and deployments[name] or name] = limit
     end
     return limits
 end
@@ -122,14 +122,21 @@ end
 -- A pool of some backends of another one, with weights and priorities of its own. State is kept by the backends' names,
 -- so both pools share it.
 local function build_part(whole, conf, home_backend)
-    local backends = {}
+    local backends, limits = {}, conf.limits or {}
     for index, member in ipairs(conf.backends) do
-        backends[index] = setmetatable(
+        local backend = setmetatable(
             { name = member.name, weight = member.weight, priority = member.priority },
             { __index = whole.by_name[member.name] }
         )
+        if limits.tokens then
+            backend.test_limits = {
+                tokens = own_limits(backend.deployments, limits.tokens),
+                requests = own_limits(backend.deployments, limits.requests),
+            }
+        end
+        backends[index] = backend
     end
-    local pool = { name = conf.name, balancer = conf.balancer, limits = {} }
+    local pool = { name = conf.name, balancer = conf.balancer, limits = limits }
     return fill(setmetatable(pool, { __index = whole }), backends, home_backend)
 end
 
