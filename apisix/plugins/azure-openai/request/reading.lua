@@ -182,7 +182,9 @@ end
 -- @param prefix string|nil of the route
 -- @return string path and query as the client sent them
 function _M.target(ctx, prefix)
-    ctx.var.uri = surface.without_prefix(ctx.var.uri, prefix)
+    if prefix then
+        ctx.var.uri = surface.without_prefix(ctx.var.uri, prefix)
+    end
     -- Not `ctx.var`: APISIX has normalised its request_uri.
     return surface.without_prefix(surface.without_leading_slashes(ngx.var.request_uri), prefix)
 end
