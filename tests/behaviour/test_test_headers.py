@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,7 +12,10 @@ from e2e.simulator import Quota, Simulator
 from tests.behaviour.conftest import API_VERSION, CHAT, Stage
 from tests.behaviour.e2e_stage import PAYG_1, PTU, chat, e2e_gateway
 from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, record_of
+from tests.support.redis import RedisServer, is_installed
 from tests.support.waiting import eventually
+
+needs_redis = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 
 TRACKING = "prioritization-token-tracking"
 CALCULATING = "prioritization-token-calculating"
@@ -19,6 +23,12 @@ LOW = {"x-priority": "low"}
 LARGE = "gpt-35-turbo-100k-token"
 SMALL = "gpt-35-turbo-10k-token"
 TEST_HEADERS = ("x-apim-", "x-gw-")
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
 
 
 def of_tests(answer: httpx.Response) -> dict[str, str]:
@@ -293,3 +303,13 @@ def test_calculating_does_not_count_refusals_of_the_backend(stage: Stage, sim: S
 def test_calculating_serves_the_deployments_of_its_list_only(stage: Stage, sim: Simulator) -> None:
     answer = ask(stage.http(e2e_gateway(stage)), CALCULATING, "gpt-4o")
     assert (answer.status_code, sim.requests(PTU)) == (404, [])
+
+
+@needs_redis
+def test_calculating_counts_for_all_replicas(stage: Stage, redis: RedisServer) -> None:
+    one, other = [stage.http(e2e_gateway(stage, **redis.settings)) for _ in range(2)]
+    ask(one, CALCULATING, max_tokens=100)
+    # What a request takes is counted while its answer is under way.
+    name = f"azure-openai-gateway:limit:test-requests|{LARGE}"
+    eventually(lambda: redis.command("GET", name) not in (None, "0"))
+    assert left_by_count(ask(other, CALCULATING, max_tokens=100)) == ("99800", "98")

@@ -6,9 +6,11 @@ from collections import Counter
 
 import httpx
 import pytest
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from e2e.simulator import Simulator
-from tests.behaviour.conftest import API_VERSION, CHAT, Stage
+from tests.behaviour.conftest import API_VERSION, CHAT, CLIENT_KEY, Stage
 from tests.behaviour.e2e_stage import NAMES, PAYG_1, PAYG_2, PTU, chat, e2e_gateway
 from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, V1_RESPONSES, attempts, record_of, winner
 
@@ -18,6 +20,7 @@ def winners(client: httpx.Client, prefix: str, count: int) -> Counter[str]:
 
 
 OTHER_KEY = "client-key-of-team-b-0002"
+PROTOCOLS = [Subprotocol("realtime"), Subprotocol(f"openai-insecure-api-key.{CLIENT_KEY}")]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,14 @@ def test_an_unchanged_body_arrives_byte_for_byte(stage: Stage, sim: Simulator, t
 def test_resources_are_served_below_the_prefix(stage: Stage, sim: Simulator) -> None:
     answer = stage.http(e2e_gateway(stage)).get("/usage-tracking/openai/v1/models")
     assert (answer.status_code, sim.requests(PAYG_1)[0].path) == (200, "/openai/v1/models")
+
+
+def test_s3_a_browser_opens_a_session_below_the_prefix(stage: Stage, sim: Simulator) -> None:
+    target = "/openai/v1/realtime?model=gpt-realtime"
+    url = e2e_gateway(stage).url.replace("http:", "ws:") + f"/usage-tracking{target}"
+    with connect(url, subprotocols=PROTOCOLS, proxy=None) as session:
+        assert session.subprotocol == "realtime"
+    assert sim.requests(PAYG_1)[0].path == target
 
 
 def test_the_record_has_the_path_with_its_prefix(stage: Stage) -> None:
