@@ -137,7 +137,7 @@ def workload(
     yes: Yes = False,
     output: Output = OutputFormat.TABLE,
     deploy_e2e: Annotated[
-        bool, _flag("--deploy-e2e", help="Deploy simulators instead of real backends.")
+        bool, _flag("--deploy-e2e", help="Deploy the end-to-end stage: simulators instead of real backends.")
     ] = False,
     local_docker: Annotated[
         bool, _flag("--local-docker", help="Build images on this machine, not in the registry.")

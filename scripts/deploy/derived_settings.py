@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import secrets as randomness
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from renderer.model.backends import Backend
-from renderer.model.gateway import Gateway
-from renderer.names import variable, variables
-from scripts.deploy.deploy_errors import InvalidSettingsError, NotReadyError
+from renderer.key_vault import secret_of
+from scripts.deploy import e2e_stage
+from scripts.deploy.deploy_errors import NotReadyError
 from scripts.deploy.foundry_backend import FoundryBackend
 from scripts.deploy.vault_seeder import Seeded, Seeder
 from scripts.deploy.workload_settings import INSIGHTS, WorkloadSettings
 from scripts.terraform import Output
-
-DEFAULT_E2E_REGIONS = ("eastus", "westus")
-E2E_REGION = "[a-z][a-z0-9]{0,8}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,75 +22,40 @@ class DerivedSettings:
 
     settings: Mapping[str, str] = field(default_factory=dict)
     insights: str = ""  # connection string for traces; empty without an observability stack
-    simulators: tuple[str, ...] = ()  # simulated regions
+    deploy_e2e: bool = False
 
     @property
     def secret_names(self) -> list[str]:
         """Variables of the added secrets, as the gateway reads them."""
-        simulated = [variable(Backend, "key", index) for index, _ in enumerate(self.simulators)]
-        return [*([INSIGHTS] if self.insights else []), *simulated]
+        return [*([INSIGHTS] if self.insights else []), *(e2e_stage.secrets() if self.deploy_e2e else [])]
 
     def secrets(self, seeder: Seeder) -> dict[str, str]:
-        """Values of the added secrets for Key Vault. A simulator's key is random, and made only once."""
+        """Values of the added secrets for Key Vault. A key of the stage is random, and made only once."""
         found = {INSIGHTS: self.insights} if self.insights else {}
-        for region in self.simulators:
-            name = simulator_key(region)
+        for name in self._made:
             found[name] = seeder.read(name) or randomness.token_urlsafe(32)
         return found
+
+    def kept_as(self, variable: str) -> str:
+        """The secret in Key Vault that has the value of a variable."""
+        return e2e_stage.secrets().get(variable, variable) if self.deploy_e2e else variable
 
     def variables(self, seeded: list[Seeded], user: WorkloadSettings) -> dict[str, Any]:
         """Variables of the workload stack: versions of secrets, never a value."""
         # With `--plan` a secret to be written has no version yet. This text shows the change in the plan.
         versions = {item.variable: item.version or f"pending-{item.action}" for item in seeded}
-        keys = {region: versions.pop(simulator_key(region)) for region in self.simulators}
+        of_stage = {secret_of(name): versions.pop(name) for name in self._made}
         return {
-            "app_settings": {**self.settings, **user.app_settings},
+            # The stack itself adds the settings of the stage.
+            "app_settings": {**({} if self.deploy_e2e else self.settings), **user.app_settings},
             "secret_versions": versions,
-            "simulator_key_versions": keys,
-            "deploy_e2e": bool(self.simulators),
+            "e2e_secret_versions": of_stage,
+            "deploy_e2e": self.deploy_e2e,
         }
 
-
-def simulator_key(region: str) -> str:
-    """The variable of a simulator's key: `eastus` gives `SIMULATOR_KEY_EASTUS`."""
-    return f"SIMULATOR_KEY_{region.upper()}"
-
-
-def e2e_regions(values: Mapping[str, Any]) -> tuple[str, ...]:
-    """The regions to simulate: the user's choice, or the stack's default.
-
-    `{"e2e_regions": ["eastus"]}` gives `("eastus",)`. Raises `InvalidSettingsError` for anything that the
-    stack would refuse, since the stack checks the regions only after their keys are in Key Vault.
-    """
-    regions = values.get("e2e_regions")
-    if regions is None:
-        return DEFAULT_E2E_REGIONS
-    names = regions if isinstance(regions, list) else []
-    good = [name for name in names if isinstance(name, str) and re.fullmatch(E2E_REGION, name)]
-    if not good or len(set(good)) != len(names):
-        raise InvalidSettingsError(
-            "e2e_regions must be a list of different names of 1 to 9 characters of a-z and 0-9, each with a "
-            "letter first.",
-            remedy='For example: e2e_regions = ["eastus", "westus"].',
-        )
-    return tuple(good)
-
-
-def simulated(regions: tuple[str, ...], stem: str, domain: str) -> dict[str, str]:
-    """Settings of the simulated backends, as the workload stack gives them to the gateway.
-
-    `simulated(("eastus",), "aigw-dev", "env.example.com")` gives, beside the test mode and more,
-    `{"AZURE_OPENAI_ENDPOINT_0": "https://ca-aigw-dev-sim-eastus.internal.env.example.com"}`.
-    """
-    found = {variable(Gateway, "e2e_test_mode"): "true"}
-    for index, region in enumerate(regions):
-        fields = {
-            "endpoint": f"https://ca-{stem}-sim-{region}.internal.{domain}",
-            "name": f"sim-{region}",
-            "region": region,
-        }
-        found |= variables(Backend, index, fields)
-    return found
+    @property
+    def _made(self) -> tuple[str, ...]:
+        return e2e_stage.made_secrets() if self.deploy_e2e else ()
 
 
 def with_foundry_accounts(
@@ -110,9 +70,10 @@ def with_foundry_accounts(
     return DerivedSettings(settings, _insights(upstream))
 
 
-def with_simulators(upstream: Mapping[str, Output], regions: tuple[str, ...]) -> DerivedSettings:
-    """Simulators as the only backends, so that no end-to-end test calls a paid one, and telemetry."""
-    return DerivedSettings(insights=_insights(upstream), simulators=regions)
+def of_stage(upstream: Mapping[str, Output], values: Mapping[str, Any]) -> DerivedSettings:
+    """The end-to-end stage: simulators as the only backends, so no test calls a paid one; and telemetry."""
+    settings = e2e_stage.settings(values, output_text(upstream, "environment_default_domain"))
+    return DerivedSettings(settings, _insights(upstream), deploy_e2e=True)
 
 
 def output_text(outputs: Mapping[str, Output], name: str) -> str:

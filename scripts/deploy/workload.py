@@ -15,16 +15,15 @@ from renderer import Settings as GatewaySettings
 from renderer.model.backends import Backend
 from renderer.model.clients import Client
 from renderer.names import variable
+from scripts.deploy import e2e_stage
 from scripts.deploy.console import counted
 from scripts.deploy.deploy_errors import DeployError, NotReadyError
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy
 from scripts.deploy.derived_settings import (
     DerivedSettings,
-    e2e_regions,
+    of_stage,
     output_text,
-    simulated,
     with_foundry_accounts,
-    with_simulators,
 )
 from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, ImageBuilder
 from scripts.deploy.layout import REPOSITORY, STACKS
@@ -99,11 +98,11 @@ def deploy_workload(
     session.az.require()
     upstream = _read_upstream(session, user, options)
     derived = (
-        with_simulators(upstream, e2e_regions(values))
+        of_stage(upstream, values)
         if options.deploy_e2e
         else with_foundry_accounts(upstream, user, azure_openai=options.azure_openai)
     )
-    settings = _check(user, values, derived, upstream)
+    settings = user.check(derived.settings, derived.secret_names)
     counts = f"{counted(settings.backends, 'backend')}, {counted(settings.clients, 'client')}"
     session.screen.done(f"settings are valid: {counts}")
     seeder = Seeder(outside.vault(output_text(upstream, "key_vault_uri")), session.waiter)
@@ -120,7 +119,7 @@ def deploy_workload(
     if values.get("ingress_external") is False:
         session.screen.warn("no request was sent: the gateway is reachable only inside its environment")
         return Deployed(outcome, settings, seeded)
-    url, key = output_text(outcome.outputs, "gateway_url"), _client_key(settings, user, seeder)
+    url, key = output_text(outcome.outputs, "gateway_url"), _client_key(settings, user, derived, seeder)
     return Deployed(outcome, settings, seeded, _try(session, url, settings, key, outside))
 
 
@@ -129,9 +128,8 @@ def _read_settings(session: Session, values: Mapping[str, Any], options: Options
     user = WorkloadSettings.read(session.layout.tfvars(WORKLOAD), values)
     session.screen.hide(user.secrets.values())
     if options.deploy_e2e:
-        user = user.without_backends()
-        stand_in = DerivedSettings(simulators=e2e_regions(values))
-        user.check(simulated(stand_in.simulators, _stem(values), "example.com"), stand_in.secret_names)
+        user = user.of_stage(values)
+        user.check(e2e_stage.settings(values, "example.com"), list(e2e_stage.secrets()))
     else:
         user.check_early(azure_openai=options.azure_openai)
     session.settings.check_agreement(WORKLOAD, values)
@@ -150,24 +148,6 @@ def _read_upstream(session: Session, user: WorkloadSettings, options: Options) -
             f"{user.path.name}.",
         )
     return upstream
-
-
-def _check(
-    user: WorkloadSettings,
-    values: Mapping[str, Any],
-    derived: DerivedSettings,
-    upstream: Mapping[str, Output],
-) -> GatewaySettings:
-    """Check all settings, now with those that the earlier stacks add."""
-    added = dict(derived.settings)
-    if derived.simulators:
-        domain = output_text(upstream, "environment_default_domain")
-        added |= simulated(derived.simulators, _stem(values), domain)
-    return user.check(added, derived.secret_names)
-
-
-def _stem(values: Mapping[str, Any]) -> str:
-    return f"{values.get('name')}-{values.get('environment')}"
 
 
 def _images(session: Session, upstream: Mapping[str, Output], options: Options, root: Path) -> ImageBuilder:
@@ -227,13 +207,15 @@ def _try(
         return result
 
 
-def _client_key(settings: GatewaySettings, user: WorkloadSettings, seeder: Seeder) -> str | None:
+def _client_key(
+    settings: GatewaySettings, user: WorkloadSettings, derived: DerivedSettings, seeder: Seeder
+) -> str | None:
     """The key of the first client that has one; None when no client has."""
     for index, client in enumerate(settings.clients):
         name = variable(Client, "key", index)
         if client.key is not None:
             given = user.secrets.get(name, "")
-            return (seeder.read(name) or "") if is_placeholder(given) else given
+            return (seeder.read(derived.kept_as(name)) or "") if is_placeholder(given) else given
     return None
 
 

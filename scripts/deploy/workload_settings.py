@@ -12,9 +12,11 @@ from uuid import UUID
 from renderer import ConfigurationError, load_settings
 from renderer import Settings as GatewaySettings
 from renderer.model.backends import Backend
+from renderer.model.clients import Client
 from renderer.model.gateway import Gateway, KeyVault, Redis, Telemetry
 from renderer.names import indices, is_secret_name, variable
 from renderer.parsers.urls import is_sovereign
+from scripts.deploy import e2e_stage
 from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.foundry_backend import FoundryBackend
 from scripts.deploy.tfvars import is_placeholder, texts
@@ -66,14 +68,17 @@ class WorkloadSettings:
         redis = values.get("redis_enabled") is True
         return cls(path, kept, {**misplaced, **secrets}, redis, tuple(problems))
 
-    def without_backends(self) -> WorkloadSettings:
-        """The same settings without the user's own backends."""
+    def of_stage(self, values: Mapping[str, Any]) -> WorkloadSettings:
+        """The same settings without the user's own backends and clients: the end-to-end stage has its own."""
 
         def others(values: Mapping[str, str]) -> dict[str, str]:
-            of_backends = (f"{Backend.prefix}_", HOME_BACKEND)
-            return {name: value for name, value in values.items() if not name.startswith(of_backends)}
+            own = (f"{Backend.prefix}_", f"{Client.prefix}_", HOME_BACKEND)
+            return {name: value for name, value in values.items() if not name.startswith(own)}
 
-        return replace(self, app_settings=others(self.app_settings), secrets=others(self.secrets))
+        problems = (*self.problems, *e2e_stage.problems(values, self.app_settings))
+        return replace(
+            self, app_settings=others(self.app_settings), secrets=others(self.secrets), problems=problems
+        )
 
     @property
     def next_backend(self) -> int:

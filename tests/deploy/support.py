@@ -67,9 +67,13 @@ output "azure_openai_backends" {
     "workload": """
 variable "app_settings" { type = map(string) }
 variable "secret_versions" { type = map(string) }
-variable "simulator_key_versions" {
+variable "e2e_secret_versions" {
   type    = map(string)
   default = {}
+}
+variable "max_replicas" {
+  type    = number
+  default = 5
 }
 variable "deploy_e2e" {
   type    = bool
@@ -86,7 +90,12 @@ variable "url" {
   default = "http://127.0.0.1:1"
 }
 resource "terraform_data" "app" {
-  input = { settings = var.app_settings, secrets = var.secret_versions, image = var.gateway_image }
+  input = {
+    settings = var.app_settings
+    secrets  = var.secret_versions
+    stage    = var.e2e_secret_versions
+    image    = var.gateway_image
+  }
 }
 output "gateway_url" { value = var.url }
 output "gateway_app_name" { value = "ca-test" }

@@ -239,22 +239,84 @@ def test_no_azure_openai_leaves_those_accounts_out(world: World) -> None:
     assert [backend.name for backend in deployed.settings.backends] == ["mine"]
 
 
-def test_end_to_end_mode_talks_to_simulators_only(world: World) -> None:
-    deployed = world.deploy(deploy_e2e=True)
-    assert [backend.name for backend in deployed.settings.backends] == ["sim-eastus", "sim-westus"]
-    assert set(world.vault.secrets) == {
-        "applicationinsights-connection-string",
-        "gateway-client-key-0",
-        "simulator-key-eastus",
-        "simulator-key-westus",
-    }
+def deploy_stage(world: World, **changes: Any) -> Deployed:
+    """Deploy the end-to-end stage. An earlier run has made the one key that the stand-in gateway knows."""
+    world.vault.secrets.setdefault("e2e-client-one-key", [CLIENT_KEY])
+    world.settings(**{"max_replicas": 1, **changes})
+    return world.deploy(deploy_e2e=True)
 
 
-def test_a_simulators_key_is_made_up_once(world: World) -> None:
-    world.deploy(deploy_e2e=True)
+KEYS_OF_THE_STAGE = {
+    "e2e-client-one-key",
+    "e2e-client-three-key",
+    "e2e-client-two-key",
+    "e2e-simulator-admin-key",
+    "e2e-simulator-key",
+}
+
+
+def test_the_end_to_end_stage_has_backends_and_clients_of_its_own(world: World) -> None:
+    settings = deploy_stage(world).settings
+    assert [(backend.name, backend.priority) for backend in settings.backends] == [
+        ("ptu-backend-1", 1),
+        ("payg-backend-1", 0),
+        ("payg-backend-2", 0),
+    ]
+    assert [client.name for client in settings.clients] == ["client-one", "client-two", "client-three"]
+    assert settings_in_state(world)["settings"] == {}
+
+
+def test_the_keys_of_the_stage_replace_none_of_the_users(world: World) -> None:
+    world.deploy()
+    before = dict(world.vault.secrets)
+    deploy_stage(world)
+    assert set(world.vault.secrets) - set(before) == KEYS_OF_THE_STAGE
+    assert {name: world.vault.secrets[name] for name in before} == before
+
+
+def test_every_key_of_the_stage_is_another(world: World) -> None:
+    deploy_stage(world)
+    values = {world.vault.secrets[name][-1] for name in KEYS_OF_THE_STAGE}
+    assert (len(values), sorted(map(len, values))[1:]) == (5, [43] * 4)
+
+
+def test_the_stack_gets_versions_of_the_keys_and_no_key(world: World) -> None:
+    deploy_stage(world)
+    state = (world.root / "state" / "dev" / "20-workload.tfstate").read_text()
+    assert set(settings_in_state(world)["stage"]) == KEYS_OF_THE_STAGE
+    assert [name for name in KEYS_OF_THE_STAGE if world.vault.secrets[name][-1] in state] == []
+
+
+def test_the_keys_of_the_stage_are_made_once(world: World) -> None:
+    deploy_stage(world)
     first = dict(world.vault.secrets)
     assert world.deploy(deploy_e2e=True).outcome.ended is Ended.UNCHANGED
     assert world.vault.secrets == first
+
+
+def test_the_first_request_to_the_stage_is_that_of_its_first_client(world: World) -> None:
+    deploy_stage(world)
+    assert world.gateway.requests[-1] == ("/openai/v1/models", CLIENT_KEY)
+
+
+def test_replicas_of_the_stage_that_share_nothing_are_refused_before_it_has_keys(world: World) -> None:
+    with pytest.raises(InvalidSettingsError) as caught:
+        deploy_stage(world, max_replicas=2)
+    (problem,) = caught.value.details
+    assert "needs Redis" in problem
+    assert "redis_enabled = true" in problem
+    assert written(world) == []
+
+
+def test_replicas_of_the_stage_may_share_a_redis_of_the_user(world: World) -> None:
+    app_settings = {"REDIS_HOST": "redis.example.com"}
+    assert deploy_stage(world, max_replicas=2, app_settings=app_settings).smoke is not None
+
+
+def test_without_the_stage_replicas_need_no_redis(world: World) -> None:
+    world.settings(max_replicas=2)
+    assert world.deploy().smoke is not None
+    assert not KEYS_OF_THE_STAGE & set(world.vault.secrets)
 
 
 def test_images_are_built_in_the_registry_with_their_digest(world: World) -> None:
@@ -444,16 +506,6 @@ def test_maps_that_are_none_are_told_together(world: World) -> None:
         'app_settings must be a map: app_settings = { NAME = "value" }.',
         "secrets.A must be a text, a number or a boolean.",
     ]
-
-
-@pytest.mark.parametrize("regions", ["eastus", [], ["East US"], ["eastus", "eastus"], [1], ["tencharact"]])
-def test_regions_to_simulate_are_checked_before_they_get_keys(world: World, regions: object) -> None:
-    main = world.session.layout.directory(STACKS["workload"]) / "main.tf"
-    main.write_text(main.read_text() + 'variable "e2e_regions" { type = list(string) }\n')
-    world.settings(e2e_regions=regions)
-    with pytest.raises(InvalidSettingsError, match="e2e_regions must be a list"):
-        world.deploy(deploy_e2e=True)
-    assert written(world) == []
 
 
 def test_accounts_described_by_another_version_say_what_to_run(world: World) -> None:

@@ -12,7 +12,6 @@ import pytest
 from renderer.names import is_known
 from renderer.render import PORTS
 from scripts.deploy.declarations import read_declarations
-from scripts.deploy.derived_settings import DEFAULT_E2E_REGIONS, E2E_REGION, simulated
 from scripts.deploy.doctor import DEFAULT_CAPACITY, DEFAULT_SKU
 from scripts.deploy.layout import REPOSITORY, STACKS
 from tests.infra.schema import TERRAFORM, configurations, parse, recorded_schemas, uses
@@ -138,13 +137,25 @@ def test_the_revision_to_wait_for_and_its_address_are_read_after_the_change(outp
     assert "azurerm_container_app.gateway" not in value
 
 
-def test_only_the_gateway_can_be_reached_from_outside() -> None:
+def test_only_the_gateway_and_simulators_can_be_reached_from_outside() -> None:
     ingresses = {
         use.file.parent.name: use.body["ingress"][0]["external_enabled"]
         for use in uses()
         if use.type == "azurerm_container_app" and use.kind == "resource"
     }
-    assert ingresses == {"gateway_app": "${var.external}", "internal_app": False}
+    assert ingresses == dict.fromkeys(("gateway_app", "companion_app"), "${var.external}")
+    outward = {
+        name: body["external"]
+        for path in (TERRAFORM / "stacks" / STACKS["workload"].directory).glob("*.tf")
+        for block in parse(path).get("module", [])
+        for name, body in block.items()
+        if "external" in body
+    }
+    assert outward == {
+        "gateway": "${var.ingress_external}",
+        "simulator": "${var.ingress_external}",
+        "redis": False,
+    }
 
 
 def test_alerts_read_only_what_the_access_log_has() -> None:
@@ -156,7 +167,8 @@ def test_alerts_read_only_what_the_access_log_has() -> None:
 
 
 def test_the_gateway_knows_every_setting_that_the_stack_adds() -> None:
-    stack = (TERRAFORM / "stacks" / "20-workload" / "main.tf").read_text()
+    directory = TERRAFORM / "stacks" / STACKS["workload"].directory
+    stack = "".join((directory / name).read_text() for name in ("main.tf", "e2e.tf"))
     added = set(re.findall(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\s+= ", stack)) | {"AZURE_OPENAI_ENDPOINT_0"}
     assert {"AZURE_CLIENT_ID", "OTEL_COLLECTOR_ENDPOINT", "GATEWAY_E2E_TEST_MODE"} <= added
     assert {name for name in added if not is_known(name)} == set()
@@ -201,30 +213,6 @@ def test_git_ignores_what_may_hold_secrets(path: str) -> None:
         ["git", "check-ignore", "--quiet", str(TERRAFORM / path)], cwd=REPOSITORY, check=False
     )
     assert ignored.returncode == 0
-
-
-def test_the_command_has_the_stacks_rules_for_simulated_regions() -> None:
-    (variable,) = (
-        block["e2e_regions"]
-        for block in parse(TERRAFORM / "stacks" / STACKS["workload"].directory / "variables.tf")["variable"]
-        if "e2e_regions" in block
-    )
-    assert tuple(variable["default"]) == DEFAULT_E2E_REGIONS
-    assert f"^{E2E_REGION}$" in variable["validation"][0]["condition"]
-
-
-def test_the_command_checks_the_settings_of_simulated_backends_that_the_stack_makes() -> None:
-    text = (TERRAFORM / "stacks" / STACKS["workload"].directory / "main.tf").read_text()
-    expressions = dict(re.findall(r'"(AZURE_OPENAI_(?!KEY)\w+_)\$\{index\}" += (.+)', text))
-    host = "ca-aigw-dev-sim-eastus.internal.env.example.com"
-    values = {"${module.simulator[region].fqdn}": host, "${region}": "eastus"}
-    made = {"GATEWAY_E2E_TEST_MODE": "true"}
-    for name, expression in expressions.items():
-        value = '"eastus"' if expression == "region" else expression
-        for reference, replacement in values.items():
-            value = value.replace(reference, replacement)
-        made[f"{name}0"] = json.loads(value)
-    assert made == simulated(("eastus",), "aigw-dev", "env.example.com")
 
 
 def test_doctor_has_the_stacks_defaults_of_a_deployment() -> None:

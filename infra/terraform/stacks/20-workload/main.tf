@@ -7,8 +7,6 @@ resource "azurerm_resource_group" "workload" {
 }
 
 locals {
-  simulator_regions = var.deploy_e2e ? toset(var.e2e_regions) : toset([])
-
   # Settings that this stack derives. A setting of the user with the same name wins.
   derived_settings = merge(
     {
@@ -19,30 +17,17 @@ locals {
     },
     var.collector_enabled ? { OTEL_COLLECTOR_ENDPOINT = "http://127.0.0.1:4318" } : {},
     var.redis_enabled ? { REDIS_HOST = local.redis_name, REDIS_PORT = "6379" } : {},
-    var.deploy_e2e ? { GATEWAY_E2E_TEST_MODE = "true" } : {},
-    merge([
-      for index, region in(var.deploy_e2e ? var.e2e_regions : []) : {
-        "AZURE_OPENAI_ENDPOINT_${index}" = "https://${module.simulator[region].fqdn}"
-        "AZURE_OPENAI_NAME_${index}"     = "sim-${region}"
-        "AZURE_OPENAI_REGION_${index}"   = region
-      }
-    ]...),
+    local.e2e_settings,
   )
   app_settings = merge(local.derived_settings, var.app_settings)
 
-  # In Key Vault a secret has the name of its variable. Keys of simulators have other names, so they never replace real
-  # keys.
+  # In Key Vault a secret has the name of its variable. Those of the end-to-end stage have names of their own, so they never
+  # replace real keys.
   secrets = merge(
     { for variable, version in var.secret_versions : variable => { name = lower(replace(variable, "_", "-")), version = version } },
-    {
-      for index, region in(var.deploy_e2e ? var.e2e_regions : []) :
-      "AZURE_OPENAI_KEY_${index}" => { name = "simulator-key-${region}", version = var.simulator_key_versions[region] }
-    },
+    local.e2e_secrets,
   )
   redis_name = "ca-${module.naming.stem}-redis"
-
-  # The config API will be an entry of this list, with its token in secret_env.
-  e2e_sidecars = []
 
   secret_uri = "${var.key_vault_uri}secrets"
 }
@@ -80,41 +65,15 @@ module "gateway" {
   scale_down_after_seconds         = var.scale_down_after_seconds
   termination_grace_period_seconds = var.termination_grace_period_seconds
 
-  sidecars = var.deploy_e2e ? local.e2e_sidecars : []
+  sidecars = local.e2e_sidecars
   tags     = local.tags
-}
-
-# Simulated Azure OpenAI, one app for each region, so that a region can fail alone. The apps are reachable only inside the
-# environment, and answer only calls with their key.
-module "simulator" {
-  for_each = local.simulator_regions
-  source   = "../../modules/internal_app"
-
-  name                  = "ca-${module.naming.stem}-sim-${each.key}"
-  resource_group_name   = azurerm_resource_group.workload.name
-  environment_id        = var.container_app_environment_id
-  identity_id           = var.gateway_identity_id
-  registry_login_server = var.registry_login_server
-  image                 = var.simulator_image
-  command               = []
-  args                  = ["serve", "--host", "0.0.0.0", "--region", "${each.key}:8080"]
-  port                  = 8080
-  tcp                   = false
-  cpu                   = 0.25
-
-  env = {}
-  secret = {
-    variable = "AZURE_OPENAI_SIMULATOR_KEY"
-    id       = "${local.secret_uri}/simulator-key-${each.key}/${var.simulator_key_versions[each.key]}"
-  }
-  tags = local.tags
 }
 
 # State that replicas share: limits, cool-downs and affinity. It may be lost, so Redis has no disk. Its password is in Key
 # Vault; the key of a managed Redis would be in the Terraform state.
 module "redis" {
   count  = var.redis_enabled ? 1 : 0
-  source = "../../modules/internal_app"
+  source = "../../modules/companion_app"
 
   name                  = local.redis_name
   resource_group_name   = azurerm_resource_group.workload.name
@@ -130,11 +89,12 @@ module "redis" {
   command = ["/bin/sh", "-c"]
   args    = ["umask 077; printf 'requirepass %s\\nsave \"\"\\nappendonly no\\nmaxmemory 200mb\\nmaxmemory-policy allkeys-lru\\n' \"$REDIS_PASSWORD\" > /tmp/redis.conf; exec redis-server /tmp/redis.conf"]
 
-  env = {}
-  secret = {
-    variable = "REDIS_PASSWORD"
-    id       = "${local.secret_uri}/redis-password/${lookup(var.secret_versions, "REDIS_PASSWORD", "missing")}"
-  }
+  env     = {}
+  secrets = { REDIS_PASSWORD = "${local.secret_uri}/redis-password/${lookup(var.secret_versions, "REDIS_PASSWORD", "missing")}" }
+
+  external          = false
+  allowed_ip_ranges = {}
+
   tags = local.tags
 }
 

@@ -18,7 +18,15 @@ output "latest_revision_name" {
   value       = module.gateway.latest_revision_name
 }
 
-output "simulator_hosts" {
-  description = "Host names of the simulators inside the environment, by region."
-  value       = { for region, app in module.simulator : region => app.fqdn }
+output "e2e_stage" {
+  description = "What end-to-end tests need to know, with names of secrets in place of keys; null without deploy_e2e."
+  value = var.deploy_e2e ? {
+    key_vault_uri              = var.key_vault_uri
+    client_key_secrets         = local.e2e_client_secrets
+    simulator_urls             = local.simulator_urls
+    simulator_key_secret       = "e2e-simulator-key"
+    simulator_admin_key_secret = "e2e-simulator-admin-key"
+    app_settings               = local.app_settings
+    max_replicas               = var.max_replicas
+  } : null
 }

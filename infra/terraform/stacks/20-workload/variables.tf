@@ -6,6 +6,12 @@ variable "container_app_environment_id" {
   nullable    = false
 }
 
+variable "environment_default_domain" {
+  description = "Domain of the environment, of which the addresses of its apps are part. Comes from the platform stack."
+  type        = string
+  nullable    = false
+}
+
 variable "registry_login_server" {
   description = "Registry of the images. Comes from the platform stack."
   type        = string
@@ -83,20 +89,22 @@ variable "secret_versions" {
   }
 }
 
-variable "simulator_key_versions" {
-  description = "Version in Key Vault of each simulator's key, by region; needed with deploy_e2e."
+variable "e2e_secret_versions" {
+  description = "Version in Key Vault of each secret of the end-to-end stage, by its name there; needed with deploy_e2e."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
-    condition     = !var.deploy_e2e || alltrue([for region in var.e2e_regions : contains(keys(var.simulator_key_versions), region)])
-    error_message = "Each region of e2e_regions needs its key in simulator_key_versions: a simulator without a key would answer every call."
+    condition = !var.deploy_e2e || length(setsubtract([
+      "e2e-simulator-key", "e2e-simulator-admin-key", "e2e-client-one-key", "e2e-client-two-key", "e2e-client-three-key",
+    ], keys(var.e2e_secret_versions))) == 0
+    error_message = "deploy_e2e needs the version of every key in e2e_secret_versions: a simulator without a key would answer every call."
   }
 }
 
 variable "deploy_e2e" {
-  description = "Whether the simulators are deployed and the gateway runs in test mode."
+  description = "Whether the end-to-end stage is deployed: simulators as the only backends, and the gateway in test mode."
   type        = bool
   default     = false
   nullable    = false
@@ -109,6 +117,16 @@ variable "deploy_e2e" {
   validation {
     condition     = !var.deploy_e2e || !anytrue([for name in keys(var.app_settings) : startswith(name, "AZURE_OPENAI_ENDPOINT_")])
     error_message = "deploy_e2e uses simulators only, so that no test reaches a backend that costs money: remove AZURE_OPENAI_ENDPOINT_<N> from app_settings."
+  }
+
+  validation {
+    condition     = !var.deploy_e2e || !anytrue([for name in keys(var.app_settings) : startswith(name, "GATEWAY_CLIENT_")])
+    error_message = "deploy_e2e has clients of its own, with fixed names: remove GATEWAY_CLIENT_* from app_settings."
+  }
+
+  validation {
+    condition     = !var.deploy_e2e || var.max_replicas == 1 || var.redis_enabled || contains(keys(var.app_settings), "REDIS_HOST")
+    error_message = "deploy_e2e with more than one replica needs Redis, which keeps limits, ownership and preferred backends for all of them: set redis_enabled = true with REDIS_PASSWORD in secrets, or max_replicas = 1."
   }
 }
 
@@ -283,16 +301,4 @@ variable "alerts_enabled" {
   type        = bool
   default     = true
   nullable    = false
-}
-
-variable "e2e_regions" {
-  description = "Regions that are simulated with --deploy-e2e, one app each."
-  type        = list(string)
-  default     = ["eastus", "westus"]
-  nullable    = false
-
-  validation {
-    condition     = length(var.e2e_regions) > 0 && alltrue([for region in var.e2e_regions : can(regex("^[a-z][a-z0-9]{0,8}$", region))]) && length(distinct(var.e2e_regions)) == length(var.e2e_regions)
-    error_message = "e2e_regions must be distinct names of 1 to 9 characters of a-z and 0-9, each starting with a letter. They are part of the apps' names, which may have 32 characters."
-  }
 }

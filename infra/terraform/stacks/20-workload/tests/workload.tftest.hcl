@@ -28,6 +28,7 @@ variables {
   environment                  = "dev"
   location                     = "swedencentral"
   container_app_environment_id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.App/managedEnvironments/cae"
+  environment_default_domain   = "env.example.com"
   registry_login_server        = "cr.azurecr.io"
   key_vault_uri                = "https://kv.vault.azure.net/"
   gateway_identity_id          = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id"
@@ -42,7 +43,7 @@ variables {
 
 run "without_e2e_there_is_no_simulator" {
   assert {
-    condition     = output.simulator_hosts == {}
+    condition     = output.e2e_stage == null && length(module.simulator) == 0
     error_message = "Simulators belong to end-to-end tests."
   }
 }
@@ -71,52 +72,38 @@ run "the_gateway_has_a_worker_for_each_of_its_cpus" {
   }
 }
 
-run "e2e_gives_each_region_a_simulator" {
+run "e2e_gives_each_backend_a_simulator" {
   variables {
-    deploy_e2e             = true
-    simulator_image        = "cr.azurecr.io/simulator:abc"
-    simulator_key_versions = { eastus = "v1", westus = "v1" }
+    deploy_e2e          = true
+    max_replicas        = 1
+    simulator_image     = "cr.azurecr.io/simulator:abc"
+    e2e_secret_versions = { e2e-simulator-key = "v1", e2e-simulator-admin-key = "v2", e2e-client-one-key = "v3", e2e-client-two-key = "v4", e2e-client-three-key = "v5" }
+    app_settings        = {}
   }
 
   assert {
-    condition     = keys(output.simulator_hosts) == ["eastus", "westus"]
-    error_message = "One app for each region."
+    condition     = keys(module.simulator) == ["payg-backend-1", "payg-backend-2", "ptu-backend-1"]
+    error_message = "One app for each backend."
   }
-}
-
-run "a_simulator_without_a_key_is_refused" {
-  command = plan
-
-  variables {
-    deploy_e2e             = true
-    simulator_image        = "cr.azurecr.io/simulator:abc"
-    simulator_key_versions = { eastus = "v1" }
+  assert {
+    condition     = output.e2e_stage.simulator_urls["ptu-backend-1"] == "https://ca-aigw-dev-sim-ptu1.env.example.com"
+    error_message = "Tests must find the simulators."
   }
-
-  expect_failures = [var.simulator_key_versions]
+  assert {
+    condition     = output.e2e_stage.client_key_secrets["client-two"] == "e2e-client-two-key" && output.e2e_stage.app_settings["GATEWAY_E2E_TEST_MODE"] == "true"
+    error_message = "Tests must find the clients' keys and the settings."
+  }
 }
 
 run "e2e_with_an_open_gateway_is_refused" {
   command = plan
 
   variables {
-    deploy_e2e             = true
-    simulator_image        = "cr.azurecr.io/simulator:abc"
-    simulator_key_versions = { eastus = "v1", westus = "v1" }
-    app_settings           = { GATEWAY_REQUIRE_AUTH = "off" }
-  }
-
-  expect_failures = [var.deploy_e2e]
-}
-
-run "e2e_with_a_real_backend_is_refused" {
-  command = plan
-
-  variables {
-    deploy_e2e             = true
-    simulator_image        = "cr.azurecr.io/simulator:abc"
-    simulator_key_versions = { eastus = "v1", westus = "v1" }
-    app_settings           = { AZURE_OPENAI_ENDPOINT_2 = "https://my-resource.openai.azure.com" }
+    deploy_e2e          = true
+    max_replicas        = 1
+    simulator_image     = "cr.azurecr.io/simulator:abc"
+    e2e_secret_versions = { e2e-simulator-key = "v1", e2e-simulator-admin-key = "v2", e2e-client-one-key = "v3", e2e-client-two-key = "v4", e2e-client-three-key = "v5" }
+    app_settings        = { GATEWAY_REQUIRE_AUTH = "off" }
   }
 
   expect_failures = [var.deploy_e2e]
@@ -126,30 +113,18 @@ run "the_backends_of_e2e_are_the_simulators_with_their_own_keys" {
   command = plan
 
   variables {
-    deploy_e2e             = true
-    simulator_image        = "cr.azurecr.io/simulator:abc"
-    simulator_key_versions = { eastus = "v1", westus = "v2" }
-    secret_versions        = { GATEWAY_CLIENT_KEY_0 = "v1", AZURE_OPENAI_KEY_0 = "v9" }
+    deploy_e2e          = true
+    max_replicas        = 1
+    simulator_image     = "cr.azurecr.io/simulator:abc"
+    e2e_secret_versions = { e2e-simulator-key = "v1", e2e-simulator-admin-key = "v2", e2e-client-one-key = "v3", e2e-client-two-key = "v4", e2e-client-three-key = "v5" }
+    secret_versions     = { GATEWAY_CLIENT_KEY_0 = "v8", AZURE_OPENAI_KEY_0 = "v9" }
+    app_settings        = {}
   }
 
   assert {
-    condition     = { for name, secret in local.secrets : name => "${secret.name} ${secret.version}" if startswith(name, "AZURE_OPENAI_KEY_") } == { AZURE_OPENAI_KEY_0 = "simulator-key-eastus v1", AZURE_OPENAI_KEY_1 = "simulator-key-westus v2" }
+    condition     = { for name, secret in local.secrets : name => "${secret.name} ${secret.version}" if endswith(name, "_KEY_0") } == { AZURE_OPENAI_KEY_0 = "e2e-simulator-key v1", GATEWAY_CLIENT_KEY_0 = "e2e-client-one-key v3" }
     error_message = "No simulator may be called with a real key."
   }
-  assert {
-    condition     = local.app_settings["AZURE_OPENAI_REGION_1"] == "westus" && local.app_settings["GATEWAY_E2E_TEST_MODE"] == "true"
-    error_message = "Each simulator is a backend of its region."
-  }
-}
-
-run "a_region_whose_app_name_would_be_too_long_is_refused" {
-  command = plan
-
-  variables {
-    e2e_regions = ["eastasia12"]
-  }
-
-  expect_failures = [var.e2e_regions]
 }
 
 run "more_replicas_than_the_provider_takes_are_refused" {

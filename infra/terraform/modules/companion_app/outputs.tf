@@ -2,8 +2,3 @@ output "name" {
   description = "Name of the app, which is also its host name inside the environment for TCP."
   value       = azurerm_container_app.this.name
 }
-
-output "fqdn" {
-  description = "Host name of the app inside the environment."
-  value       = one(azurerm_container_app.this.ingress[*].fqdn)
-}

@@ -14,7 +14,7 @@ variable "environment_id" {
 }
 
 variable "identity_id" {
-  description = "Identity that pulls the image and reads the secret."
+  description = "Identity that pulls the image and reads the secrets."
   type        = string
 }
 
@@ -43,12 +43,29 @@ variable "env" {
   type        = map(string)
 }
 
-variable "secret" {
-  description = "Key that every call of the app needs: the environment variable for it, and the id of the Key Vault secret."
-  type = object({
-    variable = string
-    id       = string
-  })
+variable "secrets" {
+  description = "Keys that the calls of the app need: the id of each Key Vault secret, by the environment variable for it. At least one, so the app never answers without a key."
+  type        = map(string)
+
+  validation {
+    condition     = length(var.secrets) > 0
+    error_message = "secrets must have a key: without one the app would answer every call."
+  }
+}
+
+variable "external" {
+  description = "Whether the app is reachable from outside the environment. Only HTTPS can be: plain TCP would carry its password in the clear."
+  type        = bool
+
+  validation {
+    condition     = !var.external || !var.tcp
+    error_message = "An app with plain TCP must stay inside the environment."
+  }
+}
+
+variable "allowed_ip_ranges" {
+  description = "CIDR ranges that may call the app, by name; empty for all addresses. Private addresses may always."
+  type        = map(string)
 }
 
 variable "port" {

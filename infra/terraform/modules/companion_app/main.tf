@@ -1,4 +1,20 @@
-# An app with one container that only apps in the same environment can reach: a simulator, or Redis.
+# An app with one container beside the gateway: a simulator, or Redis.
+locals {
+  # Names of Container App secrets are lower case with dashes.
+  secrets = { for variable, id in var.secrets : variable => { name = lower(replace(variable, "_", "-")), id = id } }
+
+  # A changed secret alone makes no new revision; the versions as part of the template do.
+  secret_versions = join(",", [for variable in sort(keys(var.secrets)) : reverse(split("/", var.secrets[variable]))[0]])
+
+  # Apps of the same environment may come from private addresses, which no client on the internet has.
+  private_ranges = {
+    private-10      = "10.0.0.0/8"
+    private-172     = "172.16.0.0/12"
+    private-192     = "192.168.0.0/16"
+    environment-100 = "100.64.0.0/10"
+  }
+}
+
 resource "azurerm_container_app" "this" {
   name                         = var.name
   resource_group_name          = var.resource_group_name
@@ -21,19 +37,32 @@ resource "azurerm_container_app" "this" {
     }
   }
 
-  secret {
-    name                = lower(replace(var.secret.variable, "_", "-"))
-    identity            = var.identity_id
-    key_vault_secret_id = var.secret.id
+  dynamic "secret" {
+    for_each = local.secrets
+
+    content {
+      name                = secret.value.name
+      identity            = var.identity_id
+      key_vault_secret_id = secret.value.id
+    }
   }
 
   ingress {
-    # Never true: no variable of this module can change it.
-    external_enabled           = false
+    external_enabled           = var.external
     allow_insecure_connections = false
     target_port                = var.port
     exposed_port               = var.tcp ? var.port : null
     transport                  = var.tcp ? "tcp" : "http"
+
+    dynamic "ip_security_restriction" {
+      for_each = length(var.allowed_ip_ranges) == 0 ? {} : merge(local.private_ranges, var.allowed_ip_ranges)
+
+      content {
+        name             = ip_security_restriction.key
+        action           = "Allow"
+        ip_address_range = ip_security_restriction.value
+      }
+    }
 
     traffic_weight {
       latest_revision = true
@@ -53,15 +82,18 @@ resource "azurerm_container_app" "this" {
       cpu     = var.cpu
       memory  = "${var.cpu * 2}Gi"
 
-      env {
-        name        = var.secret.variable
-        secret_name = lower(replace(var.secret.variable, "_", "-"))
+      dynamic "env" {
+        for_each = local.secrets
+
+        content {
+          name        = env.key
+          secret_name = env.value.name
+        }
       }
 
-      # A changed secret alone makes no new revision; its version as part of the template does.
       env {
-        name  = "SECRET_VERSION"
-        value = element(split("/", var.secret.id), length(split("/", var.secret.id)) - 1)
+        name  = "SECRET_VERSIONS"
+        value = local.secret_versions
       }
 
       dynamic "env" {
