@@ -30,8 +30,8 @@ def client_key(name: str) -> str:
 def secrets() -> dict[str, str]:
     """For each secret that the gateway reads, the one in Key Vault that has its value.
 
-    `{"AZURE_OPENAI_KEY_0": "E2E_SIMULATOR_KEY", …, "GATEWAY_CLIENT_KEY_0": "E2E_CLIENT_ONE_KEY", …}`. They have
-    names of their own, so the user's keys stay as they are.
+    Their names are the stage's own, so the user's keys stay as they are: `{"AZURE_OPENAI_KEY_0":
+    "E2E_SIMULATOR_KEY", …, "GATEWAY_CLIENT_KEY_0": "E2E_CLIENT_ONE_KEY", …}`.
     """
     simulators = {variable(Backend, "key", index): SIMULATOR_KEY for index, _ in enumerate(BACKENDS)}
     clients = {variable(Client, "key", index): client_key(name) for index, name in enumerate(CLIENTS)}

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.identity import AzureCliCredential
 from azure.keyvault.secrets import SecretClient
 
 from renderer.key_vault import secret_of
@@ -44,6 +45,12 @@ class Seeded:
     variable: str
     action: Action
     version: str | None
+
+
+def open_vault(url: str) -> SecretClient:
+    """Client of a vault, with the login of the Azure CLI. It does not retry by itself: the seeder does."""
+    # Another credential, such as this machine's identity, would have other roles than that login.
+    return SecretClient(url, AzureCliCredential(process_timeout=60), retry_total=0)
 
 
 def secret_problems(secrets: Mapping[str, str]) -> list[str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from azure.identity import AzureCliCredential
 from azure.keyvault.secrets import SecretClient
 
 from renderer import Settings as GatewaySettings
@@ -30,7 +29,7 @@ from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.rollout import Door, SmokeResult, check_gateway, wait_for_revision
 from scripts.deploy.session import Session
 from scripts.deploy.tfvars import is_placeholder
-from scripts.deploy.vault_seeder import Action, Seeded, Seeder
+from scripts.deploy.vault_seeder import Action, Seeded, Seeder, open_vault
 from scripts.deploy.workload_settings import WorkloadSettings
 from scripts.terraform import Output
 
@@ -56,12 +55,6 @@ class Options:
     local_docker: bool = False
     azure_openai: bool = True
     image_build: bool = True
-
-
-def open_vault(url: str) -> SecretClient:
-    """Client of a vault, with the login of the Azure CLI. It does not retry by itself: the seeder does."""
-    # Another credential, such as this machine's identity, would have other roles than that login.
-    return SecretClient(url, AzureCliCredential(process_timeout=60), retry_total=0)
 
 
 def open_http() -> httpx.Client:

@@ -98,6 +98,25 @@ resource "terraform_data" "app" {
   }
 }
 output "gateway_url" { value = var.url }
+output "e2e_stage" {
+  value = var.deploy_e2e ? {
+    key_vault_uri              = "https://127.0.0.1:1/"
+    client_key_secrets         = { for n in ["one", "two", "three"] : "client-${n}" => "e2e-client-${n}-key" }
+    simulator_urls             = { "ptu-backend-1" = "https://sim.example.com" }
+    simulator_key_secret       = "e2e-simulator-key"
+    simulator_admin_key_secret = "e2e-simulator-admin-key"
+    app_settings = merge(var.app_settings, {
+      GATEWAY_E2E_TEST_MODE   = "true"
+      AZURE_OPENAI_ENDPOINT_0 = "https://sim.example.com", AZURE_OPENAI_NAME_0 = "ptu-backend-1"
+      AZURE_OPENAI_ENDPOINT_1 = "https://sim.example.com", AZURE_OPENAI_NAME_1 = "payg-backend-1"
+      AZURE_OPENAI_ENDPOINT_2 = "https://sim.example.com", AZURE_OPENAI_NAME_2 = "payg-backend-2"
+      GATEWAY_CLIENT_NAME_0   = "client-one"
+      GATEWAY_CLIENT_NAME_1   = "client-two"
+      GATEWAY_CLIENT_NAME_2   = "client-three"
+    })
+    max_replicas = var.max_replicas
+  } : null
+}
 output "gateway_app_name" { value = "ca-test" }
 output "workload_resource_group_name" { value = "rg-test" }
 output "latest_revision_name" {

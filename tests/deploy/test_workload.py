@@ -16,6 +16,7 @@ import pytest
 
 from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError, NotReadyError
+from scripts.deploy.deployed_stage import find_stage
 from scripts.deploy.deployment import Ended, Mode, deploy
 from scripts.deploy.destroy import destroy
 from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image, content_tag
@@ -317,6 +318,37 @@ def test_without_the_stage_replicas_need_no_redis(world: World) -> None:
     world.settings(max_replicas=2)
     assert world.deploy().smoke is not None
     assert not KEYS_OF_THE_STAGE & set(world.vault.secrets)
+
+
+def test_tests_find_the_stage_with_its_keys(world: World) -> None:
+    deploy_stage(world, app_settings={"COOLDOWN_MAX_SECONDS": "20"})
+    stage = find_stage(world.session, world.outside.vault)
+    kept = {name: values[-1] for name, values in world.vault.secrets.items()}
+    assert stage.keys == {f"client-{n}": kept[f"e2e-client-{n}-key"] for n in ("one", "two", "three")}
+    assert (stage.simulator_key, stage.admin_key) == (
+        kept["e2e-simulator-key"],
+        kept["e2e-simulator-admin-key"],
+    )
+    assert (stage.url, stage.simulators) == (world.gateway.url, {"ptu-backend-1": "https://sim.example.com"})
+    assert (stage.settings.failover.cooldown_max_seconds, stage.variables["COOLDOWN_MAX_SECONDS"]) == (
+        20,
+        "20",
+    )
+    assert [key for key in KEYS_OF_THE_STAGE if kept[key] in repr(stage)] == []
+
+
+def test_tests_are_told_that_there_is_no_stage(world: World) -> None:
+    world.deploy()
+    with pytest.raises(NotReadyError, match="dev has no end-to-end stage") as caught:
+        find_stage(world.session, world.outside.vault)
+    assert caught.value.remedy == "Run deploy-workload dev --deploy-e2e first."
+
+
+def test_tests_are_told_that_a_key_of_the_stage_is_gone(world: World) -> None:
+    deploy_stage(world)
+    del world.vault.secrets["e2e-client-two-key"]
+    with pytest.raises(NotReadyError, match="Key Vault has no e2e-client-two-key"):
+        find_stage(world.session, world.outside.vault)
 
 
 def test_images_are_built_in_the_registry_with_their_digest(world: World) -> None:
