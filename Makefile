@@ -12,11 +12,11 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest -n $(JOBS) --dist loadgroup --engine $(ENGINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test behaviour lint audit format clean
+.PHONY: help setup demo test behaviour e2e lint audit format clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  with ENGINE=embedded|apisix|docker for demo, test and behaviour, and KEEP=1 for demo"
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  with ENGINE=embedded|apisix|docker for demo, test, behaviour and e2e, and KEEP=1 for demo"
 
 setup: ## Install the needs of tests and checks: system packages, uv, the Python environment
 	@scripts/setup.sh test
@@ -36,6 +36,9 @@ lint: setup ## Static checks: style, types, Lua, Terraform's format
 
 audit: setup ## Parts (SBOM), their licences and known vulnerabilities, in build/audit
 	@$(PYTHON) -m scripts.audit
+
+e2e: setup ## Every end-to-end scenario on this machine, with a report in build/e2e.html
+	@.venv/bin/run-e2e-tests --engine $(ENGINE) --report build/e2e.html --junit build/e2e.xml
 
 format: setup ## Format Python, Lua and Terraform
 	@.venv/bin/ruff check --quiet --fix . ; .venv/bin/ruff format --quiet .

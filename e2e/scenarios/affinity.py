@@ -56,6 +56,7 @@ SCENARIOS = (
             ),
         ),
         _judge,
+        needs=frozenset(),
         quick=0.7,
     ),
 )

@@ -62,7 +62,7 @@ def _time_of(stage: Stage, name: str) -> float:
     httpx.post(
         f"{stage.simulators.urls[name]}/openai/deployments/{CHAT_100M}/completions?api-version=2023-05-15",
         json={"prompt": "Once upon a time", "max_tokens": 10},
-        headers={"api-key": stage.simulators.key},
+        headers={"api-key": stage.simulators.keys[name]},
         trust_env=False,
     ).raise_for_status()
     return time.perf_counter() - begin

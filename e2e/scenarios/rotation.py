@@ -39,8 +39,9 @@ def _remove_the_old(stage: Stage) -> None:
 
 
 def _rotate_backends(stage: Stage) -> None:
+    keys = stage.simulators.keys
     stage.change_settings(
-        {variable(Backend, "key", index): stage.simulators.key for index in range(len(BACKENDS))}
+        {variable(Backend, "key", index): keys[name] for index, name in enumerate(BACKENDS)}
     )
 
 

@@ -46,6 +46,7 @@ def _scenario(name: str) -> Scenario:
         f"Two pay-as-you-go backends share the requests {weights}.",
         (Phase("steady", 12, (users,)),),
         lambda evidence: _judge(evidence, members),
+        needs=frozenset(),
         quick=0.6 if name == "round-robin-weighted" else None,
     )
 

@@ -11,7 +11,11 @@ from e2e.load.plan import Load
 from e2e.load.samples import Sample
 from e2e.load.session import LoadSession
 from e2e.scenarios.scenario import Event, Evidence, Phase, Scenario
-from e2e.targets.stage import METRICS, SIMULATORS, Stage
+from e2e.simulator.problems import ProblemsError
+from e2e.targets.simulators import Simulators
+from e2e.targets.stage import METRICS, SIMULATORS, Breakage, Stage, Target, TargetError
+from renderer import ConfigurationError
+from scripts.engines import EngineError
 
 SEED = 1
 
@@ -37,6 +41,32 @@ class Result:
         return not self.error and all(criterion.passed for criterion in self.criteria)
 
 
+def run_scenario(
+    scenario: Scenario,
+    target: Target,
+    load: LoadSession,
+    *,
+    factor: float = 1.0,
+    watch: Watch = lambda _phase, _sample: None,
+    breakage: Breakage | None = None,
+) -> Result:
+    """Runs and judges one scenario. What goes wrong becomes its result, so that the others still run."""
+    began = time.monotonic()
+    unfit = target.unfit(scenario)
+    if unfit:
+        return Result(scenario, 0.0, skipped=unfit)
+    spoil = breakage.simulators if breakage else None
+    try:
+        with target.stage(scenario.settings, scenario.replicas, breakage) as stage:
+            evidence = play(
+                scenario, stage, load, abilities=target.abilities, factor=factor, watch=watch, spoil=spoil
+            )
+    except (EngineError, ConfigurationError, TargetError, ProblemsError) as error:
+        problems = "; ".join(str(problem) for problem in error.problems)
+        return Result(scenario, time.monotonic() - began, error=problems)
+    return Result(scenario, time.monotonic() - began, scenario.judge(evidence), evidence)
+
+
 def play(
     scenario: Scenario,
     stage: Stage,
@@ -45,13 +75,14 @@ def play(
     abilities: frozenset[str],
     factor: float = 1.0,
     watch: Watch = lambda _phase, _sample: None,
-    spoil: Callable[[], None] = lambda: None,
+    spoil: Callable[[Simulators], None] | None = None,
 ) -> Evidence:
     """Runs all phases, each `factor` as long as the scenario says. `spoil` is done after its preparation."""
     evidence = Evidence(stage.settings)
     if scenario.prepare is not None:
         scenario.prepare(stage)
-    spoil()
+    if spoil is not None:
+        spoil(stage.simulators)
     before = stage.tokens_by_client() if METRICS in abilities else None
     for phase in scenario.phases:
         watch(phase.name, None)

@@ -84,3 +84,8 @@ class Scenario:
     """How many replicas the gateway has locally."""
     quick: float | None = None
     """By what its phases are shortened with `--quick`; `None`: it is not part of that selection."""
+
+    @property
+    def routes(self) -> frozenset[str]:
+        """The test routes that its users call."""
+        return frozenset(users.route for phase in self.phases for users in phase.users)

@@ -24,6 +24,7 @@ How it is steered:
 
 - `admin`: the admin API of a running simulator
 - `admin_commands`: the commands that use it
+- `toolkit_config`: the configuration that the APIM GenAI gateway toolkit's tests change
 """
 
 from e2e.simulator.faults import Fault

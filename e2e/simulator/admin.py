@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from e2e.simulator.answers import Answer, json_answer
-from e2e.simulator.delivery import Pace, deliver
+from e2e.simulator.delivery import AT_ONCE, deliver
 from e2e.simulator.faults import NO_FAULT, Fault
 from e2e.simulator.problems import problems_of
 from e2e.simulator.recorder import RecordedRequest
@@ -30,7 +30,6 @@ KEY_HEADER = "x-simulator-admin-key"
 HEALTH_PATH = f"{ADMIN_PREFIX}/health"
 """Needs no key, for probes."""
 
-_AT_ONCE = Pace(lambda: 0.0, lambda: 0.0)
 _FAULTS = TypeAdapter(list[Fault])
 _QUOTA = TypeAdapter(Quota)
 _LATENCY = TypeAdapter(Latency)
@@ -62,7 +61,7 @@ class Admin:
                 answer = await self._serve(own, request)
         except AdminError as error:
             answer = json_answer({"errors": error.problems}, error.status)
-        await deliver(channel, answer, NO_FAULT, _AT_ONCE)
+        await deliver(channel, answer, NO_FAULT, AT_ONCE)
 
     def _check_access(self, request: Request) -> None:
         if self._key is not None:

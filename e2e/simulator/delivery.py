@@ -27,6 +27,10 @@ class Pace:
     token_s: Callable[[], float]
 
 
+AT_ONCE = Pace(lambda: 0.0, lambda: 0.0)
+"""No delays."""
+
+
 async def deliver(channel: Channel, answer: Reply, fault: Fault, pace: Pace) -> None:
     """Send an answer, or the part of it that the fault leaves."""
     if fault.reset:
@@ -123,8 +127,7 @@ async def _deliver_stream(channel: Channel, stream: EventStream, fault: Fault, p
 async def _all_parts(stream: EventStream, fault: Fault, newline: str) -> list[bytes]:
     """The parts of the whole body. Leaves the events of the stream to be taken again."""
     events = list(stream.events)
-    at_once = Pace(lambda: 0.0, lambda: 0.0)
-    script = _scripted(replace(stream, events=iter(events)), fault.model_copy(update={"stall": 0.0}), at_once)
+    script = _scripted(replace(stream, events=iter(events)), fault.model_copy(update={"stall": 0.0}), AT_ONCE)
     data = [event.encode(newline) async for event in script if event is not None]
     stream.events = iter(events)
     return [piece for part in data for piece in _pieces(part, fault.split or len(part))]

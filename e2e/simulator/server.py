@@ -10,10 +10,10 @@ from contextlib import suppress
 from typing import Literal
 from uuid import uuid4
 
-from e2e.simulator import error_bodies, routing
+from e2e.simulator import error_bodies, routing, toolkit_config
 from e2e.simulator.answers import Answer, Reply, dump
 from e2e.simulator.calls import Call, Target, parse_target
-from e2e.simulator.delivery import Pace, deliver
+from e2e.simulator.delivery import AT_ONCE, Pace, deliver
 from e2e.simulator.faults import NO_FAULT, Fault, FaultScript
 from e2e.simulator.recorder import RecordedRequest, Recorder
 from e2e.simulator.regions import Region
@@ -35,7 +35,6 @@ class RegionServer:
         self.recorder = Recorder()
         self.listener = Listener(self._handle, host, region.port)
         self._admin = admin
-        self._pace = Pace(lambda: self.state.first_byte_s(), lambda: self.state.token_s())
         self._reopening: asyncio.TimerHandle | None = None
 
     async def add_faults(self, faults: Sequence[Fault]) -> None:
@@ -72,6 +71,10 @@ class RegionServer:
         if request.path.startswith(ADMIN_PREFIX):
             await self._admin(request, channel)
             return
+        if request.path == toolkit_config.PATH:
+            answer = self._check_credential(request) or toolkit_config.serve(request, self.state)
+            await deliver(channel, answer, NO_FAULT, AT_ONCE)
+            return
         record = self.recorder.begin(request)
         try:
             await self._serve(request, channel, record)
@@ -84,7 +87,7 @@ class RegionServer:
         if refused is not None or target is None:
             answer: Reply = refused or error_bodies.unknown_path().answer()
             self._add_headers(answer, None)
-            await deliver(channel, answer, NO_FAULT, self._pace)
+            await deliver(channel, answer, NO_FAULT, self._pace(""))
             return
         call = Call(request, target, self.state)
         record.deployment = call.deployment_name
@@ -92,7 +95,10 @@ class RegionServer:
         record.fault = next(iter(fault.outcomes), None)
         answer = _scripted_answer(fault, call) or routing.serve(call)
         self._add_headers(answer, call)
-        await deliver(channel, answer, fault, self._pace)
+        await deliver(channel, answer, fault, self._pace(target.operation))
+
+    def _pace(self, operation: str) -> Pace:
+        return Pace(lambda: self.state.first_byte_s(operation), lambda: self.state.token_s(operation))
 
     def _check_credential(self, request: Request) -> Answer | None:
         """The 401 for a request without a valid key or token."""

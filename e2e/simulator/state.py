@@ -26,6 +26,7 @@ class RegionState:
         self._random = Random(region.seed)  # noqa: S311 - repeatable, not secret
         self._named = {d.name: d for d in _as_deployments(region)}
         self._meters: dict[str, QuotaMeter] = {}
+        self._latencies: dict[str, Latency] = {}
 
     def deployment_names(self) -> list[str] | None:
         """The served deployments, or ``None`` when any name is served."""
@@ -54,27 +55,41 @@ class RegionState:
         """Give a deployment another quota; its meter starts empty."""
         self._meters[self.deployment(name).name] = QuotaMeter(quota)
 
+    def forget_use(self) -> None:
+        """Let every quota start empty."""
+        self._meters = {name: QuotaMeter(meter.quota) for name, meter in self._meters.items()}
+
     def next_number(self) -> int:
         """The number of the next generated answer, from 1."""
         self.generated += 1
         return self.generated
 
-    def first_byte_s(self) -> float:
+    def latency_of(self, operation: str) -> Latency:
+        """The delays of an operation, for example ``chat/completions``."""
+        return self._latencies.get(operation, self.latency)
+
+    def first_byte_s(self, operation: str) -> float:
         """The next delay before an answer, in seconds."""
-        return self._jittered(self.latency.first_byte_ms)
+        latency = self.latency_of(operation)
+        return self._jittered(latency.first_byte_ms, latency.jitter)
 
-    def token_s(self) -> float:
+    def token_s(self, operation: str) -> float:
         """The next delay before a token, in seconds."""
-        return self._jittered(self.latency.per_token_ms)
+        latency = self.latency_of(operation)
+        return self._jittered(latency.per_token_ms, latency.jitter)
 
-    def set_latency(self, latency: Latency) -> None:
-        """Use other delays from the next answer on."""
+    def set_latency(self, latency: Latency, operation: str | None = None) -> None:
+        """Use other delays from the next answer on: for all operations, or for one of them only."""
+        if operation is not None:
+            self._latencies[operation] = latency
+            return
         self.latency = latency
+        self._latencies.clear()
 
-    def _jittered(self, milliseconds: float) -> float:
+    def _jittered(self, milliseconds: float, jitter: float) -> float:
         if not milliseconds:
             return 0.0
-        spread = self.latency.jitter * (2 * self._random.random() - 1)
+        spread = jitter * (2 * self._random.random() - 1)
         return milliseconds * (1 + spread) / 1000
 
 

@@ -11,7 +11,6 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -23,7 +22,17 @@ from e2e.metrics import parse
 from e2e.redis_server import RedisServer, is_installed
 from e2e.simulator.admin import HEALTH_PATH
 from e2e.targets.simulators import BACKENDS, PTU, QUOTAS, Simulators
-from e2e.targets.stage import METRICS, RELOAD, REPLICAS, SIMULATORS, TargetError
+from e2e.targets.stage import (
+    METRICS,
+    RELOAD,
+    REPLICAS,
+    SIMULATORS,
+    Breakage,
+    Files,
+    Needs,
+    TargetError,
+    missing_abilities,
+)
 from e2e.waiting import eventually
 from renderer import Settings, load_settings
 from renderer.model.gateway import Gateway as GatewaySettings
@@ -39,22 +48,6 @@ _CONTROL = "control"
 _TOKENS = "apisix_azure_openai_tokens_total"
 _SETTLE_SECONDS = 1.5
 """Workers hand their counts on once a second."""
-
-Files = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Breakage:
-    """What is wrong on purpose, to see that a criterion notices. See `e2e.break_scenarios`."""
-
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """Settings that the gateway gets, and the criteria do not know of."""
-    files: Callable[[Files], Files] | None = None
-    """Changes the rendered files."""
-    bundle: tuple[tuple[str, str, str], ...] = ()
-    """Changes of the Lua bundle: file below apisix/plugins, text in it, the text to put there."""
-    simulators: Callable[[Simulators], None] | None = None
-    """What is done to the simulated backends after the scenario has set them up."""
 
 
 def client_key(name: str) -> str:
@@ -119,7 +112,7 @@ def simulators() -> Iterator[Simulators]:
         control = urls.pop(_CONTROL)
         try:
             eventually(lambda: _is_healthy(control), _START_SECONDS)
-            yield Simulators(urls, COMMON_SIMULATOR_KEY, dict.fromkeys(urls, control))
+            yield Simulators(urls, dict.fromkeys(urls, COMMON_SIMULATOR_KEY), dict.fromkeys(urls, control))
         finally:
             process.terminate()
             process.wait()
@@ -198,6 +191,10 @@ class LocalTarget:
         """What scenarios may ask of it."""
         found = {RELOAD, METRICS, SIMULATORS}
         return frozenset(found | {REPLICAS} if is_installed() else found)
+
+    def unfit(self, scenario: Needs) -> str:
+        """The abilities that are missing."""
+        return missing_abilities(scenario, self.abilities)
 
     def close(self) -> None:
         """Stops the simulated backends."""

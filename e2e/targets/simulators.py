@@ -60,13 +60,13 @@ class Simulators:
     def __init__(
         self,
         urls: Mapping[str, str],
-        key: str,
+        keys: Mapping[str, str],
         admin_urls: Mapping[str, str] | None = None,
         admin_key: str | None = None,
     ) -> None:
         self.urls = dict(urls)
-        self.key = key
-        """A key that all of them accept."""
+        self.keys = dict(keys)
+        """A key that each of them accepts."""
         self._clients = {name: AdminClient(url, admin_key) for name, url in (admin_urls or urls).items()}
 
     def fault(self, name: str, **fault: Any) -> None:

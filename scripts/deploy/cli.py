@@ -73,7 +73,7 @@ def _session(environment: str, output: OutputFormat) -> Iterator[Session]:
                     "ENV, the environment, must be lower-case letters and digits, for example dev."
                 )
             layout = Layout.find(environment)
-            yield Session(layout, screen, AzureCli(subscription_id=_subscription(layout)), Waiter(screen))
+            yield Session(layout, screen, AzureCli(subscription_id=subscription_of(layout)), Waiter(screen))
     except DeployError as error:
         screen.failure(error)
         raise typer.Exit(error.exit_code) from None
@@ -92,7 +92,7 @@ def _session(environment: str, output: OutputFormat) -> Iterator[Session]:
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
-def _subscription(layout: Layout) -> str | None:
+def subscription_of(layout: Layout) -> str | None:
     """The subscription for calls of `az`: from the first tfvars that name one, else from the environment."""
     for stack in STACKS.values():
         with suppress(InvalidSettingsError):  # the command reports it when it reads these settings
