@@ -1,8 +1,8 @@
 """Breaks what each scenario promises, on purpose, and shows which criterion notices.
 
 Run it with ``python -m e2e.break_scenarios [NAME…]``. Each row is one breakage: wrong settings or rendered
-files that the criteria do not know of, a changed copy of the bundle, or backends that do what they should not.
-It ends with 1 when the criterion that has to notice a breakage does not.
+files that criteria do not know of, a changed copy of the bundle, or backends that misbehave. It ends with 1
+when the criterion that has to notice a breakage does not.
 """
 
 from __future__ import annotations
@@ -130,6 +130,20 @@ BREAKS = (
         "cool-downs end after 1 s (COOLDOWN_MAX_SECONDS=1)",
         Breakage({"COOLDOWN_MAX_SECONDS": "1", "COOLDOWN_DEFAULT_SECONDS": "1"}),
         "requests to it within its Retry-After",
+    ),
+    Break(
+        "latency-routing",
+        "the gateway's helper forwards an empty list",
+        Breakage(
+            bundle=(
+                (
+                    "azure-openai-config-api.lua",
+                    'post(conf, body or "")',
+                    "post(conf, '{\"preferredBackends\": []}')",
+                ),
+            )
+        ),
+        "share of the second backend once it is fast",
     ),
     Break(
         "latency-preference",

@@ -57,7 +57,7 @@ def run_scenario(
         return Result(scenario, 0.0, skipped=unfit)
     spoil = breakage.simulators if breakage else None
     try:
-        with target.stage(scenario.settings, scenario.replicas, breakage) as stage:
+        with target.stage(scenario, breakage) as stage:
             evidence = play(
                 scenario, stage, load, abilities=target.abilities, factor=factor, watch=watch, spoil=spoil
             )

@@ -106,11 +106,9 @@ class AzureTarget:
         return missing_abilities(scenario, self.abilities)
 
     @contextmanager
-    def stage(
-        self, settings: Mapping[str, str], replicas: int = 1, breakage: Breakage | None = None
-    ) -> Iterator[AzureStage]:
+    def stage(self, scenario: Needs, breakage: Breakage | None = None) -> Iterator[AzureStage]:
         """The deployed gateway, as it is."""
-        del settings, replicas
+        del scenario
         if breakage is not None:
             raise TargetError("a deployed gateway is not broken on purpose")
         yield AzureStage(self._found, self._simulators)

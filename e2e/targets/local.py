@@ -21,8 +21,10 @@ from e2e.local_settings import backend_key, backend_settings, client_settings
 from e2e.metrics import parse
 from e2e.redis_server import RedisServer, is_installed
 from e2e.simulator.admin import HEALTH_PATH
+from e2e.targets.config_api import TOKEN, config_api
 from e2e.targets.simulators import BACKENDS, PTU, QUOTAS, Simulators
 from e2e.targets.stage import (
+    CONFIG_API,
     METRICS,
     RELOAD,
     REPLICAS,
@@ -35,6 +37,7 @@ from e2e.targets.stage import (
 )
 from e2e.waiting import eventually
 from renderer import Settings, load_settings
+from renderer.model.gateway import EndToEnd
 from renderer.model.gateway import Gateway as GatewaySettings
 from renderer.names import variable
 from scripts.engines import Gateway, choose_engine
@@ -189,7 +192,7 @@ class LocalTarget:
     @property
     def abilities(self) -> frozenset[str]:
         """What scenarios may ask of it."""
-        found = {RELOAD, METRICS, SIMULATORS}
+        found = {RELOAD, METRICS, SIMULATORS, CONFIG_API}
         return frozenset(found | {REPLICAS} if is_installed() else found)
 
     def unfit(self, scenario: Needs) -> str:
@@ -202,10 +205,8 @@ class LocalTarget:
         self._simulators = None
 
     @contextmanager
-    def stage(
-        self, settings: Mapping[str, str], replicas: int = 1, breakage: Breakage | None = None
-    ) -> Iterator[LocalStage]:
-        """A gateway with these settings beside those of the stage, until the end of the block.
+    def stage(self, scenario: Needs, breakage: Breakage | None = None) -> Iterator[LocalStage]:
+        """A gateway for one scenario, until the end of the block.
 
         Raises:
             EngineError: the gateway cannot be started; says why.
@@ -217,10 +218,16 @@ class LocalTarget:
         backends = self._simulators
         backends.reset()
         with ExitStack() as held:
-            env = {**stage_settings(backends.urls), **settings}
-            if replicas > 1:
+            env = {**stage_settings(backends.urls), **scenario.settings}
+            if scenario.replicas > 1:
                 redis = held.enter_context(RedisServer())
                 env |= {name: str(value) for name, value in redis.settings.items() if value}
+            if CONFIG_API in scenario.needs:
+                (port,) = free_ports(1)
+                env |= {
+                    variable(EndToEnd, "config_api_token"): TOKEN,
+                    variable(EndToEnd, "config_api_port"): str(port),
+                }
             root = held.enter_context(_bundle(breakage)) or self._engine.bundle_root
 
             def rendered(wanted: Mapping[str, str]) -> Files:
@@ -229,8 +236,12 @@ class LocalTarget:
 
             gateways = [
                 held.enter_context(start_files(rendered(env), engine=self._engine, env=env))
-                for _ in range(replicas)
+                for _ in range(scenario.replicas)
             ]
+            if CONFIG_API in scenario.needs:
+                own = {**os.environ, **env, **breakage.settings}
+                directory = gateways[0].apisix_yaml.parent
+                held.enter_context(config_api(own, directory, bundle_root=root, quiet=True))
             yield LocalStage(env, gateways, backends, rendered)
 
 

@@ -82,6 +82,10 @@ class Needs(Protocol):
     def routes(self) -> frozenset[str]:
         """Test routes that it uses."""
 
+    @property
+    def replicas(self) -> int:
+        """How many replicas the gateway has locally."""
+
 
 def missing_abilities(scenario: Needs, abilities: frozenset[str]) -> str:
     """Says which abilities are missing; empty when none is."""
@@ -103,9 +107,7 @@ class Target(Protocol):
     def unfit(self, scenario: Needs) -> str:
         """Why a scenario cannot run here; empty when it can."""
 
-    def stage(
-        self, settings: Mapping[str, str], replicas: int = 1, breakage: Breakage | None = None
-    ) -> AbstractContextManager[Stage]:
+    def stage(self, scenario: Needs, breakage: Breakage | None = None) -> AbstractContextManager[Stage]:
         """A gateway for one scenario, until the end of the block."""
 
     def close(self) -> None:

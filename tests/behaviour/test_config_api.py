@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from e2e.targets.config_api import PATH, TOKEN, config_api
 from scripts.engines import Gateway
 from scripts.engines.ports import free_ports
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, REGIONS, Stage
 from tests.behaviour.support import V1_CHAT, winner
-from tests.support.config_api import PATH, TOKEN, config_api
 from tests.support.redis import RedisServer, is_installed
 from tests.support.waiting import eventually
 

@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 from e2e.config_api.preferences import SECONDS, InProcess
+from e2e.targets.config_api import PATH, TOKEN, config_api
 from renderer import load_settings, render_files
 from renderer.output import write_all_changed
 from scripts.engines.base import REPOSITORY
 from scripts.engines.ports import free_ports
-from tests.support.config_api import PATH, TOKEN, config_api
 from tests.support.redis import RedisServer, is_installed
 from tests.support.waiting import eventually
 

@@ -61,14 +61,14 @@ def test_azure_says_which_routes_are_missing() -> None:
 
 def test_azure_is_not_broken_on_purpose() -> None:
     target = AzureTarget("dev", FOUND)
-    with pytest.raises(TargetError), target.stage({}, breakage=Breakage()):
+    with pytest.raises(TargetError), target.stage(ALL["usage-tracking"], Breakage()):
         pass
 
 
 def test_a_local_stage_serves_and_shows_what_backends_were_asked(pytestconfig: pytest.Config) -> None:
     target = LocalTarget(pytestconfig.getoption("--engine"))
     try:
-        with target.stage({}) as stage:
+        with target.stage(ALL["throttle-storm"]) as stage:
             stage.simulators.fault(PTU, status=429, retry_after=1, count=1)
             answer = httpx.post(
                 f"{stage.urls[0]}/throttle-storm/openai/deployments/{CHAT_100M}/completions?api-version=2023-05-15",

@@ -1,4 +1,4 @@
-"""A config API for tests: a real process beside a directory of rendered files."""
+"""A config API on this machine: a process beside a directory of rendered files."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from pathlib import Path
 
 import httpx
 
+from e2e.targets.stage import TargetError
+from e2e.waiting import eventually
 from scripts.engines.base import REPOSITORY
-from tests.support.waiting import eventually
 
-TOKEN = "token-of-the-config-api"
+TOKEN = "token-of-the-config-api"  # noqa: S105 - opens nothing but a process of this machine
 PATH = "/helpers/set-preferred-backends"
 START_SECONDS = 60
 
 
 @contextmanager
 def config_api(
-    env: Mapping[str, str], directory: Path, *options: str, bundle_root: str = "/nowhere"
+    env: Mapping[str, str], directory: Path, *options: str, bundle_root: str = "/nowhere", quiet: bool = False
 ) -> Iterator[httpx.Client]:
     """A client, with the token, of a config API that has published; `env` are all of its settings."""
     arguments = ["--output-dir", str(directory), "--bundle-root", bundle_root, *options]
+    log = subprocess.DEVNULL if quiet else None
     with (
-        subprocess.Popen(
-            [sys.executable, "-m", "e2e.config_api", *arguments], cwd=REPOSITORY, env=env
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "e2e.config_api", *arguments], cwd=REPOSITORY, env=env, stderr=log
         ) as api,
         httpx.Client(
             base_url=f"http://127.0.0.1:{env['CONFIG_API_PORT']}",
@@ -36,7 +38,8 @@ def config_api(
     ):
         try:
             eventually(lambda: api.poll() is not None or _is_ready(client), seconds=START_SECONDS)
-            assert api.poll() is None, "the config API ended"
+            if api.poll() is not None:
+                raise TargetError(f"the config API ended with exit status {api.returncode}")
             yield client
         finally:
             api.terminate()
