@@ -1,12 +1,11 @@
 """The stage that `deploy-workload ENV --deploy-e2e` made.
 
-The simulated backends are internal apps: only a runner inside the environment reaches them, and only with
-the admin key of `AZURE_OPENAI_SIMULATOR_ADMIN_KEY`. Elsewhere scenarios that script faults are skipped.
+Scenarios that script faults need to reach the simulated backends. Where these cannot be reached, because the
+ingress is internal or allows other addresses only, such scenarios are skipped, and say so.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -30,17 +29,16 @@ from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.cli import subscription_of
 from scripts.deploy.console import Screen
 from scripts.deploy.deploy_errors import DeployError
+from scripts.deploy.deployed_stage import DeployedStage, find_stage
 from scripts.deploy.layout import Layout
 from scripts.deploy.session import Session
 from scripts.deploy.waiting import Waiter
-from scripts.deploy.workload import EndToEndStage, find_stage
 from scripts.terraform import TerraformError, TerraformMissingError
 
-ADMIN_KEY = "AZURE_OPENAI_SIMULATOR_ADMIN_KEY"
 _REACH_SECONDS = 3.0
 
 
-def read_stage(environment: str) -> EndToEndStage:
+def read_stage(environment: str) -> DeployedStage:
     """The deployed stage of an environment. Raises `TargetError` when there is none."""
     layout, screen = Layout.find(environment), Screen()
     try:
@@ -56,7 +54,7 @@ def read_stage(environment: str) -> EndToEndStage:
 class AzureStage:
     """The deployed gateway. Only what `AzureTarget.abilities` names can be done with it."""
 
-    def __init__(self, found: EndToEndStage, simulators: Simulators) -> None:
+    def __init__(self, found: DeployedStage, simulators: Simulators) -> None:
         self.urls = [found.url.rstrip("/")]
         self.keys = {name: found.keys[name] for name in CLIENTS}
         self.settings: Settings = found.settings
@@ -74,7 +72,7 @@ class AzureStage:
 class AzureTarget:
     """A deployed environment."""
 
-    def __init__(self, environment: str, found: EndToEndStage | None = None) -> None:
+    def __init__(self, environment: str, found: DeployedStage | None = None) -> None:
         self._found = found or read_stage(environment)
         missing = [name for name in CLIENTS if not self._found.keys.get(name)]
         if missing:
@@ -82,15 +80,18 @@ class AzureTarget:
                 f"these clients are missing in the environment {environment}: {', '.join(missing)}",
                 "add them to app_settings and secrets, and run deploy-workload --deploy-e2e again",
             )
-        urls = {name: f"https://{host}" for name, host in self._found.simulators.items()}
-        self._simulators = Simulators(urls, self._found.simulator_keys, admin_key=os.environ.get(ADMIN_KEY))
-        self._reached = bool(urls) and all(map(_is_reached, urls.values())) and ADMIN_KEY in os.environ
+        urls = self._found.simulators
+        keys = dict.fromkeys(urls, self._found.simulator_key)
+        self._simulators = Simulators(urls, keys, admin_key=self._found.admin_key)
+        self._reached = bool(urls) and all(map(_is_reached, urls.values()))
         self.description = f"azure, environment {environment}, {self._found.url}"
 
     @property
     def abilities(self) -> frozenset[str]:
-        """The platform runs the replicas; backends can be steered from inside the environment alone."""
-        found = {REPLICAS, CONFIG_API}
+        """The platform runs the replicas, up to the maximum of the deployment."""
+        found = {CONFIG_API}
+        if self._found.max_replicas > 1:
+            found.add(REPLICAS)
         return frozenset(found | {SIMULATORS} if self._reached else found)
 
     def unfit(self, scenario: Needs) -> str:

@@ -17,16 +17,18 @@ from e2e.targets.local import LocalTarget, stage_settings
 from e2e.targets.simulators import BACKENDS, CHAT_100M, PTU
 from e2e.targets.stage import Breakage, TargetError
 from renderer import load_settings
-from scripts.deploy.workload import EndToEndStage
+from scripts.deploy.deployed_stage import DeployedStage
 
 SETTINGS = load_settings(stage_settings(dict.fromkeys(BACKENDS, "http://127.0.0.1:1")))
-FOUND = EndToEndStage(
+FOUND = DeployedStage(
     url="https://gateway.example.com/",
     settings=SETTINGS,
     keys=dict.fromkeys(CLIENTS, "a-key"),
     simulators={},
-    simulator_keys={},
+    simulator_key="k",
+    admin_key="k",
     variables={},
+    max_replicas=3,
 )
 
 
