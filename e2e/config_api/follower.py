@@ -12,8 +12,8 @@ from e2e.config_api.publisher import PublishError
 
 _log = logging.getLogger(__name__)
 
-# All replicas follow a change within a second.
-_POLL_SECONDS = 0.5
+# So soon other replicas follow a change.
+_POLL_SECONDS = 0.2
 _RETRY_SECONDS = 5.0
 
 
