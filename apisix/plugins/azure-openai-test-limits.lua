@@ -76,16 +76,14 @@ local function refuse(ctx, kind, reason, seconds)
     return errors.respond(ctx, 429, "Too few " .. kind .. " are left for this request. Try again later.")
 end
 
--- The limit that refuses a request, and why. A limit refuses both lanes, its reserve the low one.
+-- The limit that refuses a request, and why. Its reserve refuses the low lane; when nothing is left, it refuses both.
 local function refusing(conf, left, deployment, lane)
-    for _, kind in ipairs(KINDS) do
-        if left[kind] == 0 then
-            return kind, "limit"
-        end
-    end
     for _, kind in ipairs(KINDS) do
         if lane == "low" and left[kind] * 100 < conf[kind][deployment] * conf.low_lane_reserve_percent then
             return kind, "below-low-priority-threshold"
+        end
+        if left[kind] == 0 then
+            return kind, "limit"
         end
     end
     return nil

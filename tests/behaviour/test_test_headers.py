@@ -202,6 +202,14 @@ def test_l3_tracking_knows_that_a_throttled_backend_has_nothing_left(stage: Stag
     )
 
 
+def test_l3_tracking_names_the_reason_also_when_low_requests_are_alone(stage: Stage, sim: Simulator) -> None:
+    sim.fail(PTU, status=429, retry_after=60, headers={"x-ratelimit-reset-tokens": "60"})
+    client = stage.http(e2e_gateway(stage))
+    ask(client, TRACKING, low=True)
+    answer = ask(client, TRACKING, low=True)
+    assert why_refused(answer) == ("tokens-below-low-priority-threshold", "0")
+
+
 def test_l3_one_low_request_finds_out_what_is_left_when_high_ones_do_not(
     stage: Stage, sim: Simulator
 ) -> None:
@@ -292,6 +300,13 @@ def test_calculating_refuses_both_lanes_at_the_limit(stage: Stage) -> None:
         "0",
     )
     assert int(answer.headers["x-apim-tokens-retry-after"]) > 0
+
+
+def test_calculating_names_the_threshold_to_low_requests_at_the_limit_too(stage: Stage) -> None:
+    client = stage.http(e2e_gateway(stage))
+    ask(client, CALCULATING, max_tokens=100_000)
+    answer = ask(client, CALCULATING, low=True)
+    assert why_refused(answer) == ("tokens-below-low-priority-threshold", "0")
 
 
 def test_calculating_does_not_count_refusals_of_the_backend(stage: Stage, sim: Simulator) -> None:

@@ -1,8 +1,9 @@
 --- Everything that one request carries through the bundle, from the first phase to its record.
 --
 -- `azure-openai-gateway` creates it in its rewrite phase as `ctx.azure_openai`. Each field stands below the heading of
--- its writer, and says who reads it. One field has a second writer: when the client has left, accounting
--- moves `attempt` to the trail. Times are seconds since the epoch.
+-- its writer, and says who reads it. Two fields have a second writer: when the client has left, accounting
+-- moves `attempt` to the trail; and azure-openai-test-headers takes its own argument out of `target`. Times are seconds
+-- since the epoch.
 --
 -- Beside it, flags of the request context say who gives an error its shape: `ctx.azure_openai_shaped` (the answer has
 -- the client's shape already), `ctx.azure_openai_reshape` (azure-openai-gateway replaces a stock error page) and

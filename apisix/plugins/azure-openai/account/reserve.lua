@@ -52,7 +52,12 @@ function _M.is_refused(pool, request, lane)
         note_high(pool, request)
         return false
     end
-    return remaining_share(pool, request) * 100 < reserve and not may_probe(pool, request)
+    local share = remaining_share(pool, request)
+    if share * 100 >= reserve then
+        return false
+    end
+    -- With nothing left, a probe would find out nothing: throttled backends are not asked.
+    return share == 0 or not may_probe(pool, request)
 end
 
 return _M
