@@ -1,4 +1,4 @@
-"""A clock that is set back prolongs no rest (F2, F3, L3)."""
+"""F2, F3, L3: a clock that is set back prolongs no rest, and limits of any size are kept."""
 
 from __future__ import annotations
 
@@ -99,3 +99,13 @@ def test_l3_a_quota_noted_before_the_clock_was_set_back_is_unknown(lua: Lua) -> 
     return before, availability.remaining_share(backend, "gpt-4o") or false
     """
     assert states(lua, code) == [0.25, False]
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2**31 - 1, 2**31, 2**32, 10**15])
+def test_f2_a_limit_of_any_size_stays_a_limit(lua: Lua, limit: int) -> None:
+    code = (
+        'availability.note_left(backend, "gpt-4o", "tokens", 5, limit)'
+        'return availability.left(backend, "gpt-4o", "tokens")'
+    )
+    kept = min(limit, 2**31 - 1)
+    assert states(lua, code, limit=limit) == ([5, kept] if kept else [5])

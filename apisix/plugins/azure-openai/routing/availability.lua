@@ -19,8 +19,8 @@ local EVERY = memory.EVERY
 local QUOTA_MEMORY_SECONDS = 60
 -- In an hour a deployment is idle at some time, so the most that was left comes close to its limit.
 local MOST_SEEN_SECONDS = 3600
--- Flags have 32 bits.
-local MOST_OF_A_LIMIT = 4294967295
+-- Flags have 32 bits, of which one is the sign.
+local MOST_OF_A_LIMIT = 2147483647
 local UNKNOWN_REMAINING, UNKNOWN_LIMIT = -1, 0
 
 local _M = {}
