@@ -50,12 +50,15 @@ def serve(
     bundle_root: Annotated[
         str, typer.Option(metavar="DIR", help="As for render-config.")
     ] = DEFAULT_BUNDLE_ROOT,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Listen there: a platform's probes come from outside.")
+    ] = "127.0.0.1",
     refresh: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", min=1, help="Read all settings again this often, too."),
     ] = None,
 ) -> None:
-    """Set preferred backends of a gateway in end-to-end test mode. Listens on 127.0.0.1 only."""
+    """Set preferred backends of a gateway in end-to-end test mode."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s config-api %(levelname)s %(message)s")
 
     def read_file() -> Mapping[str, str] | None:
@@ -70,7 +73,7 @@ def serve(
     app = create_app(token.get_secret_value(), preferences, Follower(preferences, publisher, refresh))
     uvicorn.run(
         app,
-        host="127.0.0.1",
+        host=host,
         port=settings.end_to_end.config_api_port,
         log_level="warning",
         access_log=False,

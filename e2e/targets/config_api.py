@@ -21,7 +21,12 @@ START_SECONDS = 60
 
 @contextmanager
 def config_api(
-    env: Mapping[str, str], directory: Path, *options: str, bundle_root: str = "/nowhere", quiet: bool = False
+    env: Mapping[str, str],
+    directory: Path,
+    *options: str,
+    bundle_root: str = "/nowhere",
+    host: str = "127.0.0.1",
+    quiet: bool = False,
 ) -> Iterator[httpx.Client]:
     """A client, with the token, of a config API that has published; `env` are all of its settings."""
     arguments = ["--output-dir", str(directory), "--bundle-root", bundle_root, *options]
@@ -31,7 +36,7 @@ def config_api(
             [sys.executable, "-m", "e2e.config_api", *arguments], cwd=REPOSITORY, env=env, stderr=log
         ) as api,
         httpx.Client(
-            base_url=f"http://127.0.0.1:{env['CONFIG_API_PORT']}",
+            base_url=f"http://{host}:{env['CONFIG_API_PORT']}",
             headers={"authorization": f"Bearer {env['CONFIG_API_TOKEN']}"},
             timeout=30,
         ) as client,

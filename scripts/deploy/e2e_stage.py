@@ -9,7 +9,7 @@ from e2e.load.plan import CLIENTS
 from e2e.targets.simulators import BACKENDS, PTU
 from renderer.model.backends import Backend
 from renderer.model.clients import Client
-from renderer.model.gateway import Gateway, Redis
+from renderer.model.gateway import EndToEnd, Gateway, Redis
 from renderer.names import variable, variables
 
 SIMULATOR_KEY = "E2E_SIMULATOR_KEY"
@@ -17,6 +17,9 @@ SIMULATOR_KEY = "E2E_SIMULATOR_KEY"
 
 ADMIN_KEY = "E2E_SIMULATOR_ADMIN_KEY"
 """The key with which tests script the simulators' faults."""
+
+CONFIG_API_TOKEN = "E2E_CONFIG_API_TOKEN"  # noqa: S105 - a name
+"""What the gateway and the config API beside it know each other by."""
 
 DEFAULT_MAX_REPLICAS = 5
 """What the stack takes for `max_replicas`."""
@@ -35,7 +38,7 @@ def secrets() -> dict[str, str]:
     """
     simulators = {variable(Backend, "key", index): SIMULATOR_KEY for index, _ in enumerate(BACKENDS)}
     clients = {variable(Client, "key", index): client_key(name) for index, name in enumerate(CLIENTS)}
-    return simulators | clients
+    return simulators | clients | {variable(EndToEnd, "config_api_token"): CONFIG_API_TOKEN}
 
 
 def made_secrets() -> tuple[str, ...]:

@@ -35,7 +35,8 @@ RENDERER = Image(
 SIMULATOR = Image(
     "azure-openai-gateway/simulator",
     "infra/images/simulator/Dockerfile",
-    ("e2e/__init__.py", "e2e/simulator", "pyproject.toml", "uv.lock"),
+    # The config API, which it also has, renders as the renderer does.
+    ("e2e/__init__.py", "e2e/simulator", "e2e/config_api", *RENDERER.sources),
 )
 
 

@@ -278,3 +278,10 @@ def test_a_preference_in_process_ends_in_time() -> None:
     before = asyncio.run(preferences.read())
     now += 1
     assert (before, asyncio.run(preferences.read())) == ((SECOND,), ())
+
+
+@pytest.mark.parametrize(("options", "address"), [([], "127.0.0.1"), (["--host", "127.0.0.2"], "127.0.0.2")])
+def test_it_listens_on_the_address_that_it_is_given(tmp_path: Path, options: list[str], address: str) -> None:
+    env = settings_of_stage()
+    with config_api(env, rendered(tmp_path, env), *options, host=address) as api:
+        assert api.get("/health").status_code == 200

@@ -251,6 +251,7 @@ KEYS_OF_THE_STAGE = {
     "e2e-client-one-key",
     "e2e-client-three-key",
     "e2e-client-two-key",
+    "e2e-config-api-token",
     "e2e-simulator-admin-key",
     "e2e-simulator-key",
 }
@@ -278,7 +279,7 @@ def test_the_keys_of_the_stage_replace_none_of_the_users(world: World) -> None:
 def test_every_key_of_the_stage_is_another(world: World) -> None:
     deploy_stage(world)
     values = {world.vault.secrets[name][-1] for name in KEYS_OF_THE_STAGE}
-    assert (len(values), sorted(map(len, values))[1:]) == (5, [43] * 4)
+    assert (len(values), sorted(map(len, values))[1:]) == (6, [43] * 5)
 
 
 def test_the_stack_gets_versions_of_the_keys_and_no_key(world: World) -> None:

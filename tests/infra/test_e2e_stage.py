@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from e2e.load.plan import CLIENTS
 from e2e.simulator.serve_plan import Options, plan
 from e2e.targets.simulators import BACKENDS, QUOTAS
+from renderer import load_settings, render_files
 from renderer.key_vault import secret_of
-from renderer.test_routes import POOLS
+from renderer.test_routes import POOLS, pools_of
 from scripts.deploy import e2e_stage
 from scripts.deploy.declarations import read_declarations
+from scripts.deploy.images import RENDERER, SIMULATOR
 from scripts.deploy.layout import STACKS
 from tests.infra.schema import TERRAFORM, parse
 
@@ -126,10 +129,25 @@ def test_every_backend_of_the_test_routes_is_simulated(made: dict[str, Any]) -> 
     assert set(made["simulator_urls"]) == set(BACKENDS) == {m.name for pool in POOLS for m in pool.members}
 
 
+def test_the_gateway_of_the_stage_has_every_test_route_and_the_config_api(made: dict[str, Any]) -> None:
+    keys = {variable: f"stand-in-for-{variable}" for variable in made["e2e_secrets"]}
+    settings = load_settings({}, env_file={**made["e2e_settings"], **keys})
+    routes = {route["uri"] for route in yaml.safe_load(render_files(settings)["apisix.yaml"])["routes"]}
+    assert pools_of(settings) == POOLS
+    assert "/helpers/set-preferred-backends" in routes
+
+
 def test_simulators_serve_the_deployments_of_the_scenarios(made: dict[str, Any]) -> None:
     options = Options(regions=["r:0"], deployments=made["e2e_deployments"], values={"key": "k"})
     (region,) = plan(options).regions
     assert {deployment.name: deployment.quota for deployment in region.deployments or ()} == QUOTAS  # type: ignore[union-attr]
+
+
+def test_the_config_api_runs_in_an_image_that_has_it() -> None:
+    text = (STACK / "e2e_apps.tf").read_text()
+    assert 'image      = var.simulator_image\n    command    = ["python", "-m", "e2e.config_api", ' in text
+    assert "e2e/config_api" in SIMULATOR.sources
+    assert set(RENDERER.sources) <= set(SIMULATOR.sources)
 
 
 def test_names_of_apps_are_no_longer_than_azure_allows(stage: Stage) -> None:

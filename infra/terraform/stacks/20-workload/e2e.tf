@@ -34,14 +34,13 @@ locals {
     { for index, client in local.e2e_clients : "GATEWAY_CLIENT_NAME_${index}" => client },
   )
 
-  # The secrets of the stage: what the gateway or a simulator reads, and its name in Key Vault.
+  # The secrets of the stage: what the gateway reads, and its name in Key Vault.
   e2e_client_secrets = { for client in local.e2e_clients : client => "e2e-${client}-key" }
   e2e_secrets = {
     for variable, name in merge(
       { for index, backend in local.e2e_backends : "AZURE_OPENAI_KEY_${index}" => "e2e-simulator-key" },
       { for index, client in local.e2e_clients : "GATEWAY_CLIENT_KEY_${index}" => local.e2e_client_secrets[client] },
+      var.deploy_e2e ? { CONFIG_API_TOKEN = "e2e-config-api-token" } : {},
     ) : variable => { name = name, version = var.e2e_secret_versions[name] }
   }
-
-  e2e_sidecars = []
 }

@@ -29,6 +29,8 @@ locals {
   )
   redis_name = "ca-${module.naming.stem}-redis"
 
+  config_path = "/etc/azure-openai-gateway"
+
   secret_uri = "${var.key_vault_uri}secrets"
 }
 
@@ -46,7 +48,7 @@ module "gateway" {
   gateway_image     = var.gateway_image
   renderer_image    = var.renderer_image
   renderer_command  = []
-  config_path       = "/etc/azure-openai-gateway"
+  config_path       = local.config_path
   collector_enabled = var.collector_enabled
   collector_image   = var.collector_image
 

@@ -97,7 +97,8 @@ variable "e2e_secret_versions" {
 
   validation {
     condition = !var.deploy_e2e || length(setsubtract([
-      "e2e-simulator-key", "e2e-simulator-admin-key", "e2e-client-one-key", "e2e-client-two-key", "e2e-client-three-key",
+      "e2e-client-one-key", "e2e-client-two-key", "e2e-client-three-key",
+      "e2e-config-api-token", "e2e-simulator-key", "e2e-simulator-admin-key",
     ], keys(var.e2e_secret_versions))) == 0
     error_message = "deploy_e2e needs the version of every key in e2e_secret_versions: a simulator without a key would answer every call."
   }

@@ -77,7 +77,7 @@ run "e2e_gives_each_backend_a_simulator" {
     deploy_e2e          = true
     max_replicas        = 1
     simulator_image     = "cr.azurecr.io/simulator:abc"
-    e2e_secret_versions = { e2e-simulator-key = "v1", e2e-simulator-admin-key = "v2", e2e-client-one-key = "v3", e2e-client-two-key = "v4", e2e-client-three-key = "v5" }
+    e2e_secret_versions = { e2e-simulator-key = "v1", e2e-simulator-admin-key = "v2", e2e-client-one-key = "v3", e2e-client-two-key = "v4", e2e-client-three-key = "v5", e2e-config-api-token = "v6" }
     app_settings        = {}
   }
 
@@ -95,6 +95,27 @@ run "e2e_gives_each_backend_a_simulator" {
   }
 }
 
+run "the_config_api_has_what_the_renderer_has" {
+  command = plan
+
+  variables {
+    deploy_e2e          = true
+    max_replicas        = 1
+    simulator_image     = "cr.azurecr.io/simulator:abc"
+    e2e_secret_versions = { e2e-simulator-key = "v1", e2e-simulator-admin-key = "v2", e2e-client-one-key = "v3", e2e-client-two-key = "v4", e2e-client-three-key = "v5", e2e-config-api-token = "v6" }
+    app_settings        = { CONFIG_API_PORT = "9009" }
+  }
+
+  assert {
+    condition     = one(local.e2e_sidecars).env == local.app_settings && toset(one(local.e2e_sidecars).secret_env) == toset(keys(local.secrets))
+    error_message = "It would render other files than the renderer."
+  }
+  assert {
+    condition     = one(local.e2e_sidecars).port == 9009 && local.secrets["CONFIG_API_TOKEN"].name == "e2e-config-api-token"
+    error_message = "The gateway must reach it, with its token."
+  }
+}
+
 run "e2e_with_an_open_gateway_is_refused" {
   command = plan
 
@@ -102,7 +123,7 @@ run "e2e_with_an_open_gateway_is_refused" {
     deploy_e2e          = true
     max_replicas        = 1
     simulator_image     = "cr.azurecr.io/simulator:abc"
-    e2e_secret_versions = { e2e-simulator-key = "v1", e2e-simulator-admin-key = "v2", e2e-client-one-key = "v3", e2e-client-two-key = "v4", e2e-client-three-key = "v5" }
+    e2e_secret_versions = { e2e-simulator-key = "v1", e2e-simulator-admin-key = "v2", e2e-client-one-key = "v3", e2e-client-two-key = "v4", e2e-client-three-key = "v5", e2e-config-api-token = "v6" }
     app_settings        = { GATEWAY_REQUIRE_AUTH = "off" }
   }
 
@@ -116,7 +137,7 @@ run "the_backends_of_e2e_are_the_simulators_with_their_own_keys" {
     deploy_e2e          = true
     max_replicas        = 1
     simulator_image     = "cr.azurecr.io/simulator:abc"
-    e2e_secret_versions = { e2e-simulator-key = "v1", e2e-simulator-admin-key = "v2", e2e-client-one-key = "v3", e2e-client-two-key = "v4", e2e-client-three-key = "v5" }
+    e2e_secret_versions = { e2e-simulator-key = "v1", e2e-simulator-admin-key = "v2", e2e-client-one-key = "v3", e2e-client-two-key = "v4", e2e-client-three-key = "v5", e2e-config-api-token = "v6" }
     secret_versions     = { GATEWAY_CLIENT_KEY_0 = "v8", AZURE_OPENAI_KEY_0 = "v9" }
     app_settings        = {}
   }

@@ -1,3 +1,18 @@
+# The config API renders the gateway's files again while the gateway runs, so it gets what the renderer gets. A platform's
+# probe does not come over loopback, so it listens on all addresses of the replica. Its posts need its token.
+locals {
+  e2e_sidecars = var.deploy_e2e ? [{
+    name       = "config-api"
+    image      = var.simulator_image
+    command    = ["python", "-m", "e2e.config_api", "--host", "0.0.0.0", "--output-dir", local.config_path]
+    cpu        = 0.25
+    port       = tonumber(lookup(local.app_settings, "CONFIG_API_PORT", "9000"))
+    probe_path = "/health"
+    env        = local.app_settings
+    secret_env = keys(local.secrets)
+  }] : []
+}
+
 # Simulated Azure OpenAI, one app for each backend, so that a backend can fail alone. Who can reach the gateway can reach the
 # simulators: tests script their faults, and clients measure them. They answer only calls with a key.
 module "simulator" {
