@@ -19,7 +19,7 @@ from e2e.load.session import LoadError, LoadSession
 from e2e.report import console as on_console
 from e2e.report import html, junit
 from e2e.report.charts import picture
-from e2e.report.series import plots_of
+from e2e.report.series import Plot, plots_of
 from e2e.scenarios import ALL
 from e2e.scenarios.run import Result, run_scenario
 from e2e.scenarios.scenario import Scenario
@@ -70,10 +70,16 @@ def _write(path: Path | None, text: str) -> None:
         path.write_text(text)
 
 
+def pictured(plots: Sequence[Plot]) -> list[Plot]:
+    """The plots of a picture for documents: shares, latency and statuses."""
+    return [plot for plot in plots if plot.title.startswith(("Share", "Latency", "Answers"))]
+
+
 def _write_pictures(directory: Path | None, results: Sequence[Result]) -> None:
     for result in results:
         if directory is not None and result.evidence is not None:
-            _write(directory / f"e2e-{result.scenario.name}.svg", picture(plots_of(result.evidence)[:2]))
+            drawn = picture(pictured(plots_of(result.evidence)))
+            _write(directory / f"e2e-{result.scenario.name}.svg", drawn)
 
 
 def _refuse(problems: Sequence[object]) -> NoReturn:
