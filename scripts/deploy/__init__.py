@@ -12,9 +12,11 @@ Commands
     destroy            `destroy`: removes stacks in reverse order
     bootstrap          `deploy-bootstrap`: makes the storage of the state and moves its own state there
     workload           `deploy-workload`: the steps below in their order
+    deployed_stage     what `deploy-workload --deploy-e2e` made, for end-to-end tests
 Steps of `deploy-workload`
     derived_settings   the settings that other stacks add to the user's
     workload_settings  the user's settings, checked with the renderer's model
+    simulated_stage    the settings and secrets of the end-to-end stage
     foundry_backend    a model account as a backend
     images             builds images whose sources are new
     vault_seeder       writes secrets that differ into Key Vault

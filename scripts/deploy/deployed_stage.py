@@ -11,10 +11,10 @@ from azure.keyvault.secrets import SecretClient
 from renderer import Settings as GatewaySettings
 from renderer import load_settings
 from renderer.key_vault import secret_of
-from scripts.deploy import e2e_stage
 from scripts.deploy.deploy_errors import NotReadyError
 from scripts.deploy.layout import STACKS
 from scripts.deploy.session import Session
+from scripts.deploy.simulated_stage import made_secrets, stage_secrets
 from scripts.deploy.vault_seeder import Seeder, open_vault
 
 
@@ -51,9 +51,9 @@ def find_stage(session: Session, vault: Callable[[str], SecretClient] = open_vau
         )
     found: Mapping[str, Any] = output.value
     seeder = Seeder(vault(found["key_vault_uri"]), session.waiter)
-    keys = {secret_of(name): _key(seeder, name) for name in e2e_stage.made_secrets()}
+    keys = {secret_of(name): _key(seeder, name) for name in made_secrets()}
     session.screen.hide(keys.values())
-    secrets = {variable: keys[secret_of(name)] for variable, name in e2e_stage.secrets().items()}
+    secrets = {variable: keys[secret_of(name)] for variable, name in stage_secrets().items()}
     return DeployedStage(
         str(outputs["gateway_url"].value),
         load_settings({}, env_file={**found["app_settings"], **secrets}),

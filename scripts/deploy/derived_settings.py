@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from renderer.key_vault import secret_of
-from scripts.deploy import e2e_stage
 from scripts.deploy.deploy_errors import NotReadyError
 from scripts.deploy.foundry_backend import FoundryBackend
+from scripts.deploy.simulated_stage import made_secrets, stage_secrets, stage_settings
 from scripts.deploy.vault_seeder import Seeded, Seeder
 from scripts.deploy.workload_settings import INSIGHTS, WorkloadSettings
 from scripts.terraform import Output
@@ -27,7 +27,7 @@ class DerivedSettings:
     @property
     def secret_names(self) -> list[str]:
         """Variables of the added secrets, as the gateway reads them."""
-        return [*([INSIGHTS] if self.insights else []), *(e2e_stage.secrets() if self.deploy_e2e else [])]
+        return [*([INSIGHTS] if self.insights else []), *(stage_secrets() if self.deploy_e2e else [])]
 
     def secrets(self, seeder: Seeder) -> dict[str, str]:
         """Values of the added secrets for Key Vault. A key of the stage is random, and made only once."""
@@ -38,7 +38,7 @@ class DerivedSettings:
 
     def kept_as(self, variable: str) -> str:
         """The secret in Key Vault that has the value of a variable."""
-        return e2e_stage.secrets().get(variable, variable) if self.deploy_e2e else variable
+        return stage_secrets().get(variable, variable) if self.deploy_e2e else variable
 
     def variables(self, seeded: list[Seeded], user: WorkloadSettings) -> dict[str, Any]:
         """Variables of the workload stack: versions of secrets, never a value."""
@@ -55,7 +55,7 @@ class DerivedSettings:
 
     @property
     def _made(self) -> tuple[str, ...]:
-        return e2e_stage.made_secrets() if self.deploy_e2e else ()
+        return made_secrets() if self.deploy_e2e else ()
 
 
 def with_foundry_accounts(
@@ -72,7 +72,7 @@ def with_foundry_accounts(
 
 def of_stage(upstream: Mapping[str, Output], values: Mapping[str, Any]) -> DerivedSettings:
     """The end-to-end stage: simulators as the only backends, so no test calls a paid one; and telemetry."""
-    settings = e2e_stage.settings(values, output_text(upstream, "environment_default_domain"))
+    settings = stage_settings(values, output_text(upstream, "environment_default_domain"))
     return DerivedSettings(settings, _insights(upstream), deploy_e2e=True)
 
 

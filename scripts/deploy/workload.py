@@ -14,7 +14,6 @@ from renderer import Settings as GatewaySettings
 from renderer.model.backends import Backend
 from renderer.model.clients import Client
 from renderer.names import variable
-from scripts.deploy import e2e_stage
 from scripts.deploy.console import counted
 from scripts.deploy.deploy_errors import DeployError, NotReadyError
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy
@@ -28,6 +27,7 @@ from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, ImageBuilder
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.rollout import Door, SmokeResult, check_gateway, wait_for_revision
 from scripts.deploy.session import Session
+from scripts.deploy.simulated_stage import stage_secrets, stage_settings
 from scripts.deploy.tfvars import is_placeholder
 from scripts.deploy.vault_seeder import Action, Seeded, Seeder, open_vault
 from scripts.deploy.workload_settings import WorkloadSettings
@@ -122,7 +122,7 @@ def _read_settings(session: Session, values: Mapping[str, Any], options: Options
     session.screen.hide(user.secrets.values())
     if options.deploy_e2e:
         user = user.of_stage(values)
-        user.check(e2e_stage.settings(values, "example.com"), list(e2e_stage.secrets()))
+        user.check(stage_settings(values, "example.com"), list(stage_secrets()))
     else:
         user.check_early(azure_openai=options.azure_openai)
     session.settings.check_agreement(WORKLOAD, values)

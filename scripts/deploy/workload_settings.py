@@ -16,9 +16,9 @@ from renderer.model.clients import Client
 from renderer.model.gateway import Gateway, KeyVault, Redis, Telemetry
 from renderer.names import indices, is_secret_name, variable
 from renderer.parsers.urls import is_sovereign
-from scripts.deploy import e2e_stage
 from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.foundry_backend import FoundryBackend
+from scripts.deploy.simulated_stage import stage_problems
 from scripts.deploy.tfvars import is_placeholder, texts
 from scripts.deploy.vault_seeder import secret_problems
 
@@ -75,7 +75,7 @@ class WorkloadSettings:
             own = (f"{Backend.prefix}_", f"{Client.prefix}_", HOME_BACKEND)
             return {name: value for name, value in values.items() if not name.startswith(own)}
 
-        problems = (*self.problems, *e2e_stage.problems(values, self.app_settings))
+        problems = (*self.problems, *stage_problems(values, self.app_settings))
         return replace(
             self, app_settings=others(self.app_settings), secrets=others(self.secrets), problems=problems
         )

@@ -216,10 +216,11 @@ def test_every_setting_that_is_the_users_is_in_the_example(stack) -> None:  # ty
     directory = STACKS_DIRECTORY / stack.directory
     text = (directory / "terraform.tfvars.prod.example").read_text()
     internal = {
-        *("gateway_image", "renderer_image", "simulator_image", "secret_versions", "simulator_key_versions"),
+        *("gateway_image", "renderer_image", "simulator_image", "secret_versions", "e2e_secret_versions"),
         *("deploy_e2e", "collector_image", "redis_image", "private_dns_zone_id"),
         *(
             "container_app_environment_id",
+            "environment_default_domain",
             "key_vault_uri",
             "gateway_identity_id",
             "gateway_identity_client_id",

@@ -22,7 +22,7 @@ from e2e.targets.simulators import BACKENDS, QUOTAS
 from renderer import load_settings, render_files
 from renderer.key_vault import secret_of
 from renderer.test_routes import POOLS, pools_of
-from scripts.deploy import e2e_stage
+from scripts.deploy import simulated_stage
 from scripts.deploy.declarations import read_declarations
 from scripts.deploy.images import RENDERER, SIMULATOR
 from scripts.deploy.layout import STACKS
@@ -31,7 +31,7 @@ from tests.infra.schema import TERRAFORM, parse
 BINARY = os.environ.get("TERRAFORM_BINARY") or shutil.which("terraform") or shutil.which("tofu")
 STACK = TERRAFORM / "stacks" / STACKS["workload"].directory
 DOMAIN = "env.example.com"
-VERSIONS = {secret_of(name): f"version-of-{name}" for name in e2e_stage.made_secrets()}
+VERSIONS = {secret_of(name): f"version-of-{name}" for name in simulated_stage.made_secrets()}
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="neither terraform nor tofu is installed")
 
@@ -111,18 +111,20 @@ def made(stage: Stage) -> dict[str, Any]:
 def test_the_command_checks_the_settings_that_the_stack_makes(stage: Stage, external: bool) -> None:
     made = stage.outputs(deploy_e2e=True, ingress_external=external)
     values = {"name": "aigw", "environment": "dev", "ingress_external": external}
-    assert made["e2e_settings"] == e2e_stage.settings(values, DOMAIN)
+    assert made["e2e_settings"] == simulated_stage.stage_settings(values, DOMAIN)
 
 
 def test_the_gateway_reads_the_keys_that_the_command_makes(made: dict[str, Any]) -> None:
     assert made["e2e_secrets"] == {
         variable: {"name": secret_of(name), "version": VERSIONS[secret_of(name)]}
-        for variable, name in e2e_stage.secrets().items()
+        for variable, name in simulated_stage.stage_secrets().items()
     }
 
 
 def test_clients_find_their_keys(made: dict[str, Any]) -> None:
-    assert made["e2e_client_secrets"] == {name: secret_of(e2e_stage.client_key(name)) for name in CLIENTS}
+    assert made["e2e_client_secrets"] == {
+        name: secret_of(simulated_stage.client_key(name)) for name in CLIENTS
+    }
 
 
 def test_every_backend_of_the_test_routes_is_simulated(made: dict[str, Any]) -> None:
@@ -182,7 +184,7 @@ def test_the_command_takes_the_stacks_default_for_replicas() -> None:
         for block in parse(STACK / "variables.tf")["variable"]
         if "max_replicas" in block
     )
-    assert variable["default"] == e2e_stage.DEFAULT_MAX_REPLICAS
+    assert variable["default"] == simulated_stage.DEFAULT_MAX_REPLICAS
 
 
 @pytest.mark.parametrize("name", sorted(VERSIONS))

@@ -30,7 +30,7 @@ def client_key(name: str) -> str:
     return f"E2E_{name.upper().replace('-', '_')}_KEY"
 
 
-def secrets() -> dict[str, str]:
+def stage_secrets() -> dict[str, str]:
     """For each secret that the gateway reads, the one in Key Vault that has its value.
 
     Their names are the stage's own, so the user's keys stay as they are: `{"AZURE_OPENAI_KEY_0":
@@ -43,10 +43,10 @@ def secrets() -> dict[str, str]:
 
 def made_secrets() -> tuple[str, ...]:
     """Every secret in Key Vault whose value the command makes."""
-    return tuple(dict.fromkeys([*secrets().values(), ADMIN_KEY]))
+    return tuple(dict.fromkeys([*stage_secrets().values(), ADMIN_KEY]))
 
 
-def settings(values: Mapping[str, Any], domain: str) -> dict[str, str]:
+def stage_settings(values: Mapping[str, Any], domain: str) -> dict[str, str]:
     """The settings that the workload stack gives to the gateway of the stage. `values` are its tfvars.
 
     `({"name": "aigw", "environment": "dev"}, "env.example.com")` gives, beside the test mode and more,
@@ -68,7 +68,7 @@ def settings(values: Mapping[str, Any], domain: str) -> dict[str, str]:
     return found
 
 
-def problems(values: Mapping[str, Any], app_settings: Mapping[str, str]) -> Iterator[str]:
+def stage_problems(values: Mapping[str, Any], app_settings: Mapping[str, str]) -> Iterator[str]:
     """What the stack would refuse only after the keys are in Key Vault."""
     shared = values.get("redis_enabled") is True or variable(Redis, "host") in app_settings
     if values.get("max_replicas", DEFAULT_MAX_REPLICAS) != 1 and not shared:
