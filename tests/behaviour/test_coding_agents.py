@@ -243,6 +243,26 @@ def test_a9_a_strict_gateway_takes_references_to_a_clients_own_items_only(
 
 @pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("named", [CALL, {**CALL, "id": "FC_9"}], ids=["as it is", "in another case"])
+def test_a9_an_item_that_an_answer_only_repeats_is_not_the_clients_own(
+    stage: Stage, sim: Simulator, stream: bool, named: dict[str, Any]
+) -> None:
+    with RedisServer() as redis:
+        client = stage.http(stage.gateway(["eastus"], STORED_RESOURCES="strict", **redis.settings))
+        if stream:
+            done = {"type": "response.output_item.done", "item": CALL}
+            end = {"type": "response.completed", "response": {"id": "resp_1"}}
+            text = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in (done, end))
+            sim.fail("eastus", status=200, body=text, headers={"content-type": "text/event-stream"}, count=1)
+        else:
+            made_by(sim, "eastus", CALL)
+        assert respond(client, input=[named, RESULT], stream=stream).status_code == 200
+        answer = respond(client, input=[{"type": "item_reference", "id": "fc_9"}])
+    assert answer.status_code == 404
+
+
+@pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
+@pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("shape", [list, without_ids], ids=["with ids", "without ids"])
 def test_r1_items_lead_to_their_maker_over_any_replica(
     stage: Stage, sim: Simulator, stream: bool, shape: Any

@@ -63,13 +63,37 @@ local function learn_taken(plan, answer)
     end
 end
 
--- Makes a function(ids) that notes that the client of a request has made them. What the request itself names, it did
--- not make.
-local function claims(plan, request, answer)
+-- The ids that a request itself names. Its answer may only repeat them. The items of a request are not in its `ids`.
+local function named_by(plan)
     local named = {}
     for _, id in ipairs(plan.ids) do
         named[id] = true
     end
+    for _, item in ipairs(plan.items) do
+        local id = item.id and stored_ids.plain(item.id)
+        if id then
+            named[id] = true
+        end
+    end
+    return named
+end
+
+-- Makes a function(items) that notes that an answer has made them for the client.
+local function notes_items(plan, answer)
+    local named = named_by(plan)
+    return function(items)
+        local made = {}
+        for _, item in ipairs(items) do
+            local id = item.id and stored_ids.plain(item.id)
+            made[#made + 1] = not (id and named[id]) and item or nil
+        end
+        item_hints.made(plan.client, made, answer.backend.name)
+    end
+end
+
+-- Makes a function(ids) that notes that the client of a request has made them.
+local function claims(plan, request, answer)
+    local named = named_by(plan)
     local owner, seconds = ownership.maker(plan), collections.memory_seconds(request.operation)
     return function(ids)
         for _, id in ipairs(ids) do
@@ -100,7 +124,7 @@ end
 -- Learns from the answer what a request has made. Returns the id of the answer, and of the first that came out of it.
 local function learn_made(plan, request, answer)
     local id, derived, items = made_resources.in_body(request.operation, answer.body)
-    item_hints.made(plan.client, items, answer.backend.name)
+    notes_items(plan, answer)(items)
     if not is_kept(request) then
         return nil
     end
@@ -130,10 +154,11 @@ end
 -- Learns from a stream: what it is about from its beginning, and its items to its end.
 local function watch_stream(plan, request, answer, has_items, on_id)
     local is_known = not is_kept(request)
+    local note_items = has_items and notes_items(plan, answer)
     answer.event_stream.on_block = function(block)
         is_known = is_known or learn_streamed(plan, request, answer, block, on_id)
         if has_items then
-            item_hints.made(plan.client, made_resources.items_in_events(block), answer.backend.name)
+            note_items(made_resources.items_in_events(block))
         end
         return is_known and not has_items
     end
