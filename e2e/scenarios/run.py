@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from e2e.criteria import Criterion
@@ -18,6 +18,8 @@ from renderer import ConfigurationError
 from scripts.engines import EngineError
 
 SEED = 1
+METRICS_SECONDS = 20.0
+"""APISIX renews its page of metrics every 15 s."""
 
 Watch = Callable[[str, Sample | None], None]
 """Told of each phase as it begins, and of each sample."""
@@ -83,16 +85,25 @@ def play(
         scenario.prepare(stage)
     if spoil is not None:
         spoil(stage.simulators)
-    before = stage.tokens_by_client() if METRICS in abilities else None
+    before = stage.tokens_by_client() if scenario.counts_tokens and METRICS in abilities else None
     for phase in scenario.phases:
         watch(phase.name, None)
         _play_phase(phase, stage, load, evidence, factor, watch)
     if before is not None:
-        after = stage.tokens_by_client()
-        evidence.counted = {name: count - before.get(name, 0.0) for name, count in after.items()}
+        evidence.counted = _counted(stage, before, sum(sample.tokens for sample in evidence.samples))
     if SIMULATORS in abilities:
         evidence.asked = stage.simulators.asked()
     return evidence
+
+
+def _counted(stage: Stage, before: Mapping[str, float], expected: int) -> dict[str, float]:
+    """The tokens that the gateway has counted since; waits while there are fewer than expected."""
+    deadline = time.monotonic() + METRICS_SECONDS
+    while True:
+        after = stage.tokens_by_client()
+        counted = {name: count - before.get(name, 0.0) for name, count in after.items()}
+        if sum(counted.values()) >= expected or time.monotonic() >= deadline:
+            return counted
 
 
 def _play_phase(

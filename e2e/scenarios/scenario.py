@@ -82,6 +82,8 @@ class Scenario:
     """Abilities that the target has to have."""
     replicas: int = 1
     """How many replicas the gateway has locally."""
+    counts_tokens: bool = False
+    """Whether its criteria need the gateway's count of tokens."""
     quick: float | None = None
     """By what its phases are shortened with `--quick`; `None`: it is not part of that selection."""
 

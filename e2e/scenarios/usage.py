@@ -57,6 +57,7 @@ SCENARIOS = (
         ),
         _judge,
         prepare=_prepare,
+        counts_tokens=True,
         quick=0.7,
     ),
 )
