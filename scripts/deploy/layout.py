@@ -34,7 +34,7 @@ STACKS: dict[str, Stack] = {
             "deploy-workload",
             needs=("bootstrap", "observability", "platform"),
             uses=("foundry",),
-            own=("secrets",),
+            own=("secrets", "e2e_app_settings"),
         ),
     )
 }

@@ -10,7 +10,7 @@ from e2e.targets.simulators import BACKENDS, PTU
 from renderer.model.backends import Backend
 from renderer.model.clients import Client
 from renderer.model.gateway import EndToEnd, Gateway, Redis
-from renderer.names import variable, variables
+from renderer.names import is_secret_name, variable, variables
 
 SIMULATOR_KEY = "E2E_SIMULATOR_KEY"
 """The one key of all simulators, as clients that measure them expect."""
@@ -66,6 +66,19 @@ def stage_settings(values: Mapping[str, Any], domain: str) -> dict[str, str]:
     for index, name in enumerate(CLIENTS):
         found[variable(Client, "name", index)] = name
     return found
+
+
+def fixed_in_stage(map_name: str, chosen: Mapping[str, str]) -> Iterator[str]:
+    """A complaint about each setting in a map of the tfvars that the stage has of its own."""
+    fixed = {_unnumbered(name) for name in stage_settings({}, "example.com")}
+    for name in sorted(chosen):
+        if _unnumbered(name) in fixed or is_secret_name(name):
+            yield f"{map_name}.{name} cannot be chosen: the end-to-end stage has its own. Remove it."
+
+
+def _unnumbered(name: str) -> str:
+    """`AZURE_OPENAI_NAME_3` gives `AZURE_OPENAI_NAME`."""
+    return name.rstrip("0123456789").rstrip("_")
 
 
 def stage_problems(values: Mapping[str, Any], app_settings: Mapping[str, str]) -> Iterator[str]:

@@ -18,12 +18,15 @@ from renderer.names import indices, is_secret_name, variable
 from renderer.parsers.urls import is_sovereign
 from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.foundry_backend import FoundryBackend
-from scripts.deploy.simulated_stage import stage_problems
+from scripts.deploy.simulated_stage import fixed_in_stage, stage_problems
 from scripts.deploy.tfvars import is_placeholder, texts
 from scripts.deploy.vault_seeder import secret_problems
 
 INSIGHTS = variable(Telemetry, "connection_string")
 """The one secret that comes from a stack and not from the user."""
+
+STAGE_SETTINGS = "e2e_app_settings"
+"""In tfvars: what the gateway of the end-to-end stage gets in addition to `app_settings`."""
 
 HOME_BACKEND = variable(Gateway, "home_backend")
 VAULT_URL = variable(KeyVault, "url")
@@ -69,15 +72,20 @@ class WorkloadSettings:
         return cls(path, kept, {**misplaced, **secrets}, redis, tuple(problems))
 
     def of_stage(self, values: Mapping[str, Any]) -> WorkloadSettings:
-        """The same settings without the user's own backends and clients: the end-to-end stage has its own."""
+        """The settings of the end-to-end stage: its own ones replace the user's backends and clients."""
 
         def others(values: Mapping[str, str]) -> dict[str, str]:
             own = (f"{Backend.prefix}_", f"{Client.prefix}_", HOME_BACKEND)
             return {name: value for name, value in values.items() if not name.startswith(own)}
 
-        problems = (*self.problems, *stage_problems(values, self.app_settings))
+        added, problems = texts(STAGE_SETTINGS, values.get(STAGE_SETTINGS))
+        app_settings = {**others(self.app_settings), **added}
+        problems += [*fixed_in_stage(STAGE_SETTINGS, added), *stage_problems(values, app_settings)]
         return replace(
-            self, app_settings=others(self.app_settings), secrets=others(self.secrets), problems=problems
+            self,
+            app_settings=app_settings,
+            secrets=others(self.secrets),
+            problems=(*self.problems, *problems),
         )
 
     @property

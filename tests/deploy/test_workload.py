@@ -315,6 +315,29 @@ def test_replicas_of_the_stage_may_share_a_redis_of_the_user(world: World) -> No
     assert deploy_stage(world, max_replicas=2, app_settings=app_settings).smoke is not None
 
 
+def test_the_stage_may_have_settings_of_its_own(world: World) -> None:
+    chosen = {"BREAKER_FAILURES": 1000, "GATEWAY_CLIENT_REQUESTS_PER_MINUTE_1": 60}
+    settings = deploy_stage(world, e2e_app_settings=chosen).settings
+    assert (settings.failover.breaker_failures, settings.clients[1].requests_per_minute) == (1000, 60)
+    assert settings_in_state(world)["settings"]["BREAKER_FAILURES"] == "1000"
+
+
+def test_settings_of_the_stage_have_no_effect_without_it(world: World) -> None:
+    world.settings(e2e_app_settings={"BREAKER_FAILURES": "1000"})
+    assert world.deploy().settings.failover.breaker_failures == 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AZURE_OPENAI_ENDPOINT_3", "AZURE_OPENAI_KEY_0", "GATEWAY_CLIENT_NAME_0", "GATEWAY_E2E_TEST_MODE"],
+)
+def test_what_makes_the_stage_cannot_be_chosen(world: World, name: str) -> None:
+    with pytest.raises(InvalidSettingsError) as caught:
+        deploy_stage(world, e2e_app_settings={name: "https://paid.openai.azure.com"})
+    assert f"e2e_app_settings.{name} cannot be chosen" in "".join(caught.value.details)
+    assert written(world) == []
+
+
 def test_without_the_stage_replicas_need_no_redis(world: World) -> None:
     world.settings(max_replicas=2)
     assert world.deploy().smoke is not None

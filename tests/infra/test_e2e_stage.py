@@ -197,7 +197,7 @@ def test_the_stage_without_one_of_its_keys_is_refused(stage: Stage, name: str) -
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("GATEWAY_CLIENT_NAME_0", "remove GATEWAY_CLIENT_*"),
+        ("GATEWAY_CLIENT_NAME_0", "remove GATEWAY_CLIENT_NAME_<N>"),
         ("AZURE_OPENAI_ENDPOINT_2", "remove AZURE_OPENAI_ENDPOINT_<N>"),
     ],
 )

@@ -121,8 +121,8 @@ variable "deploy_e2e" {
   }
 
   validation {
-    condition     = !var.deploy_e2e || !anytrue([for name in keys(var.app_settings) : startswith(name, "GATEWAY_CLIENT_")])
-    error_message = "deploy_e2e has clients of its own, with fixed names: remove GATEWAY_CLIENT_* from app_settings."
+    condition     = !var.deploy_e2e || !anytrue([for name in keys(var.app_settings) : startswith(name, "GATEWAY_CLIENT_NAME_")])
+    error_message = "deploy_e2e has clients of its own, with fixed names: remove GATEWAY_CLIENT_NAME_<N> from app_settings."
   }
 
   validation {
