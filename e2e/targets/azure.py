@@ -78,7 +78,7 @@ class AzureTarget:
         if missing:
             raise TargetError(
                 f"these clients are missing in the environment {environment}: {', '.join(missing)}",
-                "add them to app_settings and secrets, and run deploy-workload --deploy-e2e again",
+                f"run deploy-workload {environment} --deploy-e2e again: it makes them",
             )
         urls = self._found.simulators
         keys = dict.fromkeys(urls, self._found.simulator_key)
