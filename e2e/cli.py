@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from e2e.report.series import Plot, plots_of
 from e2e.scenarios import ALL
 from e2e.scenarios.run import Result, run_scenario
 from e2e.scenarios.scenario import Scenario
+from e2e.serve import KEY_VARIABLE, serve
 from e2e.targets.local import LocalTarget
 from e2e.targets.stage import Target, TargetError
 from scripts.engines import EngineError
@@ -95,6 +97,13 @@ def _list(console: Console) -> None:
         )
 
 
+def _serve(names: Sequence[str], place: Place, engine: str, urls: Sequence[str], console: Console) -> None:
+    if names or place is not Place.LOCAL:
+        raise TargetError("--serve keeps the whole local stage running: leave out the names and --target")
+    with closing(LocalTarget(engine)) as target:
+        serve(target, console, urls, os.environ.get(KEY_VARIABLE))
+
+
 @app.command()
 def run(
     names: Annotated[
@@ -114,6 +123,17 @@ def run(
     ] = None,
     list_only: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="A shortened selection, in at most 100 s.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--serve", help="Play nothing: keep a local stage running for other clients.")
+    ] = False,
+    backends: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--backend",
+            metavar="URL",
+            help=f"With --serve, three times: simulators that run already; their key in {KEY_VARIABLE}.",
+        ),
+    ] = None,
 ) -> None:
     """Play scenarios against a gateway with simulated backends and judge them.
 
@@ -127,6 +147,10 @@ def run(
     began = time.monotonic()
     try:
         with stopping_cleanly():
+            if keep:
+                _serve(names or [], target, engine, backends or [], console)
+            if backends:
+                raise TargetError("--backend is for --serve: scenarios need simulated backends of their own")
             opened = open_target(target, env, engine)
             results = _run_all(chosen(names or [], quick=quick), opened, console, quick=quick)
     except (TargetError, EngineError) as error:
