@@ -111,14 +111,15 @@ def test_r1_items_of_every_kind_lead_to_their_maker(stage: Stage, sim: Simulator
     assert attempts(respond(client, input=[item, RESULT])) == ["eastus:200"]
 
 
+@pytest.mark.parametrize("name", REFUSALS)
 def test_r2_case_9_the_next_turn_goes_straight_to_the_backend_that_took_the_items(
-    stage: Stage, sim: Simulator
+    stage: Stage, sim: Simulator, name: str
 ) -> None:
-    error = {"message": "Item with id 'rs_1' not found.", "code": None}
-    sim.fail("eastus", status=404, body={"error": error})
+    status, error = REFUSALS[name]
+    sim.fail("eastus", status=status, body={"error": error})
     client = on_eastus(stage)
     trails = [attempts(respond(client, input=[SEALED, USER])) for _ in range(2)]
-    assert trails == [["eastus:404", "westus:200"], ["westus:200"]]
+    assert trails == [[f"eastus:{status}", "westus:200"], ["westus:200"]]
 
 
 def test_r3_in_a_history_of_several_owners_the_last_item_decides(stage: Stage, sim: Simulator) -> None:

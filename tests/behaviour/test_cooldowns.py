@@ -52,6 +52,15 @@ def test_f2_what_is_left_counts_when_it_is_less(stage: Stage, sim: Simulator) ->
     assert trails == ["westus:200", "eastus:200", "westus:200"]
 
 
+def test_f2_a_huge_request_that_is_refused_leaves_the_small_ones_alone(stage: Stage, sim: Simulator) -> None:
+    left = {"x-ratelimit-remaining-tokens": "100000"}
+    sim.fail("eastus", status=200, body={"choices": []}, headers=left, count=1)
+    sim.fail("eastus", status=429, retry_after=60, contains="200000")
+    client = stage.http(stage.gateway(["eastus"]))
+    statuses = [large(client, size).status_code for size in (100, 200_000, 2_000, 2_000)]
+    assert statuses == [200, 429, 200, 200]
+
+
 def test_f2_without_a_report_of_what_is_left_a_cooldown_holds_for_all(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", status=429, retry_after=30, count=1)
     client = stage.http(stage.gateway(AZURE_OPENAI_PRIORITY_0=10))
@@ -128,11 +137,11 @@ def test_f2_a_request_for_which_another_deployment_is_large_enough_is_to_be_trie
 
 
 def test_f2_one_of_those_that_wait_goes_first_when_a_cooldown_ends(stage: Stage, sim: Simulator) -> None:
-    sim.fail("eastus", status=429, retry_after_ms=700)
-    client = stage.http(stage.gateway(["eastus"], AI_PROXY_MAX_WAIT_MS=1000))
+    sim.fail("eastus", status=429, retry_after_ms=1000)
+    client = stage.http(stage.gateway(["eastus"], AI_PROXY_MAX_WAIT_MS=1500))
     say(client, "Starts the cool-down")
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda number: say(client, str(number)), range(16)))
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(lambda number: say(client, str(number)), range(32)))
     assert {answer.status_code for answer in answers} == {429}
     assert len(sim.requests("eastus")) - 1 <= 3
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from time import time
 from typing import Any
 
 import httpx
+import openai
 import pytest
 
 from e2e.simulator import Simulator
@@ -85,6 +87,55 @@ def test_f8b_what_all_candidates_say_of_one_clients_requests_counts_for_nobody_w
 
 
 @pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 403},
+        {"status": 500},
+        {"status": 408},
+        {"reset": True},
+        {"cut": 8},
+        {"stream_error": "auto", "code": "server_error"},
+    ],
+    ids=str,
+)
+def test_f8b_requests_that_every_backend_fails_cost_another_client_no_answer(
+    stage: Stage, sim: Simulator, fault: dict[str, Any]
+) -> None:
+    gateway = stage.gateway(REGIONS, **TWO_CLIENTS)
+    client, other = stage.http(gateway), stage.http(gateway, OTHER_KEY)
+    for region in REGIONS:
+        sim.fail(region, **fault, contains="Bad")
+    answers = []
+    for number in range(10):
+        # A stream that is cut ends so.
+        with suppress(httpx.RemoteProtocolError):
+            chat(client, messages=[{"role": "user", "content": f"Bad {number}"}], stream=True)
+        answers += [say(other, f"Well {number} {text}") for text in range(8)]
+    assert {answer.status_code for answer in answers} == {200}
+
+
+def test_f8b_a_prompt_that_crashes_every_backend_is_no_concern_of_another_client(
+    stage: Stage, sim: Simulator
+) -> None:
+    fail_everywhere(sim, status=500, code="model_error", contains="Bad")
+    gateway = stage.gateway(**TWO_CLIENTS)
+    bad: Any = [{"role": "user", "content": "Bad"}]
+    with pytest.raises(openai.InternalServerError):
+        stage.openai(gateway, max_retries=2).chat.completions.create(model="gpt-4o", messages=bad)
+    answer = say(stage.http(gateway, OTHER_KEY), "Well")
+    assert (answer.status_code, len(attempts(answer))) == (200, 1)
+
+
+def test_f8b_streams_that_are_not_allowed_leave_plain_requests(stage: Stage, sim: Simulator) -> None:
+    reason = "Streaming requests are not yet allowed."
+    fail_everywhere(sim, status=403, message=reason, contains='"stream":true')
+    client = stage.http(stage.gateway())
+    answers = [chat(client, stream=is_stream) for is_stream in (True, False) * 3]
+    assert [answer.status_code for answer in answers] == [403, 200] * 3
+    assert answers[0].json()["error"]["message"] == reason
+
+
+@pytest.mark.parametrize(
     "error",
     [
         {"status": 400, "code": "invalid_encrypted_content"},
@@ -148,6 +199,19 @@ def test_f8c_a_401_of_a_wrong_path_closes_nothing(stage: Stage, sim: Simulator, 
         client.get(path)
     statuses = [say(client, str(number)).status_code for number in range(2)]
     assert (statuses, "AZURE_OPENAI_KEY" in gateway.error_log.read_text()) == ([200, 200], False)
+
+
+def test_f8c_a_wrong_path_again_and_again_costs_another_client_no_answer(
+    stage: Stage, sim: Simulator
+) -> None:
+    fail_everywhere(sim, status=401, message=WRONG_ENDPOINT, path="/nosuch/")
+    gateway = stage.gateway(**TWO_CLIENTS)
+    client, other = stage.http(gateway), stage.http(gateway, OTHER_KEY)
+    statuses = []
+    for number in range(12):
+        assert client.get(WRONG_PATH).status_code == 403
+        statuses += [say(other, f"{number} {text}").status_code for text in range(16)]
+    assert (set(statuses), "AZURE_OPENAI_KEY" in gateway.error_log.read_text()) == ({200}, False)
 
 
 @pytest.mark.parametrize("path", ["/openai/chat/completions", "/openai/deployments/gpt-4o/responses"])
@@ -398,14 +462,33 @@ def test_f8_a_realtime_session_that_needs_another_key_is_refused_for_itself(
 
 
 def test_f9_an_outage_of_all_backends_ends_with_one_trial(stage: Stage, sim: Simulator) -> None:
-    client, other = clients(stage, BREAKER_FAILURES=3)
-    fail_everywhere(sim, status=500)
-    for number in range(12):
+    gateway = stage.gateway(REGIONS, **TWO_CLIENTS)
+    client, other = stage.http(gateway), stage.http(gateway, OTHER_KEY)
+    for region in REGIONS:
+        sim.fail(region, status=500)
+    for number in range(6):
         say(client, f"Down {number}")
-    asked = [len(sim.requests(region)) for region in EVERYWHERE]
+        say(other, f"Down too {number}")
+    asked = [len(sim.requests(region)) for region in REGIONS]
     sim.reset()
     answer = say(other, "Well again")
     assert (max(asked) <= 12, answer.status_code, len(attempts(answer))) == (True, 200, 1)
+
+
+def test_f9_meanwhile_each_backend_is_asked_by_so_many_at_a_time(stage: Stage, sim: Simulator) -> None:
+    client = stage.http(stage.gateway(REGIONS, BREAKER_FAILURES=1, BREAKER_OVERRIDE_CONCURRENCY=1))
+    for region in REGIONS:
+        sim.fail(region, status=500, count=1)
+    say(client, "Opens all breakers")
+    for region in REGIONS:
+        sim.fail(region, slow_first_byte=3)
+    with ThreadPoolExecutor(len(REGIONS)) as pool:
+        for number in range(len(REGIONS)):
+            pool.submit(say, client, f"Slow {number}")
+        for region in REGIONS:
+            sim.wait_for_requests(region, 2)
+        answer = say(client, "One too many")
+    assert (answer.status_code, attempts(answer), int(answer.headers["retry-after"]) > 0) == (503, [""], True)
 
 
 @pytest.fixture
@@ -440,3 +523,20 @@ def test_f9_a_backend_that_accepts_no_connection_is_waited_for_a_tenth_of_the_ti
     trails = [record["attempts"] for record in records(gateway, 2)]
     waited = [attempt["ms"] for trail in trails for attempt in trail if attempt["backend"] == "eastus"]
     assert (len(waited), waited[1] < waited[0] / 2) == (2, True)
+
+
+def test_f9_who_waits_for_such_a_backend_is_served_by_the_other(
+    stage: Stage, sim: Simulator, black_hole: int
+) -> None:
+    gateway = stage.gateway(
+        AZURE_OPENAI_PRIORITY_0=10,
+        AZURE_OPENAI_ENDPOINT_0=f"http://127.0.0.1:{black_hole}",
+        AI_PROXY_CONNECT_TIMEOUT_MS=500,
+        BREAKER_FAILURES=1,
+    )
+    client = stage.http(gateway)
+    sim.fail("westus", status=500, count=1)
+    say(client, "Opens both breakers")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda number: say(client, str(number)), range(4)))
+    assert [(answer.status_code, winner(answer)) for answer in answers] == [(200, "westus")] * 4

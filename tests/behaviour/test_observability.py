@@ -292,19 +292,22 @@ def test_o1_exhausted_requests(stage: Stage, sim: Simulator, fault: dict[str, An
 
 
 @pytest.mark.parametrize(
-    "request_",
+    ("request_", "status"),
     [
-        httpx.Request("GET", "http://gateway/openai/v1/files/file-nope"),
-        httpx.Request(
-            "POST",
-            f"http://gateway{V1_RESPONSES}",
-            json={"model": "gpt-4o", "input": "Hello", "previous_response_id": "resp_nope"},
+        (httpx.Request("GET", "http://gateway/openai/v1/files/file-nope"), 404),
+        (
+            httpx.Request(
+                "POST",
+                f"http://gateway{V1_RESPONSES}",
+                json={"model": "gpt-4o", "input": "Hello", "previous_response_id": "resp_nope"},
+            ),
+            400,
         ),
     ],
-    ids=lambda request: request.url.path,
+    ids=["a file", "a response"],
 )
 def test_o1_what_nobody_holds_is_neither_exhaustion_nor_failover(
-    stage: Stage, request_: httpx.Request
+    stage: Stage, request_: httpx.Request, status: int
 ) -> None:
     gateway = stage.gateway()
     client = stage.http(gateway)
@@ -312,7 +315,7 @@ def test_o1_what_nobody_holds_is_neither_exhaustion_nor_failover(
         client.request(request_.method, request_.url.path, content=request_.content, headers=request_.headers)
         for _ in range(3)
     ]
-    assert {len(attempts(answer)) for answer in answers} == {2}
+    assert {(answer.status_code, len(attempts(answer))) for answer in answers} == {(status, 2)}
     assert value(gateway, "requests_total", outcome="client_error") == 3
     assert samples(gateway, "exhausted_total") + samples(gateway, "failovers_total") == []
 

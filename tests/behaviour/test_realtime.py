@@ -167,6 +167,15 @@ def test_s3_f1_a_failed_handshake_fails_over(stage: Stage, sim: Simulator, statu
         assert json.loads(session.recv())["type"] == "session.created"
 
 
+def test_s3_f8_a_session_that_needs_another_key_is_refused_alone(stage: Stage, sim: Simulator) -> None:
+    for region in ("eastus", "westus"):
+        sim.fail(region, status=401, message="requires ephemeral authentication", count=1)
+    gateway = stage.gateway()
+    assert refusal(gateway).status_code == 403
+    with dial(gateway) as session:
+        assert json.loads(session.recv())["type"] == "session.created"
+
+
 def test_s3_f1_a_backend_that_refuses_connections_is_failed_over(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", refuse=True)
     with dial(stage.gateway(AZURE_OPENAI_PRIORITY_0=10)) as session:

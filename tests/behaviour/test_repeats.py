@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from e2e.simulator import Simulator
-from tests.behaviour.conftest import CHAT, Stage
+from tests.behaviour.conftest import CHAT, REGIONS, Stage
 from tests.behaviour.support import V1_CHAT, attempts, chat, record_of, records
 from tests.behaviour.test_answers_on_the_wire import DOCUMENT, JSON, OK, alone, gateway_of, sized
 from tests.engines.raw_server import RawServer
@@ -134,6 +134,18 @@ def test_f10_however_its_outcome_stays_unknown(stage: Stage, name: str) -> None:
     assert (answer.status_code, answer.headers["x-should-retry"]) == (502, "false")
     assert answer.json()["error"]["code"] == "outcome_unknown"
     assert record_of(gateway)["error"] == "outcome_unknown"
+
+
+@pytest.mark.parametrize("operation", ["vector_stores", "threads/thread_1/runs", "fine_tuning/jobs"])
+@pytest.mark.parametrize("fault", [{"reset": True}, {"cut": 1}], ids=str)
+def test_f10_whatever_other_backends_there_are(
+    stage: Stage, sim: Simulator, operation: str, fault: dict[str, Any]
+) -> None:
+    sim.fail("eastus", **fault)
+    client = stage.http(stage.gateway(REGIONS, AZURE_OPENAI_PRIORITY_0=10))
+    answer = client.post(f"/openai/v1/{operation}", json={"x": 1})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "outcome_unknown")
+    assert [len(sim.requests(region)) for region in REGIONS] == [1, 0, 0]
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 503])

@@ -352,3 +352,38 @@ def test_f8_a_backend_that_fails_for_everybody_is_left_alone_and_found_again(lua
         assert (asked <= 3, trails[-2:]) == (True, ["eastus", "eastus"]), (
             f"seed {seed}, script {number}: {trails}"
         )
+
+
+# The client in trouble asks for an operation every so many seconds, and all backends answer alike. The other
+# one chats every so many seconds. Both go on for so many seconds.
+TROUBLES: dict[str, tuple[float, str, dict[str, Any], float, float]] = {
+    "a wrong path": (4, "nosuch/x", {"reason": "credential", "status": 401}, 0.25, 45),
+    "403": (1, "chat/completions", {"reason": "forbidden", "status": 403}, 0.125, 60),
+    "500": (1, "chat/completions", {"reason": "server_error", "status": 500}, 0.125, 60),
+    "408": (1, "chat/completions", {"reason": "server_error", "status": 408}, 0.125, 60),
+    "a reset": (1, "chat/completions", {"reason": "reset"}, 0.125, 60),
+}
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_f8_a_minute_of_one_clients_trouble_costs_another_no_answer(lua: Lua, name: str) -> None:
+    every, operation, outcome, pause, seconds = TROUBLES[name]
+    names = ["eastus", "westus", "swedencentral"]
+    trouble = [
+        step(index * every, "bad", dict.fromkeys(names, outcome), body=str(index), operation=operation)
+        for index in range(int(seconds / every))
+    ]
+    well: dict[str, Any] = {name: {} for name in names}
+    chats = [step(index * pause, "good", well, body=f"good {index}") for index in range(int(seconds / pause))]
+    steps = sorted(trouble + chats, key=lambda one: one["at"])
+    results = zip(run(lua, names, steps), steps, strict=True)
+    assert {status for (status, _), one in results if one["client"] == "good"} == {200}
+
+
+def test_f9_an_outage_of_all_backends_for_30_s_ends_with_one_trial(lua: Lua) -> None:
+    names = ["eastus", "westus", "swedencentral"]
+    down = dict.fromkeys(names, BAD[0])
+    well: dict[str, Any] = {name: {} for name in names}
+    outage = [step(index / 4, f"client {index % 2}", down, body=str(index)) for index in range(120)]
+    results = run(lua, names, [*outage, step(30, "client 0", well, body="after")])
+    assert results[-1] == (200, "eastus")
