@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from e2e.metrics import Sample, parse
 from e2e.simulator import Simulator
+from e2e.waiting import eventually
 from scripts.engines import Gateway
 from tests.behaviour.conftest import API_VERSION, CHAT, CLIENT_KEY
-from tests.support.prometheus import Sample, parse
-from tests.support.waiting import eventually
 
 DEPLOYMENT_CHAT = f"/openai/deployments/gpt-4o/chat/completions?api-version={API_VERSION}"
 V1_CHAT = "/openai/v1/chat/completions"

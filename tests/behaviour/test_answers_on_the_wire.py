@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
+from e2e.waiting import eventually
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CHAT, Stage
 from tests.behaviour.support import V1_CHAT, attempts, chat
 from tests.engines.raw_server import RawServer
 from tests.support.floods import chunk
-from tests.support.waiting import eventually
 
 OK = b"HTTP/1.1 200 OK\r\n"
 JSON = b"content-type: application/json\r\n"

@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+from e2e.redis_server import RedisServer, is_installed
 from e2e.simulator import Simulator
+from e2e.waiting import eventually
 from tests.behaviour.conftest import CLIENT_KEY, REGIONS, Stage
 from tests.behaviour.support import attempts, winner
 from tests.behaviour.test_stateful import EASTUS_FIRST, on_eastus, respond
-from tests.support.redis import RedisServer, is_installed
-from tests.support.waiting import eventually
 
 NOT_VERIFIED = "The encrypted content gAAA for item rs_1 could not be verified."
 REFUSALS: dict[str, Any] = {

@@ -10,13 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+from e2e.redis_server import RedisServer, is_installed
 from e2e.targets.config_api import PATH, TOKEN, config_api
+from e2e.waiting import eventually
 from scripts.engines import Gateway
 from scripts.engines.ports import free_ports
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, REGIONS, Stage
 from tests.behaviour.support import V1_CHAT, winner
-from tests.support.redis import RedisServer, is_installed
-from tests.support.waiting import eventually
 
 FIRST, SECOND = "payg-backend-1", "payg-backend-2"
 # APISIX looks at its configuration once a second; a busy machine takes its time.

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from e2e.simulator import Region, Simulator
+from e2e.waiting import eventually
 from renderer import ConfigurationError
 from scripts.engines import EngineError, Gateway
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, REGIONS, Stage
 from tests.behaviour.support import V1_CHAT, attempts, chat, winner
-from tests.support.waiting import eventually
 
 EASTUS_FIRST: dict[str, Any] = {"AZURE_OPENAI_PRIORITY_0": 10}
 STREAM: dict[str, Any] = CHAT | {"stream": True}

@@ -14,13 +14,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from e2e.simulator import Simulator
+from e2e.waiting import eventually
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CLIENT_KEY, Stage
 from tests.behaviour.support import chat, record_of, records, value
 from tests.support import tenant as entra
 from tests.support.otlp import SERVER, OtlpReceiver
 from tests.support.tenant import APPLICATION, AUDIENCE, ISSUER_V1, Tenant, claims, running_tenant, token
-from tests.support.waiting import eventually
 
 OTHER_APPLICATION = "bbbbbbbb-2222-3333-4444-555555555555"
 OTHER_TENANT = "99999999-2222-3333-4444-555555555555"

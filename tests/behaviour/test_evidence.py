@@ -14,11 +14,11 @@ import openai
 import pytest
 
 from e2e.simulator import Simulator
+from e2e.waiting import eventually
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, REGIONS, Stage
 from tests.behaviour.support import attempts, chat, logged, records, winner
 from tests.behaviour.test_coding_agents import SEALED
 from tests.behaviour.test_stateful import respond
-from tests.support.waiting import eventually
 
 OTHER_KEY = "client-key-of-team-b-0002"
 TWO_CLIENTS = {"GATEWAY_CLIENT_NAME_1": "team-b", "GATEWAY_CLIENT_KEY_1": OTHER_KEY}

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from e2e.simulator import Simulator
+from e2e.waiting import eventually
 from tests.behaviour.conftest import CHAT, REGIONS, Stage
 from tests.behaviour.support import V1_RESPONSES, attempts, chat, logged, winner
 from tests.engines.raw_server import RawServer
 from tests.support.ports import refusing_port
-from tests.support.waiting import eventually
 
 HEAVY_EASTUS = {"AZURE_OPENAI_PRIORITY_0": 10}
 """Makes eastus the first choice of every request."""

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from e2e.simulator import Simulator
+from e2e.waiting import eventually
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CHAT, Stage
 from tests.behaviour.support import (
@@ -23,7 +24,6 @@ from tests.behaviour.support import (
 from tests.engines.raw_server import Answer, RawServer
 from tests.support.floods import MIB, Flood, chunk
 from tests.support.hostile_answers import KINDS
-from tests.support.waiting import eventually
 from tests.support.worker_memory import peak_growth
 
 MOST_GROWTH_MIB = 64

@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
+from e2e.redis_server import RedisServer, is_installed
 from e2e.simulator import Quota, Simulator
+from e2e.waiting import eventually
 from tests.behaviour.conftest import API_VERSION, CHAT, Stage
 from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, V1_RESPONSES, chat, records
-from tests.support.redis import RedisServer, is_installed
-from tests.support.waiting import eventually
 
 needs_redis = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from e2e.waiting import eventually
 from tests.behaviour.conftest import Stage
 from tests.behaviour.support import V1_RESPONSES, chat, winner
 from tests.support.floods import Flood
 from tests.support.nonsense import Nonsense
-from tests.support.waiting import eventually
 from tests.support.worker_memory import peak_growth
 
 MOST_GROWTH_MIB = 64

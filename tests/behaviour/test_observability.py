@@ -12,7 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
+from e2e.metrics import parse
 from e2e.simulator import Simulator
+from e2e.waiting import eventually
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, Stage
 from tests.behaviour.support import (
@@ -30,8 +32,6 @@ from tests.behaviour.support import (
     value,
 )
 from tests.support.otlp import CLIENT, SERVER, OtlpReceiver, Span
-from tests.support.prometheus import parse
-from tests.support.waiting import eventually
 
 EASTUS_FIRST: dict[str, Any] = {"AZURE_OPENAI_PRIORITY_0": 10}
 AT_ONCE: dict[str, Any] = {"GATEWAY_LOG_MODE": "test"}

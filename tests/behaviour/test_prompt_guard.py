@@ -9,10 +9,10 @@ import openai
 import pytest
 
 from e2e.simulator import Simulator
+from e2e.waiting import eventually
 from scripts.engines import Gateway
 from tests.behaviour.conftest import API_VERSION, CHAT, CLIENT_KEY, Stage
 from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, V1_RESPONSES, chat, record_of
-from tests.support.waiting import eventually
 
 DENY = {"ENABLE_PROMPT_GUARD": "true", "PROMPT_DENY_PATTERNS": "for.?bidden,^also this$"}
 ALLOW = {"ENABLE_PROMPT_GUARD": "true", "PROMPT_ALLOW_PATTERNS": "^translate,^summarise"}

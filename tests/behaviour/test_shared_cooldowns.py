@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from e2e.redis_server import RedisServer, is_installed
 from e2e.simulator import Simulator
+from e2e.waiting import eventually
 from tests.behaviour.conftest import Stage
 from tests.behaviour.support import chat, winner
 from tests.behaviour.test_cooldowns import SMALL, large
-from tests.support.redis import RedisServer, is_installed
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 

@@ -15,14 +15,14 @@ import httpx
 import openai
 import pytest
 
+from e2e.redis_server import RedisServer, is_installed
 from e2e.simulator import Simulator
+from e2e.waiting import eventually
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, REGIONS, Stage
 from tests.behaviour.support import V1_CHAT, V1_RESPONSES, attempts, record_of, records
 from tests.engines.raw_server import RawServer
 from tests.support.loopback_server import LoopbackServer, Reply, Request
-from tests.support.redis import RedisServer, is_installed
-from tests.support.waiting import eventually
 
 needs_redis = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from e2e.simulator import Simulator
+from e2e.waiting import eventually
 from tests.behaviour.conftest import API_VERSION, CHAT, Stage
 from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, V1_RESPONSES, attempts, chat
 from tests.engines.raw_server import RawServer
-from tests.support.waiting import eventually
 
 CHAT_MESSAGES = [{"role": "user", "content": "Hello"}]
 INFERENCE = [

@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+from e2e.redis_server import RedisServer, is_installed
 from e2e.simulator import Quota, Simulator
+from e2e.waiting import eventually
 from tests.behaviour.conftest import API_VERSION, CHAT, Stage
 from tests.behaviour.e2e_stage import PAYG_1, PTU, chat, e2e_gateway
 from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, record_of
-from tests.support.redis import RedisServer, is_installed
-from tests.support.waiting import eventually
 
 needs_redis = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 

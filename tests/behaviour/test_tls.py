@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from cryptography import x509
 
+from e2e.redis_server import RedisServer, is_installed
 from e2e.simulator import Simulator
+from e2e.waiting import eventually
 from scripts.engines import Gateway
 from tests.behaviour.conftest import Stage
 from tests.behaviour.support import attempts, chat, winner
 from tests.behaviour.test_streaming import CHAT_STREAM, V1_CHAT
 from tests.engines.raw_server import RawServer
 from tests.support.certificates import Certificate, make_certificate
-from tests.support.redis import RedisServer, is_installed
-from tests.support.waiting import eventually
 
 JSON = (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}",)
 EVENTS = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n', b"data: [DONE]\n\n"

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from e2e.simulator import Simulator
+from e2e.waiting import eventually
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CHAT, Stage
 from tests.behaviour.support import (
@@ -21,7 +22,6 @@ from tests.behaviour.support import (
     samples,
     value,
 )
-from tests.support.waiting import eventually
 
 JSON = {"content-type": "application/json"}
 AT_ONCE: dict[str, Any] = {"GATEWAY_LOG_MODE": "test"}

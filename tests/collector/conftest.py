@@ -12,7 +12,9 @@ import httpx
 import pytest
 import yaml
 
+from e2e.metrics import parse
 from e2e.simulator import Region, Simulator
+from e2e.waiting import eventually
 from renderer import render_files
 from scripts.engines import Gateway, start_gateway
 from tests.collector.ingestion import Ingestion
@@ -20,8 +22,6 @@ from tests.collector.remote_write import RemoteWriteReceiver
 from tests.collector.running import HOW_TO_GET_IT, Collector, find_collector, missing_components
 from tests.renderer.support import load
 from tests.support.certificates import Certificate, make_certificate
-from tests.support.prometheus import parse
-from tests.support.waiting import eventually
 
 CLIENT_KEY = "client-key-of-team-a-0001"
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}

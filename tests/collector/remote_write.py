@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import cramjam
 
+from e2e.metrics import Sample
 from tests.support.certificates import Certificate
 from tests.support.loopback_server import LoopbackServer, Reply, Request
-from tests.support.prometheus import Sample
 from tests.support.protobuf import as_bytes, fields_of, members
 
 PATH = "/dataCollectionRules/dcr-1/streams/Microsoft-PrometheusMetrics/api/v1/write?api-version=2023-04-24"

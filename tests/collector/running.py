@@ -15,8 +15,8 @@ from typing import Any, Self
 import httpx
 import yaml
 
+from e2e.waiting import eventually
 from scripts.engines.ports import free_ports
-from tests.support.waiting import eventually
 
 NAMES = ("otelcol", "otelcol-contrib")
 HOW_TO_GET_IT = "docs/testing.md says how to build it"

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from e2e.waiting import eventually
 from scripts.engines import Gateway
 from tests.collector.conftest import (
     Stage,
@@ -22,7 +23,6 @@ from tests.collector.running import Collector
 from tests.support.certificates import Certificate
 from tests.support.otlp import SERVER
 from tests.support.scripted_vault import running_vault
-from tests.support.waiting import eventually
 
 # One gateway serves all of these tests, so they share a process.
 pytestmark = pytest.mark.xdist_group("collector")

@@ -15,13 +15,13 @@ import pytest
 import yaml
 
 from e2e.config_api.preferences import SECONDS, InProcess
+from e2e.redis_server import RedisServer, is_installed
 from e2e.targets.config_api import PATH, TOKEN, config_api
+from e2e.waiting import eventually
 from renderer import load_settings, render_files
 from renderer.output import write_all_changed
 from scripts.engines.base import REPOSITORY
 from scripts.engines.ports import free_ports
-from tests.support.redis import RedisServer, is_installed
-from tests.support.waiting import eventually
 
 needs_redis = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
+from e2e.waiting import eventually
 from scripts.engines import EngineError, Gateway
 from tests.engines.support import start
 from tests.support.otlp import SERVER, OtlpReceiver, Span
-from tests.support.waiting import eventually
 
 SHOW = """
 local core = require("apisix.core")

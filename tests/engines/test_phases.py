@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from e2e.waiting import eventually
 from scripts.engines import Gateway
 from tests.engines.support import start
-from tests.support.waiting import eventually
 
 
 def tracer(name: str, priority: int) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
+from e2e.waiting import eventually
 from scripts.engines import Gateway
 from tests.engines.support import start
-from tests.support.waiting import eventually
 
 COUNTER = """
 local exporter = require("apisix.plugins.prometheus.exporter")

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from e2e.waiting import eventually
 from scripts.engines import EngineError, Gateway
 from tests.engines.support import apisix_yaml, start
-from tests.support.waiting import eventually
 
 SAY = """
 local core = require("apisix.core")

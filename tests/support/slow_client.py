@@ -12,7 +12,7 @@ from typing import Self
 
 import httpx
 
-from tests.support.waiting import eventually
+from e2e.waiting import eventually
 
 # As small as Linux makes it: nearly the whole answer has to wait at the sender.
 _RECEIVE_BUFFER_BYTES = 4096
