@@ -185,6 +185,20 @@ BREAKS = (
         "failed requests while one throttles",
     ),
     Break(
+        "throttle-storm",
+        "refusals tell clients to come again in 1 ms",
+        Breakage(
+            bundle=(
+                (
+                    "azure-openai/outcome/final_answer.lua",
+                    "math_max(math_min(retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS), 0.001)",
+                    "0.001",
+                ),
+            )
+        ),
+        "median from the end of a hint",
+    ),
+    Break(
         "region-outage",
         "the breaker never opens (BREAKER_FAILURES=1000)",
         Breakage({"BREAKER_FAILURES": "1000"}),

@@ -69,7 +69,7 @@ def _run_all(scenarios: Sequence[Scenario], target: Target, console: Console, *,
 def _write(path: Path | None, text: str) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
 
 def pictured(plots: Sequence[Plot]) -> list[Plot]:
@@ -165,6 +165,8 @@ def run(
     _write(report_file, html.page(results, opened.description, when))
     _write(junit_file, junit.document(results))
     _write_pictures(pictures, results)
+    if all(result.skipped for result in results):
+        _refuse(["every scenario was skipped, so nothing was judged"])
     sys.exit(0 if all(result.passed for result in results) else FAILED)
 
 

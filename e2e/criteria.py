@@ -103,8 +103,8 @@ def at_most(name: str, measured: float, limit: float, requests: int, least: int,
 
 
 def none(name: str, hits: int, requests: int, least: int, example: str = "") -> Criterion:
-    """Something did not happen once in `requests`."""
-    measured = f"{hits} of {requests}" + (f", such as {example}" if hits and example else "")
+    """Something did not happen once in `requests`. `example` may be text of others."""
+    measured = f"{hits} of {requests}" + (f", such as {printable(example)}" if hits and example else "")
     return Criterion(name, "none", measured, hits == 0 and requests >= least, requests, least)
 
 
@@ -117,6 +117,15 @@ def equal(name: str, measured: float, expected: float, requests: int, least: int
 def not_measured(name: str, expected: str, why: str) -> Criterion:
     """A criterion that this target gives no way to measure."""
     return Criterion(name, expected, f"not measured: {why}", True, 0, 0, skipped=True)
+
+
+def printable(text: str) -> str:
+    """A text of others as reports can show it: control characters are escaped.
+
+    >>> printable("500 \\x1b[2J")
+    '500 \\\\x1b[2J'
+    """
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _text(value: float, unit: str) -> str:

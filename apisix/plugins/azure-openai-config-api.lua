@@ -5,6 +5,8 @@ local http = require("resty.http")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
 
+local table_concat = table.concat
+
 local PLUGIN = "azure-openai-config-api"
 local document = schemas.read(PLUGIN)
 
@@ -12,6 +14,11 @@ local HOST = "127.0.0.1"
 -- The only one that there is. The client's own path never reaches the config API.
 local PATH = "/helpers/set-preferred-backends"
 local MOST_BODY_BYTES = 65536
+-- Its answers repeat the body, in which an escape may stand for each byte.
+local MOST_ANSWER_BYTES = 8 * MOST_BODY_BYTES
+local PIECE_BYTES = 8192
+-- Those of the config API (e2e/config_api/app.py). Something else may listen on its port.
+local KNOWN_STATUSES = { [200] = true, [400] = true, [401] = true, [413] = true, [503] = true }
 local CONNECT_TIMEOUT_MS = 1000
 -- It may read settings from Key Vault before it answers.
 local READ_TIMEOUT_MS = 15000
@@ -23,6 +30,25 @@ local _M = {
     schema = document.schema,
     check_schema = schemas.checker(document),
 }
+
+local function read_answer(response)
+    local pieces, left = {}, MOST_ANSWER_BYTES
+    while response.body_reader do
+        local piece, err = response.body_reader(PIECE_BYTES)
+        if err then
+            return nil, err
+        end
+        if not piece then
+            break
+        end
+        left = left - #piece
+        if left < 0 then
+            return nil, "its answer is too large"
+        end
+        pieces[#pieces + 1] = piece
+    end
+    return table_concat(pieces)
+end
 
 local function post(conf, body)
     local client = http.new()
@@ -44,8 +70,10 @@ local function post(conf, body)
         body = body,
     })
     local answer
-    if response then
-        answer, err = response:read_body()
+    if response and KNOWN_STATUSES[response.status] then
+        answer, err = read_answer(response)
+    elseif response then
+        err = "its answer has the status " .. response.status
     end
     client:close()
     if not answer then

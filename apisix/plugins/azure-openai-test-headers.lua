@@ -71,9 +71,21 @@ local function explain(pool, request)
     ngx.header["x-gw-ratelimit-value"] = is_short_of_requests and requests or tokens
 end
 
+-- Counts are the gateway's own (azure-openai-test-limits), so a backend may not set them.
+local function remove_claimed_counts()
+    for _, kind in ipairs({ "tokens", "requests" }) do
+        ngx.header["x-apim-remaining-" .. kind] = nil
+        ngx.header["x-apim-total-" .. kind] = nil
+        ngx.header["x-apim-" .. kind .. "-retry-after"] = nil
+    end
+end
+
 function _M.header_filter(_, ctx)
     local state = ctx.azure_openai
     local pool, request = state.pool, state.request
+    if state.winner then
+        remove_claimed_counts()
+    end
     ngx.header["x-apim-backend"] = state.winner and state.winner.name
     ngx.header["x-gw-priority"] = state.lane or limits.lane(ctx, state.client)
     for _, kind in ipairs({ "tokens", "requests" }) do

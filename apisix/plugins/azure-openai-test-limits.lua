@@ -12,6 +12,7 @@ local tonumber = tonumber
 local type = type
 local math_ceil = math.ceil
 local math_max = math.max
+local math_min = math.min
 
 local PLUGIN = "azure-openai-test-limits"
 local KINDS = { "tokens", "requests" }
@@ -48,7 +49,12 @@ local function tokens_of(request)
         return math_ceil(length(body.input) / CHARACTERS_PER_TOKEN)
     end
     local maximum = tonumber(body.max_tokens)
-    return maximum and math_max(maximum * (tonumber(body.best_of) or 1), 0) or USUAL_TOKENS
+    if not maximum then
+        return USUAL_TOKENS
+    end
+    local product = maximum * (tonumber(body.best_of) or 1)
+    -- Infinity times 0 is no number, and compares with nothing.
+    return product > 0 and math_ceil(product) or 0
 end
 
 local function window_name(kind, deployment)
@@ -103,7 +109,8 @@ function _M.access(conf, ctx)
     if kind then
         return refuse(ctx, kind, reason, seconds[kind])
     end
-    counted.cost = { tokens = tokens_of(state.request), requests = 1 }
+    -- More than the limit would say no more, and Redis counts only what 64 bits can hold.
+    counted.cost = { tokens = math_min(tokens_of(state.request), conf.tokens[deployment]), requests = 1 }
     return nil
 end
 

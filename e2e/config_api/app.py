@@ -21,6 +21,7 @@ from e2e.config_api.publisher import PublishError
 _MOST_BODY_BYTES = 65_536
 _MOST_NAMES = 100
 _MEMBER = "preferredBackends"
+_CANCEL_SECONDS = 0.5
 _EXPECTED = f'Send {{"{_MEMBER}": ["payg-backend-1", "payg-backend-2"]}}, at most {_MOST_NAMES} names'
 
 
@@ -37,7 +38,9 @@ def create_app(token: str, preferences: Preferences, follower: Follower) -> Star
             raise HTTPException(503, f"{error}: nothing was changed.") from error
         except PublishError as error:
             raise HTTPException(503, f"The preference is kept, but not in force here: {error}.") from error
-        return JSONResponse({"message": "The preferred backends are set.", _MEMBER: list(names)})
+        # Not `JSONResponse`, which cannot write half of a surrogate pair.
+        answer = json.dumps({"message": "The preferred backends are set.", _MEMBER: names})
+        return Response(answer, media_type="application/json")
 
     async def health(_: Request) -> Response:
         ready = follower.is_ready
@@ -47,9 +50,10 @@ def create_app(token: str, preferences: Preferences, follower: Follower) -> Star
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         following = asyncio.create_task(follower.run())
         yield
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
+        # The client of Redis can swallow a cancellation, so one may not be enough.
+        while not following.done():
+            following.cancel()
+            await asyncio.wait([following], timeout=_CANCEL_SECONDS)
         await preferences.close()
 
     return Starlette(

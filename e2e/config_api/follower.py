@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from typing import Protocol
@@ -52,7 +53,7 @@ class Follower:
                 return
             # The settings may come from Key Vault; others are answered meanwhile.
             if await asyncio.to_thread(self._publisher.publish, names):
-                _log.info("apisix.yaml changed; preferred backends: %s", ", ".join(names) or "none")
+                _log.info("apisix.yaml changed; preferred backends: %s", json.dumps(names))
             self._published, self._published_at = names, time.monotonic()
 
     def _is_stale(self) -> bool:

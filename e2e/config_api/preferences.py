@@ -104,7 +104,7 @@ def _names_in(text: bytes | str | None) -> tuple[str, ...]:
     """The names in a text of `write`. Example: `["payg-backend-2"]` → `("payg-backend-2",)`."""
     try:
         names = json.loads(text or "[]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     if not isinstance(names, list):
         return ()

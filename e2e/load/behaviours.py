@@ -175,14 +175,20 @@ def end_of_stream(text: str, *, broken: bool) -> str:
 def _read_document(text: str, sample: Sample) -> Any:
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(document, dict):
         return None
     error = document.get("error")
     if isinstance(error, dict):
         sample.code = str(error.get("code") or error.get("type") or "")
-    usage = document.get("usage") or {}
-    sample.prompt_tokens = usage.get("prompt_tokens", usage.get("input_tokens", 0))
-    sample.completion_tokens = usage.get("completion_tokens", usage.get("output_tokens", 0))
+    sample.prompt_tokens = _used(document, "prompt_tokens", "input_tokens")
+    sample.completion_tokens = _used(document, "completion_tokens", "output_tokens")
     return document if sample.good else None
+
+
+def _used(document: dict[str, Any], *names: str) -> int:
+    """The first of these counts that an answer has, else 0: `_used({"usage": {"a": 3}}, "a", "b")` is 3."""
+    usage = document.get("usage")
+    counts = (usage.get(name) for name in names) if isinstance(usage, dict) else ()
+    return next((count for count in counts if isinstance(count, int)), 0)

@@ -50,7 +50,9 @@ def _refused_for_lane(sample: Sample) -> bool:
 
 def _is_above_threshold(sample: Sample) -> bool:
     threshold = THRESHOLDS.get(sample.headers.get("x-gw-ratelimit-reason", ""), 0)
-    return not 0 <= int(sample.headers.get("x-gw-ratelimit-value", "-1")) < threshold
+    value = sample.headers.get("x-gw-ratelimit-value", "")
+    # Longer ones are too large for `int`, and for every threshold.
+    return not (value.isdecimal() and len(value) < 20 and int(value) < threshold)
 
 
 def _judge_route(evidence: Evidence, word: str) -> list[Criterion]:

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from e2e.criteria import Criterion
+import httpx
+
+from e2e.criteria import Criterion, printable
 from e2e.load.plan import Load
 from e2e.load.samples import Sample
 from e2e.load.session import LoadSession
@@ -63,10 +65,16 @@ def run_scenario(
             evidence = play(
                 scenario, stage, load, abilities=target.abilities, factor=factor, watch=watch, spoil=spoil
             )
+    except httpx.HTTPError as error:
+        return _not_judged(scenario, began, [f"{type(error).__name__}: {error}"])
     except (EngineError, ConfigurationError, TargetError, ProblemsError) as error:
-        problems = "; ".join(str(problem) for problem in error.problems)
-        return Result(scenario, time.monotonic() - began, error=problems)
+        return _not_judged(scenario, began, error.problems)
     return Result(scenario, time.monotonic() - began, scenario.judge(evidence), evidence)
+
+
+def _not_judged(scenario: Scenario, began: float, problems: Sequence[object]) -> Result:
+    text = printable("; ".join(str(problem) for problem in problems))
+    return Result(scenario, time.monotonic() - began, error=text)
 
 
 def play(

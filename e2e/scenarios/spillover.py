@@ -53,10 +53,22 @@ def _judge(evidence: Evidence) -> list[Criterion]:
         at_least("provisioned share while calm", share_of(calm, PTU), 0.99, len(calm), 20, "%"),
         at_least("demand in the spike per second", demand, 2 * REQUESTS_PER_SECOND, len(spike), 50),
         at_least(
-            "share that spills over", share_of(spike, PAYG_1), 1 - possible / len(spike), len(spike), 50, "%"
+            "share that spills over",
+            share_of(spike, PAYG_1),
+            1 - possible / max(len(spike), 1),
+            len(spike),
+            50,
+            "%",
         ),
         at_least("use of the provisioned quota in the spike", from_ptu / possible, 0.5, len(spike), 50, "%"),
-        at_most("refusals for each request of the spike", refused / len(spike), 1 / 3, len(spike), 50, "%"),
+        at_most(
+            "refusals for each request of the spike",
+            refused / max(len(spike), 1),
+            1 / 3,
+            len(spike),
+            50,
+            "%",
+        ),
         at_least("provisioned share when it has recovered", share_of(late, PTU), 0.99, len(late), 20, "%"),
     ]
 

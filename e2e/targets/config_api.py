@@ -17,6 +17,7 @@ from scripts.engines.base import REPOSITORY
 TOKEN = "token-of-the-config-api"  # noqa: S105 - opens nothing but a process of this machine
 PATH = "/helpers/set-preferred-backends"
 START_SECONDS = 60
+STOP_SECONDS = 30
 
 
 @contextmanager
@@ -48,6 +49,10 @@ def config_api(
             yield client
         finally:
             api.terminate()
+            try:
+                api.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                api.kill()
 
 
 def _is_ready(client: httpx.Client) -> bool:

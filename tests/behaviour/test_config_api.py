@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -14,6 +17,7 @@ from e2e.redis_server import RedisServer, is_installed
 from e2e.targets.config_api import PATH, TOKEN, config_api
 from e2e.waiting import eventually
 from scripts.engines import Gateway
+from scripts.engines.files import LOOPBACK
 from scripts.engines.ports import free_ports
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, REGIONS, Stage
 from tests.behaviour.support import V1_CHAT, winner
@@ -109,6 +113,38 @@ def test_another_token_of_the_config_api_is_not_the_clients_fault(stage: Stage) 
     with config_api(other, directory):
         answer = post(stage.http(gateway), SECOND)
     assert (answer.status_code, "www-authenticate" in answer.headers) == (503, False)
+
+
+_START = "HTTP/1.1 {} X\r\nContent-Length: {}\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(_START.format(status, 2) + "{}" for status in (204, 302, 404, 500, 999)),
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+        _START.format(200, 1_000_000) + "a" * 1_000_000,
+        _START.format(200, 3) + "{}",
+    ],
+    ids=["204", "302", "404", "500", "999", "101", "large", "cut"],
+)
+def test_an_odd_answer_of_the_config_api_is_503(stage: Stage, answer: str) -> None:
+    settings = settings_of_stage()
+    client = stage.http(stage.gateway(REGIONS, **settings))
+    with socket.create_server((LOOPBACK, settings["CONFIG_API_PORT"])) as server:
+        thread = threading.Thread(target=_answer_once, args=(server, answer.encode()))
+        thread.start()
+        got = post(client, SECOND)
+        thread.join()
+    assert (got.status_code, "config API" in got.json()["error"]["message"]) == (503, True)
+
+
+def _answer_once(server: socket.socket, answer: bytes) -> None:
+    connection, _ = server.accept()
+    # The gateway may leave before it has read all.
+    with connection, contextlib.suppress(OSError):
+        connection.recv(65_536)
+        connection.sendall(answer)
 
 
 @pytest.mark.parametrize("key", [None, "wrong-key-of-a-client"])

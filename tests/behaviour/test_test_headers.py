@@ -104,6 +104,31 @@ def test_refusals_have_them_too(stage: Stage, sim: Simulator, answer_of: Any, st
     }
 
 
+def test_backends_cannot_set_the_gateways_counts(stage: Stage, sim: Simulator) -> None:
+    names = ("x-apim-remaining-tokens", "x-apim-total-requests", "x-apim-tokens-retry-after")
+    sim.fail(PAYG_1, status=200, headers=dict.fromkeys(names, "7"), body={"choices": []})
+    answer = chat(stage.http(e2e_gateway(stage)), "usage-tracking")
+    assert [name for name in names if name in answer.headers] == []
+
+
+@pytest.mark.parametrize("members", ['"max_tokens": 1e999, "best_of": 0', '"max_tokens": 0.5'])
+def test_an_odd_maximum_costs_whole_tokens(stage: Stage, members: str) -> None:
+    client = stage.http(e2e_gateway(stage))
+    path = f"/{CALCULATING}/openai/deployments/{LARGE}/chat/completions?api-version=2023-05-15"
+    client.post(path, content=f'{{"messages": [{{"role": "user", "content": "Hello"}}], {members}}}')
+    left = ask(client, CALCULATING, max_tokens=10).headers["x-gw-remaining-tokens"]
+    assert left in ("99990", "99989")
+
+
+@needs_redis
+def test_an_endless_maximum_uses_the_limit_up_for_all_replicas(
+    stage: Stage, redis: RedisServer
+) -> None:
+    one, other = (stage.http(e2e_gateway(stage, **redis.settings)) for _ in range(2))
+    ask(one, CALCULATING, max_tokens=1e308, best_of=2)
+    assert eventually(lambda: ask(other, CALCULATING).status_code == 429)
+
+
 @pytest.mark.parametrize("path", ["", "/usage-tracking"])
 def test_backends_cannot_set_them(stage: Stage, sim: Simulator, path: str) -> None:
     for region in (PTU, PAYG_1):

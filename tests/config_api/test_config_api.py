@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +16,10 @@ import httpx
 import pytest
 import yaml
 
+from e2e.config_api.app import create_app
+from e2e.config_api.follower import Follower
 from e2e.config_api.preferences import SECONDS, InProcess
+from e2e.config_api.publisher import Publisher
 from e2e.redis_server import RedisServer, is_installed
 from e2e.targets.config_api import PATH, TOKEN, config_api
 from e2e.waiting import eventually
@@ -66,7 +71,7 @@ def best(directory: Path) -> str:
 
 
 def post(client: httpx.Client, *names: object) -> httpx.Response:
-    return client.post(PATH, json={"preferredBackends": names})
+    return client.post(PATH, content=json.dumps({"preferredBackends": names}))
 
 
 def is_best(directory: Path, name: str) -> Callable[[], bool]:
@@ -105,7 +110,7 @@ def test_names_that_are_no_backends_are_ignored(tmp_path: Path) -> None:
     env = settings_of_stage()
     directory = rendered(tmp_path, env)
     with config_api(env, directory) as client:
-        answer = post(client, "payg-backend-3", "a,b\n", SECOND)
+        answer = post(client, "payg-backend-3", "a,b\n", "\ud800", SECOND)
     assert (answer.status_code, best(directory)) == (200, SECOND)
 
 
@@ -246,7 +251,9 @@ def test_redis_forgets_the_preference_in_time(tmp_path: Path) -> None:
 
 
 @needs_redis
-@pytest.mark.parametrize("nonsense", ["", "{", "7", '{"a": 1}', '[1, "payg-backend-2", null]'])
+@pytest.mark.parametrize(
+    "nonsense", ["", "{", "7", '{"a": 1}', '[1, "payg-backend-2", null]', "[" * 100_000, '["\\ud800"]']
+)
 def test_nonsense_in_redis_does_no_harm(tmp_path: Path, nonsense: str) -> None:
     with RedisServer() as redis:
         redis.command("SET", "azure-openai:e2e:preferred-backends", nonsense)
@@ -254,6 +261,8 @@ def test_nonsense_in_redis_does_no_harm(tmp_path: Path, nonsense: str) -> None:
         directory = rendered(tmp_path, env)
         with config_api(env, directory):
             assert best(directory) == (SECOND if SECOND in nonsense else FIRST)
+            redis.command("SET", "azure-openai:e2e:preferred-backends", f'["{SECOND}"]')
+            eventually(is_best(directory, SECOND), seconds=30)
 
 
 @needs_redis
@@ -268,6 +277,28 @@ def test_without_redis_a_post_is_503_and_the_preference_stays(tmp_path: Path) ->
             assert (answer.status_code, best(directory)) == (503, SECOND)
             assert "Redis" in answer.json()["error"]["message"]
             assert client.get("/health").status_code == 200
+
+
+class _Stubborn(InProcess):
+    """Swallows a cancellation, as `asyncio.wait_for` of Python 3.11 does when its work is done at that moment."""
+
+    async def read(self) -> tuple[str, ...]:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.3)
+        return ()
+
+
+def test_it_ends_although_a_cancellation_is_swallowed(tmp_path: Path) -> None:
+    env = settings_of_stage()
+    publisher = Publisher(load_settings(env), env, lambda: None, rendered(tmp_path, env), "/nowhere")
+
+    async def serve() -> None:
+        preferences = _Stubborn()
+        app = create_app(TOKEN, preferences, Follower(preferences, publisher))
+        async with app.router.lifespan_context(app):
+            await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(serve(), 30))
 
 
 def test_a_preference_in_process_ends_in_time() -> None:

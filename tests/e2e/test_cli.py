@@ -103,11 +103,12 @@ def _pretend(monkeypatch: pytest.MonkeyPatch, *results: Result) -> None:
     ("results", "status"),
     [
         ([result()], 0),
-        ([result(skipped="no Redis", criteria=[])], 0),
+        ([result(), result(skipped="no Redis", criteria=[])], 0),
+        ([result(skipped="no Redis", criteria=[])], 2),
         ([result(), result(criteria=[GOOD, BAD])], 1),
         ([result(criteria=[], error="the gateway did not start")], 1),
     ],
-    ids=["passed", "skipped", "failed", "could not run"],
+    ids=["passed", "one skipped", "all skipped", "failed", "could not run"],
 )
 def test_the_exit_status_tells(monkeypatch: pytest.MonkeyPatch, results: list[Result], status: int) -> None:
     _pretend(monkeypatch, *results)

@@ -7,9 +7,10 @@ import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree as Xml
 
+import pytest
 from rich.console import Console
 
-from e2e.criteria import not_measured
+from e2e.criteria import none, not_measured
 from e2e.report import charts, console, html, junit
 from e2e.report.series import plots_of
 from e2e.scenarios.run import Result
@@ -93,6 +94,15 @@ def test_junit_shows_what_could_not_be_run() -> None:
     )
     assert [case.get("message") for case in root.iter("error")] == ["no engine"]
     assert [case.get("message") for case in root.iter("skipped")] == ["no Redis"]
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\x1b[2Jb", "a\ud800b", "a\uffffb"])
+def test_text_of_others_breaks_no_report(text: str) -> None:
+    odd = result("a", [none("failed requests", 1, 100, 10, text)])
+    case = Xml.fromstring(junit.document([odd]).encode()).find(".//failure")
+    assert case is not None
+    assert "such as a\\" in str(case.get("message"))
+    assert "such as a\\" in _page(odd).encode().decode()
 
 
 def test_a_picture_stands_alone() -> None:
