@@ -121,9 +121,7 @@ def test_an_odd_maximum_costs_whole_tokens(stage: Stage, members: str) -> None:
 
 
 @needs_redis
-def test_an_endless_maximum_uses_the_limit_up_for_all_replicas(
-    stage: Stage, redis: RedisServer
-) -> None:
+def test_an_endless_maximum_uses_the_limit_up_for_all_replicas(stage: Stage, redis: RedisServer) -> None:
     one, other = (stage.http(e2e_gateway(stage, **redis.settings)) for _ in range(2))
     ask(one, CALCULATING, max_tokens=1e308, best_of=2)
     assert eventually(lambda: ask(other, CALCULATING).status_code == 429)

@@ -280,11 +280,15 @@ def test_without_redis_a_post_is_503_and_the_preference_stays(tmp_path: Path) ->
 
 
 class _Stubborn(InProcess):
-    """Swallows a cancellation, as `asyncio.wait_for` of Python 3.11 does when its work is done at that moment."""
+    """Swallows the first cancellation, as `asyncio.wait_for` of Python 3.11 can do."""
+
+    _has_swallowed = False
 
     async def read(self) -> tuple[str, ...]:
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.sleep(0.3)
+        if not self._has_swallowed:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            self._has_swallowed = True
         return ()
 
 
