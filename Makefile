@@ -2,8 +2,8 @@
 
 # The engine that runs the gateway: embedded, apisix, docker or auto.
 ENGINE ?= embedded
-# How many test processes: four for each core, because tests spend most of their time waiting for servers.
-JOBS ?= $(shell expr 4 \* "$$(getconf _NPROCESSORS_ONLN)")
+# How many test processes: two for each core, because tests spend much of their time waiting for servers.
+JOBS ?= $(shell expr 2 \* "$$(getconf _NPROCESSORS_ONLN)")
 
 export ENGINE
 # Where the set-up puts uv when the machine has none.
