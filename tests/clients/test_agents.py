@@ -15,7 +15,7 @@ from e2e.simulator import Simulator
 from tests.behaviour.conftest import CLIENT_KEY
 
 SCRIPT = Path(__file__).parent / "agents" / "agent.py"
-INSTALL_SECONDS, RUN_SECONDS = 300, 60
+INSTALL_SECONDS, RUN_SECONDS = 300, 300
 
 
 @pytest.fixture(scope="session")
