@@ -96,6 +96,7 @@
 --- The configuration that a request sees (routing/pool.lua).
 ---@class Pool
 ---@field name string "" for the pool of all backends
+---@field is_part boolean|nil whether it is a pool for tests
 ---@field parts table<string, Pool> the pools for tests, by name; each has some of the backends
 ---@field backends Backend[] in the order of the settings
 ---@field by_name table<string, Backend>
@@ -126,6 +127,7 @@
 ---@field client string the client that a new resource belongs to; "" for everybody
 ---@field names table<string, boolean> the clients whose resources this client may use
 ---@field ids string[] the references, and further ids in path and query
+---@field named table<string, boolean>|nil all ids that the request names (routing/resource_lessons.lua)
 ---@field records table<number, ResourceRecord> what is known of `ids`
 ---@field fault string|nil why the client may not go on: "not_found" (it may not use the resource `fault_id`), "unsure"
 ---  (Redis cannot say whose that is) or "unreadable" (nobody can say what the request refers to)

@@ -53,7 +53,8 @@ function _M.note(pool, backend, deployment, headers)
         local remaining, limit = throttle_hints.left(headers, kind)
         local share = remaining and share_left(backend, deployment, kind, remaining, limit)
         scarcest = share and math_min(scarcest or share, share) or scarcest
-        if remaining then
+        -- Only the headers of test routes tell how many requests are left.
+        if remaining and (kind == "tokens" or pool.is_part) then
             availability.note_left(backend, deployment, kind, remaining, limit)
         end
         if remaining and kind == "tokens" then

@@ -101,12 +101,16 @@ end
 
 -- Also tells whether the chosen one takes a trial.
 local function choose(ctx, pool, group, plan, tried)
-    local available, deployments, trials = {}, {}, {}
+    local available, trials = {}, {}
+    -- Of each available one its name for the deployment. Only speeds need it.
+    local deployments = plan.pace and {}
     for _, backend in ipairs(group) do
         local deployment, is_trial = usable_deployment(backend, plan, tried)
         if deployment then
             available[#available + 1] = backend
-            deployments[#available] = deployment
+            if deployments then
+                deployments[#available] = deployment
+            end
             trials[backend] = is_trial or nil
         end
     end
@@ -119,7 +123,7 @@ local function choose(ctx, pool, group, plan, tried)
         local chosen = hash(key, available)
         return chosen, trials[chosen] or false
     end
-    local weights = plan.pace and #available > 1 and speeds.weights(available, deployments, plan.pace)
+    local weights = deployments and #available > 1 and speeds.weights(available, deployments, plan.pace)
     local chosen = rotate(credits_for(pool, group, plan), available, weights)
     return chosen, trials[chosen] or false
 end

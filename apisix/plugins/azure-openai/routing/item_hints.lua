@@ -92,14 +92,11 @@ function _M.made(client, items, backend)
     shared_state.set_fields_later(SHARED .. client, fields, REMEMBER_SECONDS)
 end
 
---- Asks Redis, when it is configured, for items that are not known here.
+--- Asks Redis for items that are not known here.
 -- @param client string
 -- @param keys string[] from `replayed_items`
 -- @return boolean whether all that is known is known here now: false when Redis cannot say
 function _M.recall(client, keys)
-    if not shared_state.is_configured() then
-        return true
-    end
     local numbers, checks = {}, {}
     for _, key in ipairs(keys) do
         local number, check = place(client, key)

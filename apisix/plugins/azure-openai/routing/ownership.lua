@@ -2,6 +2,7 @@
 --
 -- Responses, conversations, files, batches, vector stores … live in one Azure resource only, and their ids lead back to
 -- it. They belong to the client that made them: only a request that makes a resource says whose it is.
+local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
 local collections = require("apisix.plugins.azure-openai.request.collections")
 local operations = require("apisix.plugins.azure-openai.request.operations")
 local replayed_items = require("apisix.plugins.azure-openai.request.replayed_items")
@@ -190,7 +191,7 @@ function _M.plan(pool, request, client)
         ids = ids,
         records = records,
     }
-    if made_resources.has_items(request.operation) then
+    if shared_state.is_configured() and made_resources.has_items(request.operation) then
         is_all_known = item_hints.recall(plan.client, wanted_items(plan)) and is_all_known
     end
     plan.owner = holder_of(pool, plan.client, named, records)

@@ -136,7 +136,7 @@ local function build_part(whole, conf, home_backend)
         end
         backends[index] = backend
     end
-    local pool = { name = conf.name, balancer = conf.balancer, limits = limits }
+    local pool = { name = conf.name, is_part = true, balancer = conf.balancer, limits = limits }
     return fill(setmetatable(pool, { __index = whole }), backends, home_backend)
 end
 

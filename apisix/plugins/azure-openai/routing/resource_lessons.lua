@@ -65,6 +65,9 @@ end
 
 -- The ids that a request itself names. Its answer may only repeat them. The items of a request are not in its `ids`.
 local function named_by(plan)
+    if plan.named then
+        return plan.named
+    end
     local named = {}
     for _, id in ipairs(plan.ids) do
         named[id] = true
@@ -75,6 +78,7 @@ local function named_by(plan)
             named[id] = true
         end
     end
+    plan.named = named
     return named
 end
 
