@@ -5,6 +5,7 @@ import os
 import pwd
 import resource
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def _address(listener: Mapping[str, Any]) -> str:
     return f"{listener['ip']}:{listener['port']}"
 
 
+@cache
 def _templates() -> Environment:
     return Environment(
         loader=FileSystemLoader(HOST),

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +123,19 @@ def test_without_names_the_preference_of_the_settings_holds(tmp_path: Path) -> N
     assert best(directory) == SECOND
 
 
-@pytest.mark.parametrize("header", ["", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x"])
-def test_another_token_is_401_and_changes_nothing(tmp_path: Path, header: str) -> None:
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client, Path]]:
+    """A config API, and its directory, for requests that change nothing."""
     env = settings_of_stage()
-    directory = rendered(tmp_path, env)
+    directory = rendered(tmp_path_factory.mktemp("untouched"), env)
     with config_api(env, directory) as client:
-        client.headers["authorization"] = header
-        answer = post(client, SECOND)
+        yield client, directory
+
+
+@pytest.mark.parametrize("header", ["", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x"])
+def test_another_token_is_401_and_changes_nothing(untouched: tuple[httpx.Client, Path], header: str) -> None:
+    client, directory = untouched
+    answer = client.post(PATH, json={"preferredBackends": [SECOND]}, headers={"authorization": header})
     assert (answer.status_code, best(directory)) == (401, FIRST)
 
 
@@ -145,12 +151,10 @@ BAD_BODIES: dict[str, bytes] = {
 }
 
 
-def test_a_bad_body_is_400_and_changes_nothing(tmp_path: Path) -> None:
-    env = settings_of_stage()
-    directory = rendered(tmp_path, env)
-    with config_api(env, directory) as client:
-        found = {name: client.post(PATH, content=body).status_code for name, body in BAD_BODIES.items()}
-        found["large"] = client.post(PATH, content=b" " * 65_537).status_code
+def test_a_bad_body_is_400_and_changes_nothing(untouched: tuple[httpx.Client, Path]) -> None:
+    client, directory = untouched
+    found = {name: client.post(PATH, content=body).status_code for name, body in BAD_BODIES.items()}
+    found["large"] = client.post(PATH, content=b" " * 65_537).status_code
     assert found == dict.fromkeys(BAD_BODIES, 400) | {"large": 413}
     assert best(directory) == FIRST
 

@@ -83,11 +83,13 @@ def session(layout: Layout, az: FakeAz, time: FakeTime) -> Session:
 
 
 @pytest.fixture
-def made(tmp_path: Path, terraform_binary: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+def made(
+    tmp_path: Path, terraform_binary: str, deployed_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Installation]:
     """Everything that the commands need when they run as processes; nothing is deployed yet."""
     monkeypatch.setenv("TERRAFORM_BINARY", terraform_binary)
     monkeypatch.setenv("GATEWAY_STATE_DIR", str(tmp_path / "state"))
-    with installation(tmp_path) as made:
+    with installation(tmp_path, deployed_once / "state") as made:
         yield made
 
 

@@ -19,6 +19,9 @@ from scripts.deploy.waiting import Waiter
 
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000000a"
 
+# The address of the vault where none is meant to be found.
+NO_VAULT = "https://127.0.0.1:1/"
+
 BACKEND = 'terraform {\n  backend "local" {}\n}\n'
 COMMON = """
 variable "subscription_id" { type = string }

@@ -37,7 +37,7 @@ def leftovers(made: Installation) -> list[Path]:
 def test_stopping_while_earlier_stacks_are_read_ends_at_once(
     made: Installation, kind: signal.Signals
 ) -> None:
-    made.deploy("bootstrap")
+    made.begin_with("bootstrap")
     code, err = stop(made, "platform", slow(made, "output"), kind)
     assert code == 130, err
     assert leftovers(made) == []
@@ -45,7 +45,7 @@ def test_stopping_while_earlier_stacks_are_read_ends_at_once(
 
 @KINDS
 def test_stopping_while_the_plan_is_made_changes_nothing(made: Installation, kind: signal.Signals) -> None:
-    made.deploy("bootstrap")
+    made.begin_with("bootstrap")
     code, err = stop(made, "observability", slow(made, "plan"), kind)
     assert code == 130, err
     assert leftovers(made) == []
@@ -53,7 +53,7 @@ def test_stopping_while_the_plan_is_made_changes_nothing(made: Installation, kin
 
 
 def test_a_terminal_that_closes_does_not_stop_what_nohup_has_started(made: Installation) -> None:
-    made.deploy("bootstrap")
+    made.begin_with("bootstrap")
     planning, closed = made.root / "planning", made.root / "terminal-is-closed"
     made.before_terraform(
         f'if [ "$1" = plan ]; then touch {planning}; while [ ! -e {closed} ]; do sleep 0.1; done; fi'
@@ -81,7 +81,7 @@ def test_stopping_the_first_bootstrap_leaves_its_stack_as_it_was(
 def test_stopping_while_an_image_is_built_can_be_gone_on_from(
     made: Installation, kind: signal.Signals
 ) -> None:
-    made.deploy("bootstrap", "observability", "platform")
+    made.begin_with("bootstrap", "observability", "platform")
     made.az.answer("acr build", hangs=True)
     code, err = stop(made, "workload", made.root / "bin" / "hanging", kind)
     assert (code, "Run the command again" in err) == (130, True)
@@ -90,7 +90,7 @@ def test_stopping_while_an_image_is_built_can_be_gone_on_from(
 
 
 def test_stopping_while_key_vault_is_waited_for_ends_at_once(made: Installation) -> None:
-    made.deploy("bootstrap", "observability", "platform")
+    made.begin_with("bootstrap", "observability", "platform")
     made.vault.deny("GET", 429, "Throttled", {"Retry-After": "60"})
     process = made.commands.start("workload", "--yes")
     assert process.stderr is not None
@@ -115,7 +115,7 @@ resource "terraform_data" "many" {
 
 def test_a_reader_that_goes_away_does_not_stop_terraform_half_way(made: Installation) -> None:
     """Output that is not read would fill the pipe, and Terraform would hold the lock for ever."""
-    made.deploy("bootstrap")
+    made.begin_with("bootstrap")
     main = made.layout.directory(STACKS["observability"]) / "main.tf"
     gone = made.root / "reader-is-gone"
     main.write_text(main.read_text() + MANY.replace("GONE", str(gone)))
@@ -132,7 +132,7 @@ def test_a_reader_that_goes_away_does_not_stop_terraform_half_way(made: Installa
 
 
 def test_a_state_that_stayed_on_disk_when_the_storage_was_to_go_is_gone_on_from(made: Installation) -> None:
-    made.deploy("bootstrap")
+    made.begin_with("bootstrap")
     main = made.layout.directory(STACKS["bootstrap"]) / "main.tf"
     working = main.read_text()
     stuck = 'provisioner "local-exec" {\n  when = destroy\n  command = "exit 3"\n}\n'
@@ -147,7 +147,7 @@ def test_a_state_that_stayed_on_disk_when_the_storage_was_to_go_is_gone_on_from(
 
 
 def test_what_a_killed_bootstrap_left_is_removed(made: Installation) -> None:
-    made.deploy("bootstrap")
+    made.begin_with("bootstrap")
     elsewhere = made.root / "elsewhere.tfstate"
     override = made.layout.directory(STACKS["bootstrap"]) / "backend_override.tf"
     override.write_text(f'terraform {{\n  backend "local" {{\n    path = "{elsewhere}"\n  }}\n}}\n')
@@ -156,7 +156,7 @@ def test_what_a_killed_bootstrap_left_is_removed(made: Installation) -> None:
 
 
 def test_a_second_interrupt_does_not_claim_that_the_lock_was_released(made: Installation) -> None:
-    made.deploy("bootstrap")
+    made.begin_with("bootstrap")
     started, asked = made.root / "started", made.root / "asked"
     made.before_terraform(
         f"""if [ "$1" = apply ]; then

@@ -38,7 +38,8 @@ def test_secrets_reach_no_argument_environment_log_output_state_or_file(made: In
         "TMPDIR": str(temporary),
         "HOME": str(home),
     }
-    made.deploy(*UP_TO_PLATFORM, "foundry")
+    made.begin_with("bootstrap")
+    made.deploy("observability", "platform", "foundry")
     shown = [made.commands.run("workload", option) for option in ("--plan", "--yes", "--plan")]
     made.settings(secrets={"GATEWAY_CLIENT_KEY_0": "<kept>", "AZURE_OPENAI_KEY_0": "canary-rotated-77aa"})
     shown += [made.commands.run(name, "-o", "json") for name in ("status", "doctor")]
@@ -85,7 +86,7 @@ def test_return_at_the_question_changes_nothing(made: Installation) -> None:
 
 
 def test_what_was_written_before_the_question_is_not_denied(made: Installation) -> None:
-    made.deploy(*UP_TO_PLATFORM)
+    made.begin_with(*UP_TO_PLATFORM)
     with made.commands.terminal("workload") as terminal:
         terminal.expect("Write 3 secrets to Key Vault? [y/N]")
         terminal.type("y\n")
@@ -114,7 +115,7 @@ def test_leaving_at_the_question_changes_nothing(made: Installation, key: str) -
     ("typed", "code", "result"), [("dev", 0, "destroyed"), ("yes", 1, "kept"), ("", 1, "kept")]
 )
 def test_destroy_wants_the_environment_typed(made: Installation, typed: str, code: int, result: str) -> None:
-    made.deploy("bootstrap", "observability")
+    made.begin_with("bootstrap", "observability")
     with made.commands.terminal("destroy", "observability") as terminal:
         terminal.expect("Type 'dev' to go on: ")
         terminal.type(f"{typed}\n")
@@ -123,7 +124,7 @@ def test_destroy_wants_the_environment_typed(made: Installation, typed: str, cod
 
 
 def test_a_login_that_has_ended_says_what_to_do(made: Installation) -> None:
-    made.deploy(*UP_TO_PLATFORM)
+    made.begin_with(*UP_TO_PLATFORM)
     expired = "ERROR: AADSTS70043: The refresh token has expired. Please run: az login"
     made.az.answer("account get-access-token", error=expired)
     result = made.commands.run("workload", "--yes")
@@ -183,7 +184,7 @@ def test_a_failed_command_of_az_is_named_without_its_options(made: Installation)
 
 
 def test_without_the_azure_cli_its_absence_is_the_message(made: Installation) -> None:
-    made.deploy(*UP_TO_PLATFORM)
+    made.begin_with(*UP_TO_PLATFORM)
     (made.root / "bin" / "az").unlink()
     result = made.commands.run("workload", "--yes")
     assert (result.returncode, "https://aka.ms/install-azure-cli" in result.stderr) == (4, True)
@@ -192,7 +193,7 @@ def test_without_the_azure_cli_its_absence_is_the_message(made: Installation) ->
 
 def test_the_command_that_releases_a_lock_finds_the_state(made: Installation) -> None:
     """A local lock ends with its holder, so Terraform's "not locked" shows that it found the state."""
-    made.deploy("bootstrap", "observability")
+    made.begin_with("bootstrap", "observability")
     state = made.root / "state" / "dev" / "05-observability.tfstate"
     lock = {
         "ID": "5b6f2a60-0000-0000-0000-000000000000",
@@ -241,7 +242,7 @@ def test_what_the_system_refuses_is_no_traceback(made: Installation) -> None:
 
 
 def test_an_answer_of_az_that_is_no_json_is_no_traceback(made: Installation) -> None:
-    made.deploy(*UP_TO_PLATFORM)
+    made.begin_with(*UP_TO_PLATFORM)
     made.az.answers.insert(0, {"to": "containerapp revision show", "out": "oops"})
     made.az.answer("account list")
     result = made.commands.run("workload", "--yes")
@@ -249,7 +250,7 @@ def test_an_answer_of_az_that_is_no_json_is_no_traceback(made: Installation) -> 
 
 
 def test_a_build_may_print_what_is_no_text(made: Installation) -> None:
-    made.deploy(*UP_TO_PLATFORM)
+    made.begin_with(*UP_TO_PLATFORM)
     az = made.root / "bin" / "az"
     real = az.rename(az.with_name("real-az"))
     az.write_text(f'#!/bin/sh\n[ "$2" = build ] && printf "caf\\351\\n"\nexec {real} "$@"\n')
