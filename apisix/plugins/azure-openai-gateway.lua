@@ -2,10 +2,11 @@
 -- errors of other plugins the shape that clients understand.
 local core = require("apisix.core")
 local accounting = require("apisix.plugins.azure-openai.account.accounting")
+local first_values = require("apisix.plugins.azure-openai.account.first_values")
+local gauges = require("apisix.plugins.azure-openai.account.gauges")
 local limits = require("apisix.plugins.azure-openai.account.limits")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local record = require("apisix.plugins.azure-openai.account.record")
-local stock_metrics = require("apisix.plugins.azure-openai.account.stock_metrics")
 local tracing = require("apisix.plugins.azure-openai.account.tracing")
 local credentials = require("apisix.plugins.azure-openai.request.credentials")
 local errors = require("apisix.plugins.azure-openai.base.errors")
@@ -34,6 +35,8 @@ local _M = {
     check_schema = schemas.checker(document),
 }
 
+local REFRESH_SECONDS = 1
+
 -- Reasons of refusals that concern what a request names, not how much a client uses.
 local NO_LIMIT = { model_not_allowed = true, ambiguous_request = true }
 
@@ -43,10 +46,21 @@ local function request_id(ctx)
     return request_ids.is_plain(given) and given or ctx.var.request_id
 end
 
+local function refresh_metrics(premature)
+    local pool = not premature and pool_module.current()
+    if pool then
+        first_values.refresh(pool)
+        gauges.refresh(pool)
+    end
+end
+
 --- Called by APISIX in every worker.
 function _M.init()
     rests.watch(metrics.unavailable)
     shared_cooldowns.watch()
+    if ngx.worker.id() == 0 then
+        ngx.timer.every(REFRESH_SECONDS, refresh_metrics)
+    end
 end
 
 -- A client could claim any identity with these headers, so they go before anything reads them. They are removed without
@@ -111,7 +125,6 @@ function _M.header_filter(_, ctx)
     local state = ctx.azure_openai
     if state and state.request then
         metrics.learn_names(state, ngx.status)
-        stock_metrics.label(ctx)
     end
     if not ngx.header["X-Request-ID"] then
         ngx.header["X-Request-ID"] = state and state.request_id

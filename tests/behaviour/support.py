@@ -59,10 +59,14 @@ def samples(gateway: Gateway, name: str, **labels: str) -> list[Sample]:
     return [sample for sample in export if sample.name == PREFIX + name and sample.has(**labels)]
 
 
+def total(gateway: Gateway, name: str, **labels: str) -> float:
+    """The sum of the samples with some labels now."""
+    return sum(sample.value for sample in samples(gateway, name, **labels))
+
+
 def value(gateway: Gateway, name: str, **labels: str) -> float:
-    """The sum of the samples with some labels, as soon as there is one."""
-    found = eventually(lambda: samples(gateway, name, **labels), seconds=EXPORT_SECONDS)
-    return sum(sample.value for sample in found)
+    """The sum of the samples with some labels, as soon as it is not 0."""
+    return eventually(lambda: total(gateway, name, **labels), seconds=EXPORT_SECONDS) or 0
 
 
 def logged(gateway: Gateway, text: str) -> str:

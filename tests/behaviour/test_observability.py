@@ -29,6 +29,7 @@ from tests.behaviour.support import (
     record_of,
     records,
     samples,
+    total,
     value,
 )
 from tests.support.otlp import CLIENT, SERVER, OtlpReceiver, Span
@@ -39,13 +40,9 @@ STREAM: dict[str, Any] = CHAT | {"stream": True}
 NAMES = 300
 
 
-def exported(gateway: Gateway, name: str, **labels: str) -> bool:
-    return bool(eventually(lambda: samples(gateway, name, **labels), seconds=EXPORT_SECONDS))
-
-
 def counted(gateway: Gateway) -> float:
     """How many requests the metrics count now."""
-    return sum(sample.value for sample in samples(gateway, "requests_total"))
+    return total(gateway, "requests_total")
 
 
 def leave(client: httpx.Client, body: dict[str, Any]) -> None:
@@ -69,7 +66,7 @@ def test_o1_requests_by_backend_region_deployment_and_outcome(stage: Stage) -> N
 def test_o1_a_region_that_is_not_configured_is_learned(stage: Stage) -> None:
     gateway = stage.gateway(["eastus"])
     chat(stage.http(gateway))
-    assert value(gateway, "requests_total", region="East US") == 1
+    assert value(gateway, "backend_info", backend="eastus", region="East US") == 1
 
 
 @pytest.mark.parametrize(
@@ -113,29 +110,30 @@ def test_o1_a_request_over_a_limit_is_a_refusal(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"),
+    ("fault", "deployment", "reason"),
     [
-        ({"status": 429, "retry_after": 60}, "throttled"),
-        ({"status": 503}, "server_error"),
-        ({"status": 401}, "credential"),
-        ({"reset": True}, "reset"),
-        ({"status": 404, "code": "DeploymentNotFound"}, "not_deployed"),
+        ({"status": 429, "retry_after": 60}, "gpt-4o", "throttled"),
+        ({"status": 503}, "gpt-4o", "server_error"),
+        ({"status": 401}, "*", "credential"),
+        ({"reset": True}, "gpt-4o", "reset"),
+        ({"status": 404, "code": "DeploymentNotFound"}, "gpt-4o", "not_deployed"),
     ],
 )
 def test_o1_failovers_by_source_and_reason(
-    stage: Stage, sim: Simulator, fault: dict[str, Any], reason: str
+    stage: Stage, sim: Simulator, fault: dict[str, Any], deployment: str, reason: str
 ) -> None:
     sim.fail("eastus", **fault)
     gateway = stage.gateway(**EASTUS_FIRST)
     chat(stage.http(gateway))
-    assert value(gateway, "failovers_total", backend="eastus", deployment="gpt-4o", reason=reason) == 1
+    labels = {"backend": "eastus", "deployment": deployment, "reason": reason}
+    assert value(gateway, "failovers_total", **labels) == 1
 
 
 def test_o1_an_attempt_that_serves_is_no_failover(stage: Stage) -> None:
     gateway = stage.gateway(["eastus"])
     chat(stage.http(gateway))
-    exported(gateway, "requests_total")
-    assert samples(gateway, "failovers_total") == []
+    value(gateway, "requests_total")
+    assert total(gateway, "failovers_total") == 0
 
 
 def test_o1_the_state_of_a_cooldown(stage: Stage, sim: Simulator) -> None:
@@ -160,7 +158,7 @@ def test_o1_the_time_to_the_first_token(stage: Stage, sim: Simulator, stream: bo
     sim.fail("eastus", slow_first_byte=0.3)
     gateway = stage.gateway(["eastus"])
     answer = chat(stage.http(gateway), stream=stream)
-    seconds = value(gateway, "time_to_first_token_seconds_sum", backend="eastus", deployment="gpt-4o")
+    seconds = value(gateway, "time_to_first_token_seconds_sum", deployment="gpt-4o")
     assert 0.3 <= seconds <= answer.elapsed.total_seconds()
 
 
@@ -168,7 +166,7 @@ def test_o1_preamble_is_no_token(stage: Stage, sim: Simulator) -> None:
     sim.fail("eastus", stall=0.5, after=0)
     gateway = stage.gateway(["eastus"], AI_PROXY_STREAM_PROBE_MS=50)
     chat(stage.http(gateway), stream=True)
-    assert value(gateway, "time_to_first_token_seconds_sum", backend="eastus") >= 0.5
+    assert value(gateway, "time_to_first_token_seconds_sum", deployment="gpt-4o") >= 0.5
 
 
 USAGE = {
@@ -191,14 +189,21 @@ def answer_with(sim: Simulator, model: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "tokens"), [("prompt", 1000), ("completion", 200), ("cached", 400), ("reasoning", 50)]
 )
-def test_o1_tokens_by_client_backend_model_and_kind(
-    stage: Stage, sim: Simulator, kind: str, tokens: int
-) -> None:
+def test_o1_tokens_by_client_model_and_kind(stage: Stage, sim: Simulator, kind: str, tokens: int) -> None:
     answer_with(sim, "gpt-4o-2024-08-06")
     gateway = stage.gateway(["eastus"])
     chat(stage.http(gateway), model="our-assistant")
-    labels = {"client": "team-a", "backend": "eastus", "model": "gpt-4o-2024-08-06", "estimated": "false"}
+    labels = {"client": "team-a", "model": "gpt-4o-2024-08-06", "estimated": "false"}
     assert value(gateway, "tokens_total", kind=kind, **labels) == tokens
+
+
+@pytest.mark.parametrize(("kind", "tokens"), [("prompt", 1000), ("completion", 200), ("cached", 400)])
+def test_o1_tokens_by_backend_model_and_kind(stage: Stage, sim: Simulator, kind: str, tokens: int) -> None:
+    answer_with(sim, "gpt-4o-2024-08-06")
+    gateway = stage.gateway(["eastus"])
+    chat(stage.http(gateway), model="our-assistant")
+    labels = {"backend": "eastus", "model": "gpt-4o-2024-08-06", "kind": kind}
+    assert value(gateway, "backend_tokens_total", **labels) == tokens
 
 
 def test_o1_tokens_of_a_responses_stream(stage: Stage) -> None:
@@ -269,7 +274,8 @@ def test_o1_estimated_cost_is_by_the_model_that_answered(stage: Stage, sim: Simu
     gateway = stage.gateway(["eastus"])
     chat(stage.http(gateway), model="our-assistant")
     # 600 fresh prompt tokens, 400 cached ones and 200 of completion at 2.50, 1.25 and 10 USD per million.
-    assert value(gateway, "cost_usd_total", client="team-a", backend="eastus") == pytest.approx(0.004)
+    assert value(gateway, "cost_usd_total", client="team-a") == pytest.approx(0.004)
+    assert total(gateway, "backend_cost_usd_total", backend="eastus") == pytest.approx(0.004)
 
 
 def test_o1_prices_can_be_replaced(stage: Stage, sim: Simulator) -> None:
@@ -277,7 +283,7 @@ def test_o1_prices_can_be_replaced(stage: Stage, sim: Simulator) -> None:
     prices = json.dumps({"our-own": {"prompt": 1, "cached": 0, "completion": 2}})
     gateway = stage.gateway(["eastus"], MODEL_PRICING=prices)
     chat(stage.http(gateway))
-    assert value(gateway, "cost_usd_total", client="team-a", backend="eastus") == pytest.approx(0.001)
+    assert value(gateway, "cost_usd_total", client="team-a") == pytest.approx(0.001)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +323,7 @@ def test_o1_what_nobody_holds_is_neither_exhaustion_nor_failover(
     ]
     assert {(answer.status_code, len(attempts(answer))) for answer in answers} == {(status, 2)}
     assert value(gateway, "requests_total", outcome="client_error") == 3
-    assert samples(gateway, "exhausted_total") + samples(gateway, "failovers_total") == []
+    assert total(gateway, "exhausted_total") + total(gateway, "failovers_total") == 0
 
 
 def test_o1_a_deployment_that_nobody_has_is_neither_exhaustion_nor_failover(
@@ -328,7 +334,7 @@ def test_o1_a_deployment_that_nobody_has_is_neither_exhaustion_nor_failover(
     gateway = stage.gateway()
     chat(stage.http(gateway))
     assert value(gateway, "requests_total", outcome="client_error") == 1
-    assert samples(gateway, "exhausted_total") + samples(gateway, "failovers_total") == []
+    assert total(gateway, "exhausted_total") + total(gateway, "failovers_total") == 0
 
 
 def test_o1_a_resource_that_a_throttled_backend_may_hold_is_an_exhaustion(
@@ -345,7 +351,7 @@ def test_o1_a_client_that_leaves_exhausts_nothing(stage: Stage, sim: Simulator) 
     gateway = stage.gateway(["eastus"])
     leave_before_the_answer(gateway, sim, CHAT)
     assert value(gateway, "requests_total", outcome="client_gone") == 1
-    assert samples(gateway, "exhausted_total") == []
+    assert total(gateway, "exhausted_total") == 0
 
 
 def test_o1_workers_add_to_the_same_numbers(stage: Stage) -> None:
@@ -375,6 +381,96 @@ def test_o1_the_gauge_of_active_connections_returns_to_zero(stage: Stage) -> Non
     export = parse(httpx.get(gateway.metrics_url).text)
     active = [sample.value for sample in export if sample.name == "apisix_llm_active_connections"]
     assert set(active) == {0}
+
+
+PAIRS = [("eastus", "gpt-4o"), ("eastus", "embed"), ("westus", "gpt-4o")]
+NAMED: dict[str, Any] = {
+    "AZURE_OPENAI_DEPLOYMENTS_0": "gpt-4o,embed",
+    "AZURE_OPENAI_DEPLOYMENTS_1": "gpt-4o",
+}
+
+
+def labels_of(gateway: Gateway, name: str, *labels: str, **of: str) -> set[tuple[str, ...]]:
+    """The values that some labels of a metric have."""
+    return {tuple(sample.labels[label] for label in labels) for sample in samples(gateway, name, **of)}
+
+
+@pytest.mark.parametrize(
+    ("metric", "label", "event"),
+    [("requests_total", "outcome", "success"), ("failovers_total", "reason", "throttled")],
+)
+def test_o1_every_backend_and_known_deployment_starts_at_zero(
+    stage: Stage, metric: str, label: str, event: str
+) -> None:
+    gateway = stage.gateway(**NAMED)
+
+    def started() -> set[tuple[str, ...]]:
+        return labels_of(gateway, metric, "backend", "deployment", **{label: event})
+
+    assert eventually(lambda: started() >= set(PAIRS), seconds=EXPORT_SECONDS)
+    assert total(gateway, metric) == 0
+
+
+def test_o1_every_client_starts_at_zero(stage: Stage) -> None:
+    gateway = stage.gateway(
+        GATEWAY_CLIENT_NAME_1="batch", GATEWAY_CLIENT_KEY_1="k" * 24, GATEWAY_CLIENT_LANE_1="low"
+    )
+    wanted = {("team-a", "high", "refused"), ("batch", "low", "success")}
+
+    def started() -> set[tuple[str, ...]]:
+        return labels_of(gateway, "client_requests_total", "client", "lane", "outcome")
+
+    assert eventually(lambda: started() >= wanted, seconds=EXPORT_SECONDS)
+
+
+def test_o1_requests_by_client_lane_and_outcome(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    stage.http(gateway).post(V1_CHAT, json=CHAT, headers={"x-priority": "low"})
+    labels = {"client": "team-a", "lane": "low", "outcome": "success"}
+    assert value(gateway, "client_requests_total", **labels) == 1
+
+
+def test_o1_refusals_by_lane_and_limit(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], GATEWAY_CLIENT_REQUESTS_PER_MINUTE_0=1)
+    for _ in range(2):
+        chat(stage.http(gateway))
+    assert value(gateway, "refusals_total", lane="high", reason="client-requests") == 1
+
+
+def test_o1_the_time_until_the_end_of_the_answer(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", stall=0.5, after=3)
+    gateway = stage.gateway(["eastus"])
+    chat(stage.http(gateway), stream=True)
+    assert value(gateway, "request_duration_seconds_sum", deployment="gpt-4o") >= 0.5
+
+
+def test_o1_only_inference_has_a_first_token(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    stage.http(gateway).get("/openai/v1/models")
+    assert value(gateway, "request_duration_seconds_count") == 1
+    assert total(gateway, "time_to_first_token_seconds_count") == 0
+
+
+def test_o1_how_long_requests_were_held(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=429, retry_after=1, count=1)
+    gateway = stage.gateway(["eastus"], AI_PROXY_MAX_WAIT_MS=5000)
+    assert chat(stage.http(gateway)).status_code == 200
+    assert value(gateway, "wait_seconds_sum", lane="high") >= 0.9
+
+
+def test_o1_the_share_of_the_quota_that_is_left(stage: Stage, sim: Simulator) -> None:
+    limits = {"x-ratelimit-limit-tokens": "1000", "x-ratelimit-remaining-tokens": "250"}
+    sim.fail("eastus", status=200, body=COMPLETION, headers={"content-type": "application/json"} | limits)
+    gateway = stage.gateway(["eastus"])
+    chat(stage.http(gateway))
+    assert value(gateway, "remaining_quota_ratio", backend="eastus", deployment="gpt-4o") == 0.25
+
+
+def test_o1_tokens_of_a_model_without_a_price(stage: Stage, sim: Simulator) -> None:
+    answer_with(sim, "brand-new")
+    gateway = stage.gateway(["eastus"])
+    chat(stage.http(gateway), model="our-assistant")
+    assert value(gateway, "unpriced_tokens_total", deployment="our-assistant", model="brand-new") == 1200
 
 
 def series(gateway: Gateway) -> Counter[str]:

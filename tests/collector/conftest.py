@@ -14,9 +14,9 @@ import yaml
 
 from e2e.metrics import parse
 from e2e.simulator import Region, Simulator
-from e2e.waiting import eventually
 from renderer import render_files
 from scripts.engines import Gateway, start_gateway
+from tests.behaviour.support import value
 from tests.collector.ingestion import Ingestion
 from tests.collector.remote_write import RemoteWriteReceiver
 from tests.collector.running import HOW_TO_GET_IT, Collector, find_collector, missing_components
@@ -26,7 +26,6 @@ from tests.support.certificates import Certificate, make_certificate
 CLIENT_KEY = "client-key-of-team-a-0001"
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
 # The gateway refreshes its exported metrics every 5 s.
-EXPORT_SECONDS = 20
 
 
 class Stage:
@@ -131,7 +130,7 @@ def used_gateway(
         stage = Stage(executable, pytestconfig.getoption("--engine"), simulator, directory, stack)
         gateway = stage.gateway()
         chat(gateway)
-        eventually(lambda: "apisix_azure_openai_requests_total" in exported_names(gateway), EXPORT_SECONDS)
+        value(gateway, "requests_total")
         yield gateway
 
 

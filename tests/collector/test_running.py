@@ -40,9 +40,12 @@ def to_workspace(workspace: RemoteWriteReceiver, **settings: str) -> str:
 
 
 def arrived(workspace: RemoteWriteReceiver, **labels: str) -> float:
-    """The number of requests in the first sample with some labels, as soon as there is one."""
-    found = eventually(lambda: workspace.samples(REQUESTS, **labels), ARRIVAL_SECONDS)
-    return found[0].value
+    """The number of requests in the first sample with some labels that is not 0, as soon as there is one."""
+
+    def values() -> list[float]:
+        return [sample.value for sample in workspace.samples(REQUESTS, **labels) if sample.value]
+
+    return eventually(values, ARRIVAL_SECONDS)[0]
 
 
 def send_span(collector: Collector, name: str) -> None:

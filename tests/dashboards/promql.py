@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-METRICS_SOURCE = (ROOT / "apisix" / "plugins" / "azure-openai" / "account" / "metrics.lua").read_text()
+REGISTRY = (ROOT / "apisix" / "plugins" / "azure-openai" / "account" / "registry.lua").read_text()
 
 
 def registered_labels() -> dict[str, set[str]]:
     """The metrics that the Lua bundle registers, with their labels."""
-    found = re.findall(r'registry:\w+\(\s*"(\w+)".*?\{([^}]*)\}', METRICS_SOURCE, re.DOTALL)
+    found = re.findall(r'registry:\w+\(\s*"(\w+)".*?\{([^}]*)\}', REGISTRY, re.DOTALL)
     return {f"apisix_{name}": set(re.findall(r'"(\w+)"', labels)) for name, labels in found}
 
 
@@ -21,10 +21,10 @@ def metrics_of(expression: str) -> set[str]:
 
 
 def labels_of(expression: str) -> set[str]:
-    """Labels that an expression selects or groups by, except the histogram's own `le`."""
+    """Labels that an expression selects or groups by, except `le` of histograms and `instance` of scrapes."""
     selected = re.findall(r"(\w+)(?:=~|!~|!=|=)\"", expression)
     grouped = [name for group in re.findall(r"by \(([^)]*)\)", expression) for name in group.split(", ")]
-    return {*selected, *grouped} - {"le"}
+    return {*selected, *grouped} - {"le", "instance"}
 
 
 def unknown_labels(expression: str) -> set[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.dashboards.promql import METRICS_SOURCE, ROOT, metrics_of, registered_labels, unknown_labels
+from tests.dashboards.promql import ROOT, metrics_of, registered_labels, unknown_labels
 
 TEMPLATE = ROOT / "infra" / "terraform" / "modules" / "observability" / "prometheus-rules.yaml.tftpl"
 THRESHOLDS = {"exhausted_percent": "2", "failover_percent": "30"}
@@ -47,9 +47,14 @@ def test_o4_alerts_say_how_bad_it_is_and_what_happened(rule: dict[str, Any]) -> 
 
 
 def test_o4_alerts_name_outcomes_and_reasons_that_the_gateway_gives() -> None:
-    source = METRICS_SOURCE + "".join(
+    source = "".join(
         (ROOT / "apisix" / "plugins" / "azure-openai" / name).read_text()
-        for name in ("routing/availability.lua", "outcome/verdict.lua")
+        for name in (
+            "account/metrics.lua",
+            "account/labels.lua",
+            "routing/availability.lua",
+            "outcome/verdict.lua",
+        )
     )
     named = {
         value

@@ -48,6 +48,11 @@ function Metric:set(value, values)
     self.dict:set(self:key(values), value)
 end
 
+--- Takes a series of a gauge away.
+function Metric:del(values)
+    self.dict:delete(self:key(values))
+end
+
 --- Adds an observation to a histogram.
 function Metric:observe(value, values)
     for i, limit in ipairs(self.buckets) do

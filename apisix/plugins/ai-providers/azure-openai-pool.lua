@@ -11,7 +11,6 @@
 --   parse_response, parse_streaming_response   send the body
 --
 -- ai-proxy-multi would end a 429 or 5xx before the last step. So it always sees 200, and all answers take the same way.
-local stock_metrics = require("apisix.plugins.azure-openai.account.stock_metrics")
 local reading = require("apisix.plugins.azure-openai.request.reading")
 local stock_body = require("apisix.plugins.azure-openai.request.stock_body")
 local serve = require("apisix.plugins.azure-openai.serve")
@@ -45,7 +44,6 @@ end
 function _M.transport()
     local ctx = ngx.ctx.api_ctx
     local state = ctx.azure_openai
-    stock_metrics.label(ctx)
     state.request = reading.to_send(ctx, state.request, stock_body.is_wanted_whole(ctx))
     local answer = serve.begin(ctx)
     return {

@@ -101,6 +101,7 @@ local function try_after_rest(ctx, state, plan, tried, failures)
             return nil
         end
         ngx.sleep(seconds)
+        state.waited_seconds = (state.waited_seconds or 0) + seconds
         local failed = #failures
         local answer, ruled_out = try_candidates(ctx, state, plan, tried, failures)
         if answer or ruled_out then

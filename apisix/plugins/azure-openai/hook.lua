@@ -5,7 +5,6 @@ require("apisix.plugins.azure-openai.request.header_limits").install()
 require("apisix") -- before apisix.core, which relies on its patches
 
 local driver = require("apisix.plugins.ai-providers.azure-openai-pool")
-local stock_metrics = require("apisix.plugins.azure-openai.account.stock_metrics")
 local provider_schema = require("apisix.plugins.ai-providers.schema")
 local transport = require("apisix.plugins.ai-transport.http")
 
@@ -21,5 +20,3 @@ function transport.request(params, timeout)
     end
     return stock_request(params, timeout)
 end
-
-stock_metrics.install()

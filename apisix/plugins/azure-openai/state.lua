@@ -24,6 +24,7 @@
 --- exchange:
 ---@field attempt Attempt|nil the attempt that is under way; read by account
 ---@field trail TrailEntry[] the attempts that are over; read by answer, account
+---@field waited_seconds number|nil how long the request was held until a backend had quota again; read by account
 ---@field failures Outcome[]|nil the failed attempts; read by outcome
 ---@field winner Backend|nil the backend whose answer the client gets; read by answer, account
 ---@field answered_id string|nil id of the stored resource that the answer is; read by account

@@ -88,7 +88,26 @@ function labels:learn(name)
     return true
 end
 
-local _M = {}
+local _M = {
+    --- Stands for all deployments of a backend.
+    EVERY = "*",
+    --- Failures that concern all deployments of a backend. Each has one series, not one for each deployment.
+    REASONS_OF_BACKENDS = {
+        "connect",
+        "dns",
+        "tls",
+        "identity",
+        "credential",
+        "forbidden",
+        "redirect",
+        "no_socket",
+    },
+}
+
+local IS_OF_BACKEND = {}
+for _, reason in ipairs(_M.REASONS_OF_BACKENDS) do
+    IS_OF_BACKEND[reason] = true
+end
 
 --- Labels of deployments: as clients call them and as backends do.
 _M.deployments = new(function(pool, add)
@@ -106,5 +125,35 @@ _M.models = new(function(pool, add)
         add(model)
     end
 end)
+
+--- The deployment's label of a failed attempt.
+-- @param deployment string the label of the request's deployment
+-- @param reason string
+-- @return string
+function _M.of_failure(deployment, reason)
+    return IS_OF_BACKEND[reason] and _M.EVERY or deployment
+end
+
+--- The labels that requests for deployments can have now: the configured names of clients, what this worker has
+--- learned, and "other".
+-- @param pool Pool
+-- @return string[]
+function _M.client_deployments(pool)
+    local list, is_listed = { OTHER }, {}
+    local function add(name)
+        local label = _M.deployments:of(name)
+        list[#list + 1] = not is_listed[label] and label or nil
+        is_listed[label] = true
+    end
+    for _, backend in ipairs(pool.backends) do
+        for name in pairs(backend.deployments or {}) do
+            add(name)
+        end
+    end
+    for _, entry in pairs(_M.deployments.learned) do
+        add(entry.name)
+    end
+    return list
+end
 
 return _M

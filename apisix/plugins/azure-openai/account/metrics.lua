@@ -1,16 +1,14 @@
---- The gateway's own Prometheus metrics, in the registry that APISIX exports. `labels` bounds their label sets.
-local exporter = require("apisix.plugins.prometheus.exporter")
-
+--- Counts requests in the gateway's own metrics (`registry`).
+local first_values = require("apisix.plugins.azure-openai.account.first_values")
 local labels = require("apisix.plugins.azure-openai.account.labels")
+local registry = require("apisix.plugins.azure-openai.account.registry")
 local operations = require("apisix.plugins.azure-openai.request.operations")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
-local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ipairs = ipairs
 local ngx_now = ngx.now
 
-local SECONDS_TO_FIRST_TOKEN = { 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120 }
 -- The fields of a usage that are exported.
 local TOKEN_KINDS = {
     "prompt",
@@ -21,72 +19,19 @@ local TOKEN_KINDS = {
     "audio_completion",
     "audio_cached",
 }
--- Stands for all deployments of a backend.
-local EVERY = "*"
+-- Reasoning is part of the completion. Which client uses it matters, not which backend.
+local NOT_BY_BACKEND = { reasoning = true }
 -- What backends may say of a request that no backend can serve: that is about the request.
 local OF_REQUEST = { not_deployed = true, forbidden = true }
 local INTERRUPTIONS = { stream_interrupted = true, answer_interrupted = true, tunnel_broken = true }
 
 local _M = {}
 
-local metrics
-
-local function register()
-    local registry = exporter.get_prometheus()
-    if not registry then
-        return nil
-    end
-    return {
-        requests = registry:counter(
-            "azure_openai_requests_total",
-            "Requests by the backend that answered and how they ended",
-            { "backend", "region", "deployment", "outcome" }
-        ),
-        failovers = registry:counter(
-            "azure_openai_failovers_total",
-            "Attempts that failed for want of capacity or health, by backend and reason",
-            { "backend", "region", "deployment", "reason" }
-        ),
-        exhausted = registry:counter(
-            "azure_openai_exhausted_total",
-            "Requests that no backend could serve for want of capacity or health, by the status that the client got",
-            { "deployment", "status" }
-        ),
-        unavailable_until = registry:gauge(
-            "azure_openai_unavailable_until_seconds",
-            "Unix time until which a backend's deployment rests (* for all of them)",
-            { "backend", "deployment", "reason" }
-        ),
-        first_token = registry:histogram(
-            "azure_openai_time_to_first_token_seconds",
-            "Seconds from the request to the first byte of its answer",
-            { "backend", "region", "deployment" },
-            SECONDS_TO_FIRST_TOKEN
-        ),
-        tokens = registry:counter(
-            "azure_openai_tokens_total",
-            "Tokens used",
-            { "client", "backend", "model", "kind", "estimated" }
-        ),
-        cost = registry:counter(
-            "azure_openai_cost_usd_total",
-            "Estimated cost in USD",
-            { "client", "backend", "model" }
-        ),
-    }
-end
-
--- The prometheus plugin may load after this module, or never.
-local function registered()
-    metrics = metrics or register()
-    return metrics
-end
-
 --- How a request ended, in one word.
 -- @param state table the request's state
 -- @param status number what the client got
 -- @return string
-local function outcome(state, status)
+function _M.outcome(state, status)
     if state.error == "client_gone" or status == 499 then
         return "client_gone"
     end
@@ -108,7 +53,6 @@ local function outcome(state, status)
     end
     return status >= 400 and "client_error" or "success"
 end
-_M.outcome = outcome
 
 --- Notes that a backend's deployment rests.
 -- @param backend table
@@ -116,10 +60,10 @@ _M.outcome = outcome
 -- @param reason string "throttled", "open" or "missing"
 -- @param seconds number
 function _M.unavailable(backend, deployment, reason, seconds)
-    local registry = registered()
-    if registry then
-        local label = deployment and labels.deployments:of(deployment) or EVERY
-        registry.unavailable_until:set(ngx_now() + seconds, { backend.name, label, reason })
+    local metrics = registry.metrics()
+    if metrics then
+        local label = deployment and labels.deployments:of(deployment) or labels.EVERY
+        metrics.unavailable_until:set(ngx_now() + seconds, { backend.name, label, reason })
     end
 end
 
@@ -142,6 +86,7 @@ function _M.learn_names(state, status)
         return
     end
     if labels.deployments:learn(request.deployment) then
+        first_values.of_deployment(state.pool, request.deployment)
         export_rests(state.pool, request)
     end
     if state.model then
@@ -158,26 +103,71 @@ local function is_lack(state, reason)
     return state.winner ~= nil or state.is_exhausted or not OF_REQUEST[reason]
 end
 
-local function count_failures(registry, state, deployment)
+-- The region is the configured one only: a label that changes would make new series.
+local function region_of(state, name)
+    return state.pool.by_name[name].region or ""
+end
+
+local function count_failures(metrics, state, deployment)
     for _, attempt in ipairs(state.trail) do
-        if is_lack(state, attempt.reason) then
-            registry.failovers:inc(1, { attempt.backend, attempt.region or "", deployment, attempt.reason })
+        local reason = attempt.reason
+        if is_lack(state, reason) then
+            local label = labels.of_failure(deployment, reason)
+            metrics.failovers:inc(1, { attempt.backend, region_of(state, attempt.backend), label, reason })
         end
     end
 end
 
-local function count_tokens(registry, state)
-    local usage, client = state.usage, state.client and state.client.name or ""
-    local model = state.model and labels.models:of(state.model)
-        or labels.deployments:of(state.request.deployment)
+local function client_name(state)
+    return state.client and state.client.name or ""
+end
+
+local function count_tokens(metrics, state)
+    local usage, client, backend = state.usage, client_name(state), state.winner.name
+    local deployment = labels.deployments:of(state.request.deployment)
+    local model = state.model and labels.models:of(state.model) or deployment
     local estimated = usage.estimated and "true" or "false"
     for _, kind in ipairs(TOKEN_KINDS) do
-        if (usage[kind] or 0) > 0 then
-            registry.tokens:inc(usage[kind], { client, state.winner.name, model, kind, estimated })
+        local amount = usage[kind] or 0
+        if amount > 0 then
+            metrics.tokens:inc(amount, { client, model, kind, estimated })
+        end
+        if amount > 0 and not NOT_BY_BACKEND[kind] then
+            metrics.backend_tokens:inc(amount, { backend, model, kind })
         end
     end
-    if state.cost_usd and state.cost_usd > 0 then
-        registry.cost:inc(state.cost_usd, { client, state.winner.name, model })
+    if state.cost_usd then
+        metrics.cost:inc(state.cost_usd, { client, model })
+        metrics.backend_cost:inc(state.cost_usd, { backend, model })
+    elseif usage.total > 0 then
+        metrics.unpriced_tokens:inc(usage.total, { deployment, model })
+    end
+end
+
+local function count_outcome(metrics, state, deployment, status)
+    local winner, outcome = state.winner, _M.outcome(state, status)
+    local backend = winner and winner.name or ""
+    metrics.requests:inc(1, { backend, winner and winner.region or "", deployment, outcome })
+    metrics.client_requests:inc(1, { client_name(state), state.lane or "", outcome })
+    if outcome == "refused" then
+        metrics.refusals:inc(1, { state.lane or "", state.error })
+    end
+    if state.is_exhausted then
+        metrics.exhausted:inc(1, { deployment, status })
+    end
+end
+
+-- How long answers took. A session lasts as long as its user speaks.
+local function observe_times(metrics, state, deployment, status)
+    if state.waited_seconds then
+        metrics.wait:observe(state.waited_seconds, { state.lane })
+    end
+    if not state.winner or state.request.is_upgrade then
+        return
+    end
+    metrics.duration:observe(ngx_now() - state.started_at, { deployment })
+    if state.first_output_at and status < 400 and operations.is_inference(state.request) then
+        metrics.first_token:observe(state.first_output_at - state.started_at, { deployment })
     end
 end
 
@@ -185,46 +175,29 @@ end
 -- @param state table the request's state
 -- @param status number what the client got
 function _M.count(state, status)
-    local registry = registered()
-    local request = state.request
-    if not registry or not request then
+    local metrics = registry.metrics()
+    if not metrics or not state.request then
         return
     end
-
-    local winner = state.winner
     _M.learn_names(state, status)
-    local deployment = labels.deployments:of(request.deployment)
-    count_failures(registry, state, deployment)
-    if not winner then
-        if state.is_exhausted then
-            registry.exhausted:inc(1, { deployment, status })
-        end
-        registry.requests:inc(1, { "", "", deployment, outcome(state, status) })
-        return
-    end
-
-    local region = regions.of(winner) or ""
-    registry.requests:inc(1, { winner.name, region, deployment, outcome(state, status) })
-    if state.first_output_at then
-        registry.first_token:observe(
-            state.first_output_at - state.started_at,
-            { winner.name, region, deployment }
-        )
-    end
-    if state.usage then
-        count_tokens(registry, state)
+    local deployment = labels.deployments:of(state.request.deployment)
+    count_failures(metrics, state, deployment)
+    count_outcome(metrics, state, deployment, status)
+    observe_times(metrics, state, deployment, status)
+    if state.winner and state.usage then
+        count_tokens(metrics, state)
     end
 end
 
 --- Counts tokens and cost of a response that was made in the background, after its request has been counted.
 -- @param account table { usage, cost_usd, client, winner, model, request = { deployment } }, as in a RequestState
 function _M.count_later_usage(account)
-    local registry = registered()
-    if registry then
+    local metrics = registry.metrics()
+    if metrics then
         if account.model then
             labels.models:learn(account.model)
         end
-        count_tokens(registry, account)
+        count_tokens(metrics, account)
     end
 end
 

@@ -90,7 +90,7 @@ local function place(backend, deployment, seconds)
 end
 
 --- Reads a value of a pair.
--- @param kind string one of KINDS, and of whole backends "slow" and "worked"
+-- @param kind string one of KINDS, and of whole backends "slow", "worked" and "region"
 -- @param deployment string|table the backend's name for it, or EVERY
 -- @return any value, nil when there is none
 -- @return number|nil flags

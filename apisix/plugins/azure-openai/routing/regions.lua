@@ -1,10 +1,14 @@
 --- The region of each backend: the configured one, else the one that its answers name. For labels and logs only.
 
+local memory = require("apisix.plugins.azure-openai.routing.pair_memory")
+
 local setmetatable = setmetatable
 local type = type
 
--- By backend of the current configuration, in this worker; a reload forgets them.
+-- By backend of the current configuration, in this worker. All workers share the region that the first answer names.
 local learned = setmetatable({}, { __mode = "k" })
+local KIND = "region"
+local REMEMBER_SECONDS = 30 * 86400
 
 -- "East US", "swedencentral". Anything else could make metrics and logs unreadable.
 local NAME = "^%w[%w ._-]*$"
@@ -16,7 +20,12 @@ local _M = {}
 -- @param backend table
 -- @return string|nil
 function _M.of(backend)
-    return backend.region or learned[backend]
+    local region = backend.region or learned[backend]
+    if not region then
+        region = memory.get(KIND, backend, memory.EVERY)
+        learned[backend] = region
+    end
+    return region
 end
 
 --- Learns the region from the headers of an answer.
@@ -24,8 +33,9 @@ end
 -- @param headers table|nil
 function _M.learn(backend, headers)
     local region = headers and headers["x-ms-region"]
-    if type(region) == "string" and #region <= LONGEST_BYTES and region:find(NAME) then
-        learned[backend] = learned[backend] or region
+    if type(region) == "string" and #region <= LONGEST_BYTES and region:find(NAME) and not _M.of(backend) then
+        memory.add(KIND, backend, memory.EVERY, region, REMEMBER_SECONDS)
+        learned[backend] = memory.get(KIND, backend, memory.EVERY)
     end
 end
 

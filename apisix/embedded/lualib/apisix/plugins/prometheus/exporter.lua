@@ -2,8 +2,10 @@
 -- tested with: requests by status, and active connections to backends.
 -- Unlike APISIX, which renders the page every few seconds, the export is made when it is asked for.
 local core = require("apisix.core")
+local plugin = require("apisix.plugin")
 local prometheus_registry = require("prometheus")
 
+local ipairs = ipairs
 local ngx = ngx
 local tostring = tostring
 local type = type
@@ -16,10 +18,8 @@ local _M = {}
 local registry
 local metrics = {}
 
---- Called by the prometheus plugin when it is loaded, in every worker.
-function _M.http_init()
-    registry = prometheus_registry.init("prometheus-metrics", "apisix_")
-    metrics.status = registry:counter("http_status", "HTTP status codes per service in APISIX", {
+local LABELS = {
+    http_status = {
         "code",
         "route",
         "matched_uri",
@@ -31,21 +31,32 @@ function _M.http_init()
         "request_llm_model",
         "llm_model",
         "response_source",
-    })
-    metrics.llm_active_connections =
-        registry:gauge("llm_active_connections", "Number of active connections to LLM service", {
-            "route",
-            "route_id",
-            "matched_uri",
-            "matched_host",
-            "service",
-            "service_id",
-            "consumer",
-            "node",
-            "request_type",
-            "request_llm_model",
-            "llm_model",
-        })
+    },
+    llm_active_connections = {
+        "route",
+        "route_id",
+        "matched_uri",
+        "matched_host",
+        "service",
+        "service_id",
+        "consumer",
+        "node",
+        "request_type",
+        "request_llm_model",
+        "llm_model",
+    },
+}
+
+--- Called by the prometheus plugin when it is loaded, in every worker.
+function _M.http_init()
+    registry = prometheus_registry.init("prometheus-metrics", "apisix_")
+    metrics.http_status =
+        registry:counter("http_status", "HTTP status codes per service in APISIX", LABELS.http_status)
+    metrics.llm_active_connections = registry:gauge(
+        "llm_active_connections",
+        "Number of active connections to LLM service",
+        LABELS.llm_active_connections
+    )
 end
 
 --- The registry that plugins add their own metrics to; nil while the plugin is not loaded.
@@ -68,10 +79,22 @@ local function matched_uri(ctx)
     return ctx.curr_req_matched and ctx.curr_req_matched._path or ""
 end
 
+-- Adds to a metric. Labels that the plugin's metadata disables are empty.
+local function add(name, amount, values)
+    local metadata = plugin.plugin_metadata("prometheus")
+    local disabled = metadata and metadata.value.disabled_labels or {}
+    for _, label in ipairs(disabled[name] or {}) do
+        for index, own in ipairs(LABELS[name]) do
+            values[index] = own == label and "" or values[index]
+        end
+    end
+    metrics[name]:inc(amount, values)
+end
+
 --- The log phase of the prometheus plugin.
 function _M.http_log(_, ctx)
     local request_type, request_model, model = ai_values(ctx.var)
-    metrics.status:inc(1, {
+    add("http_status", 1, {
         ctx.var.status,
         ctx.route_id or "",
         matched_uri(ctx),
@@ -86,12 +109,12 @@ function _M.http_log(_, ctx)
     })
 end
 
-local function count_connection(ctx, value)
+local function count_connection(ctx, amount)
     if not registry then
         return
     end
     local request_type, request_model, model = ai_values(ctx.var)
-    metrics.llm_active_connections:inc(value, {
+    add("llm_active_connections", amount, {
         "",
         ctx.route_id or "",
         matched_uri(ctx),

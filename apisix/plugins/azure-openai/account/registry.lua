@@ -1,0 +1,111 @@
+--- The gateway's own Prometheus metrics, in the registry that APISIX exports. Their labels are bounded: `labels` bounds
+--- the names of deployments and models, the configuration all others; and histograms are by deployment only.
+local exporter = require("apisix.plugins.prometheus.exporter")
+
+local SECONDS_TO_FIRST_TOKEN = { 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60 }
+local SECONDS_IN_ALL = { 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300 }
+local SECONDS_OF_WAITING = { 0.25, 0.5, 1, 2.5, 5, 10, 30 }
+
+local _M = {}
+
+local metrics
+
+local function register(registry)
+    return {
+        requests = registry:counter(
+            "azure_openai_requests_total",
+            "Requests by the backend that answered (none when no backend did) and how they ended",
+            { "backend", "region", "deployment", "outcome" }
+        ),
+        client_requests = registry:counter(
+            "azure_openai_client_requests_total",
+            "Requests by client, lane and how they ended",
+            { "client", "lane", "outcome" }
+        ),
+        refusals = registry:counter(
+            "azure_openai_refusals_total",
+            "Requests that the gateway itself refused, by lane and limit or other reason",
+            { "lane", "reason" }
+        ),
+        failovers = registry:counter(
+            "azure_openai_failovers_total",
+            "Attempts that failed for want of capacity or health (* for faults of the whole backend)",
+            { "backend", "region", "deployment", "reason" }
+        ),
+        exhausted = registry:counter(
+            "azure_openai_exhausted_total",
+            "Requests that no backend could serve for want of capacity or health, by the status that the client got",
+            { "deployment", "status" }
+        ),
+        unavailable_until = registry:gauge(
+            "azure_openai_unavailable_until_seconds",
+            "Unix time until which a backend's deployment rests (* for all of them)",
+            { "backend", "deployment", "reason" }
+        ),
+        remaining_quota = registry:gauge(
+            "azure_openai_remaining_quota_ratio",
+            "Share of its quota that a deployment has left, as reported in the last minute; 0 while throttled",
+            { "backend", "deployment" }
+        ),
+        backend_info = registry:gauge(
+            "azure_openai_backend_info",
+            "The region of each backend, as configured or as its answers say; always 1",
+            { "backend", "region" }
+        ),
+        first_token = registry:histogram(
+            "azure_openai_time_to_first_token_seconds",
+            "Seconds from an inference request to the first output of its answer",
+            { "deployment" },
+            SECONDS_TO_FIRST_TOKEN
+        ),
+        duration = registry:histogram(
+            "azure_openai_request_duration_seconds",
+            "Seconds from a request to the end of a backend's answer, sessions excluded",
+            { "deployment" },
+            SECONDS_IN_ALL
+        ),
+        wait = registry:histogram(
+            "azure_openai_wait_seconds",
+            "Seconds for which requests were held until a backend had quota again; only those that were held",
+            { "lane" },
+            SECONDS_OF_WAITING
+        ),
+        tokens = registry:counter(
+            "azure_openai_tokens_total",
+            "Tokens used, by client",
+            { "client", "model", "kind", "estimated" }
+        ),
+        cost = registry:counter(
+            "azure_openai_cost_usd_total",
+            "Estimated cost in USD, by client",
+            { "client", "model" }
+        ),
+        backend_tokens = registry:counter(
+            "azure_openai_backend_tokens_total",
+            "Tokens used, by backend",
+            { "backend", "model", "kind" }
+        ),
+        backend_cost = registry:counter(
+            "azure_openai_backend_cost_usd_total",
+            "Estimated cost in USD, by backend",
+            { "backend", "model" }
+        ),
+        unpriced_tokens = registry:counter(
+            "azure_openai_unpriced_tokens_total",
+            "Tokens of models without a price, which are in no cost",
+            { "deployment", "model" }
+        ),
+    }
+end
+
+--- The metrics by name. The prometheus plugin may load after this module, or never.
+-- @return table|nil
+function _M.metrics()
+    local registry = not metrics and exporter.get_prometheus()
+    if registry then
+        metrics = register(registry)
+    end
+    return metrics
+end
+
+return _M
