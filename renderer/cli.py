@@ -22,15 +22,18 @@ from renderer.loader import load_settings
 from renderer.masking import masked_diff
 from renderer.model import Settings
 from renderer.output import read_text, write_all_changed
+from renderer.prices import pricing_of_deployments
 from renderer.problems import ConfigurationError, KeyVaultError, Problem
 from renderer.render import DEFAULT_BUNDLE_ROOT, render_files
 from renderer.watch import watch as keep_current
 
 EXIT_INVALID = ConfigurationError.exit_code
+EXIT_UNPRICED = 1
 _LONGEST_PAUSE_SECONDS = 86_400
 _EPILOG = """
 Settings come from the environment, then from Key Vault when KEY_VAULT_URL is set, then from --env-file.
-Exit codes: 0 fine, 2 invalid configuration or unusable output directory, 3 Key Vault.
+Exit codes: 0 fine, 2 invalid configuration or unusable output directory, 3 Key Vault; with --check-prices
+1 when a deployment has no price.
 """
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -92,6 +95,12 @@ def render(
             help="Stay and render again every SECONDS; a changed apisix.yaml applies without a restart.",
         ),
     ] = None,
+    check_prices: Annotated[
+        bool,
+        typer.Option(
+            "--check-prices", help="List the price of each deployment; exit with 1 when one has none."
+        ),
+    ] = False,
     reference: Annotated[
         bool, typer.Option("--reference", help="Print the reference page of all settings.")
     ] = False,
@@ -107,6 +116,9 @@ def render(
         return load_settings(os.environ, env_file=read_env_file(env_file) if env_file else None)
 
     settings = load()
+    if check_prices:
+        _check_prices(settings)
+        return
     files = render_files(settings, bundle_root)
     if diff:
         _show_diff(output_dir, files)
@@ -116,6 +128,23 @@ def render(
     _say(f"{verdict}: {_summary(len(settings.backends), len(settings.clients))}.")
     if watch and not (check or diff):
         _watch(lambda: render_files(load(), bundle_root), output_dir, watch)
+
+
+def _check_prices(settings: Settings) -> None:
+    rows = list(pricing_of_deployments(settings))
+    for row in rows:
+        price = row.price or "no price: its name is no model of the list"
+        _say(f"{row.backend}  {row.deployment}  {price}")
+    for backend in settings.backends:
+        if not backend.deployments:
+            _say(f"{backend.name}  any deployment, since its DEPLOYMENTS are not set")
+    if any(row.price is None for row in rows):
+        _say(
+            "A deployment without a price of its own costs what the model costs that its answers name. "
+            "If that has none either, the metric azure_openai_unpriced_tokens_total counts its tokens: "
+            "add the model to MODEL_PRICING."
+        )
+        sys.exit(EXIT_UNPRICED)
 
 
 def _utf8(path: str) -> str:

@@ -14,8 +14,8 @@ from renderer import sizing, test_routes
 from renderer.model import Settings
 from renderer.model.backends import Backend
 from renderer.names import variable
-from renderer.parsers.prices import prices_from_json
-from renderer.resources import DATA, TEMPLATES
+from renderer.prices import all_prices
+from renderer.resources import TEMPLATES
 from renderer.schema_check import parse_document, require_valid
 
 DEFAULT_BUNDLE_ROOT = "/usr/local/azure-openai-gateway"
@@ -40,7 +40,7 @@ def render_files(settings: Settings, bundle_root: Path | str = DEFAULT_BUNDLE_RO
             for index, backend in enumerate(settings.backends)
         ],
         "test_pools": test_routes.pools_of(settings),
-        "pricing": _pricing(settings),
+        "pricing": all_prices(settings),
         "shared_dictionaries": sizing.shared_dictionaries(settings),
         "worker_processes": sizing.worker_processes(settings),
         "worker": sizing.connections(settings),
@@ -89,16 +89,6 @@ def yaml_value(value: object) -> str:
 def collector_value(value: str) -> str:
     """Write a text for the collector, which expands `$` in every value. Example: `a$b` → `"a$$b"`."""
     return yaml_value(value.replace("$", "$$"))
-
-
-def _pricing(settings: Settings) -> dict[str, dict[str, float]]:
-    """The shipped prices, overridden by the configured ones: USD per million tokens by model and kind."""
-    shipped = prices_from_json((DATA / "model-pricing.json").read_text(encoding="utf-8"))
-    prices = {**shipped, **(settings.telemetry.model_pricing or {})}
-    return {
-        model: {"prompt": price.prompt, "cached": price.cached, "completion": price.completion}
-        for model, price in sorted(prices.items())
-    }
 
 
 def _plugins_in_use(items: dict[str, Any]) -> list[str]:

@@ -57,6 +57,16 @@ class Backend(NumberedGroup):
         "`gpt-4o=100000,embeddings=50000`.",
         shown="learned",
     )
+    provisioned_usd_per_hour: float | None = setting(
+        "PROVISIONED_USD_PER_HOUR",
+        None,
+        ge=0,
+        le=1_000_000,
+        about="For provisioned throughput: what its units cost an hour, used or not. Its tokens then cost "
+        "nothing more; dashboards add the hours.",
+        unit="USD",
+        shown="paid by tokens",
+    )
     client_id: Label | None = setting(
         "CLIENT_ID",
         None,

@@ -170,7 +170,7 @@ class Telemetry(Group):
         about='Prices per model, as JSON (`{"gpt-4o":{"prompt":2.5,"cached":1.25,"completion":10}}`) or the '
         "path of a JSON file. Adds to the shipped list and overrides it.",
         unit="USD per million tokens",
-        shown="list prices of August 2026",
+        shown="list prices of November 2026",
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,15 +13,21 @@ from renderer.parsers.basics import DEPLOYMENT_NAME, wrong
 
 _SMALLEST_PRICE = 0.0001
 _LARGEST_PRICE = 1_000_000
+_SHIPPED = Path(__file__).parents[1] / "data" / "model-pricing.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
-    """List price of a model in USD per million tokens; `cached` are prompt tokens served from cache."""
+Price = dict[str, float]
+"""What one model costs in USD, by kind; always with `prompt`, `cached` and `completion`."""
 
-    prompt: float
-    cached: float
-    completion: float
+_LONG = {"long_from", "long_prompt", "long_cached", "long_completion"}
+_KINDS = {
+    *("prompt", "cached", "completion"),
+    *(f"{other}_{kind}" for other in ("audio", "image") for kind in ("prompt", "cached", "completion")),
+    *("minute", "characters", "image"),
+    *_LONG,
+}
+# A price has at least one of these.
+_NEEDED = {"prompt", "minute", "characters", "image"}
 
 
 def parse_pricing(value: object) -> object:
@@ -39,11 +44,17 @@ def parse_pricing(value: object) -> object:
     return prices_from_json(text)
 
 
+def shipped_prices() -> dict[str, Price]:
+    """The list prices that come with the renderer."""
+    table = json.loads(_SHIPPED.read_text(encoding="utf-8"))
+    return prices_from_json(json.dumps(table["models"]))
+
+
 def prices_from_json(text: str) -> dict[str, Price]:
-    """Read a table of model prices from JSON, in USD per million tokens.
+    """Read a table of model prices from JSON; `model-pricing.json` tells the units.
 
     Without `cached`, cached tokens cost as much as `prompt`. Without `completion`, completions cost nothing.
-    Example: `{"gpt-4o": {"prompt": 2.5, "completion": 10}}` → `{"gpt-4o": Price(2.5, 2.5, 10.0)}`.
+    Example: `{"m": {"prompt": 2, "completion": 10}}` → `{"m": {"prompt": 2, "cached": 2, "completion": 10}}`.
     """
     try:
         table = json.loads(text)
@@ -58,21 +69,23 @@ def prices_from_json(text: str) -> dict[str, Price]:
 
 
 def _price(position: int, model: str, entry: object) -> Price:
-    fits = (
-        isinstance(entry, Mapping)
-        and {"prompt"} <= set(entry) <= {"prompt", "cached", "completion"}
-        and all(_is_amount(amount) for amount in entry.values())
-    )
-    if not fits or not DEPLOYMENT_NAME.fullmatch(model):
+    if not isinstance(entry, Mapping) or not _fits(entry) or not DEPLOYMENT_NAME.fullmatch(model):
         raise wrong(
             f"has an entry (number {position}) that is not a price of a model",
             "Write for each model prompt, and optionally cached and completion: numbers of USD per million "
-            f"tokens, 0 or from {_SMALLEST_PRICE:.4f} to {_LARGEST_PRICE:,}",
+            f"tokens, 0 or from {_SMALLEST_PRICE:.4f} to {_LARGEST_PRICE:,}. For sound, images and "
+            "long prompts see docs/renderer.md",
         )
-    assert isinstance(entry, Mapping)
-    prompt = entry["prompt"]
-    amounts = (prompt, entry.get("cached", prompt), entry.get("completion", 0))
-    return Price(*(round(float(amount), 4) for amount in amounts))
+    prompt = entry.get("prompt", 0)
+    whole = {"prompt": prompt, "cached": prompt, "completion": 0, **entry}
+    return {kind: round(float(amount), 4) for kind, amount in whole.items()}
+
+
+def _fits(entry: Mapping[str, object]) -> bool:
+    kinds = set(entry)
+    is_known = kinds <= _KINDS and bool(kinds & _NEEDED)
+    # Prices of long prompts come together.
+    return is_known and kinds & _LONG in (set(), _LONG) and all(_is_amount(one) for one in entry.values())
 
 
 def _is_amount(amount: object) -> bool:

@@ -466,13 +466,6 @@ def test_o1_the_share_of_the_quota_that_is_left(stage: Stage, sim: Simulator) ->
     assert value(gateway, "remaining_quota_ratio", backend="eastus", deployment="gpt-4o") == 0.25
 
 
-def test_o1_tokens_of_a_model_without_a_price(stage: Stage, sim: Simulator) -> None:
-    answer_with(sim, "brand-new")
-    gateway = stage.gateway(["eastus"])
-    chat(stage.http(gateway), model="our-assistant")
-    assert value(gateway, "unpriced_tokens_total", deployment="our-assistant", model="brand-new") == 1200
-
-
 def series(gateway: Gateway) -> Counter[str]:
     """How many series each metric has; the buckets of a histogram count as one."""
     export = parse(httpx.get(gateway.metrics_url).text)

@@ -25,7 +25,6 @@ from tests.support.certificates import Certificate, make_certificate
 
 CLIENT_KEY = "client-key-of-team-a-0001"
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
-# The gateway refreshes its exported metrics every 5 s.
 
 
 class Stage:

@@ -32,8 +32,10 @@ DETAILS = st.one_of(
             "cached_tokens": NUMBERS,
             "reasoning_tokens": NUMBERS,
             "audio_tokens": NUMBERS,
+            "image_tokens": NUMBERS,
             "cached_tokens_details": st.one_of(
-                NUMBERS, st.fixed_dictionaries({}, optional={"audio_tokens": NUMBERS})
+                NUMBERS,
+                st.fixed_dictionaries({}, optional={"audio_tokens": NUMBERS, "image_tokens": NUMBERS}),
             ),
         },
     ),
@@ -58,6 +60,9 @@ def is_possible(usage: dict[str, Any]) -> bool:
         "audio_cached": "cached",
         "reasoning": "completion",
         "audio_completion": "completion",
+        "image_prompt": "prompt",
+        "image_completion": "completion",
+        "image_cached": "cached",
     }
     numbers = {name: number for name, number in usage.items() if name != "estimated"}
     return (

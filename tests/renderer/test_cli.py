@@ -162,3 +162,13 @@ def test_every_line_that_the_template_leaves_out_is_a_known_setting() -> None:
 def test_the_reference_page_is_current() -> None:
     page = (REPOSITORY / "docs" / "configuration.md").read_text()
     assert run("--reference").stdout == page, "run: render-config --reference > docs/configuration.md"
+
+
+def test_the_prices_of_deployments_can_be_listed() -> None:
+    done = run("--check-prices", AZURE_OPENAI_DEPLOYMENTS_0="gpt-4o,secret")
+    assert done.returncode == 1
+    assert re.search(r"gpt-4o +gpt-4o\n.* secret +no price", done.stdout)
+
+
+def test_prices_of_all_deployments_are_fine() -> None:
+    assert run("--check-prices", AZURE_OPENAI_DEPLOYMENTS_0="gpt-4o").returncode == 0

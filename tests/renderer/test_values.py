@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from renderer import render_files
-from renderer.parsers.prices import prices_from_json
+from renderer.parsers.prices import shipped_prices
 from renderer.resources import DATA
 from tests.renderer.support import load, problem, problems
 
@@ -189,12 +191,7 @@ def test_model_pricing_is_json_or_a_file(tmp_path_factory: pytest.TempPathFactor
     file.write_text('{"my-model": {"prompt": 1, "completion": 2}}')
     for text in (str(file), file.read_text()):
         prices = load(MODEL_PRICING=text).telemetry.model_pricing
-        assert prices is not None
-        assert (prices["my-model"].prompt, prices["my-model"].cached, prices["my-model"].completion) == (
-            1,
-            1,
-            2,
-        )
+        assert prices == {"my-model": {"prompt": 1, "cached": 1, "completion": 2}}
 
 
 @pytest.mark.parametrize(
@@ -213,6 +210,7 @@ def test_model_pricing_is_json_or_a_file(tmp_path_factory: pytest.TempPathFactor
         "a" * 5000,
         "[]",
         '{"a-price-per-token": {"prompt": 0.0000025}}',
+        '{"half-of-the-prices-of-long-prompts": {"prompt": 1, "long_prompt": 2}}',
     ],
 )
 def test_model_pricing_that_is_no_table_of_prices_is_wrong(text: str) -> None:
@@ -229,11 +227,33 @@ def test_a_file_of_prices_may_begin_with_a_byte_order_mark(tmp_path: Path) -> No
     assert not problems(MODEL_PRICING=str(tmp_path / "prices.json"))
 
 
-def test_the_shipped_prices_are_prices_and_completions_cost_more_than_prompts() -> None:
-    prices = prices_from_json((DATA / "model-pricing.json").read_text())
-    chat = [price for model, price in prices.items() if not model.startswith("text-embedding-")]
-    assert len(chat) > 10
-    assert all(0 < price.cached <= price.prompt < price.completion for price in chat)
+def test_of_shipped_prices_completions_cost_more_than_prompts() -> None:
+    prices = shipped_prices()
+    chat = {model: price for model, price in prices.items() if re.match(r"gpt-\d|o\d", model)}
+    assert len(chat) > 40
+    assert {m: p for m, p in chat.items() if not 0 < p["cached"] <= p["prompt"] < p["completion"]} == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        ("gpt-6.1-sol", "long_completion"),
+        ("gpt-realtime", "audio_completion"),
+        ("gpt-image-1", "image_completion"),
+        ("gpt-4o-transcribe", "audio_prompt"),
+        ("whisper", "minute"),
+        ("tts-1", "characters"),
+        ("dall-e-3", "image"),
+    ],
+)
+def test_shipped_prices_are_of_every_kind_of_model(model: str, kind: str) -> None:
+    assert shipped_prices()[model][kind] > 0
+
+
+def test_shipped_prices_say_where_they_come_from_and_when() -> None:
+    table = json.loads((DATA / "model-pricing.json").read_text())
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", table["date"])
+    assert table["sources"]
 
 
 @pytest.mark.parametrize("level", ["debug", "info"])

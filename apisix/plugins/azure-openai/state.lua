@@ -90,6 +90,7 @@
 ---@field auth string "key" or "managed-identity"
 ---@field key string|nil
 ---@field client_id string|nil of the managed identity
+---@field provisioned_usd_per_hour number|nil what its provisioned throughput costs; nil when it is paid by tokens
 ---@field token_scope string
 ---@field fingerprint number changes with endpoint or credential
 ---@field credential_variable string the setting that an operator has to correct when the credential is refused
@@ -110,7 +111,7 @@
 ---@field ssl_verify boolean
 ---@field stored_resources string "private", "strict" or "shared"
 ---@field limits table|nil
----@field pricing table|nil USD for a million tokens
+---@field pricing table|nil prices in USD by model (account/prices.lua)
 
 --- Where a request may go (routing/ownership.lua).
 ---@class Plan

@@ -3,6 +3,7 @@ local background = require("apisix.plugins.azure-openai.account.background")
 local limits = require("apisix.plugins.azure-openai.account.limits")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local prices = require("apisix.plugins.azure-openai.account.prices")
+local units = require("apisix.plugins.azure-openai.account.units")
 local usage_module = require("apisix.plugins.azure-openai.account.usage")
 local usage_reports = require("apisix.plugins.azure-openai.account.usage_reports")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
@@ -162,8 +163,12 @@ function _M.settle(state)
             usage_reports.note_report(state.answered_id)
         end
     end
-    if state.usage then
-        state.cost_usd = prices.cost(state.pool.pricing, state.model, state.request.deployment, state.usage)
+    if not state.usage and state.winner and ngx.status < 300 and operations.is_inference(state.request) then
+        state.usage = units.of_request(state.request)
+    end
+    if state.usage and state.winner then
+        local deployment = state.request.deployment
+        state.cost_usd = prices.cost(state.pool.pricing, state.winner, state.model, deployment, state.usage)
     end
 end
 

@@ -45,7 +45,8 @@ end
 
 local function count(account, usage, model)
     account.usage, account.model = usage, model
-    account.cost_usd = prices.cost(account.pool.pricing, model, account.request.deployment, usage)
+    local deployment = account.request.deployment
+    account.cost_usd = prices.cost(account.pool.pricing, account.winner, model, deployment, usage)
     limits.charge(account.buckets, usage.total)
     metrics.count_later_usage(account)
 end

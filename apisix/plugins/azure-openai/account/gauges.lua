@@ -1,4 +1,5 @@
---- Keeps gauges up to date that no request changes: what is left of quotas, and the regions of backends.
+--- Keeps gauges up to date that no request changes: what is left of quotas, the regions of backends, and what those of
+--- provisioned throughput cost.
 local labels = require("apisix.plugins.azure-openai.account.labels")
 local registry = require("apisix.plugins.azure-openai.account.registry")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
@@ -28,7 +29,7 @@ end
 
 local function add(found, backend, label, value)
     if value then
-        found[backend .. "\0" .. label] = { backend, label, value = value }
+        found[backend .. "\0" .. (label or "")] = { backend, label, value = value }
     end
 end
 
@@ -52,6 +53,14 @@ local function known_regions(pool)
     return found
 end
 
+local function hourly_costs(pool)
+    local found = {}
+    for _, backend in ipairs(pool.backends) do
+        add(found, backend.name, nil, backend.provisioned_usd_per_hour)
+    end
+    return found
+end
+
 --- Sets the gauges to what holds now. In one worker, now and then.
 -- @param pool Pool
 function _M.refresh(pool)
@@ -59,6 +68,7 @@ function _M.refresh(pool)
     if metrics then
         show(metrics.remaining_quota, shares(pool))
         show(metrics.backend_info, known_regions(pool))
+        show(metrics.provisioned_cost, hourly_costs(pool))
     end
 end
 

@@ -1,4 +1,5 @@
 --- Counts requests in the gateway's own metrics (`registry`).
+local core = require("apisix.core")
 local first_values = require("apisix.plugins.azure-openai.account.first_values")
 local labels = require("apisix.plugins.azure-openai.account.labels")
 local registry = require("apisix.plugins.azure-openai.account.registry")
@@ -9,6 +10,8 @@ local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 local ipairs = ipairs
 local ngx_now = ngx.now
 
+local dict = ngx.shared["azure-openai-limits"]
+
 -- The fields of a usage that are exported.
 local TOKEN_KINDS = {
     "prompt",
@@ -18,6 +21,8 @@ local TOKEN_KINDS = {
     "audio_prompt",
     "audio_completion",
     "audio_cached",
+    "image_prompt",
+    "image_completion",
 }
 -- Reasoning is part of the completion. Which client uses it matters, not which backend.
 local NOT_BY_BACKEND = { reasoning = true }
@@ -122,6 +127,18 @@ local function client_name(state)
     return state.client and state.client.name or ""
 end
 
+local function say_once_that_unpriced(deployment, model)
+    if dict:add("unpriced|" .. deployment .. "|" .. model, true) then
+        core.log.warn(
+            "azure-openai: model '",
+            model,
+            "' of deployment '",
+            deployment,
+            "' has no price, so its cost is unknown: add it to MODEL_PRICING"
+        )
+    end
+end
+
 local function count_tokens(metrics, state)
     local usage, client, backend = state.usage, client_name(state), state.winner.name
     local deployment = labels.deployments:of(state.request.deployment)
@@ -139,8 +156,9 @@ local function count_tokens(metrics, state)
     if state.cost_usd then
         metrics.cost:inc(state.cost_usd, { client, model })
         metrics.backend_cost:inc(state.cost_usd, { backend, model })
-    elseif usage.total > 0 then
+    else
         metrics.unpriced_tokens:inc(usage.total, { deployment, model })
+        say_once_that_unpriced(deployment, model)
     end
 end
 

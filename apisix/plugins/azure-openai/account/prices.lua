@@ -1,5 +1,11 @@
---- What tokens cost.
+--- What an answer costs, by list prices (renderer/data/model-pricing.json tells the units).
+local ipairs = ipairs
+local math_min = math.min
+
 local PER_MILLION = 1e-6
+local SECONDS_PER_MINUTE = 60
+-- Kinds of tokens with prices of their own; they are part of the prompt and of the completion.
+local OTHER_THAN_TEXT = { "audio", "image" }
 
 local _M = {}
 
@@ -10,20 +16,55 @@ local function price_of(pricing, model, deployment)
         or pricing[deployment]
 end
 
+-- The prices of text. Above some length of the prompt many models have others.
+local function text_prices(price, prompt_tokens)
+    if price.long_from and prompt_tokens > price.long_from then
+        return price.long_prompt, price.long_cached, price.long_completion
+    end
+    return price.prompt, price.cached, price.completion
+end
+
+-- What sound or images cost more than as many tokens of text.
+local function surcharge(price, usage, kind, prompt, cached, completion)
+    local own_prompt = price[kind .. "_prompt"] or prompt
+    local own_cached = price[kind .. "_cached"] or price[kind .. "_prompt"] or cached
+    local own_completion = price[kind .. "_completion"] or completion
+    local asked = usage[kind .. "_prompt"] or 0
+    local remembered = math_min(usage[kind .. "_cached"] or 0, asked)
+    local answered = usage[kind .. "_completion"] or 0
+    return (asked - remembered) * (own_prompt - prompt)
+        + remembered * (own_cached - cached)
+        + answered * (own_completion - completion)
+end
+
+local function of_tokens(price, usage)
+    local prompt, cached, completion = text_prices(price, usage.prompt)
+    local sum = (usage.prompt - usage.cached) * prompt + usage.cached * cached + usage.completion * completion
+    for _, kind in ipairs(OTHER_THAN_TEXT) do
+        sum = sum + surcharge(price, usage, kind, prompt, cached, completion)
+    end
+    return sum * PER_MILLION
+end
+
+local function of_units(price, usage)
+    return (usage.seconds or 0) / SECONDS_PER_MINUTE * (price.minute or 0)
+        + (usage.characters or 0) * PER_MILLION * (price.characters or 0)
+        + (usage.images or 0) * (price.image or 0)
+end
+
 --- The cost of some usage, by the configured prices.
--- @param pricing table|nil model -> { prompt, cached, completion } in USD per million tokens
+-- @param pricing table|nil model -> price
+-- @param backend Backend that served; provisioned throughput is paid by the hour, so its tokens cost nothing more
 -- @param model string|nil as the backend reports it
 -- @param deployment string
 -- @param usage Usage
 -- @return number|nil USD, nil for models without a price
-function _M.cost(pricing, model, deployment, usage)
-    local price = pricing and price_of(pricing, model, deployment)
-    if not price then
-        return nil
+function _M.cost(pricing, backend, model, deployment, usage)
+    if backend.provisioned_usd_per_hour then
+        return 0
     end
-    local fresh = usage.prompt - usage.cached
-    return (fresh * price.prompt + usage.cached * price.cached + usage.completion * price.completion)
-        * PER_MILLION
+    local price = pricing and price_of(pricing, model, deployment)
+    return price and of_tokens(price, usage) + of_units(price, usage) or nil
 end
 
 return _M

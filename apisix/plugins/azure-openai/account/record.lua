@@ -46,6 +46,11 @@ local function tokens(usage)
             audio_prompt = usage.audio_prompt,
             audio_completion = usage.audio_completion,
             audio_cached = usage.audio_cached,
+            image_prompt = usage.image_prompt,
+            image_completion = usage.image_completion,
+            seconds = usage.seconds,
+            characters = usage.characters,
+            images = usage.images,
             total = usage.total,
             estimated = usage.estimated,
         }

@@ -90,6 +90,11 @@ local function register(registry)
             "Estimated cost in USD, by backend",
             { "backend", "model" }
         ),
+        provisioned_cost = registry:gauge(
+            "azure_openai_provisioned_usd_per_hour",
+            "What a backend of provisioned throughput costs in USD an hour; all replicas say the same",
+            { "backend" }
+        ),
         unpriced_tokens = registry:counter(
             "azure_openai_unpriced_tokens_total",
             "Tokens of models without a price, which are in no cost",

@@ -17,6 +17,7 @@ local USAGE = '"usage"'
 -- Inside a JSON string the quotes would be escaped, so a model's own text never looks like this.
 local MODEL = '"model"%s*:%s*"[^"\\]'
 local MODEL_MEMBER = '"model"%s*:%s*"([^"\\]+)"'
+local DURATION = '"duration"%s*:%s*%d'
 local MODEL_NAME = "^%w[%w._:/@+-]*$"
 local IS_TRUE = { ["true"] = true, ["false"] = false }
 -- Of each end of a document that is not read whole.
@@ -24,7 +25,7 @@ local ENDS_BYTES = 64 * 1024
 -- Azure's names are shorter.
 local LONGEST_NAME_BYTES = 128
 -- What counts in a JSON answer.
-local REPORTED = { usage = true, model = true, id = true, background = true }
+local REPORTED = { usage = true, model = true, id = true, background = true, duration = true }
 -- Events of a session that say what was used, and by which model: of realtime and of responses. The type is one of the
 -- first members.
 local DONE_EVENT = '"type"%s*:%s*"response%.(%l+)"'
@@ -37,6 +38,8 @@ local OUTPUT_EVENT = '"type"%s*:%s*"response%.[%w_.]*delta"'
 local LONGEST_SESSION_EVENT_BYTES = 1024 * 1024
 -- No answer can use more: the largest context windows hold one million tokens, and an answer has at most 128 choices.
 local MOST_TOKENS = 10000000
+-- Sound has at most 25 MB, and a session lasts an hour.
+local MOST_SECONDS = 86400
 
 ---@class Usage
 ---@field prompt number tokens, as all below
@@ -47,6 +50,12 @@ local MOST_TOKENS = 10000000
 ---@field audio_prompt number|nil part of `prompt`; nil when the answer reports no audio, as all below
 ---@field audio_completion number|nil part of `completion`
 ---@field audio_cached number|nil part of `cached`
+---@field image_prompt number|nil part of `prompt`, as the two below of theirs
+---@field image_completion number|nil
+---@field image_cached number|nil
+---@field seconds number|nil of sound that was written down
+---@field characters number|nil that were spoken (account/units.lua)
+---@field images number|nil that were made without a usage (account/units.lua)
 ---@field estimated boolean
 
 --- The stored object that reports some usage. It reports the same each time it is read.
@@ -73,6 +82,10 @@ local function part(value, whole)
     return value ~= nil and math_min(tokens(value), whole) or nil
 end
 
+local function seconds(value)
+    return type(value) == "number" and value >= 0 and value <= MOST_SECONDS and value or nil
+end
+
 -- Chat says "prompt" and "completion", Responses "input" and "output", Realtime "input_token_details" without the "s".
 local function normalise(usage)
     local prompt_details =
@@ -91,6 +104,10 @@ local function normalise(usage)
         audio_prompt = part(prompt_details.audio_tokens, prompt),
         audio_completion = part(completion_details.audio_tokens, completion),
         audio_cached = part(object(prompt_details.cached_tokens_details).audio_tokens, cached),
+        image_prompt = part(prompt_details.image_tokens, prompt),
+        image_completion = part(completion_details.image_tokens, completion),
+        image_cached = part(object(prompt_details.cached_tokens_details).image_tokens, cached),
+        seconds = usage.type == "duration" and seconds(usage.seconds) or nil,
         estimated = false,
     }
 end
@@ -132,11 +149,15 @@ function _M.of_body(body)
     if body:byte(1) ~= 123 then
         return nil
     end
-    if not has_usage(body) and not body:find(MODEL) then
+    if not has_usage(body) and not body:find(MODEL) and not body:find(DURATION) then
         return nil
     end
     local members = json_members.decode(body, REPORTED)
     local model = model_name(members.model)
+    if not members.usage and seconds(members.duration) then
+        -- A transcription of an older kind.
+        members.usage = { type = "duration", seconds = members.duration }
+    end
     if type(members.usage) ~= "table" then
         return nil, model
     end

@@ -65,6 +65,7 @@ local function build_backend(backend_conf)
         auth = conf.auth,
         key = conf.key,
         client_id = conf.client_id,
+        provisioned_usd_per_hour = conf.provisioned_usd_per_hour,
         token_scope = conf.token_scope,
         fingerprint = ngx.crc32_long(conf.endpoint .. "|" .. (conf.key or conf.client_id or "")),
         credential_variable = conf.credential_variable,

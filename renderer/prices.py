@@ -1,0 +1,38 @@
+"""The prices that hold: the shipped ones and those of the settings, and which deployments have none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from renderer.model import Settings
+from renderer.parsers.prices import Price, shipped_prices
+
+
+def all_prices(settings: Settings) -> dict[str, Price]:
+    """The shipped prices, overridden by the configured ones, by model."""
+    return dict(sorted({**shipped_prices(), **(settings.telemetry.model_pricing or {})}.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """How requests for a deployment of a backend are priced."""
+
+    backend: str
+    deployment: str
+    price: str | None
+    """The model whose price its name has, or `by the hour`; None when only its answers can tell the model."""
+
+
+def pricing_of_deployments(settings: Settings) -> Iterator[Pricing]:
+    """How each configured deployment is priced, as far as its name tells.
+
+    The gateway goes by the model that an answer names, else by the name of the deployment. Backends without
+    `DEPLOYMENTS` serve any and are left out.
+    """
+    prices = all_prices(settings)
+    for backend in settings.backends:
+        for name, own_name in (backend.deployments or {}).items():
+            model = next((candidate for candidate in (name, own_name) if candidate in prices), None)
+            by_hour = "by the hour" if backend.provisioned_usd_per_hour is not None else None
+            yield Pricing(str(backend.name), name, by_hour or model)
