@@ -28,10 +28,10 @@ def labels_of(expression: str) -> set[str]:
 
 
 def unknown_labels(expression: str) -> set[str]:
-    """Labels that the metrics of the expression do not have. For a grouping, all metrics need the label."""
+    """Labels that the metrics of the expression do not have. A grouping needs a metric that has the label."""
     known = registered_labels()
     unknown: set[str] = set()
     for name, selector in re.findall(r"(apisix_azure_openai_\w+)(?:\{([^}]*)\})?", expression):
         unknown |= labels_of(selector) - known[name.removesuffix("_bucket")]
     grouped = labels_of(re.sub(r"\{[^}]*\}", "", expression))
-    return unknown.union(*(grouped - known[name] for name in metrics_of(expression)))
+    return unknown | grouped.difference(*(known[name] for name in metrics_of(expression)))

@@ -15,7 +15,12 @@ import yaml
 from tests.dashboards.promql import ROOT, metrics_of, registered_labels, unknown_labels
 
 TEMPLATE = ROOT / "infra" / "terraform" / "modules" / "observability" / "prometheus-rules.yaml.tftpl"
-THRESHOLDS = {"exhausted_percent": "2", "failover_percent": "30"}
+THRESHOLDS = {
+    "exhausted_percent": "2",
+    "failover_percent": "30",
+    "silent_minutes": "10",
+    "daily_budget_usd": "100",
+}
 
 
 def filled_in() -> str:

@@ -1,6 +1,11 @@
 # Alerts on the gateway's metrics. They need the collector. The log mode and the daily cap of logs do not matter to them.
 locals {
-  metric_rules = yamldecode(templatefile("${path.module}/prometheus-rules.yaml.tftpl", var.thresholds)).groups[0].rules
+  all_rules = yamldecode(templatefile("${path.module}/prometheus-rules.yaml.tftpl", var.thresholds)).groups[0].rules
+
+  # These two are off without a threshold: a gateway that may scale to zero is silent now and then, and not everybody has
+  # a budget.
+  thresholds_of = { silent = var.thresholds.silent_minutes, budget = var.thresholds.daily_budget_usd }
+  metric_rules  = [for rule in local.all_rules : rule if lookup(local.thresholds_of, rule.alert, 1) > 0]
 }
 
 resource "azurerm_monitor_alert_prometheus_rule_group" "gateway" {

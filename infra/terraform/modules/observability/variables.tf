@@ -44,11 +44,13 @@ variable "alerts_enabled" {
 }
 
 variable "thresholds" {
-  description = "Percentages above which alerts fire."
+  description = "What makes alerts fire: percentages, minutes without metrics, USD a day. The last two are off at 0."
   type = object({
     error_percent     = number
     exhausted_percent = number
     failover_percent  = number
+    silent_minutes    = number
+    daily_budget_usd  = number
   })
 }
 

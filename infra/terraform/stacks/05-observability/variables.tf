@@ -76,17 +76,29 @@ variable "alerts_enabled" {
 }
 
 variable "alert_thresholds" {
-  description = "Thresholds of the alerts, over ten minutes: error_percent of requests that end with a 5xx, exhausted_percent of requests that no backend could serve, failover_percent of failed attempts for each 100 requests."
+  description = "Thresholds of the alerts, over ten minutes: error_percent of requests that end with a 5xx, exhausted_percent of requests that no backend could serve, failover_percent of failed attempts for each 100 requests. silent_minutes: minutes without metrics of any replica, 0 for a gateway that may scale to zero. daily_budget_usd: estimated cost of 24 hours, 0 for none."
   type = object({
     error_percent     = optional(number, 5)
     exhausted_percent = optional(number, 2)
     failover_percent  = optional(number, 30)
+    silent_minutes    = optional(number, 0)
+    daily_budget_usd  = optional(number, 0)
   })
   default  = {}
   nullable = false
 
   validation {
-    condition     = alltrue([for percent in values(var.alert_thresholds) : percent >= 0 && percent <= 100])
-    error_message = "alert_thresholds must be percentages from 0 to 100."
+    condition     = alltrue([for name, percent in var.alert_thresholds : percent >= 0 && percent <= 100 if endswith(name, "_percent")])
+    error_message = "alert_thresholds that end in _percent must be from 0 to 100."
+  }
+
+  validation {
+    condition     = var.alert_thresholds.silent_minutes == 0 || var.alert_thresholds.silent_minutes >= 5 && var.alert_thresholds.silent_minutes <= 1440 && floor(var.alert_thresholds.silent_minutes) == var.alert_thresholds.silent_minutes
+    error_message = "alert_thresholds.silent_minutes must be 0 (off) or a whole number from 5 to 1440."
+  }
+
+  validation {
+    condition     = var.alert_thresholds.daily_budget_usd >= 0
+    error_message = "alert_thresholds.daily_budget_usd must be 0 (off) or more."
   }
 }

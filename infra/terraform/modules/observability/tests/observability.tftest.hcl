@@ -30,7 +30,7 @@ variables {
   alert_emails         = { oncall = "oncall@example.com" }
   alert_webhooks       = {}
   alerts_enabled       = true
-  thresholds           = { error_percent = 5, exhausted_percent = 2, failover_percent = 30 }
+  thresholds           = { error_percent = 5, exhausted_percent = 2, failover_percent = 30, silent_minutes = 10, daily_budget_usd = 100 }
   tags                 = {}
 }
 
@@ -79,7 +79,7 @@ run "metrics_of_the_workspace_raise_alerts" {
     error_message = "The rules must read the workspace that the collector writes to."
   }
   assert {
-    condition     = toset(azurerm_monitor_alert_prometheus_rule_group.gateway.rule[*].alert) == toset(["exhausted", "no-capacity", "backend-resting", "failover"])
+    condition     = toset(azurerm_monitor_alert_prometheus_rule_group.gateway.rule[*].alert) == toset(["exhausted", "no-capacity", "backend-resting", "failover", "silent", "budget"])
     error_message = "Each rule of the file must be there."
   }
   assert {
@@ -90,12 +90,16 @@ run "metrics_of_the_workspace_raise_alerts" {
 
 run "thresholds_reach_the_rules" {
   variables {
-    thresholds = { error_percent = 5, exhausted_percent = 7, failover_percent = 55 }
+    thresholds = { error_percent = 5, exhausted_percent = 7, failover_percent = 55, silent_minutes = 0, daily_budget_usd = 0 }
   }
 
   assert {
     condition     = strcontains(azurerm_monitor_alert_prometheus_rule_group.gateway.rule[0].expression, "> 7 and") && strcontains(azurerm_monitor_alert_prometheus_rule_group.gateway.rule[3].expression, "> 55 and")
     error_message = "The thresholds of the variables must be those of the rules."
+  }
+  assert {
+    condition     = toset(azurerm_monitor_alert_prometheus_rule_group.gateway.rule[*].alert) == toset(["exhausted", "no-capacity", "backend-resting", "failover"])
+    error_message = "Without a threshold, the alerts on silence and on the budget must be off."
   }
 }
 
