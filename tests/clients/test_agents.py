@@ -14,6 +14,9 @@ import pytest
 from e2e.simulator import Simulator
 from tests.behaviour.conftest import CLIENT_KEY
 
+# Installing the SDK takes long, so one process does it for all of these tests.
+pytestmark = pytest.mark.xdist_group("agents")
+
 SCRIPT = Path(__file__).parent / "agents" / "agent.py"
 INSTALL_SECONDS, RUN_SECONDS = 300, 300
 

@@ -30,6 +30,8 @@ from scripts.engines.ports import free_ports
 
 needs_redis = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 
+shares_untouched = pytest.mark.xdist_group("untouched-config-api")
+
 FIRST, SECOND = "payg-backend-1", "payg-backend-2"
 
 
@@ -132,6 +134,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.
         yield client, directory
 
 
+@shares_untouched
 @pytest.mark.parametrize("header", ["", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x"])
 def test_another_token_is_401_and_changes_nothing(untouched: tuple[httpx.Client, Path], header: str) -> None:
     client, directory = untouched
@@ -151,6 +154,7 @@ BAD_BODIES: dict[str, bytes] = {
 }
 
 
+@shares_untouched
 def test_a_bad_body_is_400_and_changes_nothing(untouched: tuple[httpx.Client, Path]) -> None:
     client, directory = untouched
     found = {name: client.post(PATH, content=body).status_code for name, body in BAD_BODIES.items()}

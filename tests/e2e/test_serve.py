@@ -16,6 +16,9 @@ from e2e.serve import backends_of_others
 from e2e.targets.simulators import BACKENDS
 from e2e.targets.stage import TargetError
 
+# One process starts the stage for all of these tests.
+pytestmark = pytest.mark.xdist_group("stage")
+
 URLS = ["http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3/"]
 CHAT = "openai/deployments/gpt-35-turbo-100m-token/chat/completions?api-version=2023-05-15"
 QUESTION = {"model": "gpt-5-turbo-1", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 10}
