@@ -43,7 +43,7 @@ def shared_dictionaries(settings: Settings) -> dict[str, str]:
     """Size of each of the gateway's shared dictionaries by name, in nginx's notation, such as `16m`."""
     pairs = sum(len(backend.deployments or ()) or _ASSUMED_DEPLOYMENTS for backend in settings.backends)
     clients = len(settings.clients) + len(settings.allowed_app_ids)
-    return {
+    sizes = {
         "azure-openai-availability": _megabytes(1 * MIB + pairs * _AVAILABILITY_PER_PAIR),
         # Deployments that only clients have named, for minutes.
         "azure-openai-unproven": "2m",
@@ -63,6 +63,10 @@ def shared_dictionaries(settings: Settings) -> dict[str, str]:
             8 * MIB + pairs * _METRICS_PER_PAIR + clients * _METRICS_PER_CLIENT
         ),
     }
+    if settings.live_page.access != "off":
+        # 256 requests of up to 4 KiB, and the sums of 256 pairs of client and deployment.
+        sizes["azure-openai-live"] = "4m"
+    return sizes
 
 
 def _megabytes(size: int) -> str:

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from renderer import ConfigurationError, KeyVaultError, read_env_file
+from renderer.model.gateway import LivePage
+from renderer.names import variable
 from scripts.engines import EngineError, Gateway, choose_engine, start_files
 from scripts.engines.base import Engine
 from scripts.engines.files import render
@@ -18,6 +20,8 @@ from scripts.engines.selection import AUTO, NAMES
 
 STOP_GRACE_SECONDS = 30.0
 _NOT_STARTED = 1
+# What this command sets unless the settings say otherwise: its gateway listens on this machine only.
+_DEFAULTS = {variable(LivePage, "access"): "local"}
 _BY_SIGNAL = (signal.SIGINT, signal.SIGTERM)
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -45,6 +49,8 @@ def _announce(gateway: Gateway, why: str) -> None:
     _out.print(f"  engine   {gateway.engine} ({escape(why)})")
     if gateway.engine == "embedded":
         _out.print("           the embedded engine is for development and tests")
+    if gateway.live_url is not None:
+        _out.print(f"  live     {gateway.live_url}")
     _out.print(f"  metrics  {gateway.metrics_url}")
     _out.print(f"  status   {gateway.status_url}")
     _out.print(f"  files    {gateway.directory}")
@@ -75,7 +81,7 @@ def _stop(gateway: Gateway) -> None:
 def _start(
     engine: Engine, settings: Path | None, port: int, workers: int | None, directory: Path | None, keep: bool
 ) -> Gateway:
-    values = read_env_file(settings) if settings is not None else {}
+    values = {**_DEFAULTS, **(read_env_file(settings) if settings is not None else {})}
     return start_files(
         render(os.environ, engine.bundle_root, values),
         engine=engine,

@@ -38,6 +38,7 @@ wanted_by_ci() {
     works java -version || echo openjdk-17-jre-headless
     works mvn -version || echo maven
     works npm --version || echo npm
+    works chromium --version || echo chromium
 }
 
 wanted_packages() {

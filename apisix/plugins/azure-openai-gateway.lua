@@ -5,6 +5,7 @@ local accounting = require("apisix.plugins.azure-openai.account.accounting")
 local first_values = require("apisix.plugins.azure-openai.account.first_values")
 local gauges = require("apisix.plugins.azure-openai.account.gauges")
 local limits = require("apisix.plugins.azure-openai.account.limits")
+local live_feed = require("apisix.plugins.azure-openai.account.live_feed")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local record = require("apisix.plugins.azure-openai.account.record")
 local tracing = require("apisix.plugins.azure-openai.account.tracing")
@@ -162,12 +163,15 @@ function _M.body_filter(_, ctx)
     ngx.arg[1] = errors.body(ngx.status, message_of(body) or "The gateway refused the request.")
 end
 
-function _M.log(_, ctx)
+function _M.log(conf, ctx)
     local state = ctx.azure_openai
     if state then
         accounting.finish(state)
     end
-    record.write(ctx)
+    local written = record.write(ctx)
+    if state and conf.kind ~= "helper" then
+        live_feed.note(written, state)
+    end
 end
 
 return _M

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from renderer.model.backends import Backend, Balancing, Failover
 from renderer.model.clients import Client, TokenLimits
-from renderer.model.gateway import EndToEnd, Gateway, KeyVault, Redis, Telemetry
+from renderer.model.gateway import EndToEnd, Gateway, KeyVault, LivePage, Redis, Telemetry
 from renderer.model.group import Group
 from renderer.model.guardrails import (
     Cors,
@@ -36,6 +36,7 @@ class Settings(Group):
     backends: tuple[Backend, ...]
     clients: tuple[Client, ...] = ()
     gateway: Gateway = Gateway()
+    live_page: LivePage = LivePage()
     balancing: Balancing = Balancing()
     failover: Failover = Failover()
     token_limits: TokenLimits = TokenLimits()

@@ -7,7 +7,15 @@ from typing import Literal
 from pydantic import SecretStr
 
 from renderer.model.group import Group, setting
-from renderer.parsers.basics import BackendName, BackendNames, ConnectionString, Flag, HeaderSecret, Label
+from renderer.parsers.basics import (
+    BackendName,
+    BackendNames,
+    ClientNames,
+    ConnectionString,
+    Flag,
+    HeaderSecret,
+    Label,
+)
 from renderer.parsers.guardrails import Cidrs
 from renderer.parsers.prices import Pricing
 from renderer.parsers.urls import BaseUrl, Host, HttpsUrl, VaultUrl
@@ -74,6 +82,27 @@ class Gateway(Group):
         about="nginx workers. Set it when the renderer runs in a container of another size than the "
         "gateway's.",
         shown="CPU limit of the container, rounded up",
+    )
+
+
+class LivePage(Group):
+    """The page that shows what the gateway does now."""
+
+    title = "Live page"
+    about = "`/live` in a browser. It shows backends, failovers, rates and the last requests of one replica."
+
+    access: Literal["off", "local", "keys"] = setting(
+        "GATEWAY_LIVE_PAGE",
+        "off",
+        about="Who may watch. `off`: nobody, there is no page. `local`: everybody on the same machine. "
+        "`keys`: clients, with their key, and each sees its own requests only.",
+        shown="`off`; in `local-gateway` `local`",
+    )
+    operators: ClientNames | None = setting(
+        "GATEWAY_LIVE_OPERATORS",
+        None,
+        about="Names of clients that see the requests of all clients. Only with `GATEWAY_LIVE_PAGE=keys`.",
+        shown="none",
     )
 
 

@@ -166,6 +166,7 @@ BackendNames = Annotated[
         _BACKEND_NAME, "has an item that is not the name of a backend", "Write names like eastus,westus"
     ),
 ]
+ClientNames = Annotated[tuple[str, ...], BeforeValidator(split_list)]
 HashKey = Annotated[
     str,
     matching(

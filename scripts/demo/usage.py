@@ -9,7 +9,8 @@ The gateway and its regions run until Ctrl-C.
 
   gateway    {url}
   key        {key}
-{regions}  metrics    {metrics}
+{regions}  live page  {live}
+  metrics    {metrics}
   logs       {log}
 
 With curl:
@@ -47,6 +48,7 @@ def usage(stage: Stage) -> str:
         url=gateway.url,
         key=stage.client_key,
         regions="".join(f"  region     {simulator.endpoint(name)} {name}\n" for name in simulator.regions),
+        live=gateway.live_url,
         metrics=gateway.metrics_url,
         log=gateway.error_log,
         region=first,

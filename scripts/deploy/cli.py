@@ -12,6 +12,7 @@ from functools import partial
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.bootstrap import deploy_bootstrap
@@ -27,6 +28,8 @@ from scripts.deploy.tfvars import is_placeholder, read_tfvars
 from scripts.deploy.waiting import Waiter
 from scripts.interrupts import stopping_cleanly
 from scripts.terraform import TerraformError, TerraformMissingError
+
+LOCAL_URL = "http://127.0.0.1:9080"
 
 # Without this the help shows `<bool>`, as if a value had to follow.
 _flag = partial(typer.Option, metavar="")
@@ -209,13 +212,58 @@ def doctor(environment: Environment, output: Output = OutputFormat.TABLE) -> Non
         raise typer.Exit(ExitCode.NOT_READY if bad else ExitCode.DONE)
 
 
-def status(environment: Environment, output: Output = OutputFormat.TABLE) -> None:
-    """Show which stacks are deployed and whether the gateway runs."""
+def status(
+    environment: Annotated[
+        str, typer.Argument(envvar="GATEWAY_ENVIRONMENT", help="As for the other commands.", metavar="[ENV]")
+    ] = "",
+    output: Output = OutputFormat.TABLE,
+    live: Annotated[
+        bool,
+        _flag(
+            "--live",
+            help="Show what the gateway does now, as its live page does: that of ENV, else the one on this "
+            "machine. GATEWAY_KEY is a client's key, where it needs one.",
+        ),
+    ] = False,
+    url: Annotated[str | None, typer.Option("--url", help="With --live: the address of the gateway.")] = None,
+) -> None:
+    """Show which stacks are deployed and whether the gateway runs, or what it does now."""
+    if live and (url or not environment):
+        _show_live(Screen(output), url or LOCAL_URL)
+        return
     with _session(environment, output) as session:
+        if live:
+            outputs = session.outputs(STACKS["workload"])
+            _show_live(session.screen, str(outputs["gateway_url"].value))
+            return
         facts, rows, failure = overview(session)
         session.screen.result("status", facts, {"stacks": rows})
         if failure is not None:
             raise failure
+
+
+def _show_live(screen: Screen, url: str) -> None:
+    # Loads an HTTP client, which the other commands do without.
+    from scripts.live.events import LiveError
+    from scripts.live.tables import rates
+    from scripts.live.watching import one_picture, watch
+
+    key = os.environ.get("GATEWAY_KEY")
+    screen.hide([key] if key else [])
+    try:
+        if screen.output is OutputFormat.TABLE:
+            watch(url.rstrip("/"), key, Console(highlight=False))
+        else:
+            picture = one_picture(url.rstrip("/"), key)
+            screen.result(
+                "live", rates(picture), {"backends": picture.look["backends"], "requests": picture.requests}
+            )
+    except LiveError as error:
+        screen.failure(DeployError(str(error)))
+        raise typer.Exit(ExitCode.FAILED) from None
+    except KeyboardInterrupt:
+        # The usual way to leave.
+        raise typer.Exit(ExitCode.DONE) from None
 
 
 def _entry(command: Callable[..., None]) -> Callable[[], None]:

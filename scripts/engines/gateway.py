@@ -15,6 +15,7 @@ from scripts.engines.process import GatewayProcess
 START_TIMEOUT_SECONDS = 30.0
 STOP_GRACE_SECONDS = 5.0
 RELOAD_TIMEOUT_SECONDS = 10.0
+LIVE_PLUGIN = "azure-openai-live"
 _REMOVALS = 20
 # In the engines' logs: the last line of a worker about a changed file, and a line for each problem.
 _DECIDED = (b"apisix.yaml reloaded.", b"config file refused.")
@@ -46,6 +47,7 @@ class Gateway:
         self.status_url = f"http://{LOOPBACK}:{instance.ports.status}/status"
         config = parse_config(instance.files["config.yaml"])
         self.metrics_url = f"http://{LOOPBACK}:{instance.ports.metrics}{metrics_uri(config)}"
+        self.live_url = f"{self.url}/live" if LIVE_PLUGIN in (config.get("plugins") or []) else None
         self._bundle_root = engine.bundle_root
         self._apisix_yaml = launch.apisix_yaml
         self._keep_files = keep_files

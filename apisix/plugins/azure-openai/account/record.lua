@@ -89,9 +89,11 @@ end
 
 --- Writes the record of a request into the variable that the access log prints. Log phase only.
 -- @param ctx table request context; without `azure_openai` the record says only what nginx knows
+-- @return table the record
 function _M.write(ctx)
-    local state = ctx.azure_openai or { trail = {} }
-    ngx.var.azure_openai_record = core.json.encode(describe(ctx, state))
+    local record = describe(ctx, ctx.azure_openai or { trail = {} })
+    ngx.var.azure_openai_record = core.json.encode(record)
+    return record
 end
 
 return _M

@@ -1,0 +1,131 @@
+"""The tables of one moment: rates, backends, requests. Texts of clients and backends stay plain text."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from scripts.live.events import Picture
+
+_MOST_CHARACTERS = 60
+_STYLES = {
+    "ready": "green",
+    "success": "green",
+    "throttled": "yellow",
+    "spent": "yellow",
+    "open": "red",
+    "server_error": "red",
+    "interrupted": "red",
+}
+_WORDS = {
+    "open": "breaker open",
+    "spent": "quota spent",
+    "missing": "not deployed",
+    "ending": "being tried",
+    "half-open": "being tried",
+}
+
+
+def plain(value: object) -> str:
+    r"""A text that moves no cursor and changes no colour. Example: `a\x1b[31mb` → `a?[31mb`."""
+    text = "" if value is None else str(value)
+    return "".join(sign if sign.isprintable() else "?" for sign in text)[:_MOST_CHARACTERS]
+
+
+def tables(picture: Picture) -> Group:
+    """Everything that there is to see."""
+    return Group(_rates(picture), _backends(picture), _requests(picture))
+
+
+def rates(picture: Picture) -> dict[str, float]:
+    """What happened since the first message, per time: see the names.
+
+    Example: `{"requests_per_second": 2.0, "failed": 1, "failovers": 3, "tokens_per_minute": 1200.0,
+    "cached_share": 0.25, "cost_usd": 0.02}`
+    """
+    totals, seconds = picture.totals, max(picture.seconds, 1.0)
+    return {
+        "requests_per_second": totals["requests"] / seconds,
+        "failed": totals["failed"],
+        "failovers": totals["failovers"],
+        "tokens_per_minute": (totals["prompt"] + totals["completion"]) * 60 / seconds,
+        "cached_share": totals["cached"] / totals["prompt"] if totals["prompt"] else 0.0,
+        "cost_usd": totals["cost"],
+    }
+
+
+def _rates(picture: Picture) -> Text:
+    now = rates(picture)
+    parts = [
+        f"{now['requests_per_second']:.1f} requests/s",
+        f"{now['failed']:.0f} failed",
+        f"{now['failovers']:.0f} failovers",
+        f"{now['tokens_per_minute']:,.0f} tokens/min",
+        f"{now['cached_share']:.0%} cached",
+        f"{now['cost_usd']:.4f} USD",
+        f"in {picture.seconds:.0f} s",
+    ]
+    replica = plain(picture.look.get("replica"))
+    return Text("   ".join([*parts, replica] if replica else parts), style="bold")
+
+
+def _state(row: dict[str, Any]) -> Text:
+    state = plain(row["state"])
+    left = f" {row['seconds']:.0f} s" if row.get("seconds") else ""
+    return Text(_WORDS.get(state, state) + left, style=_STYLES.get(state, ""))
+
+
+def _quota(pair: dict[str, Any]) -> str:
+    left, limit = pair.get("tokens_left"), pair.get("tokens_limit")
+    if left is not None and limit:
+        return f"{left:,.0f} of {limit:,.0f} tokens"
+    if left is not None:
+        return f"{left:,.0f} tokens"
+    return f"{pair['share_left']:.0%}" if pair.get("share_left") is not None else ""
+
+
+def _backends(picture: Picture) -> Table:
+    table = Table("backend", "region", "priority", "deployment", "state", "quota left", title="Backends")
+    for backend in picture.look["backends"]:
+        name, region, priority = (plain(backend.get(key)) for key in ("name", "region", "priority"))
+        rows = backend["pairs"] or [{"state": backend["state"], "seconds": backend.get("seconds")}]
+        for pair in rows:
+            cells = [Text(text) for text in (name, region, priority, plain(pair.get("deployment")))]
+            table.add_row(*cells, _state(pair), _quota(pair))
+            name = region = priority = ""
+    return table
+
+
+def _trail(request: dict[str, Any]) -> Text:
+    parts = []
+    for attempt in request["attempts"]:
+        reason = attempt.get("reason")
+        style = "green" if not reason else "yellow" if reason == "throttled" else "red"
+        parts.append(Text(f"{plain(attempt['backend'])}:{plain(attempt['status'])}", style=style))
+    return Text(" → ").join(parts)
+
+
+def _requests(picture: Picture) -> Table:
+    table = Table(
+        "time", "client", "deployment", "result", "trail", "first", "total", "tokens", title="Last requests"
+    )
+    for request in picture.requests:
+        at = datetime.fromtimestamp(request["at"]).strftime("%H:%M:%S")
+        outcome = plain(request["outcome"])
+        first = request.get("first_token_ms")
+        tokens = (request.get("tokens") or {}).get("total")
+        table.add_row(
+            at,
+            Text(plain(request.get("client"))),
+            Text(plain(request.get("deployment") or request.get("operation"))),
+            Text(f"{plain(request['status'])} {outcome.replace('_', ' ')}", style=_STYLES.get(outcome, "")),
+            _trail(request),
+            "" if first is None else f"{first:.0f} ms",
+            f"{request['total_ms']:.0f} ms",
+            "" if tokens is None else f"{tokens:,.0f}",
+        )
+    return table

@@ -1,0 +1,32 @@
+"""Shows a gateway's live page in the terminal until Ctrl-C; in a file or a pipe, one picture."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.live import Live
+
+from scripts.live.events import Picture, pictures
+from scripts.live.tables import tables
+
+# Rates need some time between two looks.
+SECONDS = 5.0
+
+
+def one_picture(url: str, key: str | None) -> Picture:
+    """What there is to see after some seconds."""
+    picture = None
+    for picture in pictures(url, key):
+        if picture.seconds >= SECONDS:
+            break
+    assert picture is not None
+    return picture
+
+
+def watch(url: str, key: str | None, console: Console) -> None:
+    """Shows the gateway until Ctrl-C or until it ends; in a file or a pipe one picture."""
+    if not console.is_terminal:
+        console.print(tables(one_picture(url, key)))
+        return
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        for picture in pictures(url, key):
+            live.update(tables(picture), refresh=True)
