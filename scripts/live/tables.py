@@ -25,8 +25,8 @@ _WORDS = {
     "open": "breaker open",
     "spent": "quota spent",
     "missing": "not deployed",
-    "ending": "being tried",
-    "half-open": "being tried",
+    "ending": "on trial",
+    "half-open": "on trial",
 }
 
 
