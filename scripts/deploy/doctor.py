@@ -28,6 +28,7 @@ PROVIDERS = (
     "Microsoft.CognitiveServices",
     "Microsoft.ContainerRegistry",
     "Microsoft.ContainerService",
+    "Microsoft.Dashboard",
     "Microsoft.Insights",
     "Microsoft.KeyVault",
     "Microsoft.ManagedIdentity",

@@ -37,7 +37,8 @@ class ResourceRole:
     setting: str
 
 
-# These are for resources of every installation. Networks and private endpoints are optional, so not checked.
+# These are for resources of every installation. Networks, private endpoints and Grafana are optional,
+# so not checked.
 MANAGING = (
     Need(
         "bootstrap",

@@ -24,6 +24,7 @@ each_list = pytest.mark.parametrize("choice", CHOICES[2:], ids=[choice["name"] f
 IN_GRAFANA = {
     "{Deployment}": "$deployment",
     "{Backend}": "$backend",
+    "{Client}": "$client",
     "[{TimeRange:seconds}s]": "[$__range]",
     "[5m]": "[$__rate_interval]",
 }
@@ -71,8 +72,9 @@ def test_o4_a_query_takes_only_what_can_be_chosen(item: dict[str, Any]) -> None:
     assert set(taken) <= {choice["name"] for choice in CHOICES}
 
 
-def test_o4_what_is_chosen_is_the_time_the_workspace_the_deployments_and_the_backends() -> None:
-    assert [choice["name"] for choice in CHOICES] == ["TimeRange", "Workspace", "Deployment", "Backend"]
+def test_o4_what_is_chosen_is_the_time_the_workspace_deployments_backends_and_clients() -> None:
+    names = [choice["name"] for choice in CHOICES]
+    assert names == ["TimeRange", "Workspace", "Deployment", "Backend", "Client"]
 
 
 @each_list

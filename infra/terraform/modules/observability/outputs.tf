@@ -47,3 +47,8 @@ output "action_group_id" {
   description = "Resource id of the action group that alerts notify."
   value       = azurerm_monitor_action_group.this.id
 }
+
+output "grafana_endpoint" {
+  description = "Address of managed Grafana; null without one."
+  value       = one(azurerm_dashboard_grafana.this[*].endpoint)
+}

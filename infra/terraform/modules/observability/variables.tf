@@ -54,6 +54,14 @@ variable "thresholds" {
   })
 }
 
+variable "grafana" {
+  description = "Managed Grafana: whether to make one, and of which major version."
+  type = object({
+    enabled       = bool
+    major_version = string
+  })
+}
+
 variable "tags" {
   description = "Tags of every resource."
   type        = map(string)

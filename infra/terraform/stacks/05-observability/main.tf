@@ -18,5 +18,6 @@ module "observability" {
   alert_webhooks       = var.alert_webhooks
   alerts_enabled       = var.alerts_enabled
   thresholds           = var.alert_thresholds
+  grafana              = var.grafana
   tags                 = local.tags
 }

@@ -43,3 +43,8 @@ output "action_group_id" {
   description = "Resource id of the action group that alerts notify."
   value       = module.observability.action_group_id
 }
+
+output "grafana_endpoint" {
+  description = "Address of managed Grafana; null without one."
+  value       = module.observability.grafana_endpoint
+}

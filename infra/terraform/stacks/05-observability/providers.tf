@@ -3,7 +3,7 @@ provider "azurerm" {
 
   # Only the resource providers of this stack are registered. `none` is the default of azurerm 5; 4.x would register sixty.
   resource_provider_registrations = "none"
-  resource_providers_to_register  = ["Microsoft.AlertsManagement", "Microsoft.Insights", "Microsoft.Monitor", "Microsoft.OperationalInsights"]
+  resource_providers_to_register  = ["Microsoft.AlertsManagement", "Microsoft.Dashboard", "Microsoft.Insights", "Microsoft.Monitor", "Microsoft.OperationalInsights"]
 
   # Key access to the state storage is off, so the provider must use a token too.
   storage_use_azuread = true

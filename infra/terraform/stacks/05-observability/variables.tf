@@ -102,3 +102,18 @@ variable "alert_thresholds" {
     error_message = "alert_thresholds.daily_budget_usd must be 0 (off) or more."
   }
 }
+
+variable "grafana" {
+  description = "Managed Grafana, which is paid by the hour and by user: whether to make one, and its major version, one that Azure offers now. Making it needs the right to assign roles."
+  type = object({
+    enabled       = optional(bool, false)
+    major_version = optional(string, "12")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = can(regex("^[0-9]+$", var.grafana.major_version))
+    error_message = "grafana.major_version must be a number such as \"12\"."
+  }
+}

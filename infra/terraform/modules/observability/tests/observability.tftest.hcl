@@ -31,6 +31,7 @@ variables {
   alert_webhooks       = {}
   alerts_enabled       = true
   thresholds           = { error_percent = 5, exhausted_percent = 2, failover_percent = 30, silent_minutes = 10, daily_budget_usd = 100 }
+  grafana              = { enabled = false, major_version = "12" }
   tags                 = {}
 }
 
@@ -129,5 +130,27 @@ run "the_workbook_opens_with_the_gateways_metrics" {
   assert {
     condition     = jsondecode(azurerm_application_insights_workbook.gateway.data_json).items[1].content.parameters[1].value == azurerm_monitor_workspace.this.id
     error_message = "The workbook must read the workspace that the collector writes to."
+  }
+}
+
+run "grafana_is_made_only_when_it_is_wanted" {
+  assert {
+    condition     = length(azurerm_dashboard_grafana.this) == 0 && length(azurerm_role_assignment.grafana) == 0
+    error_message = "Grafana costs money: nobody may get it unasked."
+  }
+}
+
+run "grafana_reads_the_metrics" {
+  variables {
+    grafana = { enabled = true, major_version = "12" }
+  }
+
+  assert {
+    condition     = azurerm_dashboard_grafana.this[0].azure_monitor_workspace_integrations[0].resource_id == azurerm_monitor_workspace.this.id
+    error_message = "Grafana must have the workspace as a data source."
+  }
+  assert {
+    condition     = azurerm_role_assignment.grafana[0].scope == azurerm_monitor_workspace.this.id && azurerm_role_assignment.grafana[0].role_definition_name == "Monitoring Data Reader"
+    error_message = "Grafana must have the right to read the workspace, and no more."
   }
 }
