@@ -21,6 +21,7 @@ _SECTIONS: dict[str, _Origin] = {
     "failover": (Failover, {}),
     "limits": (TokenLimits, {}),
     "redis": (Redis, {}),
+    "telemetry": (Telemetry, {}),
 }
 _PLUGINS: dict[str, _Origin] = {
     "cors": (Cors, {"allow_credential": "allow_credentials"}),
@@ -32,7 +33,6 @@ _PLUGINS: dict[str, _Origin] = {
         EntraAuth,
         {"client_id": "audience", "discovery": "tenant_id", "claim_schema": "allowed_app_ids"},
     ),
-    "opentelemetry": (Telemetry, {"sampler": "sample_rate", "collector": "collector_endpoint"}),
 }
 _REDIS_FIELDS = {"redis_host": "host", "redis_port": "port", "redis_password": "password", "redis_ssl": "tls"}
 

@@ -35,16 +35,18 @@ ANSWERS["ready"] = function(conf, ctx)
     return 200, { status = "ready" }
 end
 
+-- Probes of the platform leave no trace.
 ANSWERS["not-found"] = function(_, ctx)
+    tracing.begin(ctx)
     return errors.respond(ctx, 404, "Resource not found: this gateway serves paths below /openai/.")
 end
 
 function _M.access(conf, ctx)
-    tracing.keep_private(ctx)
     return ANSWERS[conf.answer](conf, ctx)
 end
 
 function _M.log(_, ctx)
+    tracing.finish(ctx)
     record.write(ctx)
 end
 

@@ -76,7 +76,7 @@ function _M.rewrite(conf, ctx)
     remove_claimed_identity(ctx)
     local state = state_module.create(ctx, request_id(ctx))
     state.target = reading.target(ctx, conf.path_prefix)
-    tracing.watch(ctx)
+    tracing.begin(ctx)
 end
 
 local function refuse(ctx, refused)
@@ -168,6 +168,7 @@ function _M.log(conf, ctx)
     if state then
         accounting.finish(state)
     end
+    tracing.finish(ctx)
     local written = record.write(ctx)
     if state and conf.kind ~= "helper" then
         live_feed.note(written, state)

@@ -144,18 +144,18 @@ class Redis(Group):
 
 
 class Telemetry(Group):
-    """Where traces, metrics and costs go."""
+    """Where logs, traces, metrics and costs go."""
 
     title = "Telemetry"
 
     collector_endpoint: BaseUrl | None = setting(
         "OTEL_COLLECTOR_ENDPOINT",
         None,
-        about="OpenTelemetry collector for traces (OTLP over HTTP), such as `http://127.0.0.1:4318`.",
-        shown="no traces",
+        about="OpenTelemetry collector for records and traces (OTLP over HTTP), such as `http://127.0.0.1:4318`.",
+        shown="records on the console only",
     )
     service_name: Label = setting(
-        "OTEL_SERVICE_NAME", "azure-openai-gateway", about="Name of the service in traces and metrics."
+        "OTEL_SERVICE_NAME", "azure-openai-gateway", about="Name of the service in logs, traces and metrics."
     )
     sample_rate: float | None = setting(
         "OTEL_SAMPLE_RATE",
@@ -163,14 +163,23 @@ class Telemetry(Group):
         ge=0,
         le=1,
         allow_inf_nan=False,
-        about="Share of the requests that are traced, to four decimal places.",
+        about="Share of the ordinary requests that are traced, to four decimal places. Errors, failovers, "
+        "throttling and slow requests are traced anyway.",
         shown="0.1 in `prod`, 0.5 in `test`, 1.0 in `dev`",
+    )
+    slow_first_token_ms: int = setting(
+        "OTEL_SLOW_FIRST_TOKEN_MS",
+        30000,
+        ge=1,
+        le=3600000,
+        about="A request that waits so long for the beginning of its answer is traced anyway.",
+        unit="ms",
     )
     connection_string: ConnectionString | None = setting(
         "APPLICATIONINSIGHTS_CONNECTION_STRING",
         None,
-        about="Application Insights for traces, written as the identity `AZURE_CLIENT_ID` when that is set. "
-        "The collector reads it from its own environment; no file holds it.",
+        about="Application Insights for records and traces, written as the identity `AZURE_CLIENT_ID` when "
+        "that is set. The collector reads it from its own environment; no file holds it.",
         shown="not used",
     )
     metrics_endpoint: HttpsUrl | None = setting(

@@ -17,6 +17,7 @@ import pytest
 from e2e.simulator import Region, Simulator
 from scripts.engines import Gateway, choose_engine, start_files
 from scripts.engines.files import render
+from tests.support.otlp import OtlpReceiver
 
 REGIONS = ("eastus", "westus", "swedencentral")
 CLIENT_KEY = "client-key-of-team-a-0001"
@@ -103,6 +104,13 @@ def simulator() -> Iterator[Simulator]:
 def sim(simulator: Simulator) -> Simulator:
     simulator.reset()
     return simulator
+
+
+@pytest.fixture
+def receiver() -> Iterator[OtlpReceiver]:
+    """A stand-in for the collector."""
+    with OtlpReceiver() as receiver:
+        yield receiver
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -32,7 +31,6 @@ from tests.behaviour.support import (
     total,
     value,
 )
-from tests.support.otlp import CLIENT, SERVER, OtlpReceiver, Span
 
 EASTUS_FIRST: dict[str, Any] = {"AZURE_OPENAI_PRIORITY_0": 10}
 AT_ONCE: dict[str, Any] = {"GATEWAY_LOG_MODE": "test"}
@@ -783,159 +781,3 @@ def test_o2_development_writes_plain_lines(stage: Stage) -> None:
     chat(stage.http(gateway))
     line = eventually(gateway.access_log.read_text)
     assert f"POST {V1_CHAT} 200" in line
-
-
-@pytest.fixture
-def receiver() -> Iterator[OtlpReceiver]:
-    with OtlpReceiver() as receiver:
-        yield receiver
-
-
-def traced(stage: Stage, receiver: OtlpReceiver, **settings: Any) -> Gateway:
-    telemetry: dict[str, Any] = {"OTEL_COLLECTOR_ENDPOINT": receiver.endpoint, "OTEL_SAMPLE_RATE": 1}
-    # A test need not wait for a batch.
-    at_once = {"batch_timeout: 5": "batch_timeout: 0.1", "inactive_timeout: 2": "inactive_timeout: 0.1"}
-    return stage.gateway(edits=at_once, **(telemetry | EASTUS_FIRST | settings))
-
-
-def server_span(receiver: OtlpReceiver) -> Span:
-    """The span of the only request."""
-
-    def look() -> list[Span]:
-        return [span for span in receiver.spans if span.kind == SERVER]
-
-    [span] = eventually(look, seconds=20)
-    return span
-
-
-def attempt_spans(receiver: OtlpReceiver) -> list[Span]:
-    server = server_span(receiver)
-    spans = [span for span in receiver.spans if span.parent_id == server.span_id and span.kind == CLIENT]
-    return sorted(spans, key=lambda span: span.start)
-
-
-def test_o3_a_request_is_one_server_span(stage: Stage, receiver: OtlpReceiver) -> None:
-    chat(stage.http(traced(stage, receiver)))
-    assert server_span(receiver).name.startswith("POST")
-
-
-def test_o3_the_server_span_says_what_was_generated(
-    stage: Stage, sim: Simulator, receiver: OtlpReceiver
-) -> None:
-    answer_with(sim, "gpt-4o-2024-08-06")
-    chat(stage.http(traced(stage, receiver)))
-    expected = {
-        "gen_ai.provider.name": "azure.ai.openai",
-        "gen_ai.operation.name": "chat",
-        "gen_ai.request.model": "gpt-4o",
-        "gen_ai.response.model": "gpt-4o-2024-08-06",
-        "gen_ai.usage.input_tokens": 1000,
-        "gen_ai.usage.output_tokens": 200,
-        "azure_openai.backend": "eastus",
-        "azure_openai.client": "team-a",
-    }
-    attributes = server_span(receiver).attributes
-    assert {name: attributes.get(name) for name in expected} == expected
-
-
-def test_o3_each_attempt_is_a_child(stage: Stage, sim: Simulator, receiver: OtlpReceiver) -> None:
-    sim.fail("eastus", status=429, retry_after=60)
-    chat(stage.http(traced(stage, receiver)))
-    children = [
-        (span.name, span.attributes["http.response.status_code"], span.status)
-        for span in attempt_spans(receiver)
-    ]
-    assert children == [("attempt eastus", 429, 2), ("attempt westus", 200, 0)]
-
-
-def test_o3_an_attempt_lies_within_its_request(stage: Stage, sim: Simulator, receiver: OtlpReceiver) -> None:
-    sim.fail("eastus", slow_first_byte=0.2)
-    chat(stage.http(traced(stage, receiver)))
-    server, [attempt] = server_span(receiver), attempt_spans(receiver)
-    millisecond = 1_000_000
-    assert server.start - 5 * millisecond <= attempt.start < attempt.end <= server.end + 5 * millisecond
-    assert attempt.end - attempt.start >= 200 * millisecond
-
-
-def test_o3_so_it_is_for_streams_and_other_requests(stage: Stage, receiver: OtlpReceiver) -> None:
-    client = stage.http(traced(stage, receiver))
-    chat(client, stream=True)
-    client.get("/openai/v1/models")
-
-    def names() -> list[str]:
-        return [span.name for span in receiver.spans if span.kind == CLIENT]
-
-    assert eventually(lambda: names() == ["attempt eastus"] * 2, seconds=20)
-
-
-def test_o3_a_client_that_leaves_is_an_error_of_its_span(
-    stage: Stage, sim: Simulator, receiver: OtlpReceiver
-) -> None:
-    sim.fail("eastus", stall=60, after=2)
-    leave(stage.http(traced(stage, receiver)), STREAM)
-    assert server_span(receiver).attributes["error.type"] == "client_gone"
-
-
-def test_o3_the_backend_learns_the_trace(stage: Stage, sim: Simulator, receiver: OtlpReceiver) -> None:
-    chat(stage.http(traced(stage, receiver)))
-    traceparent = sim.requests("eastus")[0].header("traceparent") or ""
-    assert traceparent.split("-")[1] == server_span(receiver).trace_id
-
-
-def test_o3_the_clients_trace_is_continued(stage: Stage, receiver: OtlpReceiver) -> None:
-    client = stage.http(traced(stage, receiver))
-    client.headers["traceparent"] = f"00-{'ab' * 16}-{'cd' * 8}-01"
-    chat(client)
-    span = server_span(receiver)
-    assert (span.trace_id, span.parent_id) == ("ab" * 16, "cd" * 8)
-
-
-def test_o3_no_span_holds_a_key_or_a_body(stage: Stage, receiver: OtlpReceiver) -> None:
-    client = stage.http(traced(stage, receiver))
-    chat(client, messages=[{"role": "user", "content": "a very private question"}])
-    server_span(receiver)
-    spans = repr(receiver.spans)
-    assert [text for text in (CLIENT_KEY, "key-of-eastus", "private") if text in spans] == []
-
-
-@pytest.mark.parametrize("path", [V1_CHAT, "/openai/v1/models", "/elsewhere"])
-def test_o3_no_span_holds_a_query(stage: Stage, receiver: OtlpReceiver, path: str) -> None:
-    stage.http(traced(stage, receiver)).post(f"{path}?api-key=a-key-in-the-query", json=CHAT)
-    attributes = server_span(receiver).attributes
-    assert (attributes["http.target"], "a-key-in-the-query" in repr(receiver.spans)) == (path, False)
-
-
-def test_o3_a_trace_that_the_client_does_not_sample_is_not_sent(
-    stage: Stage, sim: Simulator, receiver: OtlpReceiver
-) -> None:
-    client = stage.http(traced(stage, receiver))
-    client.headers["traceparent"] = f"00-{'ab' * 16}-{'cd' * 8}-00"
-    chat(client)
-    del client.headers["traceparent"]
-    chat(client)
-    span = server_span(receiver)
-    first, second = (request.header("traceparent") or "" for request in sim.requests("eastus"))
-    assert (first[:36], first[-3:]) == (f"00-{'ab' * 16}-", "-00")
-    assert second == f"00-{span.trace_id}-{span.span_id}-01"
-
-
-def test_o3_traces_that_are_not_sampled_are_told_so_to_the_backend(
-    stage: Stage, sim: Simulator, receiver: OtlpReceiver
-) -> None:
-    chat(stage.http(traced(stage, receiver, OTEL_SAMPLE_RATE=0)))
-    assert (sim.requests("eastus")[0].header("traceparent") or "").endswith("-00")
-
-
-def test_o3_an_answer_of_the_gateways_own_is_an_error_when_it_is_a_5xx(
-    stage: Stage, sim: Simulator, receiver: OtlpReceiver
-) -> None:
-    sim.fail("eastus", status=503)
-    sim.fail("westus", status=503)
-    chat(stage.http(traced(stage, receiver)))
-    span = server_span(receiver)
-    assert (span.attributes["http.response.status_code"], span.status) == (503, 2)
-
-
-def test_o3_a_collector_that_is_down_fails_no_request(stage: Stage, receiver: OtlpReceiver) -> None:
-    client = stage.http(traced(stage, receiver, OTEL_COLLECTOR_ENDPOINT="http://127.0.0.1:9"))
-    assert attempts(chat(client)) == ["eastus:200"]

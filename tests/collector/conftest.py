@@ -104,7 +104,8 @@ def executable() -> str:
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    with Simulator([Region("eastus", key="key-of-eastus")]) as sim:
+    regions = [Region(name, key=f"key-of-{name}") for name in ("eastus", "westus")]
+    with Simulator(regions) as sim:
         yield sim
 
 

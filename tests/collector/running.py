@@ -102,7 +102,7 @@ class Collector:
 
     @property
     def otlp_endpoint(self) -> str:
-        """Its base URL for traces over HTTP."""
+        """Its base URL for OTLP over HTTP."""
         return f"http://127.0.0.1:{self._otlp_port}"
 
     @property
@@ -117,9 +117,8 @@ class Collector:
 
     def __enter__(self) -> Self:
         for _ in range(_TRIES):
-            self._start()
-            eventually(lambda: self._ended() or self._answers(), seconds=START_SECONDS)
-            if not self._ended():
+            self._health_port, self._otlp_port = free_ports(2)
+            if self.start():
                 return self
             if _TAKEN not in self.log:
                 break
@@ -129,6 +128,12 @@ class Collector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def start(self) -> bool:
+        """Start it on its ports, also after a stop; returns whether it runs."""
+        self._start()
+        eventually(lambda: self._ended() or self._answers(), seconds=START_SECONDS)
+        return not self._ended()
 
     def stop(self) -> int:
         """Ask it to stop, as the platform does; returns its exit status. Stopping twice is allowed."""
@@ -140,7 +145,6 @@ class Collector:
             return self._process.wait()
 
     def _start(self) -> None:
-        self._health_port, self._otlp_port = free_ports(2)
         self._overlay.write_text(yaml.safe_dump(self._on_this_machine() | self._changes))
         files = [f"--config={path}" for path in (self._rendered, self._overlay)]
         with self._log.open("wb") as log:

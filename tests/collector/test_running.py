@@ -115,6 +115,24 @@ def test_a_trace_of_the_gateway_arrives_with_its_attributes(stage: Stage) -> Non
     eventually(lambda: "gen_ai.request.model: Str(gpt-4o)" in collector.log, ARRIVAL_SECONDS)
 
 
+def test_a_record_of_the_gateway_arrives_with_its_fields(stage: Stage) -> None:
+    collector = stage.collector(rendered(), changes=SHOW_ALL)
+    chat(stage.gateway(OTEL_COLLECTOR_ENDPOINT=collector.otlp_endpoint, GATEWAY_LOG_MODE="dev"))
+    eventually(lambda: "-> outcome: Str(success)" in collector.log, ARRIVAL_SECONDS)
+    assert "-> status: Int(200)" in collector.log
+
+
+def test_records_outlive_a_collector_that_restarts(stage: Stage) -> None:
+    collector = stage.collector(rendered(), changes=SHOW_ALL)
+    gateway = stage.gateway(OTEL_COLLECTOR_ENDPOINT=collector.otlp_endpoint, GATEWAY_LOG_MODE="dev")
+    collector.stop()
+    chat(gateway)
+    takes_nothing = "the collector takes no logs now"
+    eventually(lambda: takes_nothing in gateway.error_log.read_text(), ARRIVAL_SECONDS)
+    collector.start()
+    eventually(lambda: "-> outcome: Str(success)" in collector.log, ARRIVAL_SECONDS)
+
+
 def test_a_trace_in_json_arrives(stage: Stage) -> None:
     collector = stage.collector(rendered(), changes=SHOW_ALL)
     send_span(collector, "a-span")

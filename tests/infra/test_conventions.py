@@ -158,10 +158,10 @@ def test_only_the_gateway_and_simulators_can_be_reached_from_outside() -> None:
     }
 
 
-def test_alerts_read_only_what_the_access_log_has() -> None:
+def test_alerts_read_only_what_a_record_has() -> None:
     alerts = (TERRAFORM / "modules" / "observability" / "alerts.tf").read_text()
     record = (REPOSITORY / "apisix" / "plugins" / "azure-openai" / "account" / "record.lua").read_text()
-    fields = set(re.findall(r"record\.(\w+)", alerts))
+    fields = set(re.findall(r"\bProperties\.(\w+)", alerts))
     assert fields
     assert fields - set(re.findall(r"^ +(\w+) = ", record, flags=re.MULTILINE)) == set()
 

@@ -126,11 +126,15 @@ def test_prices_of_the_settings_override_the_shipped_ones() -> None:
     assert prices["gpt-4o-mini"]["prompt"] == 0.15
 
 
-def test_traces_are_on_only_with_a_collector() -> None:
-    (rule,) = documents()["apisix.yaml"]["global_rules"]
-    assert set(rule["plugins"]) == {"prometheus"}
-    (rule,) = documents(OTEL_COLLECTOR_ENDPOINT="http://127.0.0.1:4318")["apisix.yaml"]["global_rules"]
-    assert rule["plugins"]["opentelemetry"]["sampler"]["options"]["root"]["options"] == {"fraction": 0.1}
+def test_records_and_traces_are_sent_only_with_a_collector() -> None:
+    assert "telemetry" not in metadata("azure-openai-gateway")
+    conf = metadata("azure-openai-gateway", OTEL_COLLECTOR_ENDPOINT="http://127.0.0.1:4318")["telemetry"]
+    assert conf == {
+        "collector_endpoint": "http://127.0.0.1:4318",
+        "service_name": "azure-openai-gateway",
+        "sample_rate": 0.1,
+        "slow_first_token_ms": 30000,
+    }
 
 
 @pytest.mark.parametrize(

@@ -34,11 +34,6 @@ def as_bytes(value: Value | None) -> bytes:
     return value if isinstance(value, bytes) else b""
 
 
-def as_integer(value: Value | None) -> int:
-    """The value of a varint or a fixed-width integer; 0 when the field is absent."""
-    return int.from_bytes(value, "little") if isinstance(value, bytes) else value or 0
-
-
 def _varint(message: bytes, position: int) -> tuple[int, int]:
     result = shift = 0
     while True:

@@ -16,6 +16,8 @@ local _M = {}
 local function note_in_trail(state, attempt, outcome)
     state.trail[#state.trail + 1] = {
         backend = attempt.backend.name,
+        server = attempt.backend,
+        target = attempt.target,
         region = regions.of(attempt.backend),
         status = outcome.status or outcome.reason,
         -- A connection that had died while it was idle is nobody's failure.

@@ -7,7 +7,9 @@
 --
 -- Beside it, flags of the request context say who gives an error its shape: `ctx.azure_openai_shaped` (the answer has
 -- the client's shape already), `ctx.azure_openai_reshape` (azure-openai-gateway replaces a stock error page) and
--- `ctx.azure_openai_reads_body` (nginx reads the body; an error of its own means that there is no room).
+-- `ctx.azure_openai_reads_body` (nginx reads the body; an error of its own means that there is no room). And
+-- `ctx.azure_openai_trace` and `ctx.azure_openai_telemetry` are the trace of the request and the settings for it
+-- (account/tracing.lua); requests without a state have them too.
 
 ---@class RequestState
 --- Rewrite phase, azure-openai-gateway and azure-openai-auth:
@@ -112,6 +114,8 @@
 ---@field stored_resources string "private", "strict" or "shared"
 ---@field limits table|nil
 ---@field pricing table|nil prices in USD by model (account/prices.lua)
+---@field telemetry table|nil where records and traces go: { collector_endpoint (base URL), service_name, sample_rate
+---  (0 to 1), slow_first_token_ms }; nil without a collector
 
 --- Where a request may go (routing/ownership.lua).
 ---@class Plan
@@ -147,6 +151,7 @@
 ---@field started_at number
 ---@field is_repeat boolean|nil whether it follows one whose connection had died while it was idle
 ---@field connect_timeout_ms number|nil how long it may take to connect; nil for the usual time
+---@field target string|nil path and query that the backend was asked for, once it was
 ---@field is_as_sent boolean|nil whether the backend gets the client's own bytes, because it does not report usage
 
 --- What an attempt came to. The client never sees it.
@@ -179,6 +184,8 @@
 --- One attempt in the record, in traces and in `x-gateway-attempts`.
 ---@class TrailEntry
 ---@field backend string name
+---@field server Backend
+---@field target string|nil path and query that it was asked for; nil when nothing was sent
 ---@field region string|nil
 ---@field status number|string HTTP status; without one the reason, or why the attempt ended early ("client_gone",
 ---  "interrupted")

@@ -10,16 +10,6 @@ local SHIPPED_AS = {
 local TABLES = {
     -- The drivers that ai-proxy-multi may load; the gateway's module hook adds its own.
     ["apisix.plugins.ai-providers.schema"] = { providers = {} },
-    -- The numbers of opentelemetry-proto (trace/v1).
-    ["opentelemetry.trace.span_kind"] = {
-        unspecified = 0,
-        internal = 1,
-        server = 2,
-        client = 3,
-        producer = 4,
-        consumer = 5,
-    },
-    ["opentelemetry.trace.span_status"] = { UNSET = 0, OK = 1, ERROR = 2 },
 }
 
 for name, shipped in pairs(SHIPPED_AS) do

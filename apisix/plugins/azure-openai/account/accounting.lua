@@ -129,6 +129,8 @@ local function note_left_attempt(state)
     outcomes.conclude(state)
     state.trail[#state.trail + 1] = {
         backend = attempt.backend.name,
+        server = attempt.backend,
+        target = attempt.target,
         region = regions.of(attempt.backend),
         status = state.error or "interrupted",
         started_at = attempt.started_at,

@@ -19,6 +19,7 @@ local OF_PAIR = { "throttled", "server_error", "timeout", "reset" }
 local EXHAUSTED = { "429", "503" }
 local REFUSALS = { "client-requests", "client-tokens", "lane", "low-lane-reserve", "model_not_allowed" }
 local LANES = { "high", "low" }
+local SIGNALS = { "logs", "traces" }
 
 local _M = {}
 
@@ -69,6 +70,12 @@ local function start_refusals(metrics)
     end
 end
 
+local function start_signals(metrics)
+    for _, signal in ipairs(SIGNALS) do
+        metrics.dropped:inc(0, { signal })
+    end
+end
+
 --- Starts the series of a deployment that the gateway has just learned.
 -- @param pool Pool
 -- @param name string
@@ -95,6 +102,9 @@ function _M.refresh(pool)
     start_backends(metrics, pool)
     start_clients(metrics, conf)
     start_refusals(metrics)
+    if pool.telemetry then
+        start_signals(metrics)
+    end
     started_for, started_for_clients = pool, conf
 end
 

@@ -1,22 +1,16 @@
---- The one structured record that each request leaves in the access log.
+--- The one structured record that each request leaves: in the access log, and in the collector's logs.
 local core = require("apisix.core")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
+local record_log = require("apisix.plugins.azure-openai.account.record_log")
+local plain_text = require("apisix.plugins.azure-openai.base.plain_text")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ngx = ngx
 local ipairs = ipairs
 local math_floor = math.floor
+local ascii = plain_text.ascii
 
 local _M = {}
-
--- A path or a name can hold any bytes, and a record must be text: "caf\xE9" -> "caf%E9".
-local function ascii(text)
-    return text
-            and text:gsub("[\128-\255]", function(byte)
-                return ("%%%02X"):format(byte:byte())
-            end)
-        or nil
-end
 
 local function milliseconds(seconds)
     return seconds and math_floor(seconds * 1000 + 0.5)
@@ -87,12 +81,16 @@ local function describe(ctx, state)
     }
 end
 
---- Writes the record of a request into the variable that the access log prints. Log phase only.
+--- Writes the record of a request into the variable that the access log prints, and sends it to the collector when the
+--- request has a trace. Log phase only, after tracing.
 -- @param ctx table request context; without `azure_openai` the record says only what nginx knows
 -- @return table the record
 function _M.write(ctx)
     local record = describe(ctx, ctx.azure_openai or { trail = {} })
     ngx.var.azure_openai_record = core.json.encode(record)
+    if ctx.azure_openai_trace then
+        record_log.add(record, ctx.azure_openai_trace)
+    end
     return record
 end
 

@@ -100,6 +100,11 @@ local function register(registry)
             "Tokens of models without a price, which are in no cost",
             { "deployment", "model" }
         ),
+        dropped = registry:counter(
+            "azure_openai_dropped_records_total",
+            "Records and traces that the collector did not take in time, by signal",
+            { "signal" }
+        ),
     }
 end
 

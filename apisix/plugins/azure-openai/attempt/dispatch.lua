@@ -24,7 +24,7 @@ end
 
 --- Sends the request and waits for the head of the response.
 -- @param pool table
--- @param attempt Attempt
+-- @param attempt Attempt gets `target`
 -- @param request table from `reading.read`
 -- @return table|nil response from `upstream.send`
 -- @return string|nil reason: "identity" (no token) or one of `upstream.send`
@@ -43,6 +43,7 @@ function _M.send(pool, attempt, request)
     end
 
     local target, body = reading.for_deployment(request, attempt.deployment)
+    attempt.target = target
     if body then
         message_headers["content-length"] = body.size
     end

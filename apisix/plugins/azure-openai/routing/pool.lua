@@ -157,6 +157,7 @@ local function build(metadata)
         stored_resources = conf.stored_resources,
         limits = conf.limits,
         pricing = conf.pricing,
+        telemetry = conf.telemetry,
     }, backends, conf.home_backend)
     for _, part_conf in ipairs(conf.pools or {}) do
         pool.parts[part_conf.name] = build_part(pool, part_conf, conf.home_backend)

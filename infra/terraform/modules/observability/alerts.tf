@@ -1,12 +1,10 @@
-# Alerts on the gateway's access log (JSON in log modes prod and test), which has one record for each request, without
-# sampling. Alerts on the gateway's metrics are in metrics.tf, alerts on the platform's metrics in the module app_alerts.
+# Alerts on the gateway's records, one for each request, without sampling. The collector sends them as logs in every log
+# mode; the console is not needed. Alerts on the gateway's metrics are in metrics.tf, alerts on the platform's metrics in the module app_alerts.
 locals {
   requests = <<-KQL
-    ContainerAppConsoleLogs
-    | where ContainerName == "gateway" and Log startswith "{"
-    | extend record = parse_json(Log)
-    | where tostring(record.path) startswith "/openai/"
-    | extend status = toint(record.status), attempts = record.attempts
+    AppTraces
+    | where tostring(Properties.path) startswith "/openai/" and isnotempty(Properties.outcome)
+    | extend status = toint(Properties.status), attempts = tostring(Properties.attempts)
   KQL
 
   # A percentage of very few requests means nothing.
@@ -26,7 +24,7 @@ locals {
     backend-credential = {
       description = "A backend refuses the gateway's credential: its key or role is wrong, and it serves no request."
       severity    = 1
-      matching    = "tostring(attempts) matches regex '\"status\":40[13]'"
+      matching    = "attempts matches regex '\"status\":40[13]'"
       threshold   = 0
     }
   }
@@ -47,7 +45,7 @@ resource "azurerm_monitor_scheduled_query_rules_alert_v2" "requests" {
   window_duration         = "PT10M"
   auto_mitigation_enabled = true
 
-  # The first log line makes the table, so it does not exist yet.
+  # The first record makes the table, so it does not exist yet.
   skip_query_validation = true
 
   criteria {

@@ -12,7 +12,7 @@ resource "azurerm_log_analytics_workspace" "this" {
   tags = var.tags
 }
 
-# Traces, written by the collector with the gateway's identity.
+# Records and traces, written by the collector with the gateway's identity.
 resource "azurerm_application_insights" "this" {
   name                = "appi-${var.stem}"
   resource_group_name = var.resource_group_name

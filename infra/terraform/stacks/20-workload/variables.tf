@@ -146,7 +146,7 @@ variable "app_settings" {
 }
 
 variable "collector_enabled" {
-  description = "Whether an OpenTelemetry collector runs beside the gateway and ships traces and metrics."
+  description = "Whether an OpenTelemetry collector runs beside the gateway and ships records, traces and metrics."
   type        = bool
   default     = true
   nullable    = false

@@ -1,0 +1,223 @@
+--- Holds telemetry until a timer hands it to the collector. No request waits for it.
+--
+-- What the collector does not take stays in the queue, so a collector that restarts loses nothing that fits. A worker
+-- that stops sends what it has.
+local core = require("apisix.core")
+local http = require("resty.http")
+local otlp_json = require("apisix.plugins.azure-openai.account.otlp_json")
+local registry = require("apisix.plugins.azure-openai.account.registry")
+local pool_module = require("apisix.plugins.azure-openai.routing.pool")
+
+local ngx = ngx
+local os_getenv = os.getenv
+local pcall = pcall
+local math_min = math.min
+local setmetatable = setmetatable
+local table_concat = table.concat
+
+-- In each worker. A record has one to two kilobytes.
+local MOST_BYTES = 8 * 1024 * 1024
+local MOST_BYTES_IN_BATCH = 1024 * 1024
+local PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1, 5
+local TIMEOUT_MS = 5000
+-- A worker that stops waits no longer for a collector that may have stopped too.
+local MOST_LAST_TRIES = 3
+
+local SCOPE = '"scope":{"name":"azure-openai-gateway"}'
+-- By these the collector says that it may take the same batch later (OTLP, "Failures").
+local TRY_AGAIN = { [429] = true, [502] = true, [503] = true, [504] = true }
+
+local INSTANCE = os_getenv("CONTAINER_APP_REPLICA_NAME") or os_getenv("HOSTNAME")
+
+local _M = {}
+local queue = {}
+local queue_mt = { __index = queue }
+
+-- { logs = { … } }: what is around the items in a request to the collector.
+local SIGNALS = {
+    logs = { path = "/v1/logs", of_resource = "resourceLogs", of_scope = "scopeLogs", items = "logRecords" },
+    traces = { path = "/v1/traces", of_resource = "resourceSpans", of_scope = "scopeSpans", items = "spans" },
+}
+
+--- A queue of this worker.
+-- @param signal string "logs" or "traces"
+function _M.new(signal)
+    return setmetatable({
+        signal = signal,
+        items = {},
+        first = 1,
+        last = 0,
+        bytes = 0,
+        dropped = 0,
+        pause_seconds = PAUSE_SECONDS,
+        is_scheduled = false,
+    }, queue_mt)
+end
+
+local function settings()
+    local pool = pool_module.current()
+    return pool and pool.telemetry
+end
+
+local function drop(self, count)
+    if self.dropped == 0 then
+        core.log.error("azure-openai: the collector is not keeping up, so ", self.signal, " are dropped")
+    end
+    self.dropped = self.dropped + count
+    local metrics = registry.metrics()
+    if metrics then
+        metrics.dropped:inc(count, { self.signal })
+    end
+end
+
+local function tell_dropped(self)
+    if self.dropped > 0 then
+        core.log.error(
+            "azure-openai: dropped before the collector took ",
+            self.signal,
+            " again: ",
+            self.dropped
+        )
+        self.dropped = 0
+    end
+end
+
+local function batch_of(self, telemetry, last)
+    local signal = SIGNALS[self.signal]
+    local resource = otlp_json.attributes()
+    resource:add("service.name", telemetry.service_name)
+    resource:add("service.instance.id", INSTANCE)
+    return table_concat({
+        '{"',
+        signal.of_resource,
+        '":[{"resource":{"attributes":',
+        resource:json(),
+        '},"',
+        signal.of_scope,
+        '":[{',
+        SCOPE,
+        ',"',
+        signal.items,
+        '":[',
+        table_concat(self.items, ",", self.first, last),
+        "]}]}]}",
+    })
+end
+
+-- The last item that still fits into a batch.
+local function end_of_batch(self, newest)
+    local last, bytes = self.first, #self.items[self.first]
+    while last < newest and bytes + #self.items[last + 1] <= MOST_BYTES_IN_BATCH do
+        last = last + 1
+        bytes = bytes + #self.items[last]
+    end
+    return last
+end
+
+local function forget(self, last)
+    for index = self.first, last do
+        self.bytes = self.bytes - #self.items[index]
+        self.items[index] = nil
+    end
+    self.first = last + 1
+end
+
+local function post(self, telemetry, body)
+    local client = http.new()
+    client:set_timeouts(TIMEOUT_MS, TIMEOUT_MS, TIMEOUT_MS)
+    local response, err = client:request_uri(telemetry.collector_endpoint .. SIGNALS[self.signal].path, {
+        method = "POST",
+        headers = { ["Content-Type"] = "application/json" },
+        body = body,
+    })
+    return response and response.status, err
+end
+
+-- Hands the oldest items over. Returns whether the queue is rid of them.
+local function send(self, telemetry, newest)
+    local last = end_of_batch(self, newest)
+    local status, err = post(self, telemetry, batch_of(self, telemetry, last))
+    if not status or TRY_AGAIN[status] then
+        core.log.warn("azure-openai: the collector takes no ", self.signal, " now: ", err or status)
+        return false
+    end
+    if status >= 300 then
+        core.log.error("azure-openai: the collector refuses ", self.signal, ": status ", status)
+        drop(self, last - self.first + 1)
+    else
+        tell_dropped(self)
+    end
+    forget(self, last)
+    return true
+end
+
+-- Sends what was there when it began: what comes meanwhile may gather.
+local function send_all(self, telemetry)
+    local newest, tries = self.last, 0
+    while self.first <= newest do
+        if not send(self, telemetry, newest) then
+            tries = tries + 1
+            if not ngx.worker.exiting() or tries == MOST_LAST_TRIES then
+                return false
+            end
+            ngx.sleep(PAUSE_SECONDS)
+        end
+    end
+    return true
+end
+
+local function run(self)
+    local telemetry = settings()
+    if not telemetry then
+        return forget(self, self.last)
+    end
+    local is_sent = send_all(self, telemetry)
+    self.pause_seconds = is_sent and PAUSE_SECONDS or math_min(self.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+    if not is_sent and ngx.worker.exiting() then
+        drop(self, self.last - self.first + 1)
+        tell_dropped(self)
+        forget(self, self.last)
+    end
+    return nil
+end
+
+local schedule
+
+-- Runs also when the worker stops before the pause is over.
+local function tick(_, self)
+    local ok, err = pcall(run, self)
+    if not ok then
+        core.log.error("azure-openai: cannot send ", self.signal, ": ", err)
+    end
+    self.is_scheduled = false
+    if self.first <= self.last then
+        schedule(self)
+    end
+end
+
+-- A worker that stops runs only timers without a pause.
+function schedule(self)
+    local pause_seconds = ngx.worker.exiting() and 0 or self.pause_seconds
+    local ok, err = ngx.timer.at(pause_seconds, tick, self)
+    self.is_scheduled = ok ~= nil and ok ~= false
+    if not ok then
+        core.log.error("azure-openai: no timer sends ", self.signal, ": ", err)
+    end
+end
+
+--- Adds one item, or drops it when the queue is full.
+-- @param item string one or more elements of the list that a request to the collector holds
+function queue:add(item)
+    if self.bytes + #item > MOST_BYTES then
+        drop(self, 1)
+    else
+        self.last = self.last + 1
+        self.items[self.last] = item
+        self.bytes = self.bytes + #item
+    end
+    if not self.is_scheduled then
+        schedule(self)
+    end
+end
+
+return _M
