@@ -12,7 +12,7 @@ from e2e.redis_server import RedisServer, is_installed
 from e2e.simulator import Simulator
 from e2e.waiting import eventually
 from tests.behaviour.conftest import CLIENT_KEY, REGIONS, Stage
-from tests.behaviour.support import attempts, winner
+from tests.behaviour.support import V1_RESPONSES, attempts, winner
 from tests.behaviour.test_stateful import EASTUS_FIRST, on_eastus, respond
 
 NOT_VERIFIED = "The encrypted content gAAA for item rs_1 could not be verified."
@@ -260,6 +260,71 @@ def test_a9_an_item_that_an_answer_only_repeats_is_not_the_clients_own(
         assert respond(client, input=[named, RESULT], stream=stream).status_code == 200
         answer = respond(client, input=[{"type": "item_reference", "id": "fc_9"}])
     assert answer.status_code == 404
+
+
+# References to an item of another client. A backend may take that one although one's own stands beside it.
+REFERENCES = {
+    "as usual": '{"type":"item_reference","id":"VICTIM"}',
+    "without a type": '{"id":"VICTIM"}',
+    "with null for a type": '{"type":null,"id":"VICTIM"}',
+    "with a type in another case": '{"type":"item_reference","id":"VICTIM","Type":"message"}',
+    "with an id in another case": '{"type":"item_reference","id":"VICTIM","ID":"rs_own"}',
+    "with two ids": '{"type":"item_reference","id":"VICTIM","id":"rs_own"}',
+    "reasoning without content": '{"type":"reasoning","id":"VICTIM","summary":[]}',
+    "reasoning with null": '{"type":"reasoning","id":"VICTIM","encrypted_content":null}',
+    "reasoning with empty content": '{"type":"reasoning","id":"VICTIM","encrypted_content":""}',
+    "reasoning with content in another case": '{"type":"reasoning","id":"VICTIM","Encrypted_Content":"g"}',
+    "compaction without content": '{"type":"compaction","id":"VICTIM"}',
+}
+
+
+@pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
+@pytest.mark.parametrize("reference", REFERENCES.values(), ids=list(REFERENCES))
+def test_a9_a_strict_gateway_takes_no_spelling_of_a_reference_to_another_clients_item(
+    stage: Stage, sim: Simulator, reference: str
+) -> None:
+    with RedisServer() as redis:
+        gateway = stage.gateway(
+            ["eastus"],
+            GATEWAY_CLIENT_NAME_1="team-b",
+            GATEWAY_CLIENT_KEY_1=OTHER,
+            STORED_RESOURCES="strict",
+            **redis.settings,
+        )
+        for key, name in ((CLIENT_KEY, "rs_victim"), (OTHER, "rs_own")):
+            made_by(sim, "eastus", {**THOUGHT, "id": name})
+            respond(stage.http(gateway, key))
+        before = len(sim.requests("eastus"))
+        body = f'{{"model":"gpt-4o","input":[{reference.replace("VICTIM", "rs_victim")}]}}'
+        answer = stage.http(gateway, OTHER).post(
+            V1_RESPONSES, content=body, headers={"content-type": "application/json"}
+        )
+    assert (answer.status_code, len(sim.requests("eastus")) - before) == (404, 0)
+
+
+@pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
+@pytest.mark.parametrize("others", [16, 3000])
+def test_a9_so_it_is_however_many_items_the_request_has(stage: Stage, sim: Simulator, others: int) -> None:
+    with RedisServer() as redis:
+        client = stage.http(stage.gateway(["eastus"], STORED_RESOURCES="strict", **redis.settings))
+        made_by(sim, "eastus", CALL)
+        more = [{**USER, "type": "message", "id": f"msg_{number}"} for number in range(others)]
+        assert respond(client, input=[CALL, RESULT, *more]).status_code == 200
+        answer = respond(client, input=[{"type": "item_reference", "id": "fc_9"}])
+    assert answer.status_code == 404
+
+
+@pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
+def test_a9_a_strict_gateway_knows_each_of_a_clients_last_thousand_items(
+    stage: Stage, sim: Simulator
+) -> None:
+    with RedisServer() as redis:
+        client = stage.http(stage.gateway(["eastus"], STORED_RESOURCES="strict", **redis.settings))
+        made_by(sim, "eastus", *({**CALL, "id": f"fc_{number}"} for number in range(1000)))
+        respond(client)
+        references = [{"type": "item_reference", "id": f"fc_{number}"} for number in range(1000)]
+        answer = respond(client, input=references)
+    assert answer.status_code == 200
 
 
 @pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")

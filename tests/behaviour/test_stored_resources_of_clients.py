@@ -644,6 +644,28 @@ def _keys(redis: RedisServer) -> list[str]:
     return [str(key) for key in keys]
 
 
+# A backend may take either of two ids, and may not tell upper from lower case.
+TWO_IDS = {
+    "an id in another case": '{"conversation":{"id":"VICTIM","ID":"OWN"}}',
+    "the same name twice": '{"conversation":{"id":"VICTIM","id":"OWN"}}',
+    "between two of one's own": '{"conversation":{"id":"OWN","Id":"VICTIM","ID":"OWN"}}',
+    "a reference with an ID": '{"input":[{"type":"item_reference","id":"VICTIM","ID":"OWN"}]}',
+    "a reference with two types": '{"input":[{"type":"item_reference","id":"VICTIM","Type":"message"}]}',
+}
+
+
+@pytest.mark.parametrize("body", TWO_IDS.values(), ids=list(TWO_IDS))
+def test_a9_an_id_beside_ones_own_is_looked_at_too(stage: Stage, sim: Simulator, body: str) -> None:
+    clients = pair(stage, stage.gateway(["eastus"], **CLIENTS))
+    victim, own = (
+        client.post(CONVERSATIONS, json={}).json()["id"] for client in (clients.maker, clients.other)
+    )
+    before = len(sim.requests("eastus"))
+    text = body.replace("VICTIM", victim).replace("OWN", own).replace("{", '{"model":"gpt-4o",', 1)
+    answer = clients.other.post(V1_RESPONSES, content=text, headers={"content-type": "application/json"})
+    assert (answer.status_code, len(sim.requests("eastus")) - before) == (404, 0)
+
+
 STRICT: dict[str, Any] = {"STORED_RESOURCES": "strict"}
 
 

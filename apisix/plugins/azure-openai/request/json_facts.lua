@@ -38,6 +38,8 @@ local tonumber = tonumber
 ---@field mentions string[] ids in other members that are named like an id, at most 2048
 ---@field has_more_references boolean whether there are more than that of either
 ---@field items Item[] the last 16 replayed items, in their order
+---@field item_ids string[] the ids of all items, at most 2048
+---@field has_more_item_ids boolean whether there are more than that
 ---@field has_tokens boolean `prompt` or `input` is given in numbers
 ---@field base64_bytes number bytes of data URLs: images and files, which no model reads as text
 ---@field nodes number lists, objects, names and texts, at most a million
@@ -68,6 +70,10 @@ local LIKE_AN_ID = "_ids?$"
 local PAIRS = { call_id = true, tool_call_id = true }
 -- Objects of these types refer by their `id`.
 local REFERRING_TYPES = { item_reference = true, file_id = true }
+-- An item of `input` without any of these, or without a type, says nothing itself: it refers to a stored one.
+local SAYS = { role = true, content = true }
+-- Items of these types carry what they say in their encrypted content alone.
+local SEALED_TYPES = { reasoning = true, compaction = true }
 -- A vector store takes some hundred files at once.
 local MOST_REFERENCES = 2048
 local MOST_ITEMS = 16
@@ -118,6 +124,8 @@ for name in pairs(NESTED_REFERENCES) do
     MEANS[name] = true
 end
 
+local NOTHING = {}
+
 local DATA_URL = "^data:[^,]-;base64,"
 
 -- What is known of an open list or object:
@@ -127,6 +135,7 @@ local DATA_URL = "^data:[^,]-;base64,"
 --   in_content, in_naming, in_own, in_tools   whether it lies below a member of these kinds
 --   number         tells objects apart
 --   type, id, seal   members of an object
+--   refers, other_ids, says   whether one of its types refers by id; its other ids; whether it has content of its own
 -- The frames of a listener are used again, for its next list or object, and for the next body.
 local Listener = {}
 Listener.__index = Listener
@@ -160,6 +169,7 @@ function Listener:name(_, name)
     -- All names that matter are told.
     name = name or ""
     frame.name, frame.folded = name, string_lower(name)
+    frame.says = frame.says or SAYS[name] or false
     if frame.in_content or self.is_unclear then
         return
     end
@@ -217,9 +227,15 @@ local function hear_member(self, depth, frame, value)
     end
     if frame.folded == "type" then
         frame.type = string_lower(value)
+        frame.refers = frame.refers or REFERRING_TYPES[frame.type] or false
     elseif frame.folded == "id" then
+        if frame.id then
+            -- A backend may take the first one, or one in another case.
+            frame.other_ids = frame.other_ids or {}
+            add_id(frame.other_ids, frame.id)
+        end
         frame.id = value
-    elseif frame.folded == "encrypted_content" then
+    elseif frame.name == "encrypted_content" and value ~= "" then
         frame.seal = replayed_items.seal(value)
     end
 end
@@ -309,6 +325,9 @@ local function new_frame()
         type = false,
         id = false,
         seal = false,
+        refers = false,
+        other_ids = false,
+        says = false,
         ids = false,
         in_content = false,
         in_naming = false,
@@ -352,6 +371,7 @@ function Listener:open(scanner, is_object, offset)
     if is_object then
         self.objects = self.objects + 1
         frame.number, frame.type, frame.id, frame.seal = self.objects, false, false, false
+        frame.refers, frame.other_ids, frame.says = false, false, false
         frame.name, frame.folded = false, false
     end
     if depth == 1 then
@@ -374,27 +394,41 @@ local function add_item(self, frame)
     if not id and not frame.seal then
         return
     end
+    add_id(self.item_ids, id or "")
     self.items[#self.items + 1] = { id = id, type = frame.type or nil, seal = frame.seal or nil }
     if #self.items > MOST_ITEMS then
         table_remove(self.items, 1)
     end
 end
 
+-- Whether an item of `input` is a reference, although its type does not say so.
+local function is_bare(frame)
+    return SEALED_TYPES[frame.type] and not frame.seal or not frame.type and not frame.says
+end
+
+local function hear_id(self, frame, is_item, id)
+    if frame.refers or (is_item and is_bare(frame)) then
+        add_id(self.nested_ids, id)
+    elseif frame.ids then
+        add_id(frame.ids, id)
+    elseif is_item and not frame.type then
+        add_id(self.mentions, id)
+    end
+end
+
 -- An object is over: it may have been a reference, or an item that the client replays.
 local function hear_object(self, depth, frame)
-    local id = frame.id
     if frame.in_own then
         return
     end
-    if id and REFERRING_TYPES[frame.type] then
-        add_id(self.nested_ids, id)
-    elseif id and frame.ids then
-        add_id(frame.ids, id)
-    elseif depth == 3 and self.frames[1].name == "input" then
-        if id and not frame.type then
-            -- The type of a reference may be left out.
-            add_id(self.mentions, id)
-        end
+    local is_item = depth == 3 and self.frames[1].folded == "input"
+    for _, id in ipairs(frame.other_ids or NOTHING) do
+        hear_id(self, frame, is_item, id)
+    end
+    if frame.id then
+        hear_id(self, frame, is_item, frame.id)
+    end
+    if is_item and not frame.refers then
         add_item(self, frame)
     end
 end
@@ -425,6 +459,7 @@ local function borrow()
     listener.frame, listener.is_object, listener.head, listener.ambiguous = nil, false, nil, nil
     listener.members, listener.deployments, listener.is_named = {}, {}, {}
     listener.top_ids, listener.nested_ids, listener.mentions, listener.items = {}, {}, {}, {}
+    listener.item_ids = {}
     listener.names_session, listener.has_tokens, listener.base64_bytes = false, false, 0
     listener.is_unclear, listener.watched = false, 0
     return listener
@@ -454,6 +489,9 @@ local function facts_of(listener, nodes)
     local mentions = listener.mentions
     local has_more = #references > MOST_REFERENCES or #mentions > MOST_REFERENCES
     references[MOST_REFERENCES + 1], mentions[MOST_REFERENCES + 1] = nil, nil
+    local item_ids = listener.item_ids
+    local has_more_item_ids = #item_ids > MOST_REFERENCES
+    item_ids[MOST_REFERENCES + 1] = nil
     return {
         members = listener.members,
         is_empty = not listener.frames[1].name,
@@ -465,6 +503,8 @@ local function facts_of(listener, nodes)
         mentions = mentions,
         has_more_references = has_more,
         items = listener.items,
+        item_ids = item_ids,
+        has_more_item_ids = has_more_item_ids,
         has_tokens = listener.has_tokens,
         base64_bytes = listener.base64_bytes,
         nodes = nodes,

@@ -1,11 +1,11 @@
 --- Where the items were made that a client sends again.
 --
--- They are many: each answer makes some. So each client has a number of slots, and a new item takes the slot of an
--- older one of the same client. Nobody's items push out those of another, no client is told of another's, and what is
--- lost costs one more attempt. A hint says where to ask first; it gives no right.
+-- They are many: each answer makes some. So each client has a number of shelves, and a new item takes the place of the
+-- oldest one on its shelf. Nobody's items push out those of another, no client is told of another's, and what is lost
+-- costs one more attempt. A hint says where to ask first; it gives no right.
 --
--- What an answer has made, other replicas learn through Redis, when it is configured. There each client has the same
--- slots, as fields of one hash.
+-- What an answer has made, other replicas learn through Redis, when it is configured, from the fields of one hash for
+-- each client.
 local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
 local replayed_items = require("apisix.plugins.azure-openai.request.replayed_items")
 
@@ -13,43 +13,71 @@ local ngx = ngx
 local ipairs = ipairs
 local type = type
 local string_byte = string.byte
+local string_char = string.char
 local string_sub = string.sub
 
 local dict = ngx.shared["azure-openai-items"]
 
--- About 1 MB for each client (renderer/sizing.py).
-local SLOTS = 8192
+-- Each shelf holds the last few items that belong there: together 8,192, about 1 MB for each client
+-- (renderer/sizing.py).
+local SHELVES, ITEMS_OF_SHELF = 1024, 8
+-- Fields have no order, so each holds one item, and more of them are needed to lose as few.
+local FIELDS = 65536
 -- A working day.
 local REMEMBER_SECONDS = 8 * 3600
--- What tells the item of a slot from all others that could be there.
+-- What tells an item from all others that could be in its place.
 local CHECK_BYTES = 10
 local MADE, MENTIONED = "+", "-"
 local SHARED = "items:"
 
 local _M = {}
 
--- The number of the slot of an item, and what must stand in it.
+-- Where an item belongs: the shelf, the field in Redis, and what must stand there.
 local function place(client, key)
     -- No two pairs of client and key are spelled alike.
     local digest = ngx.md5_bin(#client .. "|" .. client .. "|" .. key)
     local high, low = string_byte(digest, 1, 2)
-    return (high * 256 + low) % SLOTS, string_sub(digest, 3, 2 + CHECK_BYTES)
+    local number = high * 256 + low
+    local shelf = #client .. "|" .. client .. "|" .. number % SHELVES
+    return shelf, number % FIELDS, string_sub(digest, 3, 2 + CHECK_BYTES)
 end
 
-local function slot_of(client, number)
-    return #client .. "|" .. client .. "|" .. number
+-- An entry is the check, MADE or MENTIONED, the length of the backend's name in a byte, and the name.
+local function end_of_entry(shelf, from)
+    return from + CHECK_BYTES + 1 + string_byte(shelf, from + CHECK_BYTES + 1)
 end
 
-local function is_of(text, check)
-    return type(text) == "string" and string_sub(text, 1, CHECK_BYTES) == check
-end
-
-local function read(slot, check)
-    local text = dict:get(slot)
-    if not is_of(text, check) then
-        return nil, false
+-- The first and the last byte of an item's entry; nil when the shelf does not hold it.
+local function find(shelf, check)
+    local from = 1
+    while shelf and from <= #shelf do
+        local to = end_of_entry(shelf, from)
+        if string_sub(shelf, from, from + CHECK_BYTES - 1) == check then
+            return from, to
+        end
+        from = to + 1
     end
-    return string_sub(text, CHECK_BYTES + 2), string_sub(text, CHECK_BYTES + 1, CHECK_BYTES + 1) == MADE
+    return nil
+end
+
+local function is_made(shelf, from)
+    return string_sub(shelf, from + CHECK_BYTES, from + CHECK_BYTES) == MADE
+end
+
+-- Puts an item in front of the others on its shelf; the one that has stood there longest may fall off.
+local function put(name, check, mark, backend)
+    local shelf = dict:get(name) or ""
+    local from, to = find(shelf, check)
+    if from then
+        mark = is_made(shelf, from) and MADE or mark
+        shelf = string_sub(shelf, 1, from - 1) .. string_sub(shelf, to + 1)
+    end
+    shelf = check .. mark .. string_char(#backend) .. backend .. shelf
+    local stop = 0
+    for _ = 1, ITEMS_OF_SHELF do
+        stop = stop < #shelf and end_of_entry(shelf, stop + 1) or stop
+    end
+    dict:set(name, string_sub(shelf, 1, stop), REMEMBER_SECONDS)
 end
 
 --- Looks an item up.
@@ -58,8 +86,13 @@ end
 -- @return string|nil name of a backend
 -- @return boolean whether an answer to this client has made the item, as far as is known
 function _M.get(client, key)
-    local number, check = place(client, key)
-    return read(slot_of(client, number), check)
+    local name, _, check = place(client, key)
+    local shelf = dict:get(name)
+    local from, to = find(shelf, check)
+    if not from then
+        return nil, false
+    end
+    return string_sub(shelf, from + CHECK_BYTES + 2, to), is_made(shelf, from)
 end
 
 --- Notes that a backend has taken an item.
@@ -68,10 +101,8 @@ end
 -- @param backend string name
 function _M.taken(client, item, backend)
     for _, key in ipairs(replayed_items.keys(item)) do
-        local number, check = place(client, key)
-        local slot = slot_of(client, number)
-        local _, was_made = read(slot, check)
-        dict:set(slot, check .. (was_made and MADE or MENTIONED) .. backend, REMEMBER_SECONDS)
+        local name, _, check = place(client, key)
+        put(name, check, MENTIONED, backend)
     end
 end
 
@@ -83,13 +114,19 @@ function _M.made(client, items, backend)
     local fields = {}
     for _, item in ipairs(items) do
         for _, key in ipairs(replayed_items.keys(item)) do
-            local number, check = place(client, key)
-            local text = check .. MADE .. backend
-            dict:set(slot_of(client, number), text, REMEMBER_SECONDS)
-            fields[#fields + 1], fields[#fields + 2] = number, text
+            local name, field, check = place(client, key)
+            put(name, check, MADE, backend)
+            fields[#fields + 1], fields[#fields + 2] = field, check .. MADE .. backend
         end
     end
     shared_state.set_fields_later(SHARED .. client, fields, REMEMBER_SECONDS)
+end
+
+-- Another program may have written anything to Redis.
+local function is_of(text, check)
+    return type(text) == "string"
+        and string_sub(text, 1, CHECK_BYTES + 1) == check .. MADE
+        and #text <= CHECK_BYTES + 1 + 255
 end
 
 --- Asks Redis for items that are not known here.
@@ -97,17 +134,18 @@ end
 -- @param keys string[] from `replayed_items`
 -- @return boolean whether all that is known is known here now: false when Redis cannot say
 function _M.recall(client, keys)
-    local numbers, checks = {}, {}
+    local fields, names, checks = {}, {}, {}
     for _, key in ipairs(keys) do
-        local number, check = place(client, key)
-        if not read(slot_of(client, number), check) then
-            numbers[#numbers + 1], checks[#checks + 1] = number, check
+        local name, field, check = place(client, key)
+        if not find(dict:get(name), check) then
+            fields[#fields + 1], names[#names + 1], checks[#checks + 1] = field, name, check
         end
     end
-    local texts = shared_state.get_fields(SHARED .. client, numbers)
+    local texts = shared_state.get_fields(SHARED .. client, fields)
     for index, check in ipairs(texts and checks or {}) do
-        if is_of(texts[index], check) then
-            dict:set(slot_of(client, numbers[index]), texts[index], REMEMBER_SECONDS)
+        local text = texts[index]
+        if is_of(text, check) then
+            put(names[index], check, MADE, string_sub(text, CHECK_BYTES + 2))
         end
     end
     return texts ~= nil

@@ -17,6 +17,7 @@ local math_min = math.min
 local SHARE_BEFORE_RENEWAL = 0.5
 -- One is enough to find the way home.
 local MOST_HINTS = 16
+local NOTHING = {}
 
 local _M = {}
 
@@ -64,7 +65,7 @@ local function learn_taken(plan, answer)
 end
 
 -- The ids that a request itself names. Its answer may only repeat them. The items of a request are not in its `ids`.
-local function named_by(plan)
+local function named_by(plan, request)
     if plan.named then
         return plan.named
     end
@@ -72,8 +73,8 @@ local function named_by(plan)
     for _, id in ipairs(plan.ids) do
         named[id] = true
     end
-    for _, item in ipairs(plan.items) do
-        local id = item.id and stored_ids.plain(item.id)
+    for _, item_id in ipairs(request.facts and request.facts.item_ids or NOTHING) do
+        local id = stored_ids.plain(item_id)
         if id then
             named[id] = true
         end
@@ -82,9 +83,13 @@ local function named_by(plan)
     return named
 end
 
--- Makes a function(items) that notes that an answer has made them for the client.
-local function notes_items(plan, answer)
-    local named = named_by(plan)
+-- Makes a function(items) that notes that an answer has made them for the client. Where a request has too many items to
+-- tell which of them its answer repeats, none counts as made.
+local function notes_items(plan, request, answer)
+    local named = named_by(plan, request)
+    if request.facts and request.facts.has_more_item_ids then
+        return function() end
+    end
     return function(items)
         local made = {}
         for _, item in ipairs(items) do
@@ -97,7 +102,7 @@ end
 
 -- Makes a function(ids) that notes that the client of a request has made them.
 local function claims(plan, request, answer)
-    local named = named_by(plan)
+    local named = named_by(plan, request)
     local owner, seconds = ownership.maker(plan), collections.memory_seconds(request.operation)
     return function(ids)
         for _, id in ipairs(ids) do
@@ -128,7 +133,7 @@ end
 -- Learns from the answer what a request has made. Returns the id of the answer, and of the first that came out of it.
 local function learn_made(plan, request, answer)
     local id, derived, items = made_resources.in_body(request.operation, answer.body)
-    notes_items(plan, answer)(items)
+    notes_items(plan, request, answer)(items)
     if not is_kept(request) then
         return nil
     end
@@ -158,7 +163,7 @@ end
 -- Learns from a stream: what it is about from its beginning, and its items to its end.
 local function watch_stream(plan, request, answer, has_items, on_id)
     local is_known = not is_kept(request)
-    local note_items = has_items and notes_items(plan, answer)
+    local note_items = has_items and notes_items(plan, request, answer)
     answer.event_stream.on_block = function(block)
         is_known = is_known or learn_streamed(plan, request, answer, block, on_id)
         if has_items then
