@@ -363,10 +363,53 @@ def test_b1_a_single_backend_whose_deployment_seemed_to_be_missing_is_asked_agai
     assert [chat(client).status_code for _ in range(2)] == [404, 200]
 
 
-def test_b1_a_deployment_that_all_miss_is_asked_for_once(stage: Stage, sim: Simulator) -> None:
+def test_b1_of_a_deployment_that_all_miss_one_is_asked_and_the_others_once_a_second(
+    stage: Stage, sim: Simulator
+) -> None:
     fail_everywhere(sim, status=404, code="DeploymentNotFound")
     client = stage.http(stage.gateway())
-    assert [len(attempts(chat(client))) for _ in range(2)] == [2, 1]
+    asked = [len(attempts(say(client, str(number)))) for number in range(10)]
+    assert (asked[:2], min(asked)) == ([2, 2], 1)
+
+
+@pytest.mark.parametrize("backends", [2, 3])
+def test_b1_where_all_seem_to_miss_it_a_client_is_served_by_the_one_that_does_not(
+    stage: Stage, sim: Simulator, backends: int
+) -> None:
+    names = REGIONS[:backends]
+    gateway = stage.gateway(names, **TWO_CLIENTS)
+    for name in names[:-1]:
+        sim.fail(name, status=404, code="DeploymentNotFound")
+    sim.fail(names[-1], status=404, code="DeploymentNotFound", contains="odd")
+    say(stage.http(gateway), "odd")
+    other = stage.http(gateway, OTHER_KEY)
+    assert {say(other, str(number)).status_code for number in range(3)} == {200}
+
+
+def test_b1_what_a_client_does_without_a_model_does_not_hide_that_one_is_missing(
+    stage: Stage, sim: Simulator
+) -> None:
+    client, other = clients(stage, **HEAVY_EASTUS)
+    sim.fail("eastus", status=404, code="DeploymentNotFound", path="/chat")
+    conversation = other.post("/openai/v1/conversations", json={}).json()["id"]
+    say(client, "Found missing")
+    named = {"model": CHAT["model"], "metadata": {}}
+    assert other.post(f"/openai/v1/conversations/{conversation}", json=named).status_code == 200
+    assert attempts(say(client, "Hello")) == ["westus:200"]
+
+
+def test_b1_f9_one_that_seems_to_be_missing_stays_behind_its_breaker(stage: Stage, sim: Simulator) -> None:
+    client = stage.http(stage.gateway(["eastus"], BREAKER_FAILURES=1, BREAKER_OVERRIDE_CONCURRENCY=1))
+    sim.fail("eastus", status=404, code="DeploymentNotFound", count=1)
+    say(client, "Found missing")
+    sim.fail("eastus", status=500, count=1)
+    say(client, "Opens the breaker")
+    sim.fail("eastus", slow_first_byte=2)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(say, client, "Slow")
+        sim.wait_for_requests("eastus", 3)
+        assert say(client, "One too many").status_code == 503
+        assert slow.result().status_code == 200
 
 
 MISSING_ON_EASTUS: dict[str, Any] = {"status": 404, "code": "DeploymentNotFound", "contains": "odd"}
@@ -381,6 +424,16 @@ def test_b1_a_deployment_that_seems_to_be_missing_is_looked_for_when_others_are_
     sim.fail("westus", status=429, retry_after=30)
     trails = [attempts(say(other, text)) for text in ("One", "Two")]
     assert trails == [["westus:429", "eastus:200"], ["eastus:200"]]
+
+
+def test_b1_the_look_of_one_client_takes_none_from_another_of_its_group(stage: Stage, sim: Simulator) -> None:
+    group = {"GATEWAY_CLIENT_GROUP_0": "research", "GATEWAY_CLIENT_GROUP_1": "research"}
+    client, other = clients(stage, **HEAVY_EASTUS, **group)
+    sim.fail("eastus", **MISSING_ON_EASTUS)
+    say(client, "odd")
+    sim.fail("westus", status=429, retry_after=30)
+    say(client, "odd again")
+    assert say(other, "Hello").status_code == 200
 
 
 def test_b1_it_is_looked_for_by_one_request_a_second(stage: Stage, sim: Simulator) -> None:

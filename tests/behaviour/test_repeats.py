@@ -73,6 +73,18 @@ def test_f4_a_repeat_does_not_count_as_another_backend(stage: Stage) -> None:
         assert attempts(chat(client)) == ["eastus:reset", "eastus:200"]
 
 
+def test_f10_t6_a_connection_that_has_died_and_a_refused_option_are_each_repeated(stage: Stage) -> None:
+    refusal = b'{"error":{"code":"unknown_parameter","message":"Unknown parameter: stream_options"}}'
+    refused = (b"HTTP/1.1 400 Bad Request\r\n" + JSON + sized(refusal),)
+    event = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\ndata: [DONE]\n\n'
+    stream = (OK + b"content-type: text/event-stream\r\n" + sized(event),)
+    with RawServer([WARM, RawServer.CUT], [refused], [stream]) as backend:
+        client = stage.http(stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url))
+        chat(client)
+        answer = chat(client, stream=True)
+    assert (answer.status_code, attempts(answer)) == (200, ["eastus:reset", "eastus:400", "eastus:200"])
+
+
 def test_f10_a_batch_whose_outcome_is_unknown_is_created_once(stage: Stage) -> None:
     with RawServer([WARM, After(1)], [After(1)]) as backend:
         gateway = gateway_of(stage, backend, GATEWAY_HOME_BACKEND="eastus")

@@ -81,7 +81,7 @@ local stubs = {
     ["answer.own_items"] = { only = function(_, _, answer) return answer end },
     ["routing.ownership"] = { plan = function(_, request)
         return { deployment = "gpt-4o", resource = "/", operation = request.operation, references = {},
-            size = step.size or 0, client = step.client }
+            size = step.size or 0, client = step.client, caller = step.client }
     end },
     ["routing.resource_lessons"] = { learn = function() end },
     ["routing.regions"] = { of = function() end, learn = function() end },

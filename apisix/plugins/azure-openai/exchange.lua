@@ -42,6 +42,7 @@ local function try_candidates(ctx, state, plan, tried, failures)
             backend = backend,
             deployment = deployment,
             operation = plan.operation,
+            is_inference = operations.is_inference(state.request),
             size = plan.size,
             pace = balancer.pace(plan, backend),
             is_trial = is_trial or false,

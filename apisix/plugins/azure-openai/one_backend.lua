@@ -68,8 +68,8 @@ local function note_served(state, attempt, outcome)
     end
 end
 
---- Makes one attempt; two, when the connection of the first had died while it was idle, or when the backend refuses
---- what the gateway has added to the body.
+--- Makes one attempt. It is repeated once when its connection had died while it was idle, and once when the backend
+--- refuses what the gateway has added to the body.
 -- @param state RequestState gets the trail
 -- @param attempt Attempt
 -- @param plan Plan
@@ -77,11 +77,17 @@ end
 function _M.try(state, attempt, plan)
     attempt.connect_timeout_ms = outcomes.connect_timeout_ms(state.pool, attempt)
     attempt.is_as_sent = usage_refusals.is_known(attempt, state.request)
+    local is_refused = false
     local outcome = ask(state, attempt, plan)
-    local is_refused = refuses_usage(state, attempt, outcome)
-    if (outcome.is_stale or is_refused) and _M.is_in_time(outcome, state.pool.failover) then
-        attempt.is_repeat, attempt.started_at = outcome.is_stale, ngx_now()
-        attempt.is_as_sent = attempt.is_as_sent or is_refused
+    while _M.is_in_time(outcome, state.pool.failover) do
+        if outcome.is_stale and not attempt.is_repeat then
+            attempt.is_repeat = true
+        elseif refuses_usage(state, attempt, outcome) then
+            is_refused, attempt.is_as_sent = true, true
+        else
+            break
+        end
+        attempt.started_at = ngx_now()
         outcome = ask(state, attempt, plan)
     end
     -- What a backend refuses in the client's own bytes, too, was not about the usage.

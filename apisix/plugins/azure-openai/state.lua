@@ -131,6 +131,7 @@
 ---@field home Backend|nil for what has no owner yet
 ---@field policy string as `stored_resources` of the pool
 ---@field client string the client that a new resource belongs to; "" for everybody
+---@field caller string the client itself, where a group owns what it makes; "" for everybody
 ---@field names table<string, boolean> the clients whose resources this client may use
 ---@field ids string[] the references, and further ids in path and query
 ---@field named table<string, boolean>|nil all ids that the request names (routing/resource_lessons.lua)
@@ -144,6 +145,7 @@
 ---@field backend Backend
 ---@field deployment string the backend's own name for the deployment, or the kind of stored resource
 ---@field operation string what the request does, one of a fixed list (request/operations.lua)
+---@field is_inference boolean whether it makes a model work
 ---@field size number tokens that the request may take (request/size.lua)
 ---@field pace string|nil the kind of answer that its time to first output counts for; nil when it does not count
 ---@field is_trial boolean whether it finds out if a breaker can close or a cool-down is over

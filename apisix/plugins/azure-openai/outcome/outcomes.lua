@@ -51,7 +51,8 @@ local function note_success(attempt, answer)
     local scope = pair_memory.scope(deployment, operation)
     sightings.credential_worked(backend, operation)
     sightings.served(backend, scope)
-    if rests.may_rest(backend, deployment) then
+    -- What other requests name is not looked at by every backend.
+    if attempt.is_inference and rests.may_rest(backend, deployment) then
         cooldowns.found(backend, deployment)
         cooldowns.found(backend, scope)
     end

@@ -25,8 +25,9 @@ local UNKNOWN_REMAINING, UNKNOWN_LIMIT = -1, 0
 
 local _M = {}
 
--- Which of two reasons a request cannot get past. With two open breakers the later one to close decides.
-local STRENGTH = { ending = 1, ["half-open"] = 1, spent = 2, open = 3, throttled = 4, missing = 5 }
+-- Which of two reasons a request cannot get past. With two open breakers the later one to close decides. Whether a
+-- broken backend misses a deployment is not known: its breaker decides.
+local STRENGTH = { ending = 1, ["half-open"] = 1, spent = 2, missing = 3, open = 4, throttled = 5 }
 
 local function stronger(reason, seconds, other, other_seconds)
     if not other then

@@ -189,14 +189,14 @@ end
 local RANKS = { spent = 1, open = 2, ["half-open"] = 2, missing = 3 }
 
 -- The candidates that rest and were not asked, the first to recover first. Also whether others may have the deployment
--- (they were asked or are throttled), and whether one misses it.
+-- (they were asked and did not miss it, or are throttled), and whether one misses it.
 local function resting(pool, plan, tried)
     local list, has_others, is_missed = {}, false, false
     for backend, deployment in pool_module.candidates(pool, plan) do
         local reason, seconds = availability.state(backend, deployment, plan.operation, plan.size)
         local is_asked = _M.is_asked(tried, backend.name)
         is_missed = is_missed or tried[backend.name] == MISSES
-        has_others = has_others or is_asked or reason == "throttled"
+        has_others = has_others or tried[backend.name] == ASKED or reason == "throttled"
         if RANKS[reason] and not is_asked then
             list[#list + 1] =
                 { backend = backend, deployment = deployment, rank = RANKS[reason], seconds = seconds }
@@ -208,8 +208,8 @@ local function resting(pool, plan, tried)
     return list, has_others, is_missed
 end
 
--- Whether a request may ask a resting candidate. One that seems to miss the deployment is asked when all do. When
--- others are throttled or have failed, one request of each client a second asks it: the deployment may be there by now,
+-- Whether a request may ask a resting candidate. When all seem to miss the deployment, one of them is asked. Otherwise,
+-- and when that one misses it, one request of each client a second asks the others, too: the deployment may be there,
 -- but most often it is not, and a client that will be refused should not wait for that.
 local function may_ask(pool, plan, candidate, has_others, is_missed)
     local backend, deployment = candidate.backend, candidate.deployment
@@ -217,7 +217,8 @@ local function may_ask(pool, plan, candidate, has_others, is_missed)
         return breakers.override(backend, deployment, pool.failover)
     end
     if candidate.rank == RANKS.missing then
-        return not is_missed and (not has_others or cooldowns.look(backend, deployment, plan.client))
+        local is_first = not has_others and not is_missed
+        return is_first or cooldowns.look(backend, deployment, plan.caller)
     end
     return true
 end

@@ -187,6 +187,7 @@ function _M.plan(pool, request, client)
         home = collections.is_homed(request.operation) and pool.home or nil,
         policy = pool.stored_resources,
         client = names.maker,
+        caller = client and client.name or EVERYBODY,
         names = names.all,
         ids = ids,
         records = records,
