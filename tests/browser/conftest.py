@@ -25,8 +25,9 @@ def executable() -> str | None:
     return next((path for path in found if path), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """A browser for the tests of one module. While it runs, its event loop is in the way of `asyncio.run`."""
     path = executable()
     if path is None:
         pytest.skip("there is no Chromium (Debian: apt-get install chromium)")

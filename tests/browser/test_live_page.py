@@ -13,6 +13,9 @@ from tests.behaviour.conftest import CLIENT_KEY, Stage
 from tests.behaviour.support import chat
 from tests.browser.conftest import Screen
 
+# One process starts the browser for all of these tests.
+pytestmark = pytest.mark.xdist_group("browser")
+
 LOCAL: dict[str, Any] = {"GATEWAY_LIVE_PAGE": "local", "AZURE_OPENAI_PRIORITY_0": 10}
 KEYS: dict[str, Any] = {"GATEWAY_LIVE_PAGE": "keys"}
 OTHER_KEY = "client-key-of-team-b-0002"
