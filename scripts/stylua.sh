@@ -11,6 +11,6 @@ readonly home=.cache/stylua-$version
 
 if [ ! -x "$home/node_modules/.bin/stylua" ]; then
     command -v npm >/dev/null || exit 77
-    npm install --prefix "$home" --no-save --no-audit --no-fund --silent "@johnnymorganz/stylua-bin@$version" >&2
+    npm install --prefix "$home" --no-save --no-audit --no-fund --silent --fetch-timeout=30000 "@johnnymorganz/stylua-bin@$version" >&2
 fi
 exec "$home/node_modules/.bin/stylua" "$@"

@@ -372,7 +372,11 @@ def test_s1_a_deployment_may_have_a_name_that_needs_encoding(stage: Stage, sim: 
     assert (answer.status_code, sim.requests("eastus") != []) == (200, True)
 
 
-@pytest.mark.parametrize("model", ["m" * 129, "m" * 2_000_000, "a\nb", "a\x00b", "/files"])
+@pytest.mark.parametrize(
+    "model",
+    ["m" * 129, "m" * 2_000_000, "a\nb", "a\x00b", "/files"],
+    ids=["long", "2 MB", "two lines", "a zero", "a path"],
+)
 def test_s1_a_name_that_no_deployment_can_have_is_404(stage: Stage, sim: Simulator, model: str) -> None:
     answer = chat(stage.http(stage.gateway(["eastus"])), model=model)
     assert (answer.status_code, answer.json()["error"]["code"], sim.requests("eastus")) == (

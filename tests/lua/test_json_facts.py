@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -116,7 +117,7 @@ class Model:
         self, value: Pairs, *, path: Any, content: bool, naming: bool, own: bool, tools: bool, ids: Any
     ) -> None:
         seen: set[str] = set()
-        last: dict[str, str] = {}
+        texts: dict[str, list[str]] = {}
         for name, member in value:
             name = plain(name)
             if not content:
@@ -130,7 +131,7 @@ class Model:
                 target = self.ids(path, name, own)
                 if target is not None:
                     target.append(text)
-                last[name] = text
+                texts.setdefault(name, []).append(text)
             inside = {
                 "content": content or (not path and name in CONTENT),
                 "naming": naming or name.lower() in ("session", "tools") or "transcription" in name.lower(),
@@ -140,7 +141,8 @@ class Model:
             }
             self.walk(member, path=(*path, name), **inside)
         if path and not own:
-            self.refer(path, last, ids)
+            says = any(plain(name) in ("role", "content") for name, _ in value)
+            self.refer(path, texts, says, ids)
 
     def walk(self, value: Any, *, path: Any, **inside: Any) -> None:
         if isinstance(value, Pairs):
@@ -163,16 +165,20 @@ class Model:
         self.doubt(name, name != folded and (is_naming or (folded == "model" and not path)))
         self.names_session = self.names_session or (path == ("session",) and name == "model")
 
-    def refer(self, path: Any, last: dict[str, str], ids: list[str] | None) -> None:
-        if "id" in last and last.get("type") in ("item_reference", "file_id"):
-            self.nested.append(last["id"])
-        elif "id" in last and ids is not None:
-            ids.append(last["id"])
-        elif len(path) == 2 and path[0] == "input" and path[1] == 0:
-            kept = {"id": "id", "type": "type", "encrypted_content": "seal"}
-            item = {kept[name]: text for name, text in last.items() if name in kept}
-            if "id" in item or "seal" in item:
-                self.items.append(item)
+    def refer(self, path: Any, texts: dict[str, list[str]], says: bool, ids: list[str] | None) -> None:
+        types, named = texts.get("type", []), texts.get("id", [])
+        sealed = [text for text in texts.get("encrypted_content", []) if text]
+        refers = bool({"item_reference", "file_id"} & set(types))
+        is_item = len(path) == 2 and path[0] == "input" and path[1] == 0
+        is_bare = not sealed if types and types[-1] in ("reasoning", "compaction") else not types and not says
+        for id, _ in itertools.groupby(named):
+            if refers or (is_item and is_bare):
+                self.nested.append(id)
+            elif ids is not None:
+                ids.append(id)
+        if is_item and not refers and (named or sealed):
+            last = {"id": named, "type": types, "seal": sealed}
+            self.items.append({kind: found[-1] for kind, found in last.items() if found})
 
     @property
     def references(self) -> list[str]:
@@ -202,7 +208,9 @@ def described(value: Any) -> dict[str, Any]:
             return {"kind": "null"}
 
 
-WORDS = st.sampled_from(["a", "gpt-4o", "item_reference", "file_id", "file-1", "rs_1", "", "é\ud83d", '"\\'])
+WORDS = st.sampled_from(
+    ["a", "gpt-4o", "item_reference", "file_id", "reasoning", "file-1", "rs_1", "", "é\ud83d", '"\\']
+)
 SCALARS = st.one_of(
     WORDS, st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.none()
 )

@@ -229,7 +229,7 @@ local function hear_member(self, depth, frame, value)
         frame.type = string_lower(value)
         frame.refers = frame.refers or REFERRING_TYPES[frame.type] or false
     elseif frame.folded == "id" then
-        if frame.id then
+        if frame.id and frame.id ~= value then
             -- A backend may take the first one, or one in another case.
             frame.other_ids = frame.other_ids or {}
             add_id(frame.other_ids, frame.id)
