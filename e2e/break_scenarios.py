@@ -164,8 +164,8 @@ BREAKS = (
             bundle=(
                 (
                     "azure-openai/account/metrics.lua",
-                    "registry.tokens:inc(usage[kind],",
-                    "registry.tokens:inc(usage[kind] + 1,",
+                    "metrics.tokens:inc(amount,",
+                    "metrics.tokens:inc(amount + 1,",
                 ),
             )
         ),
