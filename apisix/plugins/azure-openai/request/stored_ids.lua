@@ -15,7 +15,10 @@ local _M = {}
 -- @param id string
 -- @return string|nil nil when it cannot be an id
 function _M.plain(id)
-    local plain = id:lower():match("^[^%w]*(.-)[^%w]*$")
+    -- Both ends are looked for by themselves: one pattern for both takes the square of the length.
+    local first = id:find("%w")
+    local reversed_last = first and id:reverse():find("%w")
+    local plain = first and id:sub(first, #id - reversed_last + 1):lower() or ""
     return plain ~= "" and #plain <= LONGEST_BYTES and plain or nil
 end
 
