@@ -253,6 +253,7 @@ def test_o3_callers_that_cannot_be_understood_are_none(
         f"00-{'0' * 32}-{CALLER}-01",
         f"00-{TRACE}-{'0' * 16}-01",
         f"00-{TRACE}-{CALLER}-xy",
+        f"01-{TRACE}-{CALLER}-01-{' ' * 300}more",
     ]
     client = stage.http(observed(stage, receiver))
     for caller in callers:

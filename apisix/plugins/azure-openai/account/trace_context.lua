@@ -7,6 +7,8 @@ local type = type
 
 local LARGEST_UINT32 = 0xffffffff
 local TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
+-- Version 00 has 55 bytes. Reading a longer header takes the square of its length.
+local LONGEST_BYTES = 256
 
 ---@class Trace
 ---@field trace_id string 32 hexadecimal digits
@@ -29,7 +31,7 @@ end
 
 -- "00-<32 digits>-<16 digits>-01" -> trace id, span id, true. Nil when there is none that can be understood.
 local function parse(text)
-    if type(text) ~= "string" then
+    if type(text) ~= "string" or #text > LONGEST_BYTES then
         return nil
     end
     local version, trace_id, span_id, flags, rest = text:match("^%s*(%x%x)%-(%x+)%-(%x+)%-(%x%x)(.-)%s*$")
