@@ -15,7 +15,7 @@ def all_prices(settings: Settings) -> dict[str, Price]:
 
 
 @dataclass(frozen=True, slots=True)
-class Pricing:
+class PricedDeployment:
     """How requests for a deployment of a backend are priced."""
 
     backend: str
@@ -24,7 +24,7 @@ class Pricing:
     """The model whose price its name has, or `by the hour`; None when only its answers can tell the model."""
 
 
-def pricing_of_deployments(settings: Settings) -> Iterator[Pricing]:
+def pricing_of_deployments(settings: Settings) -> Iterator[PricedDeployment]:
     """How each configured deployment is priced, as far as its name tells.
 
     The gateway goes by the model that an answer names, else by the name of the deployment. Backends without
@@ -35,4 +35,4 @@ def pricing_of_deployments(settings: Settings) -> Iterator[Pricing]:
         for name, own_name in (backend.deployments or {}).items():
             model = next((candidate for candidate in (name, own_name) if candidate in prices), None)
             by_hour = "by the hour" if backend.provisioned_usd_per_hour is not None else None
-            yield Pricing(str(backend.name), name, by_hour or model)
+            yield PricedDeployment(str(backend.name), name, by_hour or model)

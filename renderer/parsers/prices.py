@@ -10,11 +10,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from renderer.parsers.basics import DEPLOYMENT_NAME, wrong
+from renderer.resources import DATA
 
 _SMALLEST_PRICE = 0.0001
 _LARGEST_PRICE = 1_000_000
-_SHIPPED = Path(__file__).parents[1] / "data" / "model-pricing.json"
-
 
 Price = dict[str, float]
 """What one model costs in USD, by kind; always with `prompt`, `cached` and `completion`."""
@@ -46,8 +45,8 @@ def parse_pricing(value: object) -> object:
 
 def shipped_prices() -> dict[str, Price]:
     """The list prices that come with the renderer."""
-    table = json.loads(_SHIPPED.read_text(encoding="utf-8"))
-    return prices_from_json(json.dumps(table["models"]))
+    table = json.loads((DATA / "model-pricing.json").read_text(encoding="utf-8"))
+    return _prices(table["models"])
 
 
 def prices_from_json(text: str) -> dict[str, Price]:
@@ -62,8 +61,12 @@ def prices_from_json(text: str) -> dict[str, Price]:
         raise wrong("is not valid JSON", "Check quotes, commas and braces") from None
     if not isinstance(table, dict):
         raise wrong("is not a JSON object", 'Write {"model name":{"prompt":1,"completion":2}}')
+    return _prices(table)
+
+
+def _prices(table: Mapping[str, object]) -> dict[str, Price]:
     return {
-        str(model): _price(position, str(model), entry)
+        model: _price(position, model, entry)
         for position, (model, entry) in enumerate(table.items(), start=1)
     }
 

@@ -21,6 +21,14 @@ V1_RESPONSES = "/openai/v1/responses"
 PREFIX = "apisix_azure_openai_"
 # APISIX refreshes the metrics that it exports every 5 s.
 EXPORT_SECONDS = 20
+# What a backend reports of an answer, with some tokens of each kind.
+USAGE = {
+    "prompt_tokens": 1000,
+    "completion_tokens": 200,
+    "total_tokens": 1200,
+    "prompt_tokens_details": {"cached_tokens": 400},
+    "completion_tokens_details": {"reasoning_tokens": 50},
+}
 
 
 def chat(client: httpx.Client, **members: object) -> httpx.Response:

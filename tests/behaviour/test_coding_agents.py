@@ -11,6 +11,7 @@ import pytest
 from e2e.redis_server import RedisServer, is_installed
 from e2e.simulator import Simulator
 from e2e.waiting import eventually
+from scripts.engines import Gateway
 from tests.behaviour.conftest import CLIENT_KEY, REGIONS, Stage
 from tests.behaviour.support import V1_RESPONSES, attempts, winner
 from tests.behaviour.test_stateful import EASTUS_FIRST, on_eastus, respond
@@ -222,18 +223,23 @@ def test_a9_clients_of_a_group_share_what_is_known_of_items(stage: Stage, sim: S
     assert attempts(respond(stage.http(gateway, OTHER), input=[CALL, RESULT])) == ["westus:200"]
 
 
+def strict(stage: Stage, redis: RedisServer) -> Gateway:
+    """A gateway for two clients that may each use only what is known to be their own."""
+    return stage.gateway(
+        ["eastus"],
+        GATEWAY_CLIENT_NAME_1="team-b",
+        GATEWAY_CLIENT_KEY_1=OTHER,
+        STORED_RESOURCES="strict",
+        **redis.settings,
+    )
+
+
 @pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 def test_a9_a_strict_gateway_takes_references_to_a_clients_own_items_only(
     stage: Stage, sim: Simulator
 ) -> None:
     with RedisServer() as redis:
-        gateway = stage.gateway(
-            ["eastus"],
-            GATEWAY_CLIENT_NAME_1="team-b",
-            GATEWAY_CLIENT_KEY_1=OTHER,
-            STORED_RESOURCES="strict",
-            **redis.settings,
-        )
+        gateway = strict(stage, redis)
         made_by(sim, "eastus", CALL)
         respond(stage.http(gateway))
         reference = {"type": "item_reference", "id": "fc_9"}
@@ -249,7 +255,7 @@ def test_a9_an_item_that_an_answer_only_repeats_is_not_the_clients_own(
     stage: Stage, sim: Simulator, stream: bool, named: dict[str, Any]
 ) -> None:
     with RedisServer() as redis:
-        client = stage.http(stage.gateway(["eastus"], STORED_RESOURCES="strict", **redis.settings))
+        client = stage.http(strict(stage, redis))
         if stream:
             done = {"type": "response.output_item.done", "item": CALL}
             end = {"type": "response.completed", "response": {"id": "resp_1"}}
@@ -284,13 +290,7 @@ def test_a9_a_strict_gateway_takes_no_spelling_of_a_reference_to_another_clients
     stage: Stage, sim: Simulator, reference: str
 ) -> None:
     with RedisServer() as redis:
-        gateway = stage.gateway(
-            ["eastus"],
-            GATEWAY_CLIENT_NAME_1="team-b",
-            GATEWAY_CLIENT_KEY_1=OTHER,
-            STORED_RESOURCES="strict",
-            **redis.settings,
-        )
+        gateway = strict(stage, redis)
         for key, name in ((CLIENT_KEY, "rs_victim"), (OTHER, "rs_own")):
             made_by(sim, "eastus", {**THOUGHT, "id": name})
             respond(stage.http(gateway, key))
@@ -306,7 +306,7 @@ def test_a9_a_strict_gateway_takes_no_spelling_of_a_reference_to_another_clients
 @pytest.mark.parametrize("others", [16, 3000])
 def test_a9_so_it_is_however_many_items_the_request_has(stage: Stage, sim: Simulator, others: int) -> None:
     with RedisServer() as redis:
-        client = stage.http(stage.gateway(["eastus"], STORED_RESOURCES="strict", **redis.settings))
+        client = stage.http(strict(stage, redis))
         made_by(sim, "eastus", CALL)
         more = [{**USER, "type": "message", "id": f"msg_{number}"} for number in range(others)]
         assert respond(client, input=[CALL, RESULT, *more]).status_code == 200
@@ -319,7 +319,7 @@ def test_a9_a_strict_gateway_knows_each_of_a_clients_last_thousand_items(
     stage: Stage, sim: Simulator
 ) -> None:
     with RedisServer() as redis:
-        client = stage.http(stage.gateway(["eastus"], STORED_RESOURCES="strict", **redis.settings))
+        client = stage.http(strict(stage, redis))
         made_by(sim, "eastus", *({**CALL, "id": f"fc_{number}"} for number in range(1000)))
         respond(client)
         references = [{"type": "item_reference", "id": f"fc_{number}"} for number in range(1000)]
@@ -344,16 +344,10 @@ def test_r1_items_lead_to_their_maker_over_any_replica(
 @pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 def test_a9_a_strict_gateway_knows_a_clients_own_items_over_any_replica(stage: Stage, sim: Simulator) -> None:
     with RedisServer() as redis:
-        settings = {
-            "GATEWAY_CLIENT_NAME_1": "team-b",
-            "GATEWAY_CLIENT_KEY_1": OTHER,
-            "STORED_RESOURCES": "strict",
-            **redis.settings,
-        }
         made_by(sim, "eastus", *({**CALL, "id": f"fc_{number}"} for number in range(40)))
-        respond(stage.http(stage.gateway(["eastus"], **settings)))
+        respond(stage.http(strict(stage, redis)))
         eventually(lambda: redis.command("KEYS", "*items:*"))
-        replica = stage.gateway(["eastus"], **settings)
+        replica = strict(stage, redis)
         references = [{"type": "item_reference", "id": f"fc_{number}"} for number in range(40)]
         answers = [respond(stage.http(replica, key), input=references) for key in (CLIENT_KEY, OTHER)]
     assert [answer.status_code for answer in answers] == [200, 404]

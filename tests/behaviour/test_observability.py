@@ -19,6 +19,7 @@ from tests.behaviour.conftest import CHAT, CLIENT_KEY, Stage
 from tests.behaviour.support import (
     DEPLOYMENT_CHAT,
     EXPORT_SECONDS,
+    USAGE,
     V1_CHAT,
     V1_RESPONSES,
     attempts,
@@ -167,13 +168,6 @@ def test_o1_preamble_is_no_token(stage: Stage, sim: Simulator) -> None:
     assert value(gateway, "time_to_first_token_seconds_sum", deployment="gpt-4o") >= 0.5
 
 
-USAGE = {
-    "prompt_tokens": 1000,
-    "completion_tokens": 200,
-    "total_tokens": 1200,
-    "prompt_tokens_details": {"cached_tokens": 400},
-    "completion_tokens_details": {"reasoning_tokens": 50},
-}
 COMPLETION = {"id": "chatcmpl-1", "object": "chat.completion", "choices": [], "usage": USAGE}
 
 

@@ -15,7 +15,7 @@ from e2e.simulator import Region, Simulator
 from e2e.waiting import eventually
 from scripts.engines import Gateway
 from tests.behaviour.conftest import API_VERSION, CHAT, Stage
-from tests.behaviour.support import EXPORT_SECONDS, PREFIX, samples, total
+from tests.behaviour.support import EXPORT_SECONDS, PREFIX, USAGE, samples, total
 
 BACKENDS = [f"region-{number}" for number in range(10)]
 DEPLOYMENTS = [f"deployment-{number}" for number in range(5)]
@@ -29,13 +29,6 @@ FAULTS: list[dict[str, Any]] = [
     {"reset": True},
     {"status": 401},
 ]
-USAGE = {
-    "prompt_tokens": 1000,
-    "completion_tokens": 200,
-    "total_tokens": 1200,
-    "prompt_tokens_details": {"cached_tokens": 400},
-    "completion_tokens_details": {"reasoning_tokens": 50},
-}
 QUOTA = {"x-ratelimit-limit-tokens": "1000", "x-ratelimit-remaining-tokens": "250"}
 MOST = 1500
 

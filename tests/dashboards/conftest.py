@@ -22,19 +22,13 @@ from scripts.dashboards.prometheus import Source
 from scripts.engines import Gateway
 from scripts.engines.ports import free_ports
 from tests.behaviour.conftest import API_VERSION, CHAT, Stage
+from tests.behaviour.support import USAGE
 from tests.dashboards.test_alerts import filled_in
 
 SECONDS = 45
 BACKENDS = ("eastus", "westus", "swedencentral")
 CLIENTS = {"team-a": "high", "batch": "low"}
 DEPLOYMENTS = ("gpt-4o", "gpt-5-mini", "our-assistant")
-USAGE = {
-    "prompt_tokens": 1000,
-    "completion_tokens": 200,
-    "total_tokens": 1200,
-    "prompt_tokens_details": {"cached_tokens": 400},
-    "completion_tokens_details": {"reasoning_tokens": 50},
-}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from renderer.prices import Pricing, pricing_of_deployments
+from renderer.prices import PricedDeployment, pricing_of_deployments
 from tests.renderer.support import load
 
 TWO = "gpt-4o,ours=gpt-5,secret"
@@ -19,7 +19,7 @@ def test_a_deployment_is_priced_by_its_name_or_by_the_backends_name_for_it() -> 
 def test_a_price_of_the_settings_counts() -> None:
     settings = load(AZURE_OPENAI_DEPLOYMENTS_0="secret", MODEL_PRICING='{"secret": {"prompt": 1}}')
     [row] = pricing_of_deployments(settings)
-    assert row == Pricing(str(settings.backends[0].name), "secret", "secret")
+    assert row == PricedDeployment(str(settings.backends[0].name), "secret", "secret")
 
 
 def test_provisioned_throughput_is_paid_by_the_hour() -> None:

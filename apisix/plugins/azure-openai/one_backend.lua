@@ -3,7 +3,6 @@
 -- It stands above the rooms, below `exchange`.
 local asking = require("apisix.plugins.azure-openai.answer.asking")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
-local operations = require("apisix.plugins.azure-openai.request.operations")
 local stream_options = require("apisix.plugins.azure-openai.request.stream_options")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
@@ -63,7 +62,7 @@ end
 -- A deployment that has made a model work is real. That is noted first, so that whatever else the attempt tells is kept
 -- where the real ones are.
 local function note_served(state, attempt, outcome)
-    if is_success(outcome) and state.request.deployment ~= "" and operations.is_inference(state.request) then
+    if is_success(outcome) and state.request.deployment ~= "" and attempt.is_inference then
         availability.served(state.pool.backends, attempt.deployment, attempt.operation)
     end
 end

@@ -169,7 +169,8 @@ end
 local function run(self)
     local telemetry = settings()
     if not telemetry then
-        return forget(self, self.last)
+        forget(self, self.last)
+        return
     end
     local is_sent = send_all(self, telemetry)
     self.pause_seconds = is_sent and PAUSE_SECONDS or math_min(self.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
@@ -178,7 +179,6 @@ local function run(self)
         tell_dropped(self)
         forget(self, self.last)
     end
-    return nil
 end
 
 local schedule
@@ -199,7 +199,7 @@ end
 function schedule(self)
     local pause_seconds = ngx.worker.exiting() and 0 or self.pause_seconds
     local ok, err = ngx.timer.at(pause_seconds, tick, self)
-    self.is_scheduled = ok ~= nil and ok ~= false
+    self.is_scheduled = ok and true or false
     if not ok then
         core.log.error("azure-openai: no timer sends ", self.signal, ": ", err)
     end

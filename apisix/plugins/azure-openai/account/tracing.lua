@@ -1,41 +1,14 @@
---- Sends the trace of a request: a server span, and below it a client span for each attempt.
---
--- Which traces are kept is decided at the end, when it is known what became of the request. Names are those of
--- OpenTelemetry's semantic conventions for HTTP and for generative AI.
-local core = require("apisix.core")
+--- Sends the traces of requests. Which are kept is decided at the end, when it is known what became of the request.
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
-local otlp_json = require("apisix.plugins.azure-openai.account.otlp_json")
 local otlp_queue = require("apisix.plugins.azure-openai.account.otlp_queue")
+local spans = require("apisix.plugins.azure-openai.account.spans")
 local trace_context = require("apisix.plugins.azure-openai.account.trace_context")
-local plain_text = require("apisix.plugins.azure-openai.base.plain_text")
-local operations = require("apisix.plugins.azure-openai.request.operations")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
-local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ngx = ngx
 local ngx_now = ngx.now
 local ipairs = ipairs
-local type = type
 local table_concat = table.concat
-
-local PROVIDER = "azure.ai.openai"
--- opentelemetry-proto, trace/v1: kinds of spans, and the status of an error.
-local SERVER, CLIENT = 2, 3
-local ERROR_STATUS = 2
-local DEFAULT_PORTS = { http = 80, https = 443 }
-
--- Values of gen_ai.operation.name.
-local OPERATION_NAMES = {
-    ["chat/completions"] = "chat",
-    ["completions"] = "text_completion",
-    ["embeddings"] = "embeddings",
-    ["responses"] = "chat",
-    ["images/generations"] = "image_generation",
-    ["audio/speech"] = "speech",
-}
-
--- Where the routes of each surface begin.
-local SURFACES = { v1 = "/openai/v1/", deployments = "/openai/deployments/{deployment}/" }
 
 -- An answer that began well and ended badly. Application Insights judges a request by its status alone, so its span has
 -- the status that says how it ended; 499 is nginx's own for a client that left.
@@ -95,156 +68,6 @@ local function weight_of(trace, state, outcome, telemetry)
     return trace.parent_id and 1 or 1 / telemetry.sample_rate
 end
 
--- "/openai/v1/chat/completions", or the pattern of APISIX's route for what is not the operation of a model.
-local function route_of(ctx, request)
-    local name = request and operations.name(request)
-    if not name or name == request.method or name == "other" then
-        return ctx.curr_req_matched and ctx.curr_req_matched._path
-    end
-    return (SURFACES[request.kind] or "/openai/") .. name
-end
-
-local function add_usage(attributes, usage)
-    if usage then
-        attributes:add("gen_ai.usage.input_tokens", usage.prompt)
-        attributes:add("gen_ai.usage.output_tokens", usage.completion)
-        attributes:add("gen_ai.usage.cache_read.input_tokens", usage.cached)
-        attributes:add("gen_ai.usage.reasoning.output_tokens", usage.reasoning)
-        attributes:add("azure_openai.tokens_estimated", usage.estimated)
-    end
-end
-
-local function add_request(attributes, state)
-    local request, winner = state.request, state.winner
-    attributes:add("gen_ai.provider.name", PROVIDER)
-    attributes:add("gen_ai.operation.name", OPERATION_NAMES[request.operation])
-    attributes:add("gen_ai.request.model", plain_text.ascii(request.deployment))
-    attributes:add("gen_ai.response.model", plain_text.ascii(state.model))
-    add_usage(attributes, state.usage)
-    if state.first_output_at then
-        attributes:add("gen_ai.response.time_to_first_chunk", state.first_output_at - state.started_at)
-    end
-    attributes:add("azure_openai.cost_usd", state.cost_usd)
-    attributes:add("azure_openai.backend", winner and winner.name)
-    attributes:add("azure_openai.region", winner and regions.of(winner))
-    attributes:add("azure_openai.lane", state.lane)
-    attributes:add("azure_openai.streamed", state.is_stream == true)
-    attributes:add("azure_openai.attempts", #state.trail)
-end
-
-local function add_ids(attributes, state)
-    attributes:add("azure_openai.client", state.client and state.client.name)
-    attributes:add("azure_openai.request_id", state.request_id)
-    attributes:add("azure_openai.backend_request_id", state.backend_request_id)
-    attributes:add("error.type", state.error or state.failure)
-end
-
-local function error_status(message)
-    return message
-            and ',"status":{"code":' .. ERROR_STATUS .. ',"message":' .. core.json.encode(message) .. "}"
-        or ""
-end
-
-local function span(trace, fields)
-    return table_concat({
-        '{"traceId":"',
-        trace.trace_id,
-        '","spanId":"',
-        fields.id,
-        fields.parent_id and '","parentSpanId":"' .. fields.parent_id or "",
-        '","name":',
-        core.json.encode(fields.name),
-        ',"kind":',
-        fields.kind,
-        ',"startTimeUnixNano":',
-        otlp_json.time(fields.started_at),
-        ',"endTimeUnixNano":',
-        otlp_json.time(fields.ended_at),
-        ',"attributes":',
-        fields.attributes:json(),
-        error_status(fields.error),
-        "}",
-    })
-end
-
-local function server_span(ctx, trace, state, ended)
-    local var, attributes = ctx.var, otlp_json.attributes()
-    local method, route = ngx.req.get_method(), route_of(ctx, state and state.request)
-    attributes:add("http.request.method", method)
-    attributes:add("http.route", route)
-    attributes:add("http.response.status_code", ended.status)
-    attributes:add("url.scheme", var.scheme)
-    attributes:add("url.path", plain_text.ascii(var.uri))
-    attributes:add("server.address", plain_text.ascii(var.host))
-    attributes:add("user_agent.original", plain_text.ascii(var.http_user_agent))
-    attributes:add("apisix.route_id", ctx.route_id)
-    attributes:add("azure_openai.outcome", ended.outcome)
-    attributes:add("azure_openai.sent_status", ended.status ~= ngx.status and ngx.status or nil)
-    attributes:add("azure_openai.sample_weight", ended.weight)
-    if state then
-        add_ids(attributes, state)
-        if state.request then
-            add_request(attributes, state)
-        end
-    end
-    return span(trace, {
-        id = trace.span_id,
-        parent_id = trace.parent_id,
-        name = route and method .. " " .. route or method,
-        kind = SERVER,
-        started_at = ngx.req.start_time(),
-        ended_at = ngx_now(),
-        attributes = attributes,
-        error = (ended.is_broken or ended.status >= 500) and ended.outcome or nil,
-    })
-end
-
--- Without its query, which may hold a key.
-local function url_of(attempt)
-    local backend = attempt.server
-    local port = backend.port ~= DEFAULT_PORTS[backend.scheme] and ":" .. backend.port or ""
-    local path = attempt.target and plain_text.ascii(attempt.target:match("^[^?]*")) or ""
-    return backend.scheme .. "://" .. backend.host .. port .. path
-end
-
--- The status and the error of an attempt. The last one of a winner may have ended as badly as the request.
-local function ending_of(attempt, state, ended)
-    local status = type(attempt.status) == "number" and attempt.status or nil
-    if attempt.reason then
-        return status, attempt.reason
-    end
-    local is_backends = ended.is_broken and ended.outcome ~= "client_gone"
-    if is_backends and state.winner and attempt == state.trail[#state.trail] then
-        return ended.status, state.error or state.failure
-    end
-    return status, nil
-end
-
-local function attempt_span(trace, attempt, state, ended)
-    local attributes = otlp_json.attributes()
-    local status, err = ending_of(attempt, state, ended)
-    attributes:add("http.request.method", ngx.req.get_method())
-    attributes:add("http.response.status_code", status)
-    attributes:add("url.full", url_of(attempt))
-    attributes:add("server.address", attempt.server.host)
-    attributes:add("server.port", attempt.server.port)
-    attributes:add("azure_openai.backend", attempt.backend)
-    attributes:add("azure_openai.region", attempt.region)
-    attributes:add("azure_openai.sample_weight", ended.weight)
-    attributes:add("error.type", err)
-    return span(trace, {
-        id = trace_context.new_span_id(),
-        parent_id = trace.span_id,
-        name = "attempt " .. attempt.backend,
-        kind = CLIENT,
-        started_at = attempt.started_at,
-        ended_at = attempt.started_at + attempt.seconds,
-        attributes = attributes,
-        error = err,
-    })
-end
-
--- How the request ended, for its spans.
 local function ending(outcome, weight)
     local status = ngx.status
     local is_broken = status < 400 and STATUS_OF_ENDINGS[outcome] ~= nil or outcome == "client_gone"
@@ -281,11 +104,11 @@ function _M.finish(ctx)
         return
     end
     local ended = ending(outcome, weight)
-    local spans = { server_span(ctx, trace, state, ended) }
+    local list = { spans.of_request(ctx, trace, state, ended) }
     for _, attempt in ipairs(state and state.trail or {}) do
-        spans[#spans + 1] = attempt_span(trace, attempt, state, ended)
+        list[#list + 1] = spans.of_attempt(trace, attempt, state, ended)
     end
-    traces:add(table_concat(spans, ","))
+    traces:add(table_concat(list, ","))
 end
 
 return _M

@@ -1,9 +1,7 @@
 --- What the gateway needs to know of a JSON body. One pass finds it, and the document is never held.
 local json_scanner = require("apisix.plugins.azure-openai.base.json_scanner")
-local replayed_items = require("apisix.plugins.azure-openai.request.replayed_items")
+local json_references = require("apisix.plugins.azure-openai.request.json_references")
 
-local ipairs = ipairs
-local pairs = pairs
 local setmetatable = setmetatable
 local string_byte = string.byte
 local string_find = string.find
@@ -11,6 +9,7 @@ local string_lower = string.lower
 local string_sub = string.sub
 local table_remove = table.remove
 local tonumber = tonumber
+local add_id, ids_of = json_references.add, json_references.ids_of
 
 --- A member at the top of a body, by the place of its value.
 ---@class Member
@@ -18,12 +17,6 @@ local tonumber = tonumber
 ---@field offset number bytes before the value
 ---@field length number bytes
 ---@field value any of a string (of one longer than 4096 bytes: its beginning, with the escapes), number or boolean
-
---- An item of `input` that a client replays from an earlier answer.
----@class Item
----@field id string|nil
----@field type string|nil
----@field seal string|nil what is kept of its encrypted content, which only its maker can read
 
 ---@class Facts
 ---@field members table<string, Member> those of KEPT
@@ -43,42 +36,6 @@ local tonumber = tonumber
 ---@field has_tokens boolean `prompt` or `input` is given in numbers
 ---@field base64_bytes number bytes of data URLs: images and files, which no model reads as text
 ---@field nodes number lists, objects, names and texts, at most a million
-
--- Members at the top that refer to stored resources, the most telling first.
-local REFERENCES = {
-    "previous_response_id",
-    "conversation",
-    "assistant_id",
-    "input_file_id",
-    "file_id",
-    "training_file",
-    "validation_file",
-    "file_ids",
-}
--- Members anywhere below that do: input parts, attachments, tools and their resources.
-local NESTED_REFERENCES = {
-    file_id = true,
-    file_ids = true,
-    vector_store_ids = true,
-    container = true,
-    container_id = true,
-    video = true,
-}
--- Any other member that is named like this may refer to something that a client has stored.
-local LIKE_AN_ID = "_ids?$"
--- These pair a call with its result.
-local PAIRS = { call_id = true, tool_call_id = true }
--- Objects of these types refer by their `id`.
-local REFERRING_TYPES = { item_reference = true, file_id = true }
--- An item of `input` without any of these, or without a type, says nothing itself: it refers to a stored one.
-local SAYS = { role = true, content = true }
--- Items of these types carry what they say in their encrypted content alone.
-local SEALED_TYPES = { reasoning = true, compaction = true }
--- A vector store takes some hundred files at once.
-local MOST_REFERENCES = 2048
-local MOST_ITEMS = 16
--- Real ids are much shorter. Each id becomes a key in memory and in Redis, so long ones are ignored.
-local LONGEST_ID_BYTES = 512
 
 local KEPT = {
     background = true,
@@ -100,13 +57,9 @@ local KEPT = {
     system = true,
     tools = true,
 }
-local IS_REFERENCE = {}
-for _, name in ipairs(REFERENCES) do
-    IS_REFERENCE[name] = true
-end
-
 -- The model's input and the client's own data name no deployments.
 local CONTENT = { messages = true, input = true, prompt = true, metadata = true }
+local NAMES_DEPLOYMENTS = { model = true, deployment_name = true }
 -- Members below which `model` is a deployment; `deployment_name` is one everywhere.
 local NAMING_PARENTS = { session = true, tools = true }
 local MOST_WATCHED = 10000
@@ -118,14 +71,6 @@ local TOOLS = { tools = true, functions = true }
 -- Below these a client may give tokens in place of words.
 local TOKENS = { input = true, prompt = true }
 
--- Members of an object whose strings mean something, by their names in lower case.
-local MEANS = { model = true, deployment_name = true, type = true, id = true, encrypted_content = true }
-for name in pairs(NESTED_REFERENCES) do
-    MEANS[name] = true
-end
-
-local NOTHING = {}
-
 local DATA_URL = "^data:[^,]-;base64,"
 
 -- What is known of an open list or object:
@@ -136,16 +81,10 @@ local DATA_URL = "^data:[^,]-;base64,"
 --   number         tells objects apart
 --   type, id, seal   members of an object
 --   refers, other_ids, says   whether one of its types refers by id; its other ids; whether it has content of its own
+--                  (all six: json_references)
 -- The frames of a listener are used again, for its next list or object, and for the next body.
 local Listener = {}
 Listener.__index = Listener
-
-local function add_id(ids, id)
-    -- One more than are kept shows that there are more.
-    if id ~= "" and #id <= LONGEST_ID_BYTES and #ids <= MOST_REFERENCES then
-        ids[#ids + 1] = id
-    end
-end
 
 local function add_deployment(self, name)
     if name == "" or self.is_named[name] then
@@ -169,7 +108,7 @@ function Listener:name(_, name)
     -- All names that matter are told.
     name = name or ""
     frame.name, frame.folded = name, string_lower(name)
-    frame.says = frame.says or SAYS[name] or false
+    json_references.hear_name(frame, name)
     if frame.in_content or self.is_unclear then
         return
     end
@@ -183,7 +122,7 @@ end
 -- A string member that names a deployment, as far as one can be named here.
 local function hear_deployment(self, depth, frame, value)
     local name, folded = frame.name, frame.folded
-    if frame.in_content or not (folded == "model" or folded == "deployment_name") then
+    if frame.in_content or not NAMES_DEPLOYMENTS[folded] then
         return
     end
     local is_naming = folded == "deployment_name" or frame.in_naming
@@ -198,46 +137,18 @@ local function hear_deployment(self, depth, frame, value)
     end
 end
 
--- Most names end in another letter, and a look at that costs less than a pattern.
-local function is_like_an_id(name)
-    local last = string_byte(name, -1)
-    return (last == 100 or last == 115) and string_find(name, LIKE_AN_ID) ~= nil
-end
-
--- Where the ids of a frame's member are collected; false when it refers to nothing.
-local function ids_of(self, depth, frame)
-    local name = frame.folded
-    if depth == 1 and IS_REFERENCE[name] then
-        self.top_ids[name] = self.top_ids[name] or {}
-        return self.top_ids[name]
-    end
-    if frame.in_own then
-        return false
-    end
-    return NESTED_REFERENCES[name] and self.nested_ids
-        or (is_like_an_id(name) and not PAIRS[name] and self.mentions)
-        or false
-end
-
 local function hear_member(self, depth, frame, value)
     hear_deployment(self, depth, frame, value)
-    local ids = ids_of(self, depth, frame)
+    local ids = ids_of(self.found, frame.folded, depth == 1, frame.in_own)
     if ids then
         add_id(ids, value)
     end
-    if frame.folded == "type" then
-        frame.type = string_lower(value)
-        frame.refers = frame.refers or REFERRING_TYPES[frame.type] or false
-    elseif frame.folded == "id" then
-        if frame.id and frame.id ~= value then
-            -- A backend may take the first one, or one in another case.
-            frame.other_ids = frame.other_ids or {}
-            add_id(frame.other_ids, frame.id)
-        end
-        frame.id = value
-    elseif frame.name == "encrypted_content" and value ~= "" then
-        frame.seal = replayed_items.seal(value)
-    end
+    json_references.hear(frame, value)
+end
+
+-- Whether a string member means something.
+local function is_meant(depth, frame)
+    return NAMES_DEPLOYMENTS[frame.folded] or json_references.may_refer(frame.folded, depth == 1)
 end
 
 local function keep(self, kind, offset, length, value)
@@ -262,11 +173,7 @@ function Listener:string(scanner, from, to)
         if depth == 1 and KEPT[frame.name] then
             keep(self, "string", scanner.base + from - 2, to - from + 3, scanner:string_at(from, to))
         end
-        if
-            MEANS[frame.folded]
-            or (depth == 1 and IS_REFERENCE[frame.folded])
-            or is_like_an_id(frame.folded)
-        then
+        if is_meant(depth, frame) then
             hear_member(self, depth, frame, scanner:string_at(from, to))
         end
     elseif frame.ids then
@@ -283,7 +190,7 @@ function Listener:long_string(scanner, head, offset, bytes)
         if depth == 1 then
             keep(self, "string", offset, bytes, head)
         end
-        if MEANS[frame.folded] then
+        if is_meant(depth, frame) then
             -- Too long for any name or id, but not to be overlooked.
             hear_member(self, depth, frame, head)
         end
@@ -348,7 +255,7 @@ end
 -- What holds in the list or object that is the value of its parent's member.
 local function enter_member(self, frame, parent, depth)
     local name, folded = parent.name, parent.folded
-    frame.ids = ids_of(self, depth - 1, parent)
+    frame.ids = ids_of(self.found, folded, depth == 2, parent.in_own)
     frame.in_content = parent.in_content or (depth == 2 and CONTENT[name] or false)
     frame.in_naming = parent.in_naming
         or NAMING_PARENTS[folded]
@@ -370,9 +277,8 @@ function Listener:open(scanner, is_object, offset)
     self.frame, frame.is_object = frame, is_object
     if is_object then
         self.objects = self.objects + 1
-        frame.number, frame.type, frame.id, frame.seal = self.objects, false, false, false
-        frame.refers, frame.other_ids, frame.says = false, false, false
-        frame.name, frame.folded = false, false
+        frame.number, frame.name, frame.folded = self.objects, false, false
+        json_references.open(frame)
     end
     if depth == 1 then
         self.is_object, self.head = is_object, offset + 1
@@ -389,50 +295,6 @@ function Listener:open(scanner, is_object, offset)
     return frame.in_content and frame.in_own
 end
 
-local function add_item(self, frame)
-    local id = frame.id and #frame.id <= LONGEST_ID_BYTES and frame.id or nil
-    if not id and not frame.seal then
-        return
-    end
-    add_id(self.item_ids, id or "")
-    self.items[#self.items + 1] = { id = id, type = frame.type or nil, seal = frame.seal or nil }
-    if #self.items > MOST_ITEMS then
-        table_remove(self.items, 1)
-    end
-end
-
--- Whether an item of `input` is a reference, although its type does not say so.
-local function is_bare(frame)
-    return SEALED_TYPES[frame.type] and not frame.seal or not frame.type and not frame.says
-end
-
-local function hear_id(self, frame, is_item, id)
-    if frame.refers or (is_item and is_bare(frame)) then
-        add_id(self.nested_ids, id)
-    elseif frame.ids then
-        add_id(frame.ids, id)
-    elseif is_item and not frame.type then
-        add_id(self.mentions, id)
-    end
-end
-
--- An object is over: it may have been a reference, or an item that the client replays.
-local function hear_object(self, depth, frame)
-    if frame.in_own then
-        return
-    end
-    local is_item = depth == 3 and self.frames[1].folded == "input"
-    for _, id in ipairs(frame.other_ids or NOTHING) do
-        hear_id(self, frame, is_item, id)
-    end
-    if frame.id then
-        hear_id(self, frame, is_item, frame.id)
-    end
-    if is_item and not frame.refers then
-        add_item(self, frame)
-    end
-end
-
 function Listener:close(scanner, offset)
     local depth, frame = scanner.depth, self.frame
     self.frame = self.frames[depth - 1]
@@ -442,8 +304,8 @@ function Listener:close(scanner, offset)
             member.length = offset - member.offset
         end
     end
-    if depth > 1 and frame.is_object then
-        hear_object(self, depth, frame)
+    if depth > 1 and frame.is_object and not frame.in_own then
+        json_references.close(self.found, frame, depth == 3 and self.frames[1].folded == "input")
     end
 end
 
@@ -458,8 +320,7 @@ local function borrow()
     local listener = table_remove(free) or setmetatable({ frames = {}, objects = 0 }, Listener)
     listener.frame, listener.is_object, listener.head, listener.ambiguous = nil, false, nil, nil
     listener.members, listener.deployments, listener.is_named = {}, {}, {}
-    listener.top_ids, listener.nested_ids, listener.mentions, listener.items = {}, {}, {}, {}
-    listener.item_ids = {}
+    listener.found = json_references.new()
     listener.names_session, listener.has_tokens, listener.base64_bytes = false, false, 0
     listener.is_unclear, listener.watched = false, 0
     return listener
@@ -471,44 +332,20 @@ local function give_back(listener)
     end
 end
 
-local function all_references(listener)
-    local ids = {}
-    for _, name in ipairs(REFERENCES) do
-        for _, id in ipairs(listener.top_ids[name] or {}) do
-            add_id(ids, id)
-        end
-    end
-    for _, id in ipairs(listener.nested_ids) do
-        add_id(ids, id)
-    end
-    return ids
-end
-
 local function facts_of(listener, nodes)
-    local references = all_references(listener)
-    local mentions = listener.mentions
-    local has_more = #references > MOST_REFERENCES or #mentions > MOST_REFERENCES
-    references[MOST_REFERENCES + 1], mentions[MOST_REFERENCES + 1] = nil, nil
-    local item_ids = listener.item_ids
-    local has_more_item_ids = #item_ids > MOST_REFERENCES
-    item_ids[MOST_REFERENCES + 1] = nil
-    return {
+    local facts = {
         members = listener.members,
         is_empty = not listener.frames[1].name,
         head = listener.head,
         ambiguous = listener.ambiguous,
         deployments = not listener.is_unclear and listener.deployments or nil,
         names_session = listener.names_session,
-        references = references,
-        mentions = mentions,
-        has_more_references = has_more,
-        items = listener.items,
-        item_ids = item_ids,
-        has_more_item_ids = has_more_item_ids,
         has_tokens = listener.has_tokens,
         base64_bytes = listener.base64_bytes,
         nodes = nodes,
     }
+    json_references.complete(listener.found, facts)
+    return facts
 end
 
 local _M = {}

@@ -14,6 +14,7 @@ local ipairs = ipairs
 local type = type
 local string_byte = string.byte
 local string_char = string.char
+local string_find = string.find
 local string_sub = string.sub
 
 local dict = ngx.shared["azure-openai-items"]
@@ -21,8 +22,6 @@ local dict = ngx.shared["azure-openai-items"]
 -- Each shelf holds the last few items that belong there: together 8,192, about 1 MB for each client
 -- (renderer/sizing.py).
 local SHELVES, ITEMS_OF_SHELF = 1024, 8
--- Fields have no order, so each holds one item, and more of them are needed to lose as few.
-local FIELDS = 65536
 -- A working day.
 local REMEMBER_SECONDS = 8 * 3600
 -- What tells an item from all others that could be in its place.
@@ -32,14 +31,15 @@ local SHARED = "items:"
 
 local _M = {}
 
--- Where an item belongs: the shelf, the field in Redis, and what must stand there.
+-- Where an item belongs: the shelf, the field in Redis, and what must stand there. Fields have no order, so each of the
+-- 65,536 holds one item: so many more than items are needed to lose as few.
 local function place(client, key)
     -- No two pairs of client and key are spelled alike.
     local digest = ngx.md5_bin(#client .. "|" .. client .. "|" .. key)
     local high, low = string_byte(digest, 1, 2)
     local number = high * 256 + low
     local shelf = #client .. "|" .. client .. "|" .. number % SHELVES
-    return shelf, number % FIELDS, string_sub(digest, 3, 2 + CHECK_BYTES)
+    return shelf, number, string_sub(digest, 3, 2 + CHECK_BYTES)
 end
 
 -- An entry is the check, MADE or MENTIONED, the length of the backend's name in a byte, and the name.
@@ -47,17 +47,9 @@ local function end_of_entry(shelf, from)
     return from + CHECK_BYTES + 1 + string_byte(shelf, from + CHECK_BYTES + 1)
 end
 
--- The first and the last byte of an item's entry; nil when the shelf does not hold it.
+-- Where an item's entry begins; nil when the shelf does not hold it. A check is too long to stand elsewhere by chance.
 local function find(shelf, check)
-    local from = 1
-    while shelf and from <= #shelf do
-        local to = end_of_entry(shelf, from)
-        if string_sub(shelf, from, from + CHECK_BYTES - 1) == check then
-            return from, to
-        end
-        from = to + 1
-    end
-    return nil
+    return shelf and string_find(shelf, check, 1, true)
 end
 
 local function is_made(shelf, from)
@@ -67,10 +59,10 @@ end
 -- Puts an item in front of the others on its shelf; the one that has stood there longest may fall off.
 local function put(name, check, mark, backend)
     local shelf = dict:get(name) or ""
-    local from, to = find(shelf, check)
+    local from = find(shelf, check)
     if from then
         mark = is_made(shelf, from) and MADE or mark
-        shelf = string_sub(shelf, 1, from - 1) .. string_sub(shelf, to + 1)
+        shelf = string_sub(shelf, 1, from - 1) .. string_sub(shelf, end_of_entry(shelf, from) + 1)
     end
     shelf = check .. mark .. string_char(#backend) .. backend .. shelf
     local stop = 0
@@ -88,11 +80,11 @@ end
 function _M.get(client, key)
     local name, _, check = place(client, key)
     local shelf = dict:get(name)
-    local from, to = find(shelf, check)
+    local from = find(shelf, check)
     if not from then
         return nil, false
     end
-    return string_sub(shelf, from + CHECK_BYTES + 2, to), is_made(shelf, from)
+    return string_sub(shelf, from + CHECK_BYTES + 2, end_of_entry(shelf, from)), is_made(shelf, from)
 end
 
 --- Notes that a backend has taken an item.

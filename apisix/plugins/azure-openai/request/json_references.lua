@@ -1,0 +1,227 @@
+--- What a JSON body refers to: stored resources, by their ids, and the items of earlier answers that a client replays.
+--
+-- `json_facts` reads the body and tells each string and each object here. Backends may take either of two members whose
+-- names differ in case only, so both count.
+local replayed_items = require("apisix.plugins.azure-openai.request.replayed_items")
+
+local ipairs = ipairs
+local pairs = pairs
+local string_byte = string.byte
+local string_find = string.find
+local string_lower = string.lower
+local table_remove = table.remove
+
+--- An item of `input` that a client replays from an earlier answer.
+---@class Item
+---@field id string|nil
+---@field type string|nil
+---@field seal string|nil what is kept of its encrypted content, which only its maker can read
+
+-- Members at the top that refer to stored resources, the most telling first.
+local REFERENCES = {
+    "previous_response_id",
+    "conversation",
+    "assistant_id",
+    "input_file_id",
+    "file_id",
+    "training_file",
+    "validation_file",
+    "file_ids",
+}
+local IS_REFERENCE = {}
+for _, name in ipairs(REFERENCES) do
+    IS_REFERENCE[name] = true
+end
+-- Members anywhere below that do: input parts, attachments, tools and their resources.
+local NESTED_REFERENCES = {
+    file_id = true,
+    file_ids = true,
+    vector_store_ids = true,
+    container = true,
+    container_id = true,
+    video = true,
+}
+-- Any other member that is named like this may refer to something that a client has stored.
+local LIKE_AN_ID = "_ids?$"
+-- These pair a call with its result.
+local PAIRS = { call_id = true, tool_call_id = true }
+-- String members that mean something wherever they stand: those, and what an object says of itself.
+local MEANS = { type = true, id = true, encrypted_content = true }
+for name in pairs(NESTED_REFERENCES) do
+    MEANS[name] = true
+end
+-- Objects of these types refer by their `id`.
+local REFERRING_TYPES = { item_reference = true, file_id = true }
+-- Items of these types carry what they say in their encrypted content alone.
+local SEALED_TYPES = { reasoning = true, compaction = true }
+-- An item of `input` without any of these, or without a type, says nothing itself: it refers to a stored one.
+local SAYS = { role = true, content = true }
+-- A vector store takes some hundred files at once.
+local MOST_REFERENCES = 2048
+local MOST_ITEMS = 16
+-- Real ids are much shorter. Each id becomes a key in memory and in Redis, so long ones are ignored.
+local LONGEST_ID_BYTES = 512
+
+local _M = {}
+
+--- What is found in a body, empty at first.
+---@class Found
+---@field top table<string, string[]> ids by the member at the top that names them
+---@field nested string[] ids in members that refer, anywhere
+---@field mentions string[] ids in other members that are named like one
+---@field items Item[]
+---@field item_ids string[]
+function _M.new()
+    return { top = {}, nested = {}, mentions = {}, items = {}, item_ids = {} }
+end
+
+--- Adds an id to one of the lists.
+-- @param ids string[]
+-- @param id string
+local function add(ids, id)
+    -- One more than are kept shows that there are more.
+    if id ~= "" and #id <= LONGEST_ID_BYTES and #ids <= MOST_REFERENCES then
+        ids[#ids + 1] = id
+    end
+end
+_M.add = add
+
+-- Most names end in another letter, and a look at that costs less than a pattern.
+local function is_like_an_id(name)
+    local last = string_byte(name, -1)
+    return (last == 100 or last == 115) and string_find(name, LIKE_AN_ID) ~= nil
+end
+
+--- Whether a string member may refer to something.
+-- @param name string in lower case
+-- @param is_top boolean whether it stands at the top
+function _M.may_refer(name, is_top)
+    return MEANS[name] or (is_top and IS_REFERENCE[name]) or is_like_an_id(name)
+end
+
+--- Where the ids of a member are collected.
+-- @param found Found
+-- @param name string in lower case
+-- @param is_top boolean
+-- @param is_own boolean whether it is part of the client's own data, which refers to nothing
+-- @return string[]|false false when it refers to nothing
+function _M.ids_of(found, name, is_top, is_own)
+    if is_top and IS_REFERENCE[name] then
+        found.top[name] = found.top[name] or {}
+        return found.top[name]
+    end
+    if is_own then
+        return false
+    end
+    return NESTED_REFERENCES[name] and found.nested
+        or (is_like_an_id(name) and not PAIRS[name] and found.mentions)
+        or false
+end
+
+--- Fields of a frame (json_facts) that tell what its object refers to, at the beginning of an object.
+function _M.open(frame)
+    frame.type, frame.id, frame.seal = false, false, false
+    frame.refers, frame.other_ids, frame.says = false, false, false
+end
+
+--- The name of a member.
+function _M.hear_name(frame, name)
+    frame.says = frame.says or SAYS[name] or false
+end
+
+--- The value of a string member.
+function _M.hear(frame, value)
+    local name = frame.folded
+    if name == "type" then
+        frame.type = string_lower(value)
+        frame.refers = frame.refers or REFERRING_TYPES[frame.type] or false
+    elseif name == "id" then
+        if frame.id and frame.id ~= value then
+            frame.other_ids = frame.other_ids or {}
+            add(frame.other_ids, frame.id)
+        end
+        frame.id = value
+    elseif frame.name == "encrypted_content" and value ~= "" then
+        frame.seal = replayed_items.seal(value)
+    end
+end
+
+-- Whether an item of `input` is a reference, although its type does not say so.
+local function is_bare(frame)
+    return SEALED_TYPES[frame.type] and not frame.seal or not frame.type and not frame.says
+end
+
+local function hear_id(found, frame, is_item, id)
+    if frame.refers or (is_item and is_bare(frame)) then
+        add(found.nested, id)
+    elseif frame.ids then
+        add(frame.ids, id)
+    elseif is_item and not frame.type then
+        add(found.mentions, id)
+    end
+end
+
+local function add_item(found, frame)
+    local id = frame.id and #frame.id <= LONGEST_ID_BYTES and frame.id or nil
+    if not id and not frame.seal then
+        return
+    end
+    if id then
+        add(found.item_ids, id)
+    end
+    found.items[#found.items + 1] = { id = id, type = frame.type or nil, seal = frame.seal or nil }
+    if #found.items > MOST_ITEMS then
+        table_remove(found.items, 1)
+    end
+end
+
+--- An object is over: it may have been a reference, or an item that the client replays.
+-- @param found Found
+-- @param frame table of the object, which is not the client's own data
+-- @param is_item boolean whether it is an element of `input`
+function _M.close(found, frame, is_item)
+    if frame.other_ids then
+        for _, id in ipairs(frame.other_ids) do
+            hear_id(found, frame, is_item, id)
+        end
+    end
+    if frame.id then
+        hear_id(found, frame, is_item, frame.id)
+    end
+    if is_item and not frame.refers then
+        add_item(found, frame)
+    end
+end
+
+-- Cuts a list to what is kept. Returns whether there were more.
+local function cut(ids)
+    local has_more = #ids > MOST_REFERENCES
+    ids[MOST_REFERENCES + 1] = nil
+    return has_more
+end
+
+local function all_references(found)
+    local ids = {}
+    for _, name in ipairs(REFERENCES) do
+        for _, id in ipairs(found.top[name] or {}) do
+            add(ids, id)
+        end
+    end
+    for _, id in ipairs(found.nested) do
+        add(ids, id)
+    end
+    return ids
+end
+
+--- Writes what was found into the facts of the body.
+-- @param found Found
+-- @param facts Facts gets references, mentions, has_more_references, items, item_ids and has_more_item_ids
+function _M.complete(found, facts)
+    facts.references, facts.mentions = all_references(found), found.mentions
+    local has_more, has_more_mentions = cut(facts.references), cut(facts.mentions)
+    facts.has_more_references = has_more or has_more_mentions
+    facts.items, facts.item_ids = found.items, found.item_ids
+    facts.has_more_item_ids = cut(facts.item_ids)
+end
+
+return _M
