@@ -17,7 +17,7 @@ from e2e.simulator import Simulator
 from e2e.waiting import eventually
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, REGIONS, Stage
 from tests.behaviour.support import attempts, chat, logged, records, winner
-from tests.behaviour.test_coding_agents import SEALED
+from tests.behaviour.test_coding_agents import NOT_VERIFIED, REFUSALS, SEALED
 from tests.behaviour.test_stateful import respond
 
 OTHER_KEY = "client-key-of-team-b-0002"
@@ -155,6 +155,59 @@ def test_f8b_a_backend_that_has_not_worked_on_a_request_says_nothing_of_it(
     for number in range(2):
         respond(client, input=[SEALED, {"role": "user", "content": f"Bad {number}"}])
     assert winner(respond(other, input="Still well")) == "eastus"
+
+
+# What a backend says of items that it cannot read.
+UNFOUNDED: list[dict[str, Any]] = [
+    *({"status": status, "body": {"error": error}} for status, error in REFUSALS.values()),
+    {"stream_error": "auto", "code": "invalid_encrypted_content"},
+]
+
+
+@pytest.mark.parametrize("error", UNFOUNDED, ids=[*REFUSALS, "in a stream"])
+def test_f3_a_backend_that_misses_what_no_request_refers_to_fails(
+    stage: Stage, sim: Simulator, error: dict[str, Any]
+) -> None:
+    sim.fail("eastus", **error)
+    client, _ = clients(stage, **HEAVY_EASTUS)
+    answers = [chat(client, user=f"user-{number}", stream=True) for number in range(3)]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert [len(attempts(answer)) for answer in answers] == [2, 2, 1]
+
+
+def test_f3_so_it_does_while_others_send_what_it_may_miss(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", **UNFOUNDED[0])
+    client, agent = clients(stage, **HEAVY_EASTUS)
+    for number in range(2):
+        chat(client, user=f"user-{number}")
+        respond(agent, input=[SEALED, {"role": "user", "content": f"Go on {number}"}])
+    assert attempts(chat(client)) == ["westus:200"]
+
+
+def test_f3_what_all_say_without_a_reason_is_the_clients_answer(stage: Stage, sim: Simulator) -> None:
+    fail_everywhere(sim, **UNFOUNDED[3])
+    answer = chat(clients(stage)[0])
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, NOT_VERIFIED)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "item_reference", "id": "rs_" + "x" * 600},
+        {"id": "rs_" + "x" * 600},
+        {"type": "message", "role": "user", "content": [{"type": "x", "thing_id": "t" * 600}]},
+        {"role": "user", "content": [{"type": "x", "Encrypted_Content": "sealed.westus.1"}]},
+    ],
+    ids=["reference", "bare", "mention", "seal"],
+)
+def test_f8b_a_request_that_refers_to_something_odd_may_miss_it(
+    stage: Stage, sim: Simulator, item: dict[str, Any]
+) -> None:
+    client, other = clients(stage, **HEAVY_EASTUS)
+    sim.fail("eastus", **UNFOUNDED[0], contains="Odd")
+    for number in range(3):
+        respond(client, input=[item, {"role": "user", "content": f"Odd {number}"}])
+    assert winner(respond(other, input="Well")) == "eastus"
 
 
 def test_f8b_nor_has_one_served_it_that_finds_fault_with_it(stage: Stage, sim: Simulator) -> None:

@@ -160,6 +160,7 @@
 ---@class Outcome
 ---@field reason string|nil why it failed (outcome/outcomes.lua); nil when it succeeded
 ---@field err string|nil details for the log
+---@field is_unfounded boolean|nil the backend misses what the request does not refer to
 ---@field is_stale boolean|nil the connection had died while it was idle, so the backend has done nothing
 ---@field status number|nil HTTP status; nil when no answer came
 ---@field headers table|nil

@@ -9,6 +9,7 @@ local not_switched = require("apisix.plugins.azure-openai.outcome.not_switched")
 local verdict = require("apisix.plugins.azure-openai.outcome.verdict")
 local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
 local operations = require("apisix.plugins.azure-openai.request.operations")
+local references = require("apisix.plugins.azure-openai.request.references")
 
 local next = next
 local tostring = tostring
@@ -194,6 +195,14 @@ local function redirected(response)
     return { reason = "redirect", status = response.status, headers = {}, err = "it redirects" }
 end
 
+-- A backend that misses what a request does not refer to is broken.
+local function checked(outcome, request)
+    if outcome.reason == "not_found" and references.has_none(request) then
+        outcome.reason, outcome.is_unfounded = "server_error", true
+    end
+    return outcome
+end
+
 --- Asks one backend, and reads as much of its answer as it takes to judge it.
 -- @param pool table
 -- @param attempt Attempt
@@ -218,12 +227,12 @@ function _M.ask(pool, attempt, request, plan)
         return { reason = "not_found", status = status, headers = {}, body = "" }
     end
     if status >= 400 then
-        return read_error(response, plan)
+        return checked(read_error(response, plan), request)
     end
     if status >= 300 and status ~= 304 then
         return redirected(response)
     end
-    return read_success(pool, response, request, plan)
+    return checked(read_success(pool, response, request, plan), request)
 end
 
 return _M

@@ -107,10 +107,15 @@ local function recovery_of_others(found, failures)
     return seconds
 end
 
+-- What a failure is to the client. One that has no reason in the request has the words of one that has.
+local function kind_of(failure)
+    return failure.is_unfounded and "not_found" or failure.reason
+end
+
 local function most_useful(failures)
     local best
     for _, failure in ipairs(failures) do
-        if not best or (USEFULNESS[failure.reason] or 0) > (USEFULNESS[best.reason] or 0) then
+        if not best or (USEFULNESS[kind_of(failure)] or 0) > (USEFULNESS[kind_of(best)] or 0) then
             best = failure
         end
     end
@@ -219,7 +224,7 @@ function _M.compose(pool, request, plan, failures)
         -- Its cool-down was so short that it is already over.
         return throttled_answer(0)
     end
-    local recovery = IS_NEGATIVE[best.reason] and recovery_of_others(found, failures)
+    local recovery = IS_NEGATIVE[kind_of(best)] and recovery_of_others(found, failures)
     if recovery then
         -- The backends that were asked do not have it; a resting one may.
         return unavailable_answer("No backend that may hold this is available right now.", recovery)

@@ -38,8 +38,9 @@ function of_pair.not_deployed(_, attempt)
     breakers.succeeded(attempt.backend, attempt.deployment)
 end
 
+-- Failures in a row count on: a backend that says so to everybody says so to requests that refer to something, too.
 function of_pair.not_found(_, attempt)
-    breakers.succeeded(attempt.backend, attempt.deployment)
+    breakers.began(attempt.backend, attempt.deployment)
 end
 
 -- The pair and the credential have shown that they work.

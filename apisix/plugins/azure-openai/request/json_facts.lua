@@ -33,6 +33,7 @@ local add_id, ids_of = json_references.add, json_references.ids_of
 ---@field items Item[] the last 16 replayed items, in their order
 ---@field item_ids string[] the ids of all items, at most 2048
 ---@field has_more_item_ids boolean whether there are more than that
+---@field refers boolean whether there is anything that may refer to what one backend alone has
 ---@field has_tokens boolean `prompt` or `input` is given in numbers
 ---@field base64_bytes number bytes of data URLs: images and files, which no model reads as text
 ---@field nodes number lists, objects, names and texts, at most a million
@@ -141,9 +142,9 @@ local function hear_member(self, depth, frame, value)
     hear_deployment(self, depth, frame, value)
     local ids = ids_of(self.found, frame.folded, depth == 1, frame.in_own)
     if ids then
-        add_id(ids, value)
+        add_id(self.found, ids, value)
     end
-    json_references.hear(frame, value)
+    json_references.hear(self.found, frame, value)
 end
 
 -- Whether a string member means something.
@@ -177,7 +178,7 @@ function Listener:string(scanner, from, to)
             hear_member(self, depth, frame, scanner:string_at(from, to))
         end
     elseif frame.ids then
-        add_id(frame.ids, scanner:string_at(from, to))
+        add_id(self.found, frame.ids, scanner:string_at(from, to))
     end
     if string_byte(scanner.text, from) == 100 then
         count_base64(self, scanner.text, from, to - from + 1)

@@ -71,18 +71,26 @@ local _M = {}
 ---@field mentions string[] ids in other members that are named like one
 ---@field items Item[]
 ---@field item_ids string[]
+---@field is_any boolean whether there is any of these, or one that is not kept
 function _M.new()
-    return { top = {}, nested = {}, mentions = {}, items = {}, item_ids = {} }
+    return { top = {}, nested = {}, mentions = {}, items = {}, item_ids = {}, is_any = false }
 end
 
---- Adds an id to one of the lists.
--- @param ids string[]
--- @param id string
-local function add(ids, id)
+-- Adds an id to one of the lists.
+local function keep(ids, id)
     -- One more than are kept shows that there are more.
     if id ~= "" and #id <= LONGEST_ID_BYTES and #ids <= MOST_REFERENCES then
         ids[#ids + 1] = id
     end
+end
+
+--- Adds an id to one of the lists of what is found.
+-- @param found Found
+-- @param ids string[]
+-- @param id string
+local function add(found, ids, id)
+    found.is_any = true
+    keep(ids, id)
 end
 _M.add = add
 
@@ -130,7 +138,7 @@ function _M.hear_name(frame, name)
 end
 
 --- The value of a string member.
-function _M.hear(frame, value)
+function _M.hear(found, frame, value)
     local name = frame.folded
     if name == "type" then
         frame.type = string_lower(value)
@@ -138,11 +146,13 @@ function _M.hear(frame, value)
     elseif name == "id" then
         if frame.id and frame.id ~= value then
             frame.other_ids = frame.other_ids or {}
-            add(frame.other_ids, frame.id)
+            keep(frame.other_ids, frame.id)
         end
         frame.id = value
-    elseif frame.name == "encrypted_content" and value ~= "" then
-        frame.seal = replayed_items.seal(value)
+    elseif name == "encrypted_content" and value ~= "" then
+        found.is_any = true
+        -- In another case it may be overlooked.
+        frame.seal = frame.name == name and replayed_items.seal(value) or frame.seal
     end
 end
 
@@ -153,11 +163,11 @@ end
 
 local function hear_id(found, frame, is_item, id)
     if frame.refers or (is_item and is_bare(frame)) then
-        add(found.nested, id)
+        add(found, found.nested, id)
     elseif frame.ids then
-        add(frame.ids, id)
+        add(found, frame.ids, id)
     elseif is_item and not frame.type then
-        add(found.mentions, id)
+        add(found, found.mentions, id)
     end
 end
 
@@ -167,7 +177,7 @@ local function add_item(found, frame)
         return
     end
     if id then
-        add(found.item_ids, id)
+        add(found, found.item_ids, id)
     end
     found.items[#found.items + 1] = { id = id, type = frame.type or nil, seal = frame.seal or nil }
     if #found.items > MOST_ITEMS then
@@ -204,24 +214,25 @@ local function all_references(found)
     local ids = {}
     for _, name in ipairs(REFERENCES) do
         for _, id in ipairs(found.top[name] or {}) do
-            add(ids, id)
+            keep(ids, id)
         end
     end
     for _, id in ipairs(found.nested) do
-        add(ids, id)
+        keep(ids, id)
     end
     return ids
 end
 
 --- Writes what was found into the facts of the body.
 -- @param found Found
--- @param facts Facts gets references, mentions, has_more_references, items, item_ids and has_more_item_ids
+-- @param facts Facts gets references, mentions, has_more_references, items, item_ids, has_more_item_ids and refers
 function _M.complete(found, facts)
     facts.references, facts.mentions = all_references(found), found.mentions
     local has_more, has_more_mentions = cut(facts.references), cut(facts.mentions)
     facts.has_more_references = has_more or has_more_mentions
     facts.items, facts.item_ids = found.items, found.item_ids
     facts.has_more_item_ids = cut(facts.item_ids)
+    facts.refers = found.is_any
 end
 
 return _M

@@ -1,5 +1,6 @@
 --- The stored resources that a request refers to: responses, conversations, files, vector stores, containers.
 local collections = require("apisix.plugins.azure-openai.request.collections")
+local operations = require("apisix.plugins.azure-openai.request.operations")
 
 local ipairs = ipairs
 
@@ -37,6 +38,16 @@ function _M.of(request)
         ids[#ids + 1] = id
     end
     return ids
+end
+
+--- Whether a request certainly refers to nothing that one backend alone may have.
+-- @param request table from `reading.read`
+-- @return boolean false when the gateway cannot tell
+function _M.has_none(request)
+    return operations.is_inference(request)
+        and not _M.in_path(request.operation)
+        and request.facts ~= nil
+        and not request.facts.refers
 end
 
 return _M
