@@ -55,6 +55,24 @@ return items, decoded
 """
 
 
+OF_OUTPUT = """
+local replayed_items = require("apisix.plugins.azure-openai.request.replayed_items")
+local output = {}
+for number = 1, count do
+    output[number] = { id = ("x"):rep(bytes) .. number }
+end
+return #replayed_items.in_output(output)
+"""
+
+
+def test_a9_of_an_answer_the_first_1024_items_count(lua: Lua) -> None:
+    assert lua(OF_OUTPUT, count=90_000, bytes=10) == [1024]
+
+
+def test_a9_no_item_is_known_by_an_id_that_cannot_be_one(lua: Lua) -> None:
+    assert lua(OF_OUTPUT, count=3, bytes=512) == [0]
+
+
 def test_a9_what_one_client_can_fill_is_bounded(lua: Lua) -> None:
     """A shelf of 8 items is one entry."""
     [shelves] = lua(COUNT, count=30_000)

@@ -1,11 +1,15 @@
 --- Items of earlier answers that a client sends again in `input`, as coding agents do with each turn: messages, calls
 --- of functions, reasoning.
-local ipairs = ipairs
+local math_min = math.min
 local type = type
 local string_sub = string.sub
 
 -- As many bytes of an encrypted content tell it from all others: they hold its time and its random start.
 local SEAL_BYTES = 128
+-- Real ids are much shorter.
+local LONGEST_ID_BYTES = 512
+-- Answers have some dozens.
+local MOST_OF_ANSWER = 1024
 local NOTHING = {}
 
 local _M = {}
@@ -57,18 +61,18 @@ function _M.in_answer(entry)
     if type(entry) ~= "table" then
         return nil
     end
-    local id = type(entry.id) == "string" and entry.id or nil
+    local id = type(entry.id) == "string" and #entry.id <= LONGEST_ID_BYTES and entry.id or nil
     local seal = type(entry.encrypted_content) == "string" and _M.seal(entry.encrypted_content) or nil
     return (id or seal) and { id = id, seal = seal } or nil
 end
 
 --- The items in the `output` of an answer.
 -- @param output any decoded
--- @return Item[]
+-- @return Item[] the first 1,024
 function _M.in_output(output)
-    local items = {}
-    for _, entry in ipairs(type(output) == "table" and output or NOTHING) do
-        items[#items + 1] = _M.in_answer(entry)
+    local items, entries = {}, type(output) == "table" and output or NOTHING
+    for index = 1, math_min(#entries, MOST_OF_ANSWER) do
+        items[#items + 1] = _M.in_answer(entries[index])
     end
     return items
 end

@@ -17,6 +17,8 @@ local DERIVED = {
     video = { "generations" },
 }
 local NOTHING = {}
+-- Of what an answer has made. Each becomes a record.
+local MOST_IDS = 64
 -- Every item of a stream comes whole in an event of this type.
 local ITEM_DONE = "response.output_item.done"
 
@@ -31,7 +33,9 @@ end
 
 -- A member's value is an id, an object with one, or a list of these.
 local function add(ids, value)
-    if type(value) == "string" and value ~= "" then
+    if #ids == MOST_IDS then
+        return
+    elseif type(value) == "string" and value ~= "" then
         ids[#ids + 1] = value
     elseif type(value) == "table" then
         add(ids, value.id)
