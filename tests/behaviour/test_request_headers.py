@@ -139,6 +139,8 @@ REFUSED: dict[str, tuple[bytes, int]] = {
         400,
     ),
     "a long path": (b"GET /openai/" + b"x" * 80_000 + b" HTTP/1.1\r\nhost: a\r\n\r\n", 414),
+    "a path that is a little too long": (b"GET /" + b"x" * 4096 + b" HTTP/1.1\r\nhost: a\r\n\r\n", 414),
+    "the same, escaped": (b"GET /" + b"%0a" * 4096 + b" HTTP/1.1\r\nhost: a\r\n\r\n", 414),
     "TRACE": (b"TRACE /openai/v1/models HTTP/1.1\r\nhost: a\r\n\r\n", 405),
     "a page of the gateway's own": (b"GET /azure-openai-refusal HTTP/1.1\r\nhost: a\r\n\r\n", 404),
 }
@@ -149,6 +151,12 @@ def test_s8_what_nginx_refuses_is_told_in_openai_shape(stage: Stage, name: str) 
     request, status = REFUSED[name]
     answer, error = raw(stage.gateway(["eastus"]), request)
     assert (answer, set(error)) == (status, {"code", "message", "type"})
+
+
+def test_s8_a_path_may_have_4096_bytes(stage: Stage) -> None:
+    path = "/openai/v1/files/file-".ljust(4096, "x")
+    answer = stage.http(stage.gateway(["eastus"])).get(path)
+    assert answer.json()["error"]["message"].startswith("No such File object")
 
 
 def test_s8_requests_in_a_row_on_one_connection_have_the_same_room(stage: Stage) -> None:
