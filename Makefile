@@ -6,6 +6,8 @@ ENGINE ?= embedded
 JOBS ?= $(shell expr 2 \* "$$(getconf _NPROCESSORS_ONLN)")
 
 export ENGINE
+# Containers often set this. Each of the many Python processes would compile all that it imports once more.
+unexport PYTHONDONTWRITEBYTECODE
 # Where the set-up puts uv when the machine has none.
 export PATH := $(PATH):$(CURDIR)/.cache/bin
 PYTHON := .venv/bin/python
