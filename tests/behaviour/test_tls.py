@@ -9,7 +9,7 @@ from e2e.redis_server import RedisServer, is_installed
 from e2e.simulator import Simulator
 from e2e.waiting import eventually
 from scripts.engines import Gateway
-from tests.behaviour.conftest import Stage
+from tests.behaviour.conftest import SYSTEM_CERTIFICATES, Stage
 from tests.behaviour.support import attempts, chat, winner
 from tests.behaviour.test_streaming import CHAT_STREAM, V1_CHAT
 from tests.engines.raw_server import RawServer
@@ -38,9 +38,9 @@ def endpoint(backend: RawServer) -> str:
     return backend.url.replace("127.0.0.1", "localhost")
 
 
-def trusting(certificate: Certificate) -> dict[str, str]:
-    """Makes a gateway trust this certificate instead of the system's."""
-    return {"ssl_trusted_certificate: system": f"ssl_trusted_certificate: {certificate.pem}"}
+def trusting(certificate: Certificate | None) -> dict[str, str]:
+    """Makes a gateway trust this certificate; without one, those of the system."""
+    return {SYSTEM_CERTIFICATES: f"ssl_trusted_certificate: {certificate.pem if certificate else 'system'}"}
 
 
 def gateway_before(stage: Stage, backend: RawServer, certificate: Certificate) -> Gateway:
@@ -52,7 +52,7 @@ def gateway_before(stage: Stage, backend: RawServer, certificate: Certificate) -
 def trail(stage: Stage, backend: RawServer, trusted: Certificate | None) -> list[str]:
     """The attempts of a request to a gateway that prefers a backend with TLS."""
     gateway = stage.gateway(
-        edits=trusted and trusting(trusted), AZURE_OPENAI_ENDPOINT_0=endpoint(backend), **EASTUS_FIRST
+        edits=trusting(trusted), AZURE_OPENAI_ENDPOINT_0=endpoint(backend), **EASTUS_FIRST
     )
     return attempts(chat(stage.http(gateway)))
 
