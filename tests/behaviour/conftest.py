@@ -69,8 +69,8 @@ class Stage:
     ) -> Gateway:
         """A running gateway; it stops with the test. A setting of "" leaves that setting out.
 
-        `edits` replaces texts of the rendered files that no setting can change, for example addresses. Without
-        an edit of `SYSTEM_CERTIFICATES`, no server with TLS is trusted.
+        `edits` replaces texts of the rendered files that no setting can change, for example addresses.
+        Without an edit of `SYSTEM_CERTIFICATES`, no server with TLS is trusted.
         """
         env = self.environment(backends, **settings)
         engine, _ = choose_engine(self.engine)
