@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.signals import heed_signals
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Enough for a slow machine that runs other tests too; the demo takes about ten seconds.
 TIMEOUT_SECONDS = 120
@@ -83,6 +85,7 @@ def demo_process(directory: Path, engine: str, *options: str) -> Iterator[Demo]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=heed_signals,
     ) as process:
         try:
             yield Demo(process, directory)

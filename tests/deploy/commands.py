@@ -23,6 +23,7 @@ from tests.deploy.gateway_server import GatewayStandIn, running_gateway
 from tests.deploy.support import NO_VAULT, SUBSCRIPTION, FakeAz, make_stacks, write_tfvars
 from tests.deploy.vault_server import FaultyVault, running
 from tests.support.certificates import Certificate, make_certificate
+from tests.support.signals import heed_signals
 
 CLIENT_KEY = "canary-client-3b1f0c77a94e4d21"
 BACKEND_KEY = "canary-backend-91e2d47b60f35a8c"
@@ -35,10 +36,9 @@ RUNNING = {
 }
 
 
-def _heed_signals() -> None:
-    # A suite in the background, or under nohup, ignores these signals, and its child processes would too.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def _take_the_terminal() -> None:
+    heed_signals()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class Commands:
@@ -58,7 +58,7 @@ class Commands:
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
-            "preexec_fn": _heed_signals,
+            "preexec_fn": heed_signals,
         }
         return subprocess.Popen(
             [sys.executable, "-c", program, *arguments, "dev"],
@@ -83,7 +83,7 @@ class Commands:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_take_the_terminal,
         )
         os.close(theirs)
         terminal = Terminal(process, ours)

@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.signals import heed_signals
+
 SETTINGS = """
 AZURE_OPENAI_ENDPOINT_0=http://127.0.0.1:9
 AZURE_OPENAI_KEY_0=backend-key
@@ -36,6 +38,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed_signals,
         )
 
     def announced(self) -> str:

@@ -17,6 +17,7 @@ from scripts.engines.apisix import DEFAULT_HOME, ApisixEngine
 from scripts.engines.base import REPOSITORY, Ports
 from scripts.engines.files import as_root, dump_config, parse_config, with_listeners
 from scripts.engines.ports import choose_ports
+from tests.support.signals import heed_signals
 
 IMAGE = REPOSITORY / "apisix" / "image"
 CLIENT_KEY = "client-key-of-team-a-0001"
@@ -110,6 +111,7 @@ class Container:
                 env=self.environment,
                 stdout=output,
                 stderr=output,
+                preexec_fn=heed_signals,
             )
         try:
             wait_until(lambda: self.is_healthy() or process.poll() is not None)
