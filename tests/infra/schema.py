@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +45,27 @@ def configurations() -> list[Path]:
     return sorted({path.parent for path in TERRAFORM.rglob("*.tf") if ".terraform" not in path.parts})
 
 
+@cache
 def parse(path: Path) -> dict[str, Any]:
     """A Terraform file as nested dictionaries."""
     return dict(hcl2.loads(path.read_text(), serialization_options=_OPTIONS))
 
 
+def uses_in(directory: Path) -> Iterator[Use]:
+    """Every resource and data source of a stack or module."""
+    for path in sorted(directory.glob("*.tf")):
+        parsed = parse(path)
+        for kind in ("resource", "data"):
+            for block in parsed.get(kind, []):
+                for type_, named in block.items():
+                    for name, body in named.items():
+                        yield Use(kind, type_, name, body, path)
+
+
 def uses() -> Iterator[Use]:
     """Every resource and data source that the stacks and modules have."""
     for directory in configurations():
-        for path in sorted(directory.glob("*.tf")):
-            parsed = parse(path)
-            for kind in ("resource", "data"):
-                for block in parsed.get(kind, []):
-                    for type_, named in block.items():
-                        for name, body in named.items():
-                            yield Use(kind, type_, name, body, path)
+        yield from uses_in(directory)
 
 
 def recorded_schemas() -> dict[str, dict[str, Any]]:

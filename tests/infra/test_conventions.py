@@ -16,6 +16,9 @@ from scripts.deploy.doctor import DEFAULT_CAPACITY, DEFAULT_SKU
 from scripts.deploy.layout import REPOSITORY, STACKS
 from tests.infra.schema import TERRAFORM, configurations, parse, recorded_schemas, uses
 
+# To read the files takes seconds, so one process does it for all of these tests.
+pytestmark = pytest.mark.xdist_group("terraform files")
+
 DIRECTORIES = configurations()
 STACK_DIRECTORIES = [TERRAFORM / "stacks" / stack.directory for stack in STACKS.values()]
 

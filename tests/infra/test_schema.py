@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.infra.schema import Use, complaints, configurations, parse, recorded_schemas, uses
+from tests.infra.schema import complaints, configurations, parse, recorded_schemas, uses, uses_in
 
 SCHEMAS = recorded_schemas()
 NEWEST = SCHEMAS[max(SCHEMAS)]
-USES = list(uses())
 
+# To read the files takes seconds, so one process does it for all of these tests.
+pytestmark = pytest.mark.xdist_group("terraform files")
 each_version = pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
 
 
@@ -20,15 +22,19 @@ def test_each_major_version_is_recorded() -> None:
 
 
 @each_version
-@pytest.mark.parametrize("use", USES, ids=str)
-def test_the_provider_accepts_every_argument(use: Use, schema: dict[str, Any]) -> None:
-    assert list(complaints(use.body, schema[use.kind][use.type])) == []
+@pytest.mark.parametrize("directory", configurations(), ids=lambda path: path.name)
+def test_the_provider_accepts_every_argument(directory: Path, schema: dict[str, Any]) -> None:
+    assert [
+        f"{use}: {complaint}"
+        for use in uses_in(directory)
+        for complaint in complaints(use.body, schema[use.kind][use.type])
+    ] == []
 
 
 @each_version
 def test_the_recorded_schema_has_nothing_that_is_not_used(schema: dict[str, Any]) -> None:
     for kind in ("resource", "data"):
-        assert set(schema[kind]) == {use.type for use in USES if use.kind == kind}
+        assert set(schema[kind]) == {use.type for use in uses() if use.kind == kind}
 
 
 @each_version
