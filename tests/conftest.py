@@ -20,10 +20,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["embedded", "apisix", "docker"],
         help="the engine that the behaviour suite runs on (default: embedded)",
     )
+    parser.addoption("--long", action="store_true", help="run the tests marked as long too (make test-long)")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     # Costly to start, so all of its tests share one: with --dist loadgroup they run in one process.
     for item in items:
         if "lowkey_vault" in getattr(item, "fixturenames", ()):

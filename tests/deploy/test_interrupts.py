@@ -11,7 +11,13 @@ import pytest
 from scripts.deploy.layout import STACKS
 from tests.deploy.commands import Installation, interrupt, wait_for
 
-KINDS = pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+KINDS = pytest.mark.parametrize(
+    "kind",
+    [
+        signal.SIGINT,
+        *(pytest.param(kind, marks=pytest.mark.long) for kind in (signal.SIGTERM, signal.SIGHUP)),
+    ],
+)
 
 
 def slow(made: Installation, command: str) -> Path:
