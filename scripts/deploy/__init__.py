@@ -4,6 +4,8 @@ A command walks through these modules from top to bottom, and each imports only 
 
 Commands
     cli                options, exit codes, results
+    example            `deploy init`: the user's file, made from the example
+    up                 `deploy up`: all stacks in their order
     status             `status`: which stacks are deployed, and whether the gateway runs
     doctor             `doctor`: checks everything that a deployment needs
     roles              the part of `doctor` that compares the login's roles with the commands
@@ -26,7 +28,8 @@ Steps of `deploy-workload`
 What every command uses
     session            one run: its environment, tools, and the states of the stacks
     explanations       what the operator reads when Terraform fails
-    stack_settings     the tfvars of each stack, checked against its declarations
+    stack_settings     the settings of each stack, checked against its declarations
+    settings_files     which files hold them
     state_store        where the states are
     declarations       variables, outputs and backend of a stack
     tfvars             the values in the user's files
@@ -34,6 +37,7 @@ What every command uses
     layout             the stacks, their order and their files
     azure_cli          typed calls of `az`
     waiting            waits for Azure, and says so
+    activity           the line at the bottom of a terminal that shows what is going on
     console            progress, questions, results, the mask over secrets
     deploy_errors      errors and exit codes
 

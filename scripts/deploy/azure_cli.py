@@ -98,6 +98,13 @@ class AzureCli:
         cloud = found.get("environmentName", PUBLIC_CLOUD)
         return Account(found["user"]["name"], cloud)
 
+    def subscription(self) -> str | None:
+        """The id of the login's subscription; None without a login or without `az`."""
+        try:
+            return str(self._json("account", "show", scoped=False)["id"])
+        except (AzureCliError, NotReadyError):
+            return None
+
     def resource_manager(self) -> str:
         """Address of the Azure Resource Manager in the cloud of the login."""
         return str(self._json("cloud", "show", "--query", "endpoints.resourceManager", scoped=False))

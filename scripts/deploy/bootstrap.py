@@ -32,7 +32,7 @@ def deploy_bootstrap(session: Session, mode: Mode) -> Outcome:
     title = f"bootstrap ({session.layout.environment}), state on disk until its storage exists"
     with explained(session, BOOTSTRAP), session.screen.step(title):
         outcome = _apply_on_disk(session, mode, settings)
-    if mode is Mode.PLAN or outcome.ended is Ended.DECLINED:
+    if not mode.applies or outcome.ended is Ended.DECLINED:
         return outcome
     with explained(session, BOOTSTRAP), session.screen.step("moving the state into its storage"):
         _move_to_store(session, session.terraform(BOOTSTRAP))

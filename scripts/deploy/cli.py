@@ -18,11 +18,13 @@ from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.bootstrap import deploy_bootstrap
 from scripts.deploy.console import OutputFormat, Screen
 from scripts.deploy.deploy_errors import DeployError, ExitCode, InvalidSettingsError
-from scripts.deploy.deployment import Mode, deploy
+from scripts.deploy.deployment import Ended, Mode, deploy
 from scripts.deploy.destroy import destroy as destroy_stacks
+from scripts.deploy.example import example_of, write_new
 from scripts.deploy.explanations import explain
 from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session
+from scripts.deploy.settings_files import SettingsFiles
 from scripts.deploy.status import overview
 from scripts.deploy.tfvars import is_placeholder, read_tfvars
 from scripts.deploy.waiting import Waiter
@@ -40,7 +42,7 @@ Environment = Annotated[
     str,
     typer.Argument(
         envvar="GATEWAY_ENVIRONMENT",
-        help="Which terraform.tfvars.<environment> to use, for example dev.",
+        help="Which environments/<environment>.tfvars to use, for example dev.",
         metavar="ENV",
     ),
 ]
@@ -76,6 +78,7 @@ def _session(environment: str, output: OutputFormat) -> Iterator[Session]:
                     "ENV, the environment, must be lower-case letters and digits, for example dev."
                 )
             layout = Layout.find(environment)
+            _tell_of_earlier_files(layout, screen)
             yield Session(layout, screen, AzureCli(subscription_id=subscription_of(layout)), Waiter(screen))
     except DeployError as error:
         screen.failure(error)
@@ -96,13 +99,24 @@ def _session(environment: str, output: OutputFormat) -> Iterator[Session]:
 
 
 def subscription_of(layout: Layout) -> str | None:
-    """The subscription for calls of `az`: from the first tfvars that name one, else from the environment."""
-    for stack in STACKS.values():
+    """The subscription for calls of `az`: from the first file that names one, else from the environment."""
+    files = SettingsFiles(layout)
+    for path in dict.fromkeys(path for stack in STACKS.values() for path in files.paths(stack)):
         with suppress(InvalidSettingsError):  # the command reports it when it reads these settings
-            value = read_tfvars(layout.tfvars(stack)).get("subscription_id")
+            value = read_tfvars(path).get("subscription_id")
             if isinstance(value, str) and not is_placeholder(value):
                 return value
     return os.environ.get("ARM_SUBSCRIPTION_ID")
+
+
+def _tell_of_earlier_files(layout: Layout, screen: Screen) -> None:
+    earlier = SettingsFiles(layout).earlier()
+    if earlier:
+        names = ", ".join(f"{path.parent.name}/{path.name}" for path in earlier)
+        screen.warn(
+            f"{names} can still be read, but one file is enough: move each into its stack's section in "
+            f"{layout.settings}"
+        )
 
 
 def _stack_command(name: str, purpose: str) -> Callable[..., None]:
@@ -164,6 +178,31 @@ def workload(
         deployed = deploy_workload(session, mode, options)
         session.screen.result("workload", *describe(deployed))
         raise typer.Exit(deployed.outcome.ended.exit_code)
+
+
+def init(environment: Environment) -> None:
+    """Make the file with the settings of an environment from the example."""
+    with _session(environment, OutputFormat.TABLE) as session:
+        path = session.layout.settings
+        write_new(path, example_of(environment, session.az.subscription()))
+        session.screen.done(f"{path} is there: random keys are in it, and only you can read it")
+        session.screen.say(f"Read it through, fill in what is in <brackets>, then: deploy up {environment}")
+
+
+def up(
+    environment: Environment, plan: PlanOnly = False, yes: Yes = False, output: Output = OutputFormat.TABLE
+) -> None:
+    """Deploy all stacks that have settings, in order: look at all, ask once, deploy, send a request."""
+    with _session(environment, output) as session:
+        from scripts.deploy.up import deploy_up
+        from scripts.deploy.workload import first_call
+
+        done = deploy_up(session, _chosen_mode(session.screen, plan, yes))
+        url = done.gateway.outcome.values().get("gateway_url") if done.gateway else None
+        session.screen.result("up", {"result": done.ended.name.lower(), "url": url}, {"stacks": done.rows})
+        if done.gateway and url and done.ended in {Ended.APPLIED, Ended.UNCHANGED}:
+            session.screen.say(f"\nTry it:\n{first_call(done.gateway, session)}")
+        raise typer.Exit(done.ended.exit_code)
 
 
 class Target(StrEnum):
@@ -274,6 +313,14 @@ def _entry(command: Callable[..., None]) -> Callable[[], None]:
         app()
 
     return main
+
+
+def main_deploy() -> None:
+    """`deploy init` and `deploy up`."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+    app.command(epilog=EXIT_CODES)(init)
+    app.command(epilog=EXIT_CODES)(up)
+    app()
 
 
 main_bootstrap = _entry(bootstrap)

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from scripts.deploy.activity import Activity, elapsed
 from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError
 from scripts.terraform import Change
 
@@ -50,6 +51,7 @@ class Screen:
         width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
         self._progress = Console(stderr=True, highlight=False, soft_wrap=True)
         self._results = Console(highlight=False, soft_wrap=True, width=width)
+        self.activity = Activity(self._progress)
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Never print these values."""
@@ -80,12 +82,16 @@ class Screen:
         """Print the title of a part of the work when it starts, and its duration when it succeeds."""
         self.say(f"▸ {title}", "bold")
         started = time.monotonic()
-        yield
+        with self.activity.step(self.mask(title)):
+            yield
         self.say(f"  {elapsed(time.monotonic() - started)}", "dim")
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Show an event of a running Terraform: a resource that changes, or a warning."""
         kind = event.get("type")
+        self.activity.event(event)
+        if kind == "apply_progress" and self.activity.is_shown:
+            return
         if kind in {"apply_start", "apply_complete", "apply_progress", "apply_errored"}:
             self.say(f"  {event.get('@message', '')}", "dim" if kind == "apply_progress" else "")
         elif kind == "diagnostic" and event["diagnostic"].get("severity") == "warning":
@@ -131,11 +137,12 @@ class Screen:
 
     def _ask(self, prompt: str) -> str:
         self.require_terminal()
-        self._progress.print(escape(self.mask(prompt)), end="")
-        # A blocking read would delay an interrupt that comes just before it until the next key.
-        while not select.select([sys.stdin], [], [], _INTERRUPT_SECONDS)[0]:
-            pass
-        return sys.stdin.readline().strip()
+        with self.activity.hidden():
+            self._progress.print(escape(self.mask(prompt)), end="")
+            # A blocking read would delay an interrupt that comes just before it until the next key.
+            while not select.select([sys.stdin], [], [], _INTERRUPT_SECONDS)[0]:
+                pass
+            return sys.stdin.readline().strip()
 
     # -- results
 
@@ -191,14 +198,6 @@ class Screen:
 def counted(items: Sized, noun: str) -> str:
     """A number with its noun: one item and `backend` give `1 backend`, two give `2 backends`."""
     return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
-
-
-def elapsed(seconds: float) -> str:
-    """A duration as text: 0.81 gives `0.8 s`, 12.2 gives `12 s`, 185 gives `3 min 05 s`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def _cell(value: Any) -> str:

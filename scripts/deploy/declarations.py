@@ -6,6 +6,7 @@ And compares the user's settings with that: unknown names and attributes, and mi
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,12 @@ def read_declarations(directory: Path) -> Declarations:
 
     `variable "name" { type = string }` gives a required `name` with the shape None.
     """
+    # A file is parsed again only when it has changed: that takes half a second.
+    return _read(directory, tuple((path, path.stat().st_mtime_ns) for path in sorted(directory.glob("*.tf"))))
+
+
+@functools.cache
+def _read(directory: Path, _state: tuple[tuple[Path, int], ...]) -> Declarations:
     bodies = dict(_blocks(directory, "variable"))
     optional = frozenset(name for name, body in bodies.items() if "default" in body)
     shapes = {

@@ -24,9 +24,16 @@ from scripts.terraform import Output, Plan, Terraform, TerraformError, Terraform
 class Mode(Enum):
     """How far a command goes."""
 
-    PLAN = auto()  # show the plan
-    ASK = auto()  # show the plan, and apply it when the operator agrees
-    YES = auto()  # show the plan and apply it
+    LOOK = auto()  # show a line for each change
+    PLAN = auto()  # show the whole plan
+    ASK = auto()  # show the changes, and apply them when the operator agrees
+    AGREED = auto()  # the operator has agreed already: ask again only before something is deleted or replaced
+    YES = auto()  # show the changes and apply them
+
+    @property
+    def applies(self) -> bool:
+        """Whether anything may be changed."""
+        return self not in {Mode.LOOK, Mode.PLAN}
 
 
 class Ended(Enum):
@@ -109,6 +116,7 @@ def plan_and_apply(
         session.screen.changes(plan.changes)
         if mode is Mode.PLAN:
             session.screen.say(terraform.show(plan))
+        if not mode.applies:
             return Outcome(Ended.PLANNED, terraform.outputs())
         if not agreed(session.screen, mode, plan):
             session.screen.warn("the plan was not applied")
@@ -119,7 +127,13 @@ def plan_and_apply(
 
 def agreed(screen: Screen, mode: Mode, plan: Plan) -> bool:
     """Whether a plan may be applied."""
-    return mode is Mode.YES or screen.confirm(f"Apply {counted(plan.changes, 'change')}?")
+    is_harmless = all(change.action in _HARMLESS for change in plan.changes)
+    if mode is Mode.YES or (mode is Mode.AGREED and is_harmless):
+        return True
+    return screen.confirm(f"Apply {counted(plan.changes, 'change')}?")
+
+
+_HARMLESS = {"create", "update", "read"}
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from scripts.deploy.azure_cli import INSTALL_AZURE_CLI
 from scripts.deploy.check_result import CheckResult, Verdict, run_check, run_checks
 from scripts.deploy.declarations import missing_names
 from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError
+from scripts.deploy.example import BASE, EXAMPLES
 from scripts.deploy.explanations import INSTALL_TERRAFORM
 from scripts.deploy.layout import STACKS, Stack
 from scripts.deploy.roles import look_at_roles
@@ -104,41 +105,45 @@ def _azure_cli(session: Session) -> CheckResult:
 
 
 def _settings(session: Session) -> Iterator[CheckResult]:
+    files = session.settings.files
+    if not any(files.paths(stack) for stack in STACKS.values()):
+        environment = session.layout.environment
+        yield CheckResult("settings", Verdict.NOTE, "not there yet", f"deploy init {environment}")
+        return
     for stack in STACKS.values():
-        path = session.layout.tfvars(stack)
-        label = f"{stack.directory}/{path.name}"
-        if not path.exists():
-            yield CheckResult(
-                label, Verdict.NOTE, "not there yet", f"cp {session.layout.example(stack)} {path}"
-            )
-            continue
-        yield run_check(label, partial(_stack_settings, session, stack, label))
+        label = f"settings of {stack.name}"
+        if files.hold(stack):
+            yield run_check(label, partial(_stack_settings, session, stack, label))
+        else:
+            yield CheckResult(label, Verdict.NOTE, "none")
+    yield from _readable_by_others(session)
 
 
 def _stack_settings(session: Session, stack: Stack, label: str) -> CheckResult:
-    path = session.layout.tfvars(stack)
     values = session.settings.read(stack)
     session.settings.check_agreement(stack, values)
     _check_missing(session, stack, values)
-    if not stack.own:
-        return CheckResult(label, Verdict.OK, "valid")
-    WorkloadSettings.read(path, values).check_early()
-    if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        return CheckResult(
-            label,
-            Verdict.NOTE,
-            "valid; other users of this machine can read its secrets",
-            f"chmod 600 {path}",
-        )
+    if stack.own:
+        WorkloadSettings.read(session.settings.path(stack), values).check_early()
     return CheckResult(label, Verdict.OK, "valid")
+
+
+def _readable_by_others(session: Session) -> Iterator[CheckResult]:
+    for path in session.settings.files.paths(STACKS["workload"]):
+        if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            yield CheckResult(
+                path.name,
+                Verdict.NOTE,
+                "other users of this machine can read its secrets",
+                f"chmod 600 {path}",
+            )
 
 
 def _check_missing(session: Session, stack: Stack, values: Mapping[str, Any]) -> None:
     """Complain about missing settings that the user has to give: those are in the example."""
-    declared = session.settings.declared(stack)
-    example = session.layout.example(stack)
-    asked = set(read_tfvars(example)) if example.exists() else set()
-    missing = missing_names(declared.required & asked, values)
+    example = read_tfvars(EXAMPLES / f"{BASE}.tfvars.example")
+    asked = {*example, *example.get(stack.name, {})}
+    missing = missing_names(session.settings.declared(stack).required & asked, values)
     if missing:
         raise InvalidSettingsError("Settings are missing:", details=missing)
 
@@ -199,9 +204,7 @@ def _name(session: Session, kind: tuple[str, ...], name: str) -> CheckResult:
         return CheckResult(f"name {name}", Verdict.OK, "free")
     if session.az.owns(name):
         return CheckResult(f"name {name}", Verdict.OK, "in use by this subscription")
-    return CheckResult(
-        f"name {name}", Verdict.BAD, problem, 'Set another `suffix` in every tfvars file, for example "x7".'
-    )
+    return CheckResult(f"name {name}", Verdict.BAD, problem, 'Set another `suffix`, for example "x7".')
 
 
 def _storage(session: Session) -> CheckResult:
@@ -213,7 +216,7 @@ def _storage(session: Session) -> CheckResult:
 def _quota(session: Session) -> Iterator[CheckResult]:
     """Whether each region has the quota that the foundry stack asks for."""
     stack = STACKS["foundry"]
-    if not session.layout.tfvars(stack).exists():
+    if not session.settings.files.hold(stack):
         return
     try:
         wanted = _capacities(session.settings.read(stack).get("accounts"))

@@ -176,7 +176,9 @@ class ImageBuilder:
         reference = self._reference(image)
         build = [docker, "build", "--platform", "linux/amd64", "--file", str(context / image.dockerfile)]
         for line in ([*build, "--tag", reference, str(context)], [docker, "push", reference]):
-            if subprocess.run(line, check=False, stdin=subprocess.DEVNULL, stdout=2).returncode != 0:  # noqa: S603
+            with self.screen.activity.hidden():
+                code = subprocess.run(line, check=False, stdin=subprocess.DEVNULL, stdout=2).returncode  # noqa: S603
+            if code != 0:
                 raise DeployError(f"docker {line[1]} of {reference} failed.")
 
     def _log(self, line: str) -> None:

@@ -18,7 +18,8 @@ class Stack:
     command: str
     needs: tuple[str, ...] = ()  # stacks that must be deployed first: it needs their outputs
     uses: tuple[str, ...] = ()  # stacks whose outputs it takes if they are deployed
-    own: tuple[str, ...] = ()  # settings in its tfvars that only the command reads; Terraform never gets them
+    own: tuple[str, ...] = ()  # settings that only the command reads; Terraform never gets them
+    is_optional: bool = False  # deployed only where it has settings
 
 
 STACKS: dict[str, Stack] = {
@@ -27,7 +28,7 @@ STACKS: dict[str, Stack] = {
         Stack("bootstrap", "00-bootstrap", "deploy-bootstrap"),
         Stack("observability", "05-observability", "deploy-observability", needs=("bootstrap",)),
         Stack("platform", "10-platform", "deploy-platform", needs=("bootstrap", "observability")),
-        Stack("foundry", "15-foundry", "deploy-foundry", needs=("bootstrap", "platform")),
+        Stack("foundry", "15-foundry", "deploy-foundry", needs=("bootstrap", "platform"), is_optional=True),
         Stack(
             "workload",
             "20-workload",
@@ -61,14 +62,19 @@ class Layout:
         """The configuration of a stack."""
         return self.stacks / stack.directory
 
-    def tfvars(self, stack: Stack) -> Path:
-        """The user's settings of a stack. Terraform does not load a file of this name by itself."""
-        return self.directory(stack) / f"terraform.tfvars.{self.environment}"
+    @property
+    def settings(self) -> Path:
+        """The user's file: the settings of all stacks."""
+        return self.stacks.parent / "environments" / f"{self.environment}.tfvars"
 
-    def example(self, stack: Stack) -> Path:
-        """The example to copy: the environment's own, or the one of dev."""
-        own = self.directory(stack) / f"terraform.tfvars.{self.environment}.example"
-        return own if own.exists() else own.with_name("terraform.tfvars.dev.example")
+    @property
+    def settings_of_gateway(self) -> Path:
+        """Another place for the same file, beside the stack of the gateway."""
+        return self.directory(STACKS["workload"]) / self.settings.name
+
+    def settings_of_stack(self, stack: Stack) -> Path:
+        """The user's file of one stack. Terraform does not load a file of this name by itself."""
+        return self.directory(stack) / f"terraform.tfvars.{self.environment}"
 
     def data(self, stack: Stack) -> Path:
         """Working data of a stack."""

@@ -179,7 +179,7 @@ class _RoleCheck:
         self._manager = manager
         self._values = values
         self._names = names
-        self._wanted = [name for name, stack in STACKS.items() if session.layout.tfvars(stack).exists()]
+        self._wanted = [name for name, stack in STACKS.items() if session.settings.files.hold(stack)]
         self._seen: dict[str, list[Permission] | None] = {}
 
     def results(self) -> list[CheckResult]:

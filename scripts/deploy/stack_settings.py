@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from scripts.deploy.declarations import (
@@ -17,14 +18,12 @@ from scripts.deploy.declarations import (
 )
 from scripts.deploy.deploy_errors import InvalidSettingsError, NotReadyError
 from scripts.deploy.layout import STACKS, Layout, Stack
-from scripts.deploy.tfvars import is_placeholder, read_tfvars
-
-COMMON = ("subscription_id", "name", "environment", "suffix")
-"""Settings that must be the same in every stack: names, and so the state, depend on them."""
+from scripts.deploy.settings_files import COMMON, GATEWAY, IDENTITY, SECTIONS, Part, SettingsFiles
+from scripts.deploy.tfvars import is_placeholder
 
 _ID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _FIND_ID = "`az account show --query id` prints it"
-_SEE_EXAMPLE = "The example beside it describes every setting."
+_SEE_EXAMPLE = "The example describes every setting."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,36 +32,49 @@ class StackSettings:
 
     layout: Layout
 
+    @property
+    def files(self) -> SettingsFiles:
+        """The user's files."""
+        return SettingsFiles(self.layout)
+
+    def path(self, stack: Stack) -> Path:
+        """The file to name in a message about a stack: the one with its settings, else the one to make."""
+        return next(iter(self.files.paths(stack)), self.layout.settings)
+
     def read(self, stack: Stack) -> dict[str, Any]:
-        """The tfvars of a stack. Raises `InvalidSettingsError` with everything that is wrong with them."""
-        path = self.layout.tfvars(stack)
-        if not path.exists():
-            raise InvalidSettingsError(f"{path} does not exist.", remedy=self._start_from_example(stack))
+        """The settings of a stack. Raises `InvalidSettingsError` with everything that is wrong with them."""
+        parts = self.files.parts(stack)
+        if not parts:
+            raise InvalidSettingsError(
+                f"{self.layout.settings} does not exist.", remedy=self._start_from_example()
+            )
         self._refuse_automatic_files(stack)
-        values = read_tfvars(path)
         declared = self.declared(stack)
-        self._raise_any(
-            stack,
-            [
-                *self._common_problems(values),
-                *unknown_names(values, declared.all | set(stack.own)),
-                *unknown_attributes(values, declared),
-            ],
-        )
+        values: dict[str, Any] = {"environment": self.layout.environment}
+        problems = list(self._problems_at_top())
+        for part in parts:
+            values |= part.values
+            found = [
+                *([] if self._is_top(part) else unknown_names(part.values, declared.all | set(stack.own))),
+                *unknown_attributes(part.values, declared),
+            ]
+            problems += [(part.path, part.place(problem)) for problem in found]
+        problems += [(self.path(stack), problem) for problem in self._common_problems(values)]
+        _raise_any(problems)
         return values
 
     def read_any(self) -> dict[str, Any]:
-        """The tfvars of the first stack whose tfvars are valid, for what all stacks have in common."""
+        """The settings of the first stack whose settings are valid, for what all stacks have in common."""
         first_error: InvalidSettingsError | None = None
         for stack in STACKS.values():
-            if self.layout.tfvars(stack).exists():
-                try:
-                    return self.read(stack)
-                except InvalidSettingsError as error:
-                    first_error = first_error or error
+            if not self.files.paths(stack):
+                continue
+            try:
+                return self.read(stack)
+            except InvalidSettingsError as error:
+                first_error = first_error or error
         raise first_error or InvalidSettingsError(
-            f"There are no settings for {self.layout.environment} yet.",
-            remedy=self._start_from_example(STACKS["bootstrap"]),
+            f"There are no settings for {self.layout.environment} yet.", remedy=self._start_from_example()
         )
 
     def declared(self, stack: Stack) -> Declarations:
@@ -72,17 +84,19 @@ class StackSettings:
     def check_agreement(self, stack: Stack, values: Mapping[str, Any]) -> None:
         """Raise `InvalidSettingsError` when another stack has different common settings."""
         for other in STACKS.values():
-            path = self.layout.tfvars(other)
-            if other.name == stack.name or not path.exists():
+            if other.name == stack.name or not self.files.hold(other):
                 continue
             try:
-                theirs = read_tfvars(path)
+                parts = self.files.parts(other)
             except InvalidSettingsError:
                 continue  # the command of that stack reports it
-            different = [key for key in COMMON if values.get(key) != theirs.get(key)]
+            theirs = {"environment": self.layout.environment}
+            for part in parts:
+                theirs |= part.values
+            different = [key for key in IDENTITY if values.get(key) != theirs.get(key)]
             if different:
                 raise InvalidSettingsError(
-                    f"{self.layout.tfvars(stack)} and {path} disagree:",
+                    f"{self.path(stack)} and {self.path(other)} disagree:",
                     details=[f"{key}: {values.get(key)!r} and {theirs.get(key)!r}" for key in different],
                     remedy="Both belong to one installation: use the same values.",
                 )
@@ -90,7 +104,9 @@ class StackSettings:
     def check_complete(self, stack: Stack, declared: Declarations, *given: Mapping[str, Any]) -> None:
         """Raise an error that names every required variable that is not given."""
         self.require_outputs(stack, declared.required.difference(*given))
-        self._raise_any(stack, missing_names(declared.required, *given))
+        prefix = f"{stack.name}." if stack.name in SECTIONS and self.files.whole() else ""
+        missing = missing_names(declared.required, *given)
+        _raise_any([(self.path(stack), f"{prefix}{problem}") for problem in missing])
 
     def require_outputs(self, stack: Stack, missing: Iterable[str]) -> None:
         """Raise `NotReadyError` when an earlier stack should have an output of a missing name."""
@@ -102,10 +118,20 @@ class StackSettings:
                     remedy=f"Run {STACKS[name].command} again: its last run failed, or was an older version.",
                 )
 
-    def _raise_any(self, stack: Stack, problems: list[str]) -> None:
-        if problems:
-            path = self.layout.tfvars(stack)
-            raise InvalidSettingsError(f"{path} cannot be used:", details=problems, remedy=_SEE_EXAMPLE)
+    def _is_top(self, part: Part) -> bool:
+        return not part.section and part.path in self.files.whole()
+
+    def _problems_at_top(self) -> Iterator[tuple[Path, str]]:
+        """Names at the top of a file that mean nothing there. A section with such a name would be lost."""
+        gateway = self.declared(GATEWAY)
+        known = {*COMMON, *SECTIONS, *gateway.all, *GATEWAY.own}
+        for path, names in self.files.names():
+            for name in sorted(set(names) - known):
+                owners = [section for section in SECTIONS if name in self.declared(STACKS[section]).all]
+                if owners:
+                    yield path, f"{name} belongs into a section: {owners[0]} = {{ {name} = … }}."
+                else:
+                    yield from ((path, problem) for problem in unknown_names([name], known))
 
     def _refuse_automatic_files(self, stack: Stack) -> None:
         """Terraform would load these files in every environment, unchecked."""
@@ -116,11 +142,11 @@ class StackSettings:
             raise InvalidSettingsError(
                 "Terraform loads these files by itself and would keep their secrets in its plans:",
                 details=[str(path) for path in automatic],
-                remedy=f"Move their settings into {self.layout.tfvars(stack).name} and remove them.",
+                remedy=f"Move their settings into {self.layout.settings} and remove them.",
             )
 
     def _common_problems(self, values: Mapping[str, Any]) -> Iterator[str]:
-        for key in COMMON:
+        for key in IDENTITY:
             value = values.get(key)
             if value is None and key == "suffix":
                 continue
@@ -140,5 +166,16 @@ class StackSettings:
                 "of them."
             )
 
-    def _start_from_example(self, stack: Stack) -> str:
-        return f"Start from the example: cp {self.layout.example(stack)} {self.layout.tfvars(stack)}"
+    def _start_from_example(self) -> str:
+        return f"Make it from the example: deploy init {self.layout.environment}"
+
+
+def _raise_any(problems: Sequence[tuple[Path, str]]) -> None:
+    """Raise one error for all problems. Its first line names their file, when it is one."""
+    paths = {path for path, _ in problems}
+    if len(paths) == 1:
+        message, details = f"{paths.pop()} cannot be used:", [problem for _, problem in problems]
+    else:
+        message, details = "The settings cannot be used:", [f"{path}: {text}" for path, text in problems]
+    if problems:
+        raise InvalidSettingsError(message, details=details, remedy=_SEE_EXAMPLE)

@@ -26,7 +26,7 @@ def overview(session: Session) -> tuple[dict[str, Any], list[dict[str, Any]], De
 
 def _row(session: Session, name: str, state: str) -> dict[str, Any]:
     stack = STACKS[name]
-    settings = session.layout.tfvars(stack).exists()
+    settings = session.settings.files.hold(stack)
     return {"stack": name, "settings": settings} | {
         "state": state,
         "next": stack.command if state in {"incomplete", "not deployed"} else "",

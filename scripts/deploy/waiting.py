@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from scripts.deploy.console import Screen, elapsed
+from scripts.deploy.activity import elapsed
+from scripts.deploy.console import Screen
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import httpx
 from azure.keyvault.secrets import SecretClient
 
 from renderer import Settings as GatewaySettings
+from renderer.key_vault import secret_of
 from renderer.model.backends import Backend
 from renderer.model.clients import Client
 from renderer.names import variable
@@ -25,7 +27,7 @@ from scripts.deploy.derived_settings import (
 )
 from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, ImageBuilder
 from scripts.deploy.layout import REPOSITORY, STACKS
-from scripts.deploy.rollout import Door, SmokeResult, check_gateway, wait_for_revision
+from scripts.deploy.rollout import MODELS_PATH, Door, SmokeResult, check_gateway, wait_for_revision
 from scripts.deploy.session import Session
 from scripts.deploy.simulated_stage import stage_secrets, stage_settings
 from scripts.deploy.tfvars import is_placeholder
@@ -77,6 +79,7 @@ class Deployed:
 
     outcome: Outcome
     settings: GatewaySettings
+    derived: DerivedSettings
     seeded: list[Seeded] = field(default_factory=list)
     smoke: SmokeResult | None = None
 
@@ -87,7 +90,7 @@ def deploy_workload(
     """Deploy the gateway. Nothing is changed before every setting is checked."""
     outside = outside or Outside()
     values = session.settings.read(WORKLOAD)
-    user = _read_settings(session, values, options)
+    user = read_settings(session, values, options)
     session.az.require()
     upstream = _read_upstream(session, user, options)
     derived = (
@@ -102,23 +105,23 @@ def deploy_workload(
     images = _images(session, upstream, options, outside.root)
     images.check()
     seeded = _seed(session, seeder, {**user.secrets, **derived.secrets(seeder)}, mode)
-    if mode is not Mode.PLAN:
+    if mode.applies:
         images.build()
     variables = derived.variables(seeded, user) | images.references
     outcome = deploy(session, WORKLOAD, mode, variables, replaced=("app_settings",))
-    if mode is Mode.PLAN or outcome.ended is Ended.DECLINED:
-        return Deployed(outcome, settings, seeded)
+    if not mode.applies or outcome.ended is Ended.DECLINED:
+        return Deployed(outcome, settings, derived, seeded)
     _wait(session, outcome.outputs)
     if values.get("ingress_external") is False:
         session.screen.warn("no request was sent: the gateway is reachable only inside its environment")
-        return Deployed(outcome, settings, seeded)
+        return Deployed(outcome, settings, derived, seeded)
     url, key = output_text(outcome.outputs, "gateway_url"), _client_key(settings, user, derived, seeder)
-    return Deployed(outcome, settings, seeded, _try(session, url, settings, key, outside))
+    return Deployed(outcome, settings, derived, seeded, _try(session, url, settings, key, outside))
 
 
-def _read_settings(session: Session, values: Mapping[str, Any], options: Options) -> WorkloadSettings:
+def read_settings(session: Session, values: Mapping[str, Any], options: Options) -> WorkloadSettings:
     """The user's settings. Typos and gaps show within a second, with stand-ins for what other stacks add."""
-    user = WorkloadSettings.read(session.layout.tfvars(WORKLOAD), values)
+    user = WorkloadSettings.read(session.settings.path(WORKLOAD), values)
     session.screen.hide(user.secrets.values())
     if options.deploy_e2e:
         user = user.of_stage(values)
@@ -170,7 +173,7 @@ def _seed(session: Session, seeder: Seeder, wanted: Mapping[str, str], mode: Mod
     for item in to_write:
         verb = "create" if item.action is Action.CREATED else "change"
         session.screen.say(f"  {verb:8} {item.variable} in Key Vault")
-    if mode is Mode.PLAN:
+    if not mode.applies:
         return planned
     if mode is Mode.ASK and not session.screen.confirm(f"Write {counted(to_write, 'secret')} to Key Vault?"):
         raise DeployError("Nothing was changed.")
@@ -210,6 +213,30 @@ def _client_key(
             given = user.secrets.get(name, "")
             return (seeder.read(derived.kept_as(name)) or "") if is_placeholder(given) else given
     return None
+
+
+def first_call(deployed: Deployed, session: Session) -> str:
+    """Shell commands that call the gateway as its first client. The key stays in Key Vault until then."""
+    url = deployed.outcome.values().get("gateway_url")
+    vault = output_text(session.outputs(STACKS["platform"]), "key_vault_uri").rstrip("/")
+    settings = deployed.settings
+    index = next((index for index, client in enumerate(settings.clients) if client.key is not None), None)
+    lines, header = [], ""
+    if settings.gateway.require_auth and index is not None:
+        secret = f"{vault}/secrets/{secret_of(deployed.derived.kept_as(variable(Client, 'key', index)))}"
+        lines.append(
+            f"export GATEWAY_KEY=$(az keyvault secret show --id {secret} --query value --output tsv)"
+        )
+        header = ' -H "api-key: $GATEWAY_KEY"'
+    names = [name for backend in settings.backends for name in backend.deployments or ()]
+    model = next((name for name in names if "embed" not in name), None)
+    if model is None:
+        return "\n".join([*lines, f"curl {url}{MODELS_PATH}{header}"])
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hello"}]})
+    lines.append(
+        f"curl {url}/openai/v1/chat/completions{header} -H 'content-type: application/json' -d '{body}'"
+    )
+    return "\n".join(lines)
 
 
 def describe(deployed: Deployed) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:

@@ -140,11 +140,36 @@ def make_stacks(root: Path, environment: str = "dev") -> Layout:
     return layout
 
 
+# What each file says of each stack.
+_SAID: dict[Path, dict[str, Mapping[str, Any]]] = {}
+
+
 def write_tfvars(layout: Layout, stack_name: str, /, **values: Any) -> Path:
-    """Write the user's settings of a stack: the common ones and `values`."""
+    """Write what the user's file says of a stack, beside what it says already of the others."""
+    said = _SAID.setdefault(layout.settings, {})
+    said[stack_name] = values
+    layout.settings.parent.mkdir(exist_ok=True)
+    common: dict[str, Any] = {"subscription_id": SUBSCRIPTION, "name": "aigw"}
+    sections = {name: given for name, given in said.items() if name != "workload"}
+    write_settings(layout.settings, {**common, **said.get("workload", {}), **sections})
+    return layout.settings
+
+
+def forget_tfvars(layout: Layout, stack_name: str) -> None:
+    """Take the section of a stack out of the user's file."""
+    _SAID[layout.settings].pop(stack_name)
+    write_tfvars(layout, "bootstrap")
+
+
+def write_earlier(layout: Layout, stack_name: str, /, **values: Any) -> Path:
+    """Write the settings of a stack in the earlier form: a file of its own, with the common ones."""
     common = {"subscription_id": SUBSCRIPTION, "name": "aigw", "environment": layout.environment}
-    path = layout.tfvars(STACKS[stack_name])
-    path.write_text("".join(f"{key} = {hcl(value)}\n" for key, value in {**common, **values}.items()))
+    return write_settings(layout.settings_of_stack(STACKS[stack_name]), {**common, **values})
+
+
+def write_settings(path: Path, values: Mapping[str, Any]) -> Path:
+    """Write settings as tfvars."""
+    path.write_text("".join(f"{key} = {hcl(value)}\n" for key, value in values.items()))
     return path
 
 

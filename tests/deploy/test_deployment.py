@@ -19,7 +19,7 @@ from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session
 from scripts.deploy.status import overview
 from scripts.terraform import Terraform, TerraformError
-from tests.deploy.support import FakeAz, FakeTime, make_session, write_tfvars
+from tests.deploy.support import FakeAz, FakeTime, make_session, write_earlier, write_tfvars
 from tests.support.certificates import make_certificate
 from tests.support.loopback_server import LoopbackServer, Reply, Request
 
@@ -254,15 +254,14 @@ def test_files_that_terraform_loads_by_itself_are_refused(session: Session, layo
 
 def test_an_environment_without_an_example_starts_from_that_of_dev(layout: Layout, az: FakeAz) -> None:
     other = make_session(Layout("qa", layout.stacks, layout.working.parent / "qa"), az.cli)
-    example = layout.directory(STACKS["bootstrap"]) / "terraform.tfvars.dev.example"
     with pytest.raises(InvalidSettingsError) as caught:
         other.settings.read_any()
-    assert caught.value.remedy.endswith(f"cp {example} {example.with_name('terraform.tfvars.qa')}")
+    assert caught.value.remedy.endswith("deploy init qa")
 
 
 def test_missing_settings_point_to_the_example(session: Session, layout: Layout) -> None:
-    layout.tfvars(STACKS["foundry"]).unlink()
-    with pytest.raises(InvalidSettingsError, match=r"cp .*example"):
+    layout.settings.unlink()
+    with pytest.raises(InvalidSettingsError, match="deploy init dev"):
         session.settings.read(STACKS["foundry"])
 
 
@@ -373,7 +372,7 @@ def test_a_state_that_could_not_be_saved_comes_with_the_command_that_saves_it(
     with LoopbackServer(answer, certificate) as server:
         terraform = session.terraform(stack)
         terraform.init({"address": f"{server.url}/state", "skip_cert_verification": "true"})
-        plan = terraform.plan(tmp_path / "plan", [layout.tfvars(stack)])
+        plan = terraform.plan(tmp_path / "plan", [write_earlier(layout, stack.name)])
         with pytest.raises(DeployError) as caught, explained(session, stack):
             terraform.apply(plan)
         assert caught.value.message == "Terraform could not save the state of the observability stack."
@@ -436,13 +435,12 @@ def test_an_output_that_an_earlier_stack_lacks_says_which_command_to_run(
     [
         ("subscription_id", "subscription_id is missing."),
         ("name", "name is missing."),
-        ("environment", "environment is missing."),
     ],
 )
 def test_what_every_name_depends_on_must_be_there(
     session: Session, layout: Layout, name: str, complaint: str
 ) -> None:
-    path = layout.tfvars(STACKS["bootstrap"])
+    path = layout.settings
     path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith(name)))
     with pytest.raises(InvalidSettingsError) as caught:
         deploy_bootstrap(session, Mode.YES)
@@ -460,7 +458,7 @@ def test_a_subscription_is_given_by_its_id(session: Session, layout: Layout) -> 
 
 
 def test_everything_wrong_with_a_file_is_told_at_once(session: Session, layout: Layout) -> None:
-    layout.tfvars(STACKS["bootstrap"]).write_text(
+    layout.settings.write_text(
         'subscription_id = "<subscription id>"\nname = ["aigw"]\nenvironment = "prod"\nlocaton = "x"\n'
     )
     with pytest.raises(InvalidSettingsError) as caught:
@@ -474,7 +472,10 @@ def test_everything_wrong_with_a_file_is_told_at_once(session: Session, layout: 
 
 
 def test_a_mistake_in_another_stacks_file_is_that_stacks(session: Session, layout: Layout) -> None:
-    layout.tfvars(STACKS["foundry"]).write_text("accounts = {\n")
+    for stack in STACKS:
+        write_earlier(layout, stack)
+    layout.settings.unlink()
+    layout.settings_of_stack(STACKS["foundry"]).write_text("accounts = {\n")
     assert deploy_bootstrap(session, Mode.YES).ended is Ended.APPLIED
 
 

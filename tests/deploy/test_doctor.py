@@ -13,7 +13,7 @@ from scripts.deploy.doctor import PROVIDERS, examine
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.session import Session
 from tests.deploy.commands import CLIENT_KEY, Installation, registered
-from tests.deploy.support import make_session, write_tfvars
+from tests.deploy.support import forget_tfvars, make_session, write_earlier, write_tfvars
 
 STORAGE, REGISTRY, VAULT = "staigwdev", "craigwdev", "kv-aigw-dev-"
 
@@ -33,7 +33,7 @@ def starting(results: dict[str, CheckResult], begin: str) -> CheckResult:
 
 
 def test_all_is_well(session: Session, made: Installation) -> None:
-    made.layout.tfvars(STACKS["workload"]).chmod(0o600)
+    made.layout.settings.chmod(0o600)
     odd = [item for item in examine(session) if item.verdict is not Verdict.OK]
     assert [(item.check, item.found) for item in odd] == [("state storage", "does not exist")]
 
@@ -75,32 +75,40 @@ def test_the_token_itself_is_not_asked_for(session: Session, made: Installation)
 
 
 def test_a_file_that_cannot_be_read_does_not_end_the_look(made: Installation) -> None:
-    made.layout.tfvars(STACKS["bootstrap"]).write_text("accounts = {\n")
+    for stack in STACKS:
+        write_earlier(made.layout, stack)
+    made.layout.settings.unlink()
+    made.layout.settings_of_stack(STACKS["bootstrap"]).write_text("accounts = {\n")
     result = made.commands.run("doctor", "-o", "json")
     found = {item["check"]: item["verdict"] for item in json.loads(result.stdout)["checks"]}
-    assert (result.returncode, found["00-bootstrap/terraform.tfvars.dev"]) == (4, "bad")
-    assert (found["05-observability/terraform.tfvars.dev"], found["resource providers"]) == ("ok", "ok")
+    assert (result.returncode, found["settings of bootstrap"]) == (4, "bad")
+    assert (found["settings of observability"], found["resource providers"]) == ("ok", "ok")
 
 
 def test_everything_wrong_with_a_file_is_told_at_once(session: Session, made: Installation) -> None:
     wrong = {"GATEWAY_CLIENT_NAME_0": "team-a", "COOLDOWN_MAX_SECONDS": "soon", "LB_ALG": "best"}
     made.settings(app_settings=wrong, secrets={"GATEWAY_CLIENT_KEY_0": CLIENT_KEY})
-    found = look(session)["20-workload/terraform.tfvars.dev"].found.splitlines()
+    found = look(session)["settings of workload"].found.splitlines()
     assert {line.split()[0] for line in found} == {"LB_ALG", "COOLDOWN_MAX_SECONDS"}
 
 
 def test_secrets_that_others_can_read_are_noted(session: Session, made: Installation) -> None:
-    path = made.layout.tfvars(STACKS["workload"])
+    path = made.layout.settings
     path.chmod(0o644)
-    finding = look(session)["20-workload/terraform.tfvars.dev"]
+    finding = look(session)[path.name]
     assert (finding.verdict, finding.remedy) == (Verdict.NOTE, f"chmod 600 {path}")
 
 
 def test_a_missing_file_comes_with_the_command_that_makes_it(session: Session, made: Installation) -> None:
-    path = made.layout.tfvars(STACKS["foundry"])
-    path.unlink()
-    finding = look(session)["15-foundry/terraform.tfvars.dev"]
-    assert (finding.verdict, finding.remedy) == (Verdict.NOTE, f"cp {path}.example {path}")
+    made.layout.settings.unlink()
+    finding = look(session)["settings"]
+    assert (finding.verdict, finding.remedy) == (Verdict.NOTE, "deploy init dev")
+
+
+def test_a_stack_that_is_left_out_is_noted(session: Session, made: Installation) -> None:
+    forget_tfvars(made.layout, "foundry")
+    finding = look(session)["settings of foundry"]
+    assert (finding.verdict, finding.found) == (Verdict.NOTE, "none")
 
 
 @pytest.mark.usefixtures("azure")

@@ -48,7 +48,7 @@ def test_secrets_reach_no_argument_environment_log_output_state_or_file(made: In
     assert made.vault.secrets["azure-openai-key-0"][-1] == "canary-rotated-77aa"
     assert "canary" not in "".join(item.stdout + item.stderr for item in shown)
     assert "apply" in (record / "arguments").read_text()
-    tfvars, answers = made.layout.tfvars(STACKS["workload"]), made.az.directory / "answers.json"
+    tfvars, answers = made.layout.settings, made.az.directory / "answers.json"
     assert set(files_with("canary", made.root)) == {tfvars, answers}
     assert list(temporary.iterdir()) == []
     assert not (made.root / "terraform.log").exists()
@@ -284,6 +284,6 @@ def test_dotenv_names_are_names_for_a_shell(made: Installation) -> None:
 
 
 def test_a_dotenv_value_is_one_line(made: Installation) -> None:
-    made.layout.tfvars(STACKS["bootstrap"]).write_text('name = "<name>"\n')  # more than one thing is wrong
+    made.layout.settings.write_text('name = "<name>"\n')  # more than one thing is wrong
     lines = made.commands.run("doctor", "-o", "dotenv").stdout.splitlines()
     assert [line for line in lines if not line.startswith("CHECKS_")] == []

@@ -30,7 +30,7 @@ from tests.deploy.arm_server import (
     refusal,
 )
 from tests.deploy.commands import TOKEN, Installation
-from tests.deploy.support import SUBSCRIPTION, FakeTime, make_session, write_tfvars
+from tests.deploy.support import SUBSCRIPTION, FakeTime, forget_tfvars, make_session, write_tfvars
 
 ADMINISTRATOR = "role Role Based Access Control Administrator"
 ME, OTHER = "aaaaaaaa-1111-2222-3333-444444444444", "bbbbbbbb-1111-2222-3333-444444444444"
@@ -122,7 +122,7 @@ class TestBeforeTheFirstDeployment:
     def test_nothing_is_asked_for_a_stack_that_is_left_out(
         self, session: Session, azure: AzureStandIn, made: Installation
     ) -> None:
-        made.layout.tfvars(STACKS["foundry"]).unlink()
+        forget_tfvars(made.layout, "foundry")
         assert "deploy-foundry" not in roles(session)["role Contributor"].found
 
     def test_what_the_stacks_assign_is_no_fault_yet(self, session: Session, azure: AzureStandIn) -> None:

@@ -20,6 +20,7 @@ from scripts.deploy.declarations import (
     unknown_names,
 )
 from scripts.deploy.deploy_errors import InvalidSettingsError
+from scripts.deploy.example import example_of
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.tfvars import is_placeholder, read_tfvars, texts
 
@@ -201,23 +202,12 @@ def test_booleans_and_numbers_in_a_map_become_what_the_gateway_reads() -> None:
 
 
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
-@pytest.mark.parametrize("environment", ["dev", "stg", "prod"])
-def test_every_example_fits_its_stack(stack, environment: str) -> None:  # type: ignore[no-untyped-def]
-    directory = STACKS_DIRECTORY / stack.directory
-    declared = read_declarations(directory)
-    values = read_tfvars(directory / f"terraform.tfvars.{environment}.example")
-    assert set(values) - {"secrets"} <= declared.all
-    assert {"subscription_id", "name", "environment", "location"} <= set(values)
-    assert values["environment"] == environment
-
-
-@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
 def test_every_setting_that_is_the_users_is_in_the_example(stack) -> None:  # type: ignore[no-untyped-def]
     directory = STACKS_DIRECTORY / stack.directory
-    text = (directory / "terraform.tfvars.prod.example").read_text()
+    text = example_of("prod", None)
     internal = {
         *("gateway_image", "renderer_image", "simulator_image", "secret_versions", "e2e_secret_versions"),
-        *("deploy_e2e", "collector_image", "redis_image", "private_dns_zone_id"),
+        *("environment", "deploy_e2e", "collector_image", "redis_image", "private_dns_zone_id"),
         *(
             "container_app_environment_id",
             "environment_default_domain",

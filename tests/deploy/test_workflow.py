@@ -15,6 +15,7 @@ import yaml
 from scripts.deploy.layout import REPOSITORY, STACKS
 
 FILE = REPOSITORY / ".github" / "workflows" / "deploy.yml.example"
+BEFORE, WORKLOAD = "The stacks before the workload", "The workload"
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +51,19 @@ def test_no_script_holds_an_expression(steps: list[dict[str, Any]]) -> None:
     assert [step["run"] for step in steps if "${{" in step.get("run", "")] == []
 
 
-def test_no_credential_is_stored(steps: list[dict[str, Any]]) -> None:
-    assert set(re.findall(r"secrets\.(\w+)", FILE.read_text())) == {
-        f"TFVARS_{name.upper()}" for name in STACKS
-    }
+def test_no_credential_is_stored() -> None:
+    assert set(re.findall(r"secrets\.(\w+)", FILE.read_text())) == {"TFVARS"}
 
 
 def test_the_login_is_fresh_when_key_vault_is_asked(steps: list[dict[str, Any]]) -> None:
     """The first login gives new tokens only for some minutes."""
     names = [step.get("name") for step in steps]
-    assert names.index("Log in to Azure again") == names.index("Deploy the workload") - 1
+    assert names.index("Log in to Azure again") == names.index(WORKLOAD) - 1
+
+
+def test_what_doctor_finds_hides_no_plan(steps: list[dict[str, Any]]) -> None:
+    (doctor,) = (step for step in steps if step.get("name") == "Doctor")
+    assert doctor["continue-on-error"] == "${{ inputs.plan_only }}"
 
 
 def test_the_roles_it_may_assign_are_those_that_the_stacks_assign() -> None:
@@ -89,27 +93,25 @@ def run(script: str, directory: Path, **environment: str) -> subprocess.Complete
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    for stack in STACKS.values():
-        (tmp_path / "infra" / "terraform" / "stacks" / stack.directory).mkdir(parents=True)
+    (tmp_path / "infra" / "terraform" / "environments").mkdir(parents=True)
     return tmp_path
 
 
-def files(checkout: Path) -> list[Path]:
-    return sorted(checkout.rglob("terraform.tfvars.dev"))
+def settings(checkout: Path) -> Path:
+    return checkout / "infra" / "terraform" / "environments" / "dev.tfvars"
 
 
-def write_settings(steps: list[dict[str, Any]], checkout: Path, **but: str) -> None:
-    texts = {name.upper(): f'name = "{name}"\nx = "$HOME \\"quoted\\""' for name in STACKS} | but
-    assert run(script(steps, "Write the settings"), checkout, **texts).returncode == 0
+def write_settings(steps: list[dict[str, Any]], checkout: Path, text: str) -> None:
+    assert run(script(steps, "Write the settings"), checkout, TFVARS=text).returncode == 0
 
 
 def test_settings_are_written_as_they_are_and_for_the_job_alone(
     steps: list[dict[str, Any]], checkout: Path
 ) -> None:
-    write_settings(steps, checkout)
-    assert [path.parent.name for path in files(checkout)] == [stack.directory for stack in STACKS.values()]
-    assert files(checkout)[0].read_text() == 'name = "bootstrap"\nx = "$HOME \\"quoted\\""\n'
-    assert {stat.S_IMODE(path.stat().st_mode) for path in files(checkout)} == {0o600}
+    text = 'name = "aigw"\nx = "$HOME \\"quoted\\""'
+    write_settings(steps, checkout, text)
+    assert settings(checkout).read_text() == f"{text}\n"
+    assert stat.S_IMODE(settings(checkout).stat().st_mode) == 0o600
 
 
 def uv(checkout: Path, code: int = 0, at: str = "") -> Path:
@@ -122,34 +124,48 @@ def uv(checkout: Path, code: int = 0, at: str = "") -> Path:
     return log
 
 
-def test_a_stack_without_settings_is_left_out(steps: list[dict[str, Any]], checkout: Path) -> None:
-    write_settings(steps, checkout, FOUNDRY="")
+@pytest.mark.parametrize(("text", "count"), [("foundry = {}", 4), ("", 3)])
+def test_a_stack_without_settings_is_left_out(
+    steps: list[dict[str, Any]], checkout: Path, text: str, count: int
+) -> None:
+    write_settings(steps, checkout, text)
     log = uv(checkout)
-    assert run(script(steps, "Deploy the stacks before the workload"), checkout).returncode == 0
-    assert log.read_text().split("\n")[:-1] == [
-        f"deploy-{name} --yes" for name in ("bootstrap", "observability", "platform")
-    ]
+    assert run(script(steps, BEFORE), checkout, MODE="--yes").returncode == 0
+    assert log.read_text().split("\n")[:-1] == [f"deploy-{name} --yes" for name in list(STACKS)[:count]]
 
 
 @pytest.mark.parametrize(
-    ("code", "ended", "asked"),
+    ("mode", "code", "ended", "asked", "ends"),
     [
-        (10, 0, 5),  # changes
-        (4, 0, 3),  # the next stack needs one that is not there
-        (2, 2, 3),
+        ("--plan", 10, 0, 4, ""),  # changes
+        ("--plan", 4, 0, 3, "ends=here\n"),  # the next stack needs one that is not there
+        ("--plan", 2, 2, 3, ""),
+        ("--yes", 4, 4, 3, ""),
     ],
 )
 def test_a_plan_goes_on_over_changes_and_stops_at_failures(
-    steps: list[dict[str, Any]], checkout: Path, code: int, ended: int, asked: int
+    steps: list[dict[str, Any]], checkout: Path, mode: str, code: int, ended: int, asked: int, ends: str
 ) -> None:
-    write_settings(steps, checkout)
-    log = uv(checkout, code, "deploy-platform")
-    assert run(script(steps, "Plan"), checkout).returncode == ended
+    write_settings(steps, checkout, "foundry = {}")
+    log, output = uv(checkout, code, "deploy-platform"), checkout / "output"
+    output.touch()
+    said = run(script(steps, BEFORE), checkout, MODE=mode, GITHUB_OUTPUT=str(output))
+    assert (said.returncode, output.read_text()) == (ended, ends)
     assert len(log.read_text().splitlines()) == asked
 
 
+@pytest.mark.parametrize(
+    ("mode", "code", "ended"), [("--plan", 10, 0), ("--plan", 3, 3), ("--yes", 0, 0), ("--yes", 10, 10)]
+)
+def test_changes_of_the_workload_are_no_failure_of_its_plan(
+    steps: list[dict[str, Any]], checkout: Path, mode: str, code: int, ended: int
+) -> None:
+    uv(checkout, code, "deploy-workload")
+    assert run(script(steps, WORKLOAD), checkout, MODE=mode).returncode == ended
+
+
 def test_settings_are_removed_in_any_case(steps: list[dict[str, Any]], checkout: Path) -> None:
-    write_settings(steps, checkout)
+    write_settings(steps, checkout, "")
     assert steps[-1]["if"] == "always()"
     assert run(steps[-1]["run"], checkout).returncode == 0
-    assert files(checkout) == []
+    assert not settings(checkout).exists()

@@ -481,7 +481,7 @@ def test_secrets_are_in_no_argument_log_output_plan_state_or_file(
     world.deploy(Mode.ASK)
     world.settings(secrets={"GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY + "-2"})
     world.deploy(Mode.ASK)
-    tfvars = world.session.layout.tfvars(STACKS["workload"])
+    tfvars = world.session.layout.settings
     left = set(files_with("canary", world.root)) - {tfvars}
     shown = capfd.readouterr()
     assert "canary" in tfvars.read_text()
@@ -552,7 +552,7 @@ def test_everything_wrong_with_the_gateways_settings_is_told_at_once(world: Worl
 
 
 def test_maps_that_are_none_are_told_together(world: World) -> None:
-    path = world.session.layout.tfvars(STACKS["workload"])
+    path = world.session.layout.settings
     path.write_text(
         path.read_text().split("app_settings")[0] + 'app_settings = "x"\nsecrets = { A = ["canary"] }\n'
     )

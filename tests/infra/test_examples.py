@@ -7,12 +7,14 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts.deploy.declarations import read_declarations
-from scripts.deploy.layout import STACKS, Stack
-from scripts.deploy.tfvars import read_tfvars
+from scripts.deploy.example import example_of, write_new
+from scripts.deploy.layout import STACKS, Layout, Stack
+from scripts.deploy.settings_files import SettingsFiles
 from tests.infra.schema import TERRAFORM
 
 BINARY = os.environ.get("TERRAFORM_BINARY") or shutil.which("terraform") or shutil.which("tofu")
@@ -24,18 +26,28 @@ PROVIDED = {"key_vault_uri": "https://kv.vault.azure.net/", "secret_versions": {
 pytestmark = pytest.mark.skipif(BINARY is None, reason="neither terraform nor tofu is installed")
 
 
+def settings_of(stack: Stack, environment: str, root: Path) -> dict[str, Any]:
+    """What the example of an environment says of a stack."""
+    layout = Layout(environment, root / "stacks", root)
+    write_new(layout.settings, example_of(environment, GUID))
+    values: dict[str, Any] = {"environment": environment}
+    for part in SettingsFiles(layout).parts(stack):
+        values |= part.values
+    return values
+
+
 @pytest.mark.parametrize("environment", ["dev", "stg", "prod"])
 @pytest.mark.parametrize("stack", STACKS.values(), ids=lambda stack: stack.name)
 def test_the_example_passes_the_checks_of_its_stack(stack: Stack, environment: str, tmp_path: Path) -> None:
     directory = TERRAFORM / "stacks" / stack.directory
     for path in directory.glob("variables*.tf"):
         shutil.copy(path, tmp_path)
-    values = read_tfvars(directory / f"terraform.tfvars.{environment}.example")
+    values = settings_of(stack, environment, tmp_path)
     values.pop("secrets", None)
     declared = read_declarations(directory)
     provided = {name: PROVIDED.get(name, "given") for name in declared.required - set(values)}
     added = {name: value for name, value in ADDED.items() if name in values}
-    variables = values | provided | added | {"subscription_id": GUID}
+    variables = values | provided | added
     (tmp_path / "values.tfvars.json").write_text(json.dumps(variables))
     result = subprocess.run(
         [str(BINARY), "plan", "-input=false", "-no-color", "-var-file=values.tfvars.json"],

@@ -1,0 +1,128 @@
+"""`deploy up`: deploys all stacks of an environment, in their order, after one question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scripts.deploy.bootstrap import deploy_bootstrap
+from scripts.deploy.console import counted
+from scripts.deploy.deploy_errors import InvalidSettingsError, NotReadyError
+from scripts.deploy.deployment import Ended, Mode, Outcome, deploy
+from scripts.deploy.layout import STACKS, Stack
+from scripts.deploy.session import Session
+from scripts.deploy.workload import WORKLOAD, Deployed, Options, deploy_workload, read_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is to be done with a stack. `outcome` is None when only the stacks before it can tell."""
+
+    stack: Stack
+    is_deployed: bool
+    outcome: Outcome | None
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether its plan has no change, as long as no stack before it changes."""
+        return self.outcome is not None and self.outcome.ended is Ended.UNCHANGED
+
+    @property
+    def summary(self) -> str:
+        """The plan in a few words."""
+        if not self.is_deployed:
+            return "make it"
+        if self.outcome is None:
+            return "known when the stacks before it are deployed"
+        return "no changes" if self.is_unchanged else "change it"
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """The result: a row for each stack, how the whole ended, and the gateway when it was deployed."""
+
+    rows: list[dict[str, str]]
+    ended: Ended
+    gateway: Deployed | None = None
+
+
+class _Run:
+    """One run: remembers what is known of the gateway."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        has_accounts = session.settings.files.hold(STACKS["foundry"])
+        self.options = Options(azure_openai=has_accounts)
+        self.gateway: Deployed | None = None
+
+    def deploy(self, stack: Stack, mode: Mode) -> Outcome:
+        """Deploy one stack as its own command does."""
+        if stack is WORKLOAD:
+            self.gateway = deploy_workload(self._session, mode, self.options)
+            return self.gateway.outcome
+        if stack.name == "bootstrap":
+            return deploy_bootstrap(self._session, mode)
+        return deploy(self._session, stack, mode)
+
+    def look(self, stack: Stack) -> Planned:
+        """What a deployment would do with a stack."""
+        if not self._session.has_storage() or not self._session.has_resources(stack):
+            return Planned(stack, is_deployed=False, outcome=None)
+        try:
+            return Planned(stack, is_deployed=True, outcome=self.deploy(stack, Mode.LOOK))
+        except NotReadyError:  # a stack before it has to be deployed first
+            return Planned(stack, is_deployed=True, outcome=None)
+
+
+def deploy_up(session: Session, mode: Mode) -> Up:
+    """Look at all stacks, show what there is to do, ask once, and do it. A declined stack ends the run."""
+    stacks = [stack for stack in STACKS.values() if session.settings.files.hold(stack)]
+    run = _Run(session)
+    _check(session, stacks, run.options)
+    session.az.require()
+    planned = [run.look(stack) for stack in stacks]
+    for item in planned:
+        session.screen.say(f"  {item.stack.name:14} {item.summary}")
+    rows = {item.stack.name: "no changes" if item.is_unchanged else item.summary for item in planned}
+    to_do = [item for item in planned if not item.is_unchanged]
+    if not to_do:
+        return _ended(rows, Ended.UNCHANGED, run)
+    if not mode.applies:
+        return _ended(rows, Ended.PLANNED, run)
+    if mode is Mode.ASK:
+        if not session.screen.confirm(f"Deploy {counted(to_do, 'stack')}?"):
+            return _ended(rows, Ended.DECLINED, run)
+        mode = Mode.AGREED
+    # A change of one stack may be one for those after it.
+    first = planned.index(to_do[0])
+    for number, item in enumerate(planned[first:], start=first + 1):
+        session.screen.say(f"── {item.stack.name}, {number} of {len(planned)}", "bold")
+        ended = run.deploy(item.stack, mode).ended
+        rows[item.stack.name] = ended.name.lower()
+        if ended is Ended.DECLINED:
+            return _ended(rows, ended, run)
+    return _ended(rows, Ended.APPLIED, run)
+
+
+def _ended(rows: dict[str, str], ended: Ended, run: _Run) -> Up:
+    return Up([{"stack": name, "result": result} for name, result in rows.items()], ended, run.gateway)
+
+
+def _check(session: Session, stacks: Sequence[Stack], options: Options) -> None:
+    """Raise one error with everything that is wrong with the settings, before anything is asked or done."""
+    details: list[str] = []
+    for stack in stacks or [WORKLOAD]:
+        try:
+            values = session.settings.read(stack)
+            if stack is WORKLOAD:
+                read_settings(session, values, options)
+            else:
+                session.settings.check_agreement(stack, values)
+        except InvalidSettingsError as error:
+            if not error.details:
+                raise
+            details += [item for item in error.details if item not in details]
+    if details:
+        raise InvalidSettingsError(
+            f"The settings of {session.layout.environment} cannot be used:", details=details
+        )

@@ -1,0 +1,84 @@
+"""`deploy up`: all stacks with one command."""
+
+from __future__ import annotations
+
+import json
+
+from scripts.deploy.layout import STACKS
+from tests.deploy.commands import Installation
+from tests.deploy.support import forget_tfvars
+
+ALL = ["bootstrap", "observability", "platform", "foundry", "workload"]
+
+
+def results_of(out: str) -> dict[str, str]:
+    return {row["stack"]: row["result"] for row in json.loads(out)["stacks"]}
+
+
+def test_it_deploys_all_stacks_in_order_and_ends_with_a_call(made: Installation) -> None:
+    result = made.commands.run("deploy", "up", "--yes", "-o", "json")
+    assert result.returncode == 0, result.stderr
+    assert list(results_of(result.stdout).items()) == [(name, "applied") for name in ALL]
+    assert json.loads(result.stdout)["url"] == made.gateway.url
+    secret = f"{made.vault.url}/secrets/gateway-client-key-0"
+    assert f"az keyvault secret show --id {secret} --query value" in result.stderr
+    assert f"curl {made.gateway.url}/openai/v1/chat/completions" in result.stderr
+
+
+def test_a_second_run_changes_nothing(made: Installation) -> None:
+    made.begin_with("bootstrap", "observability", "platform")
+    made.commands.run("deploy", "up", "--yes")
+    result = made.commands.run("deploy", "up", "--yes", "-o", "json")
+    assert (result.returncode, set(results_of(result.stdout).values())) == (0, {"no changes"})
+
+
+def test_the_summary_comes_first_and_changes_nothing(made: Installation) -> None:
+    made.begin_with("bootstrap", "observability", "platform")
+    before = sorted((made.root / "state").rglob("*"))
+    result = made.commands.run("deploy", "up", "--plan", "-o", "json")
+    assert result.returncode == 10
+    assert results_of(result.stdout) == {
+        **dict.fromkeys(ALL[:3], "no changes"),
+        **dict.fromkeys(ALL[3:], "make it"),
+    }
+    assert sorted((made.root / "state").rglob("*")) == before
+
+
+def test_it_asks_once(made: Installation) -> None:
+    made.begin_with("bootstrap", "observability", "platform")
+    with made.commands.terminal("deploy", "up") as terminal:
+        terminal.expect("Deploy 2 stacks? [y/N]")
+        terminal.type("y\n")
+        assert terminal.end() == 0, terminal.seen
+    assert terminal.seen.count("[y/N]") == 1
+
+
+def test_it_asks_again_before_it_deletes_something(made: Installation) -> None:
+    made.begin_with("bootstrap", "observability", "platform")
+    main = made.layout.directory(STACKS["observability"]) / "main.tf"
+    main.write_text(
+        main.read_text()
+        .replace('"terraform_data" "logs"', '"terraform_data" "other"')
+        .replace(".logs.", ".other.")
+    )
+    with made.commands.terminal("deploy", "up") as terminal:
+        terminal.expect("stacks? [y/N]")
+        terminal.type("y\n")
+        terminal.expect("Apply 2 changes? [y/N]")
+        terminal.type("n\n")
+        assert terminal.end() == 1
+
+
+def test_a_stack_without_settings_is_left_out(made: Installation) -> None:
+    forget_tfvars(made.layout, "foundry")
+    result = made.commands.run("deploy", "up", "--yes", "-o", "json")
+    assert (result.returncode, list(results_of(result.stdout))) == (0, [*ALL[:3], "workload"])
+
+
+def test_everything_wrong_is_told_before_anything_is_done(made: Installation) -> None:
+    made.settings(app_settings={"GATEWAY_CLIENT_NAME_0": "team-a", "COOLDOWN_MAX_SECONDS": "soon"})
+    made.layout.settings.write_text(made.layout.settings.read_text() + "observability = { vaullt = 1 }\n")
+    result = made.commands.run("deploy", "up", "--yes")
+    assert result.returncode == 2
+    assert "COOLDOWN_MAX_SECONDS" in result.stderr
+    assert (made.root / "state").exists() is False
