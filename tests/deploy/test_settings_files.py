@@ -112,7 +112,7 @@ def test_a_missing_setting_is_named_with_its_section(session: Session) -> None:
 
 
 def test_the_common_settings_are_those_that_all_stacks_declare() -> None:
-    text = (TERRAFORM / "stacks" / "00-bootstrap" / "variables.common.tf").read_text()
+    text = (TERRAFORM / "common" / "variables.common.tf").read_text()
     declared = [line.split('"')[1] for line in text.splitlines() if line.startswith("variable ")]
     assert set(COMMON) == set(declared)
 

@@ -41,8 +41,9 @@ class Use:
 
 
 def configurations() -> list[Path]:
-    """Directories with Terraform files."""
-    return sorted({path.parent for path in TERRAFORM.rglob("*.tf") if ".terraform" not in path.parts})
+    """Stacks and modules. What stacks have in common is in each of them."""
+    found = {path.parent for path in TERRAFORM.rglob("*.tf") if ".terraform" not in path.parts}
+    return sorted(found - {TERRAFORM / "common"})
 
 
 @cache

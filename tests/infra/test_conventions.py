@@ -46,9 +46,9 @@ def test_every_output_says_what_it_is(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("directory", STACK_DIRECTORIES, ids=lambda path: path.name)
-def test_stacks_share_their_common_variables(directory: Path) -> None:
-    first = (STACK_DIRECTORIES[0] / "variables.common.tf").read_bytes()
-    assert (directory / "variables.common.tf").read_bytes() == first
+def test_what_stacks_have_in_common_comes_from_one_place(directory: Path) -> None:
+    for common in (TERRAFORM / "common").iterdir():
+        assert (directory / common.name).readlink() == Path("../../common") / common.name
 
 
 @pytest.mark.parametrize("directory", DIRECTORIES, ids=lambda path: path.name)
