@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import resource
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,5 +148,7 @@ def _machine_memory() -> int:
 
 
 def _open_files() -> int:
+    import resource  # Windows has none, and the deploy commands import this module
+
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return hard if hard != resource.RLIM_INFINITY else 2 * _MOST_CONNECTIONS

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+STOP_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 """The signals that ask a program to stop."""
 
 
@@ -20,7 +21,7 @@ def stopping_cleanly() -> Iterator[None]:
         raise KeyboardInterrupt
 
     # An ignored signal stays ignored: `nohup` asks for that.
-    kinds = [kind for kind in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(kind) is not signal.SIG_IGN]
+    kinds = [kind for kind in STOP_SIGNALS[1:] if signal.getsignal(kind) is not signal.SIG_IGN]
     before = {kind: signal.signal(kind, interrupt) for kind in kinds}
     try:
         yield

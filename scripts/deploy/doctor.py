@@ -20,7 +20,7 @@ from scripts.deploy.roles import look_at_roles
 from scripts.deploy.session import Session
 from scripts.deploy.state_store import resource_names
 from scripts.deploy.tfvars import read_tfvars
-from scripts.deploy.workload_settings import WorkloadSettings
+from scripts.deploy.workload_settings import WorkloadSettings, multiplied_limits
 from scripts.terraform import MINIMUM_VERSION, Terraform, TerraformMissingError
 
 PROVIDERS = (
@@ -123,9 +123,12 @@ def _stack_settings(session: Session, stack: Stack, label: str) -> CheckResult:
     values = session.settings.read(stack)
     session.settings.check_agreement(stack, values)
     _check_missing(session, stack, values)
-    if stack.own:
-        WorkloadSettings.read(session.settings.path(stack), values).check_early()
-    return CheckResult(label, Verdict.OK, "valid")
+    if not stack.own:
+        return CheckResult(label, Verdict.OK, "valid")
+    has_accounts = session.settings.files.hold(STACKS["foundry"])
+    user = WorkloadSettings.read(session.settings.path(stack), values)
+    warning = multiplied_limits(user.check_early(azure_openai=has_accounts), values)
+    return CheckResult(label, Verdict.NOTE if warning else Verdict.OK, warning or "valid")
 
 
 def _readable_by_others(session: Session) -> Iterator[CheckResult]:

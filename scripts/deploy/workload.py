@@ -32,7 +32,7 @@ from scripts.deploy.session import Session
 from scripts.deploy.simulated_stage import stage_secrets, stage_settings
 from scripts.deploy.tfvars import is_placeholder
 from scripts.deploy.vault_seeder import Action, Seeded, Seeder, open_vault
-from scripts.deploy.workload_settings import WorkloadSettings
+from scripts.deploy.workload_settings import WorkloadSettings, multiplied_limits
 from scripts.terraform import Output
 
 WORKLOAD = STACKS["workload"]
@@ -101,6 +101,9 @@ def deploy_workload(
     settings = user.check(derived.settings, derived.secret_names)
     counts = f"{counted(settings.backends, 'backend')}, {counted(settings.clients, 'client')}"
     session.screen.done(f"settings are valid: {counts}")
+    warning = multiplied_limits(settings, values)
+    if warning:
+        session.screen.warn(warning)
     seeder = Seeder(outside.vault(output_text(upstream, "key_vault_uri")), session.waiter)
     images = _images(session, upstream, options, outside.root)
     images.check()

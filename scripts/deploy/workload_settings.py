@@ -18,7 +18,7 @@ from renderer.names import indices, is_secret_name, variable
 from renderer.parsers.urls import is_sovereign
 from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.foundry_backend import FoundryBackend
-from scripts.deploy.simulated_stage import fixed_in_stage, stage_problems
+from scripts.deploy.simulated_stage import DEFAULT_MAX_REPLICAS, fixed_in_stage, stage_problems
 from scripts.deploy.tfvars import is_placeholder, texts
 from scripts.deploy.vault_seeder import secret_problems
 
@@ -103,16 +103,17 @@ class WorkloadSettings:
             raise self._invalid(problems)
         return settings
 
-    def check_early(self, *, azure_openai: bool = True) -> None:
-        """Check all that can be checked before the other stacks are read."""
+    def check_early(self, *, azure_openai: bool = True) -> GatewaySettings | None:
+        """Check all that can be checked before the other stacks are read. None when some cannot be told yet."""
         added: dict[str, str] = {}
         if azure_openai and self.next_backend == 0:
             added = FoundryBackend.example().variables(0, str(UUID(int=0)))
-        _, problems = self._load(added, ())
+        settings, problems = self._load(added, ())
         # The home backend may be an account that is not known yet.
         problems = [item for item in problems if not item.startswith(f"{HOME_BACKEND} ")]
         if problems:
             raise self._invalid(problems)
+        return settings
 
     def _load(
         self, added: Mapping[str, str], added_secrets: Sequence[str]
@@ -132,6 +133,32 @@ class WorkloadSettings:
 
     def _invalid(self, problems: Sequence[str]) -> InvalidSettingsError:
         return InvalidSettingsError(f"{self.path} would not start a gateway:", details=problems)
+
+
+def multiplied_limits(settings: GatewaySettings | None, values: Mapping[str, Any]) -> str:
+    """A warning when each replica would count limits for itself; empty when all is well."""
+    replicas = values.get("max_replicas", DEFAULT_MAX_REPLICAS)
+    if settings is None:
+        return ""
+    limited = [
+        *(
+            variable(Client, field, index)
+            for index, client in enumerate(settings.clients)
+            for field in ("tokens_per_minute", "requests_per_minute")
+            if getattr(client, field) is not None
+        ),
+        *(
+            variable(type(group), "enabled")
+            for group in (settings.token_limits, settings.rate_limit, settings.quota)
+            if group.enabled
+        ),
+    ]
+    if settings.redis.host or not limited or not isinstance(replicas, int) or replicas < 2:
+        return ""
+    return (
+        f"{', '.join(limited)}: each of up to {replicas} replicas counts for itself, so the limits are up to "
+        f"{replicas} times as high. Set redis_enabled = true, or REDIS_HOST."
+    )
 
 
 def _in_other_clouds(backends: Sequence[Backend]) -> Iterator[str]:

@@ -132,6 +132,27 @@ def test_a_gap_is_found_before_anything_is_touched(world: World) -> None:
     assert world.vault.requests == []
 
 
+LIMITED = {"GATEWAY_CLIENT_NAME_0": "team-a", "GATEWAY_CLIENT_TOKENS_PER_MINUTE_0": "1000"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "warned"),
+    [
+        ({"app_settings": LIMITED}, True),
+        ({"app_settings": LIMITED, "max_replicas": 1}, False),
+        ({"app_settings": {**LIMITED, "REDIS_HOST": "redis.example.com"}}, False),
+        ({"app_settings": {"GATEWAY_CLIENT_NAME_0": "team-a"}}, False),
+        ({"app_settings": {"GATEWAY_CLIENT_NAME_0": "team-a", "ENABLE_AI_RATE_LIMIT": "true"}}, True),
+    ],
+)
+def test_limits_that_each_replica_counts_for_itself_are_told(
+    world: World, capfd: pytest.CaptureFixture[str], changes: dict[str, Any], warned: bool
+) -> None:
+    world.settings(secrets={"GATEWAY_CLIENT_KEY_0": CLIENT_KEY}, **changes)
+    world.deploy(Mode.PLAN)
+    assert ("each of up to 5 replicas counts for itself" in capfd.readouterr().err) is warned
+
+
 def test_redis_of_the_stack_needs_no_host(world: World) -> None:
     main = world.session.layout.directory(STACKS["workload"]) / "main.tf"
     main.write_text(main.read_text() + 'variable "redis_enabled" { type = bool }\n')

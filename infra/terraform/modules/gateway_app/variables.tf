@@ -107,7 +107,7 @@ variable "max_replicas" {
 }
 
 variable "scale_concurrent_requests" {
-  description = "Requests in flight for each replica; more requests add replicas."
+  description = "Requests that begin in a second, the mean of 15 seconds, for each replica; more add replicas."
   type        = number
 }
 

@@ -53,6 +53,13 @@ variable "accounts" {
   }
 }
 
+variable "files_and_batches_enabled" {
+  description = "Whether the gateway may also upload files and create batches. This makes a custom role, for which the login needs the role Owner or User Access Administrator."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "private_endpoints_enabled" {
   description = "Whether the accounts are reachable only from the virtual network of the platform stack."
   type        = bool

@@ -227,7 +227,7 @@ variable "max_replicas" {
 }
 
 variable "scale_concurrent_requests" {
-  description = "Requests in flight for each replica; more requests add replicas. Model calls are long, so this counts open connections, not load."
+  description = "Requests that begin in a second, the mean of 15 seconds, for each replica; more add replicas. A stream counts once, when it begins, however long it is."
   type        = number
   default     = 100
   nullable    = false

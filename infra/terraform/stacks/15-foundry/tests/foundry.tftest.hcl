@@ -8,6 +8,9 @@ mock_provider "azurerm" {
   mock_resource "azurerm_private_dns_zone" {
     defaults = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.Network/privateDnsZones/z" }
   }
+  mock_resource "azurerm_role_definition" {
+    defaults = { role_definition_resource_id = "/subscriptions/00000000-0000-0000-0000-00000000000a/providers/Microsoft.Authorization/roleDefinitions/r" }
+  }
 }
 
 variables {
@@ -109,4 +112,23 @@ run "a_fraction_of_capacity_is_refused" {
   }
 
   expect_failures = [var.accounts]
+}
+
+run "the_gateway_may_not_write_files" {
+  command = plan
+  assert {
+    condition     = length(azurerm_role_definition.files_and_batches) == 0 && length(azurerm_role_assignment.files_and_batches) == 0
+    error_message = "Making a role takes rights that not every login has."
+  }
+}
+
+run "with_the_custom_role_it_may_on_every_account" {
+  command = plan
+  variables {
+    files_and_batches_enabled = true
+  }
+  assert {
+    condition     = keys(azurerm_role_assignment.files_and_batches) == ["france", "sweden"]
+    error_message = "Each account needs the role."
+  }
 }
