@@ -4,13 +4,14 @@ A command walks through these modules from top to bottom, and each imports only 
 
 Commands
     cli                options, exit codes, results
-    example            `deploy init`: the user's file, made from the example
     up                 `deploy up`: all stacks in their order
     status             `status`: which stacks are deployed, and whether the gateway runs
     doctor             `doctor`: checks everything that a deployment needs
     roles              the part of `doctor` that compares the login's roles with the commands
+    model_quota        the part of `doctor` that compares the foundry stack's models with what regions offer
     resource_manager   asks Azure what the login may do
     check_result       one row of `doctor`
+    example            `deploy init`: the user's file, made from the example
     destroy            `destroy`: removes stacks in reverse order
     bootstrap          `deploy-bootstrap`: makes the storage of the state and moves its own state there
     workload           `deploy-workload`: the steps below in their order
@@ -37,8 +38,8 @@ What every command uses
     layout             the stacks, their order and their files
     azure_cli          typed calls of `az`
     waiting            waits for Azure, and says so
-    activity           the line at the bottom of a terminal that shows what is going on
     console            progress, questions, results, the mask over secrets
+    activity           the line at the bottom of a terminal that shows what is going on
     deploy_errors      errors and exit codes
 
 Terraform itself is in `scripts.terraform`.

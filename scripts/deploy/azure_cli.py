@@ -72,6 +72,16 @@ class Revision:
     replicas: int
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A version of a model as one kind of deployment in a region, and the quota that it takes from."""
+
+    model: str
+    version: str
+    sku: str
+    quota: str
+
+
 class AzureCli:
     """Typed calls of `az`. Each raises `AzureCliError` when `az` fails."""
 
@@ -136,6 +146,16 @@ class AzureCli:
         if self._json("resource", "list", "--name", name, "--query", "[].id"):
             return True
         return bool(self._json("keyvault", "list-deleted", "--query", f"[?name=='{name}'].id"))
+
+    def model_offers(self, location: str) -> list[Offer]:
+        """The models that a region offers: one for each version and kind of deployment."""
+        found = self._json("cognitiveservices", "model", "list", "--location", location)
+        models = [item["model"] for item in found]
+        return [
+            Offer(model["name"], model["version"], sku["name"], sku.get("usageName") or "")
+            for model in models
+            for sku in model.get("skus") or ()
+        ]
 
     def model_quota(self, location: str) -> list[dict[str, Any]]:
         """Quota of the region: name, current value and limit of each kind of deployment."""

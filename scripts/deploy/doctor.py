@@ -16,6 +16,7 @@ from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError
 from scripts.deploy.example import BASE, EXAMPLES
 from scripts.deploy.explanations import INSTALL_TERRAFORM
 from scripts.deploy.layout import STACKS, Stack
+from scripts.deploy.model_quota import look_at_quota
 from scripts.deploy.roles import look_at_roles
 from scripts.deploy.session import Session
 from scripts.deploy.state_store import resource_names
@@ -43,10 +44,6 @@ PROVIDERS = (
 AZURE_CLI_MINIMUM = (2, 53)
 """The first version with `az containerapp`. An older one would ask for an extension after the deployment."""
 
-DEFAULT_SKU = "GlobalStandard"
-DEFAULT_CAPACITY = 10
-"""What a model deployment of the foundry stack gets when its settings do not say."""
-
 UNIQUE = (
     (("storage", "account"), "state_storage_account"),
     (("acr",), "container_registry"),
@@ -72,7 +69,7 @@ def examine(session: Session) -> list[CheckResult]:
     results.append(run_check("state storage", lambda: _storage(session)))
     results += run_checks("roles", lambda: look_at_roles(session, subscription))
     results += run_checks("names", lambda: _names(session))
-    return [*results, *_quota(session)]
+    return [*results, *look_at_quota(session)]
 
 
 def _tools(session: Session) -> Iterator[CheckResult]:
@@ -214,62 +211,3 @@ def _storage(session: Session) -> CheckResult:
     if session.has_storage():
         return CheckResult("state storage", Verdict.OK, "exists")
     return CheckResult("state storage", Verdict.NOTE, "does not exist", "Run deploy-bootstrap.")
-
-
-def _quota(session: Session) -> Iterator[CheckResult]:
-    """Whether each region has the quota that the foundry stack asks for."""
-    stack = STACKS["foundry"]
-    if not session.settings.files.hold(stack):
-        return
-    try:
-        wanted = _capacities(session.settings.read(stack).get("accounts"))
-    except InvalidSettingsError:
-        return  # another check reports it
-    for location, asked in sorted(wanted.items()):
-        yield run_check(f"quota in {location}", partial(_region, session, location, asked))
-
-
-def _capacities(accounts: Any) -> dict[str, dict[str, float]]:
-    """The capacity in `accounts` by location and kind. Terraform reports values of a wrong form.
-
-    `{"a": {"location": "x", "deployments": {"d": {"model": "m"}}}}` gives
-    `{"x": {"OpenAI.GlobalStandard.m": 10}}`.
-    """
-    wanted: dict[str, dict[str, float]] = {}
-    for account in _maps(accounts):
-        for deployment in _maps(account.get("deployments")):
-            kind = f"OpenAI.{deployment.get('sku', DEFAULT_SKU)}.{deployment.get('model')}"
-            capacity = deployment.get("capacity", DEFAULT_CAPACITY)
-            if isinstance(capacity, int | float):
-                asked = wanted.setdefault(str(account.get("location")), {})
-                asked[kind] = asked.get(kind, 0) + capacity
-    return wanted
-
-
-def _maps(value: Any) -> list[Mapping[str, Any]]:
-    values = value.values() if isinstance(value, Mapping) else ()
-    return [item for item in values if isinstance(item, Mapping)]
-
-
-def _region(session: Session, location: str, asked: Mapping[str, float]) -> CheckResult:
-    check = f"quota in {location}"
-    usage: dict[str, dict[str, Any]] = {
-        item["name"].lower(): item for item in session.az.model_quota(location)
-    }
-    short, tight = [], []
-    for kind, capacity in sorted(asked.items()):
-        item = usage.get(kind.lower())
-        if item is None:
-            short.append(f"no quota is listed for {kind}")
-        elif capacity > item["limit"]:
-            short.append(f"{kind} asks for {capacity:g} of {item['limit']:g}")
-        elif capacity > item["limit"] - item["used"]:
-            tight.append(f"{kind} asks for {capacity:g} of {item['limit']:g}, {item['used']:g} are in use")
-    remedy = "Lower the capacity, or ask for quota: https://aka.ms/oai/quotaincrease"
-    if short:
-        return CheckResult(check, Verdict.BAD, "; ".join(short), remedy)
-    if tight:  # this installation itself may be what uses the quota
-        return CheckResult(
-            check, Verdict.NOTE, "; ".join(tight), f"Unless this installation uses them already: {remedy}"
-        )
-    return CheckResult(check, Verdict.OK, "1 kind fits" if len(asked) == 1 else f"{len(asked)} kinds fit")

@@ -104,7 +104,7 @@ class WorkloadSettings:
         return settings
 
     def check_early(self, *, azure_openai: bool = True) -> GatewaySettings | None:
-        """Check all that can be checked before the other stacks are read. None when some cannot be told yet."""
+        """Check all that can be checked before the other stacks are read. None: not all can be told yet."""
         added: dict[str, str] = {}
         if azure_openai and self.next_backend == 0:
             added = FoundryBackend.example().variables(0, str(UUID(int=0)))

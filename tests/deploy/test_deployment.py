@@ -449,7 +449,7 @@ def test_what_every_name_depends_on_must_be_there(
 
 def test_a_subscription_is_given_by_its_id(session: Session, layout: Layout) -> None:
     """Names of subscriptions have spaces and brackets, and Terraform accepts only ids."""
-    write_tfvars(layout, "bootstrap", subscription_id="Production (EU)")
+    write_tfvars(layout, "workload", subscription_id="Production (EU)")
     with pytest.raises(InvalidSettingsError) as caught:
         deploy_bootstrap(session, Mode.YES)
     assert caught.value.details == [
@@ -464,10 +464,10 @@ def test_everything_wrong_with_a_file_is_told_at_once(session: Session, layout: 
     with pytest.raises(InvalidSettingsError) as caught:
         deploy_bootstrap(session, Mode.YES)
     assert [detail.split()[0] for detail in caught.value.details] == [
+        "locaton",
         "subscription_id",
         "name",
         "environment",
-        "locaton",
     ]
 
 

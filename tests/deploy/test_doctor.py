@@ -141,37 +141,77 @@ def test_a_name_that_this_installation_has_is_well(session: Session, made: Insta
     assert (finding.verdict, finding.found) == (Verdict.OK, "in use by this subscription")
 
 
-def ask_for(made: Installation, capacity: Any, used: int, limit: int) -> None:
-    quota = [{"name": {"value": "OpenAI.GlobalStandard.gpt-4o"}, "currentValue": used, "limit": limit}]
+def offer(model: str, version: str, *skus: str) -> dict[str, Any]:
+    """An entry of `az cognitiveservices model list`."""
+    offered = [{"name": sku, "usageName": f"OpenAI.{sku}.gpt4.1"} for sku in skus]
+    return {"kind": "OpenAI", "model": {"name": model, "version": version, "skus": offered}}
+
+
+def ask_for(made: Installation, capacity: Any, used: int = 0, limit: int = 100, **deployment: Any) -> None:
+    quota = [{"name": {"value": "OpenAI.GlobalStandard.gpt4.1"}, "currentValue": used, "limit": limit}]
     made.az.answer("cognitiveservices usage list", quota)
+    offers = [offer("gpt-4.1", "1", "GlobalStandard"), offer("gpt-4.1-nano", "1", "GlobalStandard")]
+    made.az.answer("cognitiveservices model list", offers)
     (made.layout.directory(STACKS["foundry"]) / "more.tf").write_text('variable "accounts" { type = any }\n')
-    deployment = {"model": "gpt-4o", "version": "1", "capacity": capacity}
-    write_tfvars(
-        made.layout, "foundry", accounts={"a": {"location": "sweden", "deployments": {"b": deployment}}}
-    )
+    one = {"model": "gpt-4.1", "version": "1", "capacity": capacity} | deployment
+    write_accounts(made, b=one)
+
+
+def write_accounts(made: Installation, **deployments: Any) -> None:
+    write_tfvars(made.layout, "foundry", accounts={"a": {"location": "sweden", "deployments": deployments}})
 
 
 @pytest.mark.parametrize(
     ("used", "limit", "verdict", "found"),
     [
-        (0, 10, Verdict.OK, "1 kind fits"),
-        (0, 5, Verdict.BAD, "OpenAI.GlobalStandard.gpt-4o asks for 10 of 5"),
-        (8, 15, Verdict.NOTE, "OpenAI.GlobalStandard.gpt-4o asks for 10 of 15, 8 are in use"),
+        (0, 10, Verdict.OK, "1 model fits"),
+        (0, 5, Verdict.BAD, "OpenAI.GlobalStandard.gpt4.1 asks for 10 of 5"),
+        (8, 15, Verdict.NOTE, "OpenAI.GlobalStandard.gpt4.1 asks for 10 of 15, 8 are in use"),
     ],
 )
-def test_capacity_is_compared_with_quota(
+def test_capacity_is_compared_with_the_quota_that_azure_names(
     session: Session, made: Installation, used: int, limit: int, verdict: Verdict, found: str
 ) -> None:
     ask_for(made, 10, used, limit)
-    finding = look(session)["quota in sweden"]
+    finding = look(session)["models in sweden"]
     assert (finding.verdict, finding.found) == (verdict, found)
+
+
+def test_models_that_share_a_quota_are_added_up(session: Session, made: Installation) -> None:
+    ask_for(made, 10, 0, 15)
+    names = {"one": "gpt-4.1", "two": "gpt-4.1-nano"}
+    write_accounts(made, **{label: {"model": name, "version": "1"} for label, name in names.items()})
+    assert look(session)["models in sweden"].found == "OpenAI.GlobalStandard.gpt4.1 asks for 20 of 15"
+
+
+@pytest.mark.parametrize(
+    ("deployment", "found"),
+    [
+        ({"model": "gpt-9"}, "gpt-9 is not offered"),
+        ({"version": "2"}, "gpt-4.1 has no version 2, but 1"),
+        ({"sku": "Standard"}, "gpt-4.1 1 is not offered as Standard, but as GlobalStandard"),
+    ],
+)
+def test_what_a_region_does_not_offer_is_told_with_what_it_does(
+    session: Session, made: Installation, deployment: dict[str, str], found: str
+) -> None:
+    ask_for(made, 10, **deployment)
+    finding = look(session)["models in sweden"]
+    assert (finding.verdict, finding.found) == (Verdict.BAD, found)
+    assert finding.remedy.endswith("az cognitiveservices model list --location sweden")
+
+
+def test_a_model_without_a_listed_limit_is_no_fault(session: Session, made: Installation) -> None:
+    ask_for(made, 10)
+    made.az.answer("cognitiveservices usage list", [])
+    assert look(session)["models in sweden"].verdict is Verdict.OK
 
 
 @pytest.mark.parametrize("accounts", ["x", ["x"], {"a": "x"}, {"a": {"deployments": "x"}}])
 def test_accounts_of_a_wrong_form_are_no_traceback(
     session: Session, made: Installation, accounts: object
 ) -> None:
-    ask_for(made, "ten", 0, 10)
-    assert "quota in sweden" not in look(session)
+    ask_for(made, "ten")
+    assert "models in sweden" not in look(session)
     write_tfvars(made.layout, "foundry", accounts=accounts)
-    assert not [check for check in look(session) if check.startswith("quota")]
+    assert not [check for check in look(session) if check.startswith("models")]

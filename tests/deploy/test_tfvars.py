@@ -218,6 +218,7 @@ def test_every_setting_that_is_the_users_is_in_the_example(stack) -> None:  # ty
         *("registry_login_server", "metrics_remote_write_url", "action_group_id"),
         *("gateway_identity_principal_id", "endpoints_subnet_id"),
         *("log_analytics_workspace_id", "metrics_data_collection_rule_id", "application_insights_id"),
+        "virtual_network_id",
     }
     missing = {name for name in read_declarations(directory).all - internal if name not in text}
     assert missing == set()

@@ -6,7 +6,7 @@ import json
 
 from scripts.deploy.layout import STACKS
 from tests.deploy.commands import Installation
-from tests.deploy.support import forget_tfvars
+from tests.deploy.support import forget_tfvars, write_tfvars
 
 ALL = ["bootstrap", "observability", "platform", "foundry", "workload"]
 
@@ -77,8 +77,9 @@ def test_a_stack_without_settings_is_left_out(made: Installation) -> None:
 
 def test_everything_wrong_is_told_before_anything_is_done(made: Installation) -> None:
     made.settings(app_settings={"GATEWAY_CLIENT_NAME_0": "team-a", "COOLDOWN_MAX_SECONDS": "soon"})
-    made.layout.settings.write_text(made.layout.settings.read_text() + "observability = { vaullt = 1 }\n")
+    write_tfvars(made.layout, "observability", vaullt=1)
     result = made.commands.run("deploy", "up", "--yes")
     assert result.returncode == 2
     assert "COOLDOWN_MAX_SECONDS" in result.stderr
+    assert "observability.vaullt" in result.stderr
     assert (made.root / "state").exists() is False

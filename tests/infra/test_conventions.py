@@ -12,8 +12,8 @@ import pytest
 from renderer.names import is_known
 from renderer.render import PORTS
 from scripts.deploy.declarations import read_declarations
-from scripts.deploy.doctor import DEFAULT_CAPACITY, DEFAULT_SKU
 from scripts.deploy.layout import REPOSITORY, STACKS
+from scripts.deploy.model_quota import DEFAULT_CAPACITY, DEFAULT_SKU
 from tests.infra.schema import TERRAFORM, configurations, parse, recorded_schemas, uses
 
 # To read the files takes seconds, so one process does it for all of these tests.

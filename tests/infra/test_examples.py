@@ -14,6 +14,7 @@ import pytest
 from scripts.deploy.declarations import read_declarations
 from scripts.deploy.example import example_of, write_new
 from scripts.deploy.layout import STACKS, Layout, Stack
+from scripts.deploy.model_quota import wanted_by_location
 from scripts.deploy.settings_files import SettingsFiles
 from tests.infra.schema import TERRAFORM
 
@@ -21,7 +22,10 @@ BINARY = os.environ.get("TERRAFORM_BINARY") or shutil.which("terraform") or shut
 GUID = "00000000-0000-0000-0000-00000000000a"
 # The first are values that the user adds, the second come from the deploy command and earlier stacks.
 ADDED = {"alert_emails": {"oncall": "oncall@example.com"}}
-PROVIDED = {"key_vault_uri": "https://kv.vault.azure.net/", "secret_versions": {"GATEWAY_CLIENT_KEY_0": "v1"}}
+PROVIDED = {
+    "key_vault_uri": "https://kv.vault.azure.net/",
+    "secret_versions": {"GATEWAY_CLIENT_KEY_0": "v1", "REDIS_PASSWORD": "v1"},
+}
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="neither terraform nor tofu is installed")
 
@@ -57,3 +61,16 @@ def test_the_example_passes_the_checks_of_its_stack(stack: Stack, environment: s
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("environment", ["dev", "stg", "prod"])
+def test_every_region_of_the_example_offers_its_models(environment: str, tmp_path: Path) -> None:
+    """By a table that Microsoft publishes: see its source and date."""
+    offered = json.loads((Path(__file__).parent / "data" / "model-availability.json").read_text())["models"]
+    accounts = settings_of(STACKS["foundry"], environment, tmp_path)["accounts"]
+    assert [
+        (region, item)
+        for region, wanted in wanted_by_location(accounts).items()
+        for item in wanted
+        if region not in offered[f"{item.model} {item.version}"].get(item.sku, [])
+    ] == []
