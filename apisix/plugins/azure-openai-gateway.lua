@@ -8,6 +8,7 @@ local limits = require("apisix.plugins.azure-openai.account.limits")
 local live_feed = require("apisix.plugins.azure-openai.account.live_feed")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local record = require("apisix.plugins.azure-openai.account.record")
+local sums = require("apisix.plugins.azure-openai.account.sums")
 local tracing = require("apisix.plugins.azure-openai.account.tracing")
 local credentials = require("apisix.plugins.azure-openai.request.credentials")
 local errors = require("apisix.plugins.azure-openai.base.errors")
@@ -59,6 +60,7 @@ end
 function _M.init()
     rests.watch(metrics.unavailable)
     shared_cooldowns.watch()
+    sums.watch()
     if ngx.worker.id() == 0 then
         ngx.timer.every(REFRESH_SECONDS, refresh_metrics)
     end
@@ -108,6 +110,7 @@ function _M.access(conf, ctx)
         end
         stock_body.offer(ctx, request.facts)
     end
+    tracing.pass_on(ctx, request.headers)
     state.pool, state.request = pool, request
 
     state.lane = limits.lane(ctx, state.client)

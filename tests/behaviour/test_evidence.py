@@ -16,7 +16,7 @@ import pytest
 from e2e.simulator import Simulator
 from e2e.waiting import eventually
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, REGIONS, Stage
-from tests.behaviour.support import attempts, chat, logged, records, winner
+from tests.behaviour.support import attempts, chat, logged, record_of, records, winner
 from tests.behaviour.test_coding_agents import NOT_VERIFIED, REFUSALS, SEALED
 from tests.behaviour.test_stateful import respond
 
@@ -252,6 +252,17 @@ def test_f8c_a_401_of_a_wrong_path_closes_nothing(stage: Stage, sim: Simulator, 
         client.get(path)
     statuses = [say(client, str(number)).status_code for number in range(2)]
     assert (statuses, "AZURE_OPENAI_KEY" in gateway.error_log.read_text()) == ([200, 200], False)
+
+
+@pytest.mark.parametrize(("path", "reason"), [("/nosuch/", "forbidden"), ("/chat/", "credential")])
+def test_f8c_o2_the_record_calls_a_credential_refused_only_when_it_is(
+    stage: Stage, sim: Simulator, path: str, reason: str
+) -> None:
+    fail_everywhere(sim, status=401, message=WRONG_ENDPOINT, path=path)
+    gateway = stage.gateway(["eastus"], GATEWAY_LOG_MODE="test")
+    client = stage.http(gateway)
+    client.get(WRONG_PATH) if reason == "forbidden" else say(client, "Hello")
+    assert [attempt["reason"] for attempt in record_of(gateway)["attempts"]] == [reason]
 
 
 def test_f8c_a_wrong_path_again_and_again_costs_another_client_no_answer(

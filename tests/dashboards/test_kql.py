@@ -1,4 +1,4 @@
-"""O4: the queries in KQL, of log alerts and of the workbook, are ones that Microsoft's own parser accepts.
+"""O4: every query in KQL is one that Microsoft's own parser accepts.
 
 The parser is the npm package `@kusto/language-service-next`. It knows no tables here: it checks the grammar.
 """
@@ -13,21 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.dashboards.kql import files_with_kql, queries_of, steps
 from tests.dashboards.promql import ROOT
-from tests.dashboards.test_workbook import CHOICES
 
 PACKAGE = "@kusto/language-service-next@12.4.1"
 HOME = ROOT / ".cache" / "kusto"
-ALERTS = ROOT / "infra" / "terraform" / "modules" / "observability" / "alerts.tf"
-
-
-def alert_queries() -> list[str]:
-    """The queries of the log alerts, as `alerts.tf` puts them together."""
-    text = ALERTS.read_text()
-    parts = dict(re.findall(r"(\w+) = <<-KQL\n(.*?)\n\s*KQL", text, re.DOTALL))
-    conditions = [json.loads(f'"{one}"') for one in re.findall(r'matching\s+= "((?:[^"\\]|\\.)*)"', text)]
-    whole = [json.loads(f'"{one}"') for one in re.findall(r'query\s+= "((?:[^"$\\]|\\.)*)"', text)]
-    return [f"{parts['requests']}\n{parts['share']}".replace("MATCHING", one) for one in conditions] + whole
 
 
 def complaints(queries: list[str]) -> list[list[str]]:
@@ -39,7 +29,7 @@ def complaints(queries: list[str]) -> list[list[str]]:
         command = [npm, "install", "--prefix", str(HOME), "--no-save", "--no-audit", "--no-fund", "--silent"]
         if subprocess.run([*command, PACKAGE], check=False).returncode != 0:
             pytest.skip(f"the npm registry did not give {PACKAGE}")
-    script = Path(__file__).parent / "kql.cjs"
+    script = Path(__file__).parent / "parse_kql.cjs"
     done = subprocess.run(
         [node, str(script), str(HOME)], input=json.dumps(queries), capture_output=True, text=True, check=True
     )
@@ -47,15 +37,30 @@ def complaints(queries: list[str]) -> list[list[str]]:
     return found
 
 
-def test_o4_the_queries_of_log_alerts_are_kql() -> None:
-    queries = alert_queries()
-    assert len(queries) >= 3
+FILES = files_with_kql()
+each_file = pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(ROOT)) for file in FILES])
+
+
+@each_file
+def test_o4_no_query_is_forgotten(file: Path) -> None:
+    assert steps(file.read_text()) <= sum(steps(query) for query in queries_of(file))
+
+
+@each_file
+def test_o4_every_query_is_kql(file: Path) -> None:
+    queries = queries_of(file)
     assert complaints(queries) == [[] for _ in queries]
 
 
-def test_o4_the_workbook_finds_its_workspaces_with_kql() -> None:
-    [workspaces] = [choice["query"] for choice in CHOICES if choice["name"] == "Workspace"]
-    assert complaints([workspaces]) == [[]]
+@each_file
+def test_o4_no_query_counts_the_rows_of_sampled_traces(file: Path) -> None:
+    """A span can stand for many requests; records and metrics are whole."""
+    sampled = [query for query in queries_of(file) if re.match(r"\s*(requests|AppRequests)\b", query)]
+    assert [query for query in sampled if "sample_weight" not in query] == []
+
+
+def test_o4_alerts_the_workbook_documents_and_messages_have_queries() -> None:
+    assert {file.suffix for file in FILES} == {".tf", ".json", ".md", ".py"}
 
 
 def test_o4_the_parser_notices() -> None:

@@ -13,7 +13,7 @@ local ngx_now = ngx.now
 local _M = {}
 
 local function note_in_trail(state, attempt, outcome)
-    state.trail[#state.trail + 1] = {
+    outcome.entry = {
         backend = attempt.backend.name,
         server = attempt.backend,
         target = attempt.target,
@@ -24,6 +24,7 @@ local function note_in_trail(state, attempt, outcome)
         started_at = attempt.started_at,
         seconds = outcome.seconds,
     }
+    state.trail[#state.trail + 1] = outcome.entry
 end
 
 -- Asks once. Should the client leave meanwhile, the log phase finds the attempt in the state.

@@ -167,6 +167,7 @@
 ---@field body string|nil the body of a failed answer
 ---@field seconds number how long the attempt took
 ---@field attempt Attempt
+---@field entry TrailEntry of the attempt
 ---@field answer Answer|nil only of a success
 
 --- What the client gets. Its body is one of `body`, `event_stream`, `connection` and `tunnel`.

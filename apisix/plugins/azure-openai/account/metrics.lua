@@ -3,6 +3,7 @@ local core = require("apisix.core")
 local first_values = require("apisix.plugins.azure-openai.account.first_values")
 local labels = require("apisix.plugins.azure-openai.account.labels")
 local registry = require("apisix.plugins.azure-openai.account.registry")
+local sums = require("apisix.plugins.azure-openai.account.sums")
 local operations = require("apisix.plugins.azure-openai.request.operations")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
@@ -12,20 +13,6 @@ local ngx_now = ngx.now
 
 local dict = ngx.shared["azure-openai-limits"]
 
--- The fields of a usage that are exported.
-local TOKEN_KINDS = {
-    "prompt",
-    "completion",
-    "cached",
-    "reasoning",
-    "audio_prompt",
-    "audio_completion",
-    "audio_cached",
-    "image_prompt",
-    "image_completion",
-}
--- Reasoning is part of the completion. Which client uses it matters, not which backend.
-local NOT_BY_BACKEND = { reasoning = true }
 -- What backends may say of a request that no backend can serve: that is about the request.
 local OF_REQUEST = { not_deployed = true, forbidden = true }
 local INTERRUPTIONS = { stream_interrupted = true, answer_interrupted = true, tunnel_broken = true }
@@ -139,53 +126,54 @@ local function say_once_that_unpriced(deployment, model)
     end
 end
 
-local function count_tokens(metrics, state)
-    local usage, client, backend = state.usage, client_name(state), state.winner.name
-    local deployment = labels.deployments:of(state.request.deployment)
-    local model = state.model and labels.models:of(state.model) or deployment
-    local estimated = usage.estimated and "true" or "false"
-    for _, kind in ipairs(TOKEN_KINDS) do
-        local amount = usage[kind] or 0
-        if amount > 0 then
-            metrics.tokens:inc(amount, { client, model, kind, estimated })
-        end
-        if amount > 0 and not NOT_BY_BACKEND[kind] then
-            metrics.backend_tokens:inc(amount, { backend, model, kind })
-        end
-    end
-    if state.cost_usd then
-        metrics.cost:inc(state.cost_usd, { client, model })
-        metrics.backend_cost:inc(state.cost_usd, { backend, model })
+-- Adds what a request used to a sum (account/sums.lua).
+local function add_tokens(sum, usage, cost_usd)
+    if cost_usd then
+        sums.add(sum, "cost", cost_usd)
     else
-        metrics.unpriced_tokens:inc(usage.total, { deployment, model })
-        say_once_that_unpriced(deployment, model)
+        sums.add(sum, "unpriced", usage.total)
+        say_once_that_unpriced(sum.deployment, sum.model)
+    end
+    for _, kind in ipairs(sums.TOKEN_KINDS) do
+        local amount = usage[kind]
+        if amount and amount > 0 then
+            sums.add(sum, kind, amount)
+        end
     end
 end
 
-local function count_outcome(metrics, state, deployment, status)
-    local winner, outcome = state.winner, _M.outcome(state, status)
-    local backend = winner and winner.name or ""
-    metrics.requests:inc(1, { backend, winner and winner.region or "", deployment, outcome })
-    metrics.client_requests:inc(1, { client_name(state), state.lane or "", outcome })
+-- The sum of tokens that belongs to a request or to a response that was made in the background.
+local function tokens_of(account)
+    local deployment = labels.deployments:of(account.request.deployment)
+    return sums.of_tokens(
+        client_name(account),
+        account.winner.name,
+        deployment,
+        account.model and labels.models:of(account.model) or deployment,
+        account.usage.estimated and "true" or "false"
+    )
+end
+
+local function count_exceptions(metrics, state, deployment, outcome, status)
     if outcome == "refused" then
         metrics.refusals:inc(1, { state.lane or "", state.error })
     end
     if state.is_exhausted then
         metrics.exhausted:inc(1, { deployment, status })
     end
-end
-
--- How long answers took. A session lasts as long as its user speaks.
-local function observe_times(metrics, state, deployment, status)
     if state.waited_seconds then
         metrics.wait:observe(state.waited_seconds, { state.lane })
     end
+end
+
+-- How long answers took. A session lasts as long as its user speaks.
+local function note_times(sum, state, status)
     if not state.winner or state.request.is_upgrade then
         return
     end
-    metrics.duration:observe(ngx_now() - state.started_at, { deployment })
+    sums.note(sum, "duration", ngx_now() - state.started_at)
     if state.first_output_at and status < 400 and operations.is_inference(state.request) then
-        metrics.first_token:observe(state.first_output_at - state.started_at, { deployment })
+        sums.note(sum, "first_token", state.first_output_at - state.started_at)
     end
 end
 
@@ -198,25 +186,35 @@ function _M.count(state, status)
         return
     end
     _M.learn_names(state, status)
+    local winner, outcome = state.winner, _M.outcome(state, status)
     local deployment = labels.deployments:of(state.request.deployment)
     count_failures(metrics, state, deployment)
-    count_outcome(metrics, state, deployment, status)
-    observe_times(metrics, state, deployment, status)
-    if state.winner and state.usage then
-        count_tokens(metrics, state)
+    count_exceptions(metrics, state, deployment, outcome, status)
+    local sum = sums.of_requests(
+        client_name(state),
+        state.lane or "",
+        winner and winner.name or "",
+        winner and winner.region or "",
+        deployment,
+        outcome
+    )
+    sums.add(sum, "requests", 1)
+    note_times(sum, state, status)
+    if winner and state.usage then
+        add_tokens(tokens_of(state), state.usage, state.cost_usd)
     end
 end
 
 --- Counts tokens and cost of a response that was made in the background, after its request has been counted.
 -- @param account table { usage, cost_usd, client, winner, model, request = { deployment } }, as in a RequestState
 function _M.count_later_usage(account)
-    local metrics = registry.metrics()
-    if metrics then
-        if account.model then
-            labels.models:learn(account.model)
-        end
-        count_tokens(metrics, account)
+    if not registry.metrics() then
+        return
     end
+    if account.model then
+        labels.models:learn(account.model)
+    end
+    add_tokens(tokens_of(account), account.usage, account.cost_usd)
 end
 
 return _M

@@ -26,18 +26,34 @@ local beginnings = setmetatable({}, {
     end,
 })
 
+-- Most texts are the same in many requests. All are forgotten when there are so many.
+local MOST_KEPT = 1000
+local kept, kept_count = {}, 0
+
+local function quoted(text)
+    local known = kept[text]
+    if not known then
+        if kept_count == MOST_KEPT then
+            kept, kept_count = {}, 0
+        end
+        known = json_encode(text)
+        kept[text], kept_count = known, kept_count + 1
+    end
+    return known
+end
+
 local function value_of(value)
     local kind = type(value)
     if kind == "string" then
-        return 'stringValue":' .. json_encode(value)
+        return 'stringValue":' .. quoted(value)
     end
     if kind == "boolean" then
         return 'boolValue":' .. tostring(value)
     end
     if value == math_floor(value) and value < LARGEST_INTEGER then
-        return ('intValue":"%.0f"'):format(value)
+        return 'intValue":' .. value
     end
-    return 'doubleValue":' .. json_encode(value)
+    return 'doubleValue":' .. value
 end
 
 --- An empty list of attributes.
@@ -64,7 +80,7 @@ end
 -- @param seconds number since the epoch
 -- @return string
 function _M.time(seconds)
-    return ('"%.0f000000"'):format(seconds * 1000)
+    return '"' .. math_floor(seconds * 1000 + 0.5) .. '000000"'
 end
 
 return _M

@@ -1,12 +1,11 @@
 --- The one structured record that each request leaves: in the access log, and in the collector's logs.
-local core = require("apisix.core")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local record_log = require("apisix.plugins.azure-openai.account.record_log")
+local record_text = require("apisix.plugins.azure-openai.account.record_text")
 local plain_text = require("apisix.plugins.azure-openai.base.plain_text")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ngx = ngx
-local ipairs = ipairs
 local math_floor = math.floor
 local ascii = plain_text.ascii
 
@@ -16,67 +15,43 @@ local function milliseconds(seconds)
     return seconds and math_floor(seconds * 1000 + 0.5)
 end
 
-local function attempts(trail)
-    local list = {}
-    for index, attempt in ipairs(trail) do
-        list[index] = {
-            backend = attempt.backend,
-            status = attempt.status,
-            reason = attempt.reason,
-            ms = milliseconds(attempt.seconds),
-        }
+local written_second, written_time
+
+-- "2026-11-29T17:27:18+00:00". nginx writes the same text for a whole second.
+local function time()
+    local second = ngx.time()
+    if second ~= written_second then
+        written_second, written_time = second, ngx.var.time_iso8601
     end
-    setmetatable(list, core.json.array_mt)
-    return list
+    return written_time
 end
 
-local function tokens(usage)
-    return usage
-        and {
-            prompt = usage.prompt,
-            completion = usage.completion,
-            cached = usage.cached,
-            reasoning = usage.reasoning,
-            audio_prompt = usage.audio_prompt,
-            audio_completion = usage.audio_completion,
-            audio_cached = usage.audio_cached,
-            image_prompt = usage.image_prompt,
-            image_completion = usage.image_completion,
-            seconds = usage.seconds,
-            characters = usage.characters,
-            images = usage.images,
-            total = usage.total,
-            estimated = usage.estimated,
-        }
-end
-
-local function describe(ctx, state)
-    local request = state.request
+local function describe(ctx, state, status)
+    local request, winner = state.request, state.winner
     return {
-        time = ngx.var.time_iso8601,
+        time = time(),
         request_id = state.request_id,
         backend_request_id = state.backend_request_id,
         client = state.client and state.client.name,
         client_address = ngx.var.remote_addr,
         lane = state.lane,
         route = ctx.route_id,
-        method = ngx.req.get_method(),
+        method = request and request.method or ngx.req.get_method(),
         path = ascii(ngx.var.uri),
-        status = ngx.status,
+        status = status,
         deployment = request and request.deployment ~= "" and ascii(request.deployment) or nil,
         operation = request and ascii(request.operation),
         model = ascii(state.model),
-        backend = state.winner and state.winner.name,
-        region = state.winner and regions.of(state.winner),
-        attempts = attempts(state.trail),
+        backend = winner and winner.name,
+        region = winner and regions.of(winner),
         streamed = state.is_stream == true,
-        tokens = tokens(state.usage),
+        tokens = state.usage,
         cost_usd = state.cost_usd,
         first_token_ms = state.first_output_at and milliseconds(state.first_output_at - state.started_at),
-        total_ms = milliseconds(ngx.now() - ngx.req.start_time()),
-        bytes_in = tonumber(ngx.var.request_length),
-        bytes_out = tonumber(ngx.var.bytes_sent),
-        outcome = metrics.outcome(state, ngx.status),
+        total_ms = milliseconds(ngx.now() - (state.started_at or ngx.req.start_time())),
+        bytes_in = ngx.var.request_length,
+        bytes_out = ngx.var.bytes_sent,
+        outcome = metrics.outcome(state, status),
         error = state.error or state.failure,
     }
 end
@@ -84,12 +59,15 @@ end
 --- Writes the record of a request into the variable that the access log prints, and sends it to the collector when the
 --- request has a trace. Log phase only, after tracing.
 -- @param ctx table request context; without `azure_openai` the record says only what nginx knows
--- @return table the record
+-- @return table the record, without its attempts
 function _M.write(ctx)
-    local record = describe(ctx, ctx.azure_openai or { trail = {} })
-    ngx.var.azure_openai_record = core.json.encode(record)
-    if ctx.azure_openai_trace then
-        record_log.add(record, ctx.azure_openai_trace)
+    local state = ctx.azure_openai or { trail = {} }
+    local record = describe(ctx, state, ngx.status)
+    local trace = ctx.azure_openai_trace
+    local line, attributes = record_text.of(record, state.trail)
+    ngx.var.azure_openai_record = line
+    if trace then
+        record_log.add(record, attributes, trace)
     end
     return record
 end

@@ -7,8 +7,6 @@ local otlp_json = require("apisix.plugins.azure-openai.account.otlp_json")
 local otlp_queue = require("apisix.plugins.azure-openai.account.otlp_queue")
 
 local ngx_now = ngx.now
-local pairs = pairs
-local type = type
 
 -- opentelemetry-proto, logs/v1, SeverityNumber.
 local INFO, WARN, ERROR = 9, 13, 17
@@ -20,32 +18,11 @@ local _M = {}
 
 local logs = otlp_queue.new("logs")
 
--- { prompt = 5 } -> "tokens.prompt"
-local TOKEN_NAMES = setmetatable({}, {
-    __index = function(known, kind)
-        known[kind] = "tokens." .. kind
-        return known[kind]
-    end,
-})
-
-local function attributes_of(record)
-    local attributes = otlp_json.attributes()
-    for name, value in pairs(record) do
-        if type(value) ~= "table" then
-            attributes:add(name, value)
-        end
-    end
-    for kind, value in pairs(record.tokens or {}) do
-        attributes:add(TOKEN_NAMES[kind], value)
-    end
-    attributes:add("attempts", core.json.encode(record.attempts))
-    return attributes:json()
-end
-
 --- Queues the record of a request.
 -- @param record table as account/record.lua makes it
+-- @param attributes string of the record (account/record_text.lua)
 -- @param trace Trace of the request (account/trace_context.lua)
-function _M.add(record, trace)
+function _M.add(record, attributes, trace)
     local severity = SEVERITIES[record.outcome] or WARN
     local message = record.method .. " " .. record.path .. " " .. record.status .. " " .. record.outcome
     logs:add(
@@ -58,14 +35,14 @@ function _M.add(record, trace)
             .. '","body":{"stringValue":'
             .. core.json.encode(message)
             .. '},"attributes":'
-            .. attributes_of(record)
+            .. attributes
+            .. ',"flags":'
+            .. (trace.is_kept and 1 or 0)
             .. ',"traceId":"'
             .. trace.trace_id
             .. '","spanId":"'
             .. trace.span_id
-            .. '","flags":'
-            .. (trace.is_kept and 1 or 0)
-            .. "}"
+            .. '"}'
     )
 end
 

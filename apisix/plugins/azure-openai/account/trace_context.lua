@@ -51,7 +51,7 @@ local function new_span_id()
 end
 _M.new_span_id = new_span_id
 
---- Continues the client's trace, or begins one, and names the request's span to backends.
+--- Continues the client's trace, or begins one.
 -- @param ctx table request context
 -- @param rate number share of the traces begun here that are sampled, 0 to 1
 -- @return Trace
@@ -61,14 +61,22 @@ function _M.begin(ctx, rate)
         -- nginx's own id of the request is 16 random bytes.
         trace_id = ctx.var.request_id
         is_sampled = is_chosen(rate, trace_id)
-        if core.request.header(ctx, TRACESTATE) then
-            core.request.set_header(ctx, TRACESTATE, nil)
-        end
     end
-    local span_id = new_span_id()
-    local flags = is_sampled and "-01" or "-00"
-    core.request.set_header(ctx, TRACEPARENT, "00-" .. trace_id .. "-" .. span_id .. flags)
-    return { trace_id = trace_id, span_id = span_id, parent_id = parent_id, is_sampled = is_sampled }
+    return { trace_id = trace_id, span_id = new_span_id(), parent_id = parent_id, is_sampled = is_sampled }
+end
+
+--- Names the request's span to backends.
+-- @param trace Trace
+-- @param headers table the client's, as they go on to backends
+function _M.pass_on(trace, headers)
+    headers[TRACEPARENT] = "00-"
+        .. trace.trace_id
+        .. "-"
+        .. trace.span_id
+        .. (trace.is_sampled and "-01" or "-00")
+    if not trace.parent_id then
+        headers[TRACESTATE] = nil
+    end
 end
 
 return _M

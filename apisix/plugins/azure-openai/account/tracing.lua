@@ -90,6 +90,15 @@ function _M.begin(ctx)
     end
 end
 
+--- Names the trace to backends, when there is one. A change of nginx's own headers would cost more.
+-- @param ctx table request context
+-- @param headers table the client's, as they go on to backends
+function _M.pass_on(ctx, headers)
+    if ctx.azure_openai_trace then
+        trace_context.pass_on(ctx.azure_openai_trace, headers)
+    end
+end
+
 --- Ends the trace of a request and queues its spans, when it is kept. Log phase only, after accounting.
 -- @param ctx table request context
 function _M.finish(ctx)

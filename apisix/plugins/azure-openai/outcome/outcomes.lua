@@ -182,6 +182,8 @@ end
 function _M.conclude(state, answer)
     evidence.judge(state, answer ~= nil and answer.status < 400)
     for _, failure in ipairs(state.failures) do
+        -- Only now is it known whether a 401 was about the credential.
+        failure.entry.reason = failure.reason
         _M.abandoned(failure.attempt)
     end
 end

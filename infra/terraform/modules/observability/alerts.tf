@@ -4,7 +4,7 @@ locals {
   requests = <<-KQL
     AppTraces
     | where tostring(Properties.path) startswith "/openai/" and isnotempty(Properties.outcome)
-    | extend status = toint(Properties.status), attempts = tostring(Properties.attempts)
+    | extend status = toint(Properties.status)
   KQL
 
   # A percentage of very few requests means nothing.
@@ -20,12 +20,6 @@ locals {
       severity    = 1
       matching    = "status >= 500"
       threshold   = var.thresholds.error_percent
-    }
-    backend-credential = {
-      description = "A backend refuses the gateway's credential: its key or role is wrong, and it serves no request."
-      severity    = 1
-      matching    = "attempts matches regex '\"status\":40[13]'"
-      threshold   = 0
     }
   }
 }

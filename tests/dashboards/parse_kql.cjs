@@ -1,5 +1,5 @@
 // Prints what Microsoft's own parser of KQL has to say of each query in the JSON list on standard input.
-// Usage: node kql.cjs DIRECTORY_OF_NODE_MODULES
+// Usage: node parse_kql.cjs DIRECTORY_OF_NODE_MODULES
 const { createRequire } = require("node:module");
 const load = createRequire(`${process.argv[2]}/`);
 load("@kusto/language-service-next/bridge.min.js");

@@ -1,0 +1,180 @@
+--- Writes a record twice: as a line of JSON, and as the attributes of an OTLP log record.
+--
+-- Both are put together from the same texts. What many requests share (client, deployment, backend, outcome …) is
+-- written once and kept: encoders for any value would cost each request more than all the rest of its telemetry.
+local core = require("apisix.core")
+local otlp_json = require("apisix.plugins.azure-openai.account.otlp_json")
+
+local ipairs = ipairs
+local math_floor = math.floor
+local tostring = tostring
+local type = type
+local table_concat = table.concat
+local json_encode = core.json.encode
+
+-- The fields of which there are few values.
+local SHARED = {
+    "client",
+    "lane",
+    "route",
+    "method",
+    "status",
+    "deployment",
+    "operation",
+    "model",
+    "backend",
+    "region",
+    "streamed",
+    "outcome",
+    "error",
+}
+
+-- The texts before a field's value, of both kinds. A number has the same text in both.
+local function field(name, kind, prefix)
+    return {
+        name = name,
+        is_text = kind == "stringValue",
+        member = '"' .. name .. '":',
+        attribute = ',{"key":"' .. (prefix or "") .. name .. '","value":{"' .. kind .. '":',
+    }
+end
+
+-- The other fields, whose values need no escapes. Ids come last, because LuaJIT tells long strings apart by a few of
+-- their bytes, and by the last ones always.
+local OWN = {
+    field("time", "stringValue"),
+    field("client_address", "stringValue"),
+    field("cost_usd", "doubleValue"),
+    field("first_token_ms", "intValue"),
+    field("total_ms", "intValue"),
+    field("bytes_in", "intValue"),
+    field("bytes_out", "intValue"),
+    field("backend_request_id", "stringValue"),
+    field("request_id", "stringValue"),
+}
+
+local TOKENS = "tokens."
+local TOKEN_FIELDS = {
+    field("prompt", "intValue", TOKENS),
+    field("completion", "intValue", TOKENS),
+    field("cached", "intValue", TOKENS),
+    field("reasoning", "intValue", TOKENS),
+    field("audio_prompt", "intValue", TOKENS),
+    field("audio_completion", "intValue", TOKENS),
+    field("audio_cached", "intValue", TOKENS),
+    field("image_prompt", "intValue", TOKENS),
+    field("image_completion", "intValue", TOKENS),
+    field("seconds", "doubleValue", TOKENS),
+    field("characters", "intValue", TOKENS),
+    field("images", "intValue", TOKENS),
+    field("total", "intValue", TOKENS),
+    field("estimated", "boolValue", TOKENS),
+}
+
+-- Clients can invent names. All kept texts are forgotten when there are so many.
+local MOST_KEPT = 500
+
+local _M = {}
+
+local kept, kept_count = {}, 0
+local key_parts = {}
+
+local function write_shared(record)
+    local members, attributes = {}, otlp_json.attributes()
+    for _, name in ipairs(SHARED) do
+        members[name] = record[name]
+        attributes:add(name, record[name])
+    end
+    return { members = json_encode(members):sub(2, -2), attributes = attributes:json():sub(2, -2) }
+end
+
+local function shared_texts(record)
+    for index, name in ipairs(SHARED) do
+        key_parts[index] = tostring(record[name])
+    end
+    local key = table_concat(key_parts, "\n")
+    local texts = kept[key]
+    if not texts then
+        if kept_count == MOST_KEPT then
+            kept, kept_count = {}, 0
+        end
+        texts = write_shared(record)
+        kept[key], kept_count = texts, kept_count + 1
+    end
+    return texts
+end
+
+-- { 1, 2 } -> '"prompt":1,"completion":2', and their attributes.
+local function write(fields, values)
+    local members, attributes, count = {}, {}, 0
+    for _, one in ipairs(fields) do
+        local value = values[one.name]
+        if value ~= nil then
+            local text = one.is_text and '"' .. value .. '"' or tostring(value)
+            count = count + 1
+            members[count] = one.member .. text
+            attributes[count] = one.attribute .. text .. "}}"
+        end
+    end
+    return table_concat(members, ",", 1, count), table_concat(attributes, "", 1, count)
+end
+
+local function attempt_text(attempt)
+    local status, reason = attempt.status, attempt.reason
+    return '{"backend":'
+        .. json_encode(attempt.backend)
+        .. ',"ms":'
+        .. math_floor(attempt.seconds * 1000 + 0.5)
+        .. (reason and ',"reason":"' .. reason .. '"' or "")
+        .. ',"status":'
+        .. (type(status) == "number" and status or json_encode(status))
+        .. "}"
+end
+
+-- The attempts are one string in OTLP: it has lists, but Application Insights has none.
+local function attempts_text(trail)
+    local list = {}
+    for index, attempt in ipairs(trail) do
+        list[index] = attempt_text(attempt)
+    end
+    return "[" .. table_concat(list, ",") .. "]"
+end
+
+--- The texts of a record.
+-- @param record table as account/record.lua makes it
+-- @param trail TrailEntry[]
+-- @return string the line: {"client":"c", …, "attempts":[…], …}
+-- @return string OTLP attributes: [{"key":"client","value":{"stringValue":"c"}}, …]
+function _M.of(record, trail)
+    local shared, path, attempts = shared_texts(record), json_encode(record.path), attempts_text(trail)
+    local members, attributes = write(OWN, record)
+    local token_members, token_attributes = "", ""
+    if record.tokens then
+        local all
+        all, token_attributes = write(TOKEN_FIELDS, record.tokens)
+        token_members = ',"tokens":{' .. all .. "}"
+    end
+    local line = "{"
+        .. shared.members
+        .. ',"path":'
+        .. path
+        .. ',"attempts":'
+        .. attempts
+        .. token_members
+        .. ","
+        .. members
+        .. "}"
+    local list = "["
+        .. shared.attributes
+        .. ',{"key":"path","value":{"stringValue":'
+        .. path
+        .. '}},{"key":"attempts","value":{"stringValue":'
+        .. json_encode(attempts)
+        .. "}}"
+        .. token_attributes
+        .. attributes
+        .. "]"
+    return line, list
+end
+
+return _M

@@ -1,0 +1,140 @@
+--- Sums of requests that share all labels, in this worker. A timer hands them to the registry once a second: finding a
+--- dozen series for each request would cost more than all the rest of counting.
+local registry = require("apisix.plugins.azure-openai.account.registry")
+
+local ngx = ngx
+local ipairs = ipairs
+local pairs = pairs
+
+local FLUSH_SECONDS = 1
+
+local _M = {
+    --- The fields of a usage that are exported.
+    TOKEN_KINDS = {
+        "prompt",
+        "completion",
+        "cached",
+        "reasoning",
+        "audio_prompt",
+        "audio_completion",
+        "audio_cached",
+        "image_prompt",
+        "image_completion",
+    },
+}
+
+-- Reasoning is part of the completion. Which client uses it matters, not which backend.
+local NOT_BY_BACKEND = { reasoning = true }
+
+local requests, tokens = {}, {}
+
+--- The sum of requests with these labels.
+-- @return table for `add` ("requests") and `note` ("duration", "first_token")
+function _M.of_requests(client, lane, backend, region, deployment, outcome)
+    local key = client .. "\n" .. lane .. "\n" .. backend .. "\n" .. deployment .. "\n" .. outcome
+    local sum = requests[key]
+    if not sum then
+        sum = {
+            client = client,
+            lane = lane,
+            backend = backend,
+            region = region,
+            deployment = deployment,
+            outcome = outcome,
+            requests = 0,
+            duration = {},
+            first_token = {},
+        }
+        requests[key] = sum
+    end
+    return sum
+end
+
+--- The sum of what was used with these labels.
+-- @param estimated string "true" or "false"
+-- @return table for `add`: "cost" in USD, "unpriced" in tokens, and the kinds of tokens
+function _M.of_tokens(client, backend, deployment, model, estimated)
+    local key = client .. "\n" .. backend .. "\n" .. deployment .. "\n" .. model .. "\n" .. estimated
+    local sum = tokens[key]
+    if not sum then
+        sum = {
+            client = client,
+            backend = backend,
+            deployment = deployment,
+            model = model,
+            estimated = estimated,
+        }
+        tokens[key] = sum
+    end
+    return sum
+end
+
+--- Adds to one number of a sum.
+-- @param sum table
+-- @param name string
+-- @param amount number
+function _M.add(sum, name, amount)
+    sum[name] = (sum[name] or 0) + amount
+end
+
+--- Keeps an observation for a histogram.
+-- @param sum table
+-- @param name string
+-- @param seconds number
+function _M.note(sum, name, seconds)
+    local list = sum[name]
+    list[#list + 1] = seconds
+end
+
+local function observe_all(histogram, list, labels)
+    for _, seconds in ipairs(list) do
+        histogram:observe(seconds, labels)
+    end
+end
+
+local function flush_requests(metrics, sum)
+    metrics.requests:inc(sum.requests, { sum.backend, sum.region, sum.deployment, sum.outcome })
+    metrics.client_requests:inc(sum.requests, { sum.client, sum.lane, sum.outcome })
+    observe_all(metrics.duration, sum.duration, { sum.deployment })
+    observe_all(metrics.first_token, sum.first_token, { sum.deployment })
+end
+
+local function flush_tokens(metrics, sum)
+    local client, backend, model = sum.client, sum.backend, sum.model
+    for _, kind in ipairs(_M.TOKEN_KINDS) do
+        local amount = sum[kind]
+        if amount then
+            metrics.tokens:inc(amount, { client, model, kind, sum.estimated })
+        end
+        if amount and not NOT_BY_BACKEND[kind] then
+            metrics.backend_tokens:inc(amount, { backend, model, kind })
+        end
+    end
+    if sum.cost then
+        metrics.cost:inc(sum.cost, { client, model })
+        metrics.backend_cost:inc(sum.cost, { backend, model })
+    end
+    if sum.unpriced then
+        metrics.unpriced_tokens:inc(sum.unpriced, { sum.deployment, model })
+    end
+end
+
+-- Also when the worker stops.
+local function flush()
+    local metrics = registry.metrics()
+    local finished, used = requests, tokens
+    requests, tokens = {}, {}
+    for _, sum in pairs(metrics and finished or {}) do
+        flush_requests(metrics, sum)
+    end
+    for _, sum in pairs(metrics and used or {}) do
+        flush_tokens(metrics, sum)
+    end
+end
+
+--- Begins to hand the sums over. Once in each worker.
+function _M.watch()
+    ngx.timer.every(FLUSH_SECONDS, flush)
+end
+
+return _M
