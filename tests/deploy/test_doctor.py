@@ -193,7 +193,7 @@ def test_models_that_share_a_quota_are_added_up(session: Session, made: Installa
     ],
 )
 def test_what_a_region_does_not_offer_is_told_with_what_it_does(
-    session: Session, made: Installation, deployment: dict[str, str], found: str
+    session: Session, made: Installation, deployment: dict[str, Any], found: str
 ) -> None:
     ask_for(made, 10, **deployment)
     finding = look(session)["models in sweden"]
