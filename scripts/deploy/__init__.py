@@ -22,6 +22,7 @@ Steps of `deploy-workload`
     simulated_stage    the settings and secrets of the end-to-end stage
     foundry_backend    a model account as a backend
     images             builds images whose sources are new
+    base_images        imports the images that ours are built on, the collector's and Redis'
     vault_seeder       writes secrets that differ into Key Vault
     vault_failure      why Key Vault refused, and what to do
     deployment         plans and applies a stack; the only step of the other deploy commands

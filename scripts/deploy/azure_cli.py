@@ -173,14 +173,32 @@ class AzureCli:
         """Whether the registry has an image of that tag."""
         return self._exists("acr", "repository", "show", "--name", registry, "--image", f"{repository}:{tag}")
 
+    def image_digest(self, registry: str, image: str) -> str | None:
+        """The digest of an image in the registry, such as `sha256:…`; None when it is not there."""
+        try:
+            found = self._json("acr", "repository", "show", "--name", registry, "--image", image)
+            return str(found["digest"])
+        except AzureCliError as error:
+            if error.is_not_found:
+                return None
+            raise
+
+    def import_image(self, registry: str, source: str, image: str) -> None:
+        """Let the registry copy an image of another registry, in place of what it has by that name."""
+        self._text("acr", "import", "--name", registry, "--source", source, "--image", image, "--force")
+
     def build_image(
-        self, registry: str, image: str, dockerfile: str, context: str, listener: Callable[[str], None]
+        self,
+        registry: str,
+        image: str,
+        dockerfile: str,
+        context: str,
+        arguments: Sequence[str],
+        listener: Callable[[str], None],
     ) -> None:
         """Let the registry build and keep an image, from a directory on this machine."""
-        self._stream(
-            ["acr", "build", "--registry", registry, "--image", image, "--file", dockerfile, context],
-            listener,
-        )
+        build = ["acr", "build", "--registry", registry, "--image", image, "--file", dockerfile]
+        self._stream([*build, *arguments, context], listener)
 
     def log_in_docker(self, registry: str) -> None:
         """Let the local Docker push to the registry, with a token of the login."""

@@ -165,6 +165,10 @@ def workload(
     no_image_build: Annotated[
         bool, _flag("--no-image-build", help="Build no images: they are in the registry already.")
     ] = False,
+    refresh_images: Annotated[
+        bool,
+        _flag("--refresh-images", help="Import again what our images are built on, and build what changes."),
+    ] = False,
 ) -> None:
     """Deploy the gateway: check settings, seed Key Vault, build images, apply, wait, send a request."""
     with _session(environment, output) as session:
@@ -172,7 +176,11 @@ def workload(
         from scripts.deploy.workload import Options, deploy_workload, describe
 
         options = Options(
-            deploy_e2e, local_docker, azure_openai=not no_azure_openai, image_build=not no_image_build
+            deploy_e2e,
+            local_docker,
+            azure_openai=not no_azure_openai,
+            image_build=not no_image_build,
+            refresh_images=refresh_images,
         )
         mode = _chosen_mode(session.screen, plan, yes)
         deployed = deploy_workload(session, mode, options)

@@ -1,4 +1,4 @@
-"""The images of the gateway. The tag is a digest of the sources; only a new digest is built."""
+"""The images of the gateway. The tag is a digest of the sources and bases; only a new digest is built."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
-from scripts.deploy.azure_cli import AzureCli, AzureCliError
-from scripts.deploy.console import Screen
+from scripts.deploy.azure_cli import AzureCliError
+from scripts.deploy.base_images import BaseImages, bases_of
 from scripts.deploy.deploy_errors import DeployError, NotReadyError
 
 _NOISE = {"__pycache__", ".DS_Store", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
@@ -40,9 +41,12 @@ SIMULATOR = Image(
 )
 
 
-def content_tag(root: Path, image: Image) -> str:
-    """The digest of an image's sources, such as `4f8627a2c24599f8fde2`: the same on every machine."""
-    digest = hashlib.sha256()
+def content_tag(root: Path, image: Image, bases: Mapping[str, str]) -> str:
+    """The digest of an image's sources, such as `4f8627a2c24599f8fde2`: the same on every machine.
+
+    `bases` are the digests of the images that it is built on, by build argument.
+    """
+    digest = hashlib.sha256(repr(sorted(bases.items())).encode())
     for path in _files(root, image):
         name = path.relative_to(root).as_posix().encode()
         content = path.read_bytes()
@@ -102,17 +106,22 @@ class ImageBuilder:
 
     images: Mapping[str, Image]
     root: Path
-    registry: str
-    login_server: str
-    az: AzureCli
-    screen: Screen
+    bases: BaseImages
+    others: Mapping[str, str] = field(default_factory=dict)
+    """Images that are used as they are, by variable of the workload stack."""
     local_docker: bool = False
     may_build: bool = True
 
     @property
     def references(self) -> dict[str, str]:
         """Full names, with the digests of the present sources."""
-        return {variable: self._reference(image) for variable, image in self.images.items()}
+        own = {variable: self._reference(image) for variable, image in self.images.items()}
+        others = {
+            variable: self.bases.reference(source)
+            for variable, source in self.others.items()
+            if self.may_build or self.bases.has(source)
+        }
+        return own | others
 
     def check(self) -> None:
         """Raise `NotReadyError` when there will be no images: better now than after half of the work."""
@@ -122,27 +131,38 @@ class ImageBuilder:
             require_docker()
 
     def build(self) -> None:
-        """Build the images whose sources the registry does not have yet."""
-        for image in self.images.values() if self.may_build else ():
+        """Import what the registry lacks, and build the images whose sources it does not have yet."""
+        if not self.may_build:
+            return
+        self.bases.bring(self.others)
+        for image in self.images.values():
+            self.bases.bring(self._bases_of(image))
             reference = self._reference(image)
             if self._exists(image):
-                self.screen.done(f"{reference} is already there")
+                self.bases.screen.done(f"{reference} is already there")
                 continue
-            with self.screen.step(f"building {reference}"):
+            with self.bases.screen.step(f"building {reference}"):
                 self._build(image)
 
+    def _bases_of(self, image: Image) -> dict[str, str]:
+        return bases_of(self.root / image.dockerfile)
+
+    def _tag(self, image: Image) -> str:
+        digests = {name: self.bases.digest(source) for name, source in self._bases_of(image).items()}
+        return content_tag(self.root, image, digests)
+
     def _reference(self, image: Image) -> str:
-        return f"{self.login_server}/{image.repository}:{content_tag(self.root, image)}"
+        return f"{self.bases.login_server}/{image.repository}:{self._tag(image)}"
 
     def _exists(self, image: Image) -> bool:
-        return self.az.image_exists(self.registry, image.repository, content_tag(self.root, image))
+        return self.bases.az.image_exists(self.bases.registry, image.repository, self._tag(image))
 
     def _require_images(self) -> None:
         """Raise `NotReadyError` when the registry lacks an image: a revision would wait for it in vain."""
         try:
             missing = [self._reference(image) for image in self.images.values() if not self._exists(image)]
         except AzureCliError as error:
-            self.screen.warn(f"the registry does not say which images it has: {error.details[-1:]}")
+            self.bases.screen.warn(f"the registry does not say which images it has: {error.details[-1:]}")
             return
         if missing:
             raise NotReadyError(
@@ -158,10 +178,19 @@ class ImageBuilder:
             if self.local_docker:
                 self._build_here(image, context)
             else:
-                tagged = f"{image.repository}:{content_tag(self.root, image)}"
+                tagged = f"{image.repository}:{self._tag(image)}"
                 # `az` resolves a relative path against the working directory, not against the context.
                 dockerfile = str(context / image.dockerfile)
-                self.az.build_image(self.registry, tagged, dockerfile, name, self._log)
+                bases = self.bases
+                bases.az.build_image(
+                    bases.registry, tagged, dockerfile, name, self._arguments(image), self._log
+                )
+
+    def _arguments(self, image: Image) -> list[str]:
+        """The build arguments: the bases by their digests."""
+        bases = self._bases_of(image).items()
+        pairs = (("--build-arg", f"{name}={self.bases.reference(source)}") for name, source in bases)
+        return list(chain.from_iterable(pairs))
 
     def _copy(self, image: Image, context: Path) -> None:
         """Copy only the sources: files outside the digest, such as tfvars, cannot get into the image."""
@@ -172,14 +201,15 @@ class ImageBuilder:
 
     def _build_here(self, image: Image, context: Path) -> None:
         docker = _find_docker()
-        self.az.log_in_docker(self.registry)
+        self.bases.az.log_in_docker(self.bases.registry)
         reference = self._reference(image)
         build = [docker, "build", "--platform", "linux/amd64", "--file", str(context / image.dockerfile)]
+        build += self._arguments(image)
         for line in ([*build, "--tag", reference, str(context)], [docker, "push", reference]):
-            with self.screen.activity.hidden():
+            with self.bases.screen.activity.hidden():
                 code = subprocess.run(line, check=False, stdin=subprocess.DEVNULL, stdout=2).returncode  # noqa: S603
             if code != 0:
                 raise DeployError(f"docker {line[1]} of {reference} failed.")
 
     def _log(self, line: str) -> None:
-        self.screen.say(f"  {line}", "dim")
+        self.bases.screen.say(f"  {line}", "dim")

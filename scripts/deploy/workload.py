@@ -16,6 +16,7 @@ from renderer.key_vault import secret_of
 from renderer.model.backends import Backend
 from renderer.model.clients import Client
 from renderer.names import variable
+from scripts.deploy.base_images import COLLECTOR, REDIS, BaseImages
 from scripts.deploy.console import counted
 from scripts.deploy.deploy_errors import DeployError, NotReadyError
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy
@@ -57,6 +58,7 @@ class Options:
     local_docker: bool = False
     azure_openai: bool = True
     image_build: bool = True
+    refresh_images: bool = False
 
 
 def open_http() -> httpx.Client:
@@ -105,7 +107,7 @@ def deploy_workload(
     if warning:
         session.screen.warn(warning)
     seeder = Seeder(outside.vault(output_text(upstream, "key_vault_uri")), session.waiter)
-    images = _images(session, upstream, options, outside.root)
+    images = _images(session, upstream, values, options, outside.root)
     images.check()
     seeded = _seed(session, seeder, {**user.secrets, **derived.secrets(seeder)}, mode)
     if mode.applies:
@@ -149,17 +151,32 @@ def _read_upstream(session: Session, user: WorkloadSettings, options: Options) -
     return upstream
 
 
-def _images(session: Session, upstream: Mapping[str, Output], options: Options, root: Path) -> ImageBuilder:
+def _images(
+    session: Session,
+    upstream: Mapping[str, Output],
+    values: Mapping[str, Any],
+    options: Options,
+    root: Path,
+) -> ImageBuilder:
     images = {"gateway_image": GATEWAY, "renderer_image": RENDERER}
     if options.deploy_e2e:
         images["simulator_image"] = SIMULATOR
-    return ImageBuilder(
-        images,
-        root,
+    others = {"collector_image": COLLECTOR} if values.get("collector_enabled") is not False else {}
+    if values.get("redis_enabled") is True:
+        others["redis_image"] = REDIS
+    bases = BaseImages(
         registry=output_text(upstream, "registry_name"),
         login_server=output_text(upstream, "registry_login_server"),
         az=session.az,
         screen=session.screen,
+        refresh=options.refresh_images,
+    )
+    return ImageBuilder(
+        images,
+        root,
+        bases,
+        # An image that the user names is the user's affair.
+        {variable: source for variable, source in others.items() if variable not in values},
         local_docker=options.local_docker,
         may_build=options.image_build,
     )

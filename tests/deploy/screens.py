@@ -56,7 +56,7 @@ def main() -> None:
             "deploy-workload --yes",
         ):
             show(made, line)
-        made.az.answer("acr repository show", {"name": "there"})
+        made.az.answer("acr repository show", {"digest": "sha256:0"})
         show(made, "deploy-workload --plan")
         made.settings(app_settings=SETTINGS, secrets=ROTATED)
         show(made, "deploy-workload --yes")

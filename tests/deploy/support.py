@@ -84,6 +84,14 @@ variable "deploy_e2e" {
 }
 variable "gateway_image" { type = string }
 variable "renderer_image" { type = string }
+variable "collector_image" {
+  type    = string
+  default = null
+}
+variable "redis_image" {
+  type    = string
+  default = null
+}
 variable "simulator_image" {
   type    = string
   default = null
@@ -98,6 +106,7 @@ resource "terraform_data" "app" {
     secrets  = var.secret_versions
     stage    = var.e2e_secret_versions
     image    = var.gateway_image
+    others   = [var.collector_image, var.redis_image]
   }
 }
 output "gateway_url" { value = var.url }
@@ -215,8 +224,11 @@ if line.startswith("acr build "):
     if not os.path.isfile(dockerfile):  # the real `az` looks in its working directory, not in the context
         sys.stderr.write(f"ERROR: Unable to find '{{dockerfile}}'.")
         sys.exit(1)
+said = (here / "calls.jsonl").read_text().splitlines()
+def been(first):
+    return any(" ".join(json.loads(call)).startswith(first) for call in said)
 for answer in json.loads((here / "answers.json").read_text()):
-    if line.startswith(answer["to"]):
+    if line.startswith(answer["to"]) and (not answer["after"] or been(answer["after"])):
         if answer.get("hangs"):
             (here / "hanging").touch()
             time.sleep(60)
@@ -244,10 +256,15 @@ class FakeAz:
         fake._save()
         return fake
 
-    def answer(self, to: str, value: Any = None, *, error: str = "", hangs: bool = False) -> None:
-        """Answer commands that begin with `to`. Later answers come first. One that hangs leaves a file."""
+    def answer(
+        self, to: str, value: Any = None, *, error: str = "", hangs: bool = False, after: str = ""
+    ) -> None:
+        """Answer commands that begin with `to`, perhaps only after one that begins with `after`.
+
+        Later answers come first. One that hangs leaves a file.
+        """
         out = "" if value is None else json.dumps(value)
-        said = {"to": to, "out": out, "err": error, "code": int(bool(error)), "hangs": hangs}
+        said = {"to": to, "out": out, "err": error, "code": int(bool(error)), "hangs": hangs, "after": after}
         self.answers.insert(0, said)
         self._save()
 

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from scripts.deploy.azure_cli import AzureCli
+from scripts.deploy.base_images import COLLECTOR, REDIS
 from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError, NotReadyError
 from scripts.deploy.deployed_stage import find_stage
 from scripts.deploy.deployment import Ended, Mode, deploy
@@ -70,6 +71,7 @@ def world(deployed: Layout, session: Session, az: FakeAz, tmp_path: Path) -> Ite
     az.answer("containerapp revision show", RUNNING)
     az.answer("acr repository show", error="ERROR: the specified tag does not exist.")
     az.answer("acr build")
+    az.answer("acr repository show --name registry --image base/", {"digest": "sha256:0"})
     certificate = make_certificate(tmp_path)
     with running(certificate) as (vault, client), running_gateway(CLIENT_KEY) as gateway:
         outside = Outside(lambda _: client, httpx.Client, tmp_path / "repository")
@@ -148,7 +150,8 @@ LIMITED = {"GATEWAY_CLIENT_NAME_0": "team-a", "GATEWAY_CLIENT_TOKENS_PER_MINUTE_
 def test_limits_that_each_replica_counts_for_itself_are_told(
     world: World, capfd: pytest.CaptureFixture[str], changes: dict[str, Any], warned: bool
 ) -> None:
-    world.settings(secrets={"GATEWAY_CLIENT_KEY_0": CLIENT_KEY}, **changes)
+    changes["app_settings"]["AZURE_OPENAI_ENDPOINT_0"] = "https://mine.openai.azure.com"
+    world.settings(**changes)
     world.deploy(Mode.PLAN)
     assert ("each of up to 5 replicas counts for itself" in capfd.readouterr().err) is warned
 
@@ -176,7 +179,7 @@ def test_a_key_among_the_settings_is_refused(world: World) -> None:
 
 def test_a_second_run_changes_nothing(world: World) -> None:
     world.deploy()
-    world.az.answer("acr repository show", {"name": "there"})
+    world.az.answer("acr repository show", {"digest": "sha256:0"})
     builds, writes = len(world.az.called("acr", "build")), len(written(world))
     deployed = world.deploy()
     assert deployed.outcome.ended is Ended.UNCHANGED
@@ -209,7 +212,8 @@ def test_the_connection_string_for_traces_comes_from_its_stack(world: World) -> 
 def test_plan_writes_no_secret_and_builds_no_image(world: World) -> None:
     deployed = world.deploy(Mode.PLAN)
     assert deployed.outcome.ended is Ended.PLANNED
-    assert (written(world), world.az.called("acr")) == ([], [])
+    done = [call for kind in ("build", "import") for call in world.az.called("acr", kind)]
+    assert (written(world), done) == ([], [])
 
 
 def test_plan_without_changes_sends_no_request(world: World) -> None:
@@ -412,13 +416,13 @@ def test_images_are_built_from_whichever_directory(world: World, monkeypatch: py
 
 
 def test_images_that_are_there_are_not_built_again(world: World) -> None:
-    world.az.answer("acr repository show", {"name": "there"})
+    world.az.answer("acr repository show", {"digest": "sha256:0"})
     world.deploy()
     assert world.az.called("acr", "build") == []
 
 
 def test_no_image_build_relies_on_the_images_that_are_there(world: World) -> None:
-    world.az.answer("acr repository show", {"name": "there"})
+    world.az.answer("acr repository show", {"digest": "sha256:0"})
     assert world.deploy(image_build=False).smoke is not None
     assert world.az.called("acr", "build") == []
 
@@ -435,6 +439,76 @@ def test_a_changed_source_is_a_new_image(world: World) -> None:
     (world.outside.root / "apisix" / "plugins" / "new.lua").write_text("return {}")
     world.deploy()
     assert settings_in_state(world)["image"] != before
+
+
+BASE = "acr repository show --name registry --image base/"
+
+
+def imported(world: World) -> list[str]:
+    return [call[call.index("--source") + 1] for call in world.az.called("acr", "import")]
+
+
+def lack(world: World, image: str) -> None:
+    """Let the registry have an image only after an import."""
+    world.az.answer(f"{BASE}{image}", error="ERROR: the specified tag does not exist.")
+    world.az.answer(f"{BASE}{image}", {"digest": "sha256:new"}, after="acr import")
+    world.az.answer("acr import")
+
+
+def test_an_image_of_others_is_imported_once_and_named_by_its_digest(world: World) -> None:
+    lack(world, "otel/")
+    world.deploy()
+    assert imported(world) == [COLLECTOR]
+    assert settings_in_state(world)["others"][0] == (
+        "registry.example.com/base/otel/opentelemetry-collector-contrib@sha256:new"
+    )
+
+
+def test_an_image_is_built_on_what_the_registry_has(world: World) -> None:
+    dockerfile = world.outside.root / GATEWAY.dockerfile
+    dockerfile.write_text("ARG APISIX_IMAGE=docker.io/apache/apisix:1\nFROM ${APISIX_IMAGE}\n")
+    lack(world, "apache/")
+    world.deploy()
+    assert imported(world) == ["docker.io/apache/apisix:1"]
+    build = " ".join(world.az.called("acr", "build")[0])
+    assert "--build-arg APISIX_IMAGE=registry.example.com/base/apache/apisix@sha256:new " in build
+
+
+def test_a_base_that_moved_is_taken_when_asked_for(world: World) -> None:
+    dockerfile = world.outside.root / GATEWAY.dockerfile
+    dockerfile.write_text("ARG APISIX_IMAGE=docker.io/apache/apisix:1\nFROM ${APISIX_IMAGE}\n")
+    world.deploy()
+    before = settings_in_state(world)["image"]
+    world.az.answer("acr import")
+    world.az.answer(f"{BASE}apache/", {"digest": "sha256:moved"}, after="acr import")
+    world.deploy()
+    assert (imported(world), settings_in_state(world)["image"]) == ([], before)
+    world.deploy(refresh_images=True)
+    assert sorted(imported(world)) == ["docker.io/apache/apisix:1", COLLECTOR]
+    assert settings_in_state(world)["image"] != before
+
+
+def test_a_plan_imports_nothing(world: World) -> None:
+    lack(world, "otel/")
+    world.deploy(Mode.PLAN)
+    assert imported(world) == []
+
+
+def test_an_image_that_the_user_names_is_left_alone(world: World) -> None:
+    lack(world, "otel/")
+    world.settings(collector_image="mine.example.com/collector:1")
+    world.deploy()
+    assert (imported(world), settings_in_state(world)["others"][0]) == ([], "mine.example.com/collector:1")
+
+
+def test_redis_is_imported_where_it_is_used(world: World) -> None:
+    main = world.session.layout.directory(STACKS["workload"]) / "main.tf"
+    main.write_text(main.read_text() + 'variable "redis_enabled" { type = bool }\n')
+    lack(world, "library/redis")
+    keys = {"GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY}
+    world.settings(secrets={**keys, "REDIS_PASSWORD": "a" * 20}, redis_enabled=True)
+    world.deploy()
+    assert imported(world) == [REDIS]
 
 
 def test_a_revision_that_starts_slowly_is_waited_for(world: World, time: FakeTime) -> None:
@@ -723,19 +797,20 @@ def test_what_an_image_is_built_from_is_in_its_digest(image: Image) -> None:
     assert strangers == []
 
 
-def test_an_executable_bit_and_a_name_are_part_of_the_digest(tmp_path: Path) -> None:
+def test_an_executable_bit_a_name_and_the_bases_are_part_of_the_digest(tmp_path: Path) -> None:
     make_sources(tmp_path)
     script = tmp_path / "apisix" / "plugins" / "run.sh"
     script.write_text("#!/bin/sh\n")
-    tags = {content_tag(tmp_path, GATEWAY)}
+    tags = {content_tag(tmp_path, GATEWAY, {})}
     script.chmod(0o755)
-    tags.add(content_tag(tmp_path, GATEWAY))
+    tags.add(content_tag(tmp_path, GATEWAY, {}))
     script.rename(script.with_name("start.sh"))
-    tags.add(content_tag(tmp_path, GATEWAY))
+    tags.add(content_tag(tmp_path, GATEWAY, {}))
     (tmp_path / "apisix" / "plugins" / "__pycache__").mkdir()
     (tmp_path / "apisix" / "plugins" / "__pycache__" / "x.pyc").write_text("noise")
-    tags.add(content_tag(tmp_path, GATEWAY))
-    assert len(tags) == 3
+    tags.add(content_tag(tmp_path, GATEWAY, {}))
+    tags.add(content_tag(tmp_path, GATEWAY, {"APISIX_IMAGE": "sha256:1"}))
+    assert len(tags) == 4
 
 
 PASSWORD_NEEDED = """

@@ -16,6 +16,7 @@ import yaml
 
 from renderer import read_env_file
 from renderer.render import DEFAULT_BUNDLE_ROOT
+from scripts.deploy.base_images import bases_of
 from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image
 from scripts.engines.base import REPOSITORY
 from scripts.engines.docker import IMAGE as PINNED_IMAGE
@@ -77,7 +78,8 @@ def imported_packages(image: Image) -> set[str]:
 
 
 def test_the_gateway_image_is_built_on_the_pinned_release() -> None:
-    assert re.findall(r"^FROM (.*)$", DOCKERFILE, re.MULTILINE) == [PINNED_IMAGE]
+    assert bases_of(REPOSITORY / GATEWAY.dockerfile) == {"APISIX_IMAGE": PINNED_IMAGE}
+    assert re.findall(r"^FROM (.*)$", DOCKERFILE, re.MULTILINE) == ["${APISIX_IMAGE}"]
 
 
 def test_the_bundle_is_where_the_renderer_says() -> None:
@@ -98,8 +100,12 @@ def test_the_gateway_has_its_group_where_only_the_user_is_passed_on() -> None:
 @pytest.mark.parametrize("image", IMAGES.values(), ids=list(IMAGES))
 def test_an_image_names_the_versions_that_it_is_made_of(image: Image) -> None:
     text = (REPOSITORY / image.dockerfile).read_text()
-    origins = re.findall(r"^FROM (\S+)|^COPY --from=(\S+/\S+)", text, re.MULTILINE)
-    assert [name for name in map("".join, origins) if not re.search(r":\d+\.\d+", name)] == []
+    bases = bases_of(REPOSITORY / image.dockerfile)
+    assert [name for name in bases.values() if not re.search(r":\d+\.\d+", name)] == []
+    # A base that is no argument would come from a public registry with each build.
+    origins = re.findall(r"^FROM (\S+)|^COPY --from=(\S+)", text, re.MULTILINE)
+    stages = {*re.findall(r"^FROM \S+ AS (\S+)", text, re.MULTILINE), *(f"${{{name}}}" for name in bases)}
+    assert {*map("".join, origins)} - stages == set()
 
 
 @pytest.mark.parametrize("image", PYTHON_IMAGES, ids=["config-renderer", "simulators"])

@@ -11,6 +11,7 @@ import pytest
 
 from renderer.names import is_known
 from renderer.render import PORTS
+from scripts.deploy.base_images import COLLECTOR, REDIS
 from scripts.deploy.declarations import read_declarations
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.model_quota import DEFAULT_CAPACITY, DEFAULT_SKU
@@ -222,3 +223,9 @@ def test_doctor_has_the_stacks_defaults_of_a_deployment() -> None:
     text = (TERRAFORM / "stacks" / STACKS["foundry"].directory / "variables.tf").read_text()
     found = dict(re.findall(r"(sku|capacity) += optional\(\w+, \"?(\w+)\"?\)", text))
     assert found == {"sku": DEFAULT_SKU, "capacity": str(DEFAULT_CAPACITY)}
+
+
+@pytest.mark.parametrize(("variable", "image"), [("collector_image", COLLECTOR), ("redis_image", REDIS)])
+def test_an_image_that_is_imported_is_the_one_that_the_stack_has_by_itself(variable: str, image: str) -> None:
+    blocks = parse(TERRAFORM / "stacks" / "20-workload" / "variables.tf")["variable"]
+    assert [block[variable]["default"] for block in blocks if variable in block] == [image]

@@ -81,7 +81,7 @@ module "redis" {
   resource_group_name   = azurerm_resource_group.workload.name
   environment_id        = var.container_app_environment_id
   identity_id           = var.gateway_identity_id
-  registry_login_server = null
+  registry_login_server = startswith(var.redis_image, "${var.registry_login_server}/") ? var.registry_login_server : null
   image                 = var.redis_image
   port                  = 6379
   tcp                   = true

@@ -153,7 +153,7 @@ variable "collector_enabled" {
 }
 
 variable "collector_image" {
-  description = "Image of the OpenTelemetry collector (contrib distribution)."
+  description = "Image of the OpenTelemetry collector (contrib distribution). The command imports the default one into the registry and passes it by digest."
   type        = string
   default     = "docker.io/otel/opentelemetry-collector-contrib:0.159.0"
   nullable    = false
@@ -291,7 +291,7 @@ variable "redis_enabled" {
 }
 
 variable "redis_image" {
-  description = "Image of Redis."
+  description = "Image of Redis. The command imports the default one into the registry and passes it by digest."
   type        = string
   default     = "docker.io/library/redis:7.4-alpine"
   nullable    = false
