@@ -56,12 +56,6 @@ def read_declarations(directory: Path) -> Declarations:
 
     `variable "name" { type = string }` gives a required `name` with the shape None.
     """
-    # A file is parsed again only when it has changed: that takes half a second.
-    return _read(directory, tuple((path, path.stat().st_mtime_ns) for path in sorted(directory.glob("*.tf"))))
-
-
-@functools.cache
-def _read(directory: Path, _state: tuple[tuple[Path, int], ...]) -> Declarations:
     bodies = dict(_blocks(directory, "variable"))
     optional = frozenset(name for name, body in bodies.items() if "default" in body)
     shapes = {
@@ -99,7 +93,7 @@ def _files(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Each file of a stack with its blocks by kind. Raises `InvalidSettingsError` with file and line."""
     for path in sorted(directory.glob("*.tf")):
         try:
-            yield path, hcl2.loads(path.read_text(encoding="utf-8"), serialization_options=AS_WRITTEN)
+            yield path, _parsed(path.read_text(encoding="utf-8"))
         except Exception as error:
             raise InvalidSettingsError(
                 f"{path} cannot be read{near(error)}.",
@@ -107,6 +101,14 @@ def _files(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             ) from None
 
 
+# Parsing the variables of one stack takes half a second, and a command asks for them again and again.
+@functools.lru_cache(maxsize=128)
+def _parsed(text: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = hcl2.loads(text, serialization_options=AS_WRITTEN)
+    return parsed
+
+
+@functools.lru_cache(maxsize=512)
 def shape_of(constraint: str) -> Shape:
     """The shape of a type constraint: `map(object({ a = string }))` gives `Each(Attributes({"a": None}))`."""
     body = hcl2.parses_to_tree(f"type = {constraint}\n").children[0]

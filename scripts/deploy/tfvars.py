@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,17 +34,23 @@ def read_tfvars(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise InvalidSettingsError(f"{path} is not UTF-8 text.") from None
     try:
-        tree = hcl2.parses_to_tree(text + "\n")
-        parsed = hcl2.serialize(hcl2.transform(tree), serialization_options=AS_WRITTEN)
+        parsed, twice = _parsed(text)
     except Exception as error:  # the parser's message quotes the text around the mistake, and so a secret
         raise InvalidSettingsError(
             f"{path} is not valid tfvars{near(error)}.",
             remedy='Each setting is `name = value`; texts are in double quotes, maps are { KEY = "value" }.',
         ) from None
-    twice = [f"{name} is given twice." for name in _duplicates(tree)]
     if twice:
-        raise InvalidSettingsError(f"{path} cannot be used:", details=twice, remedy="Keep one of each.")
+        details = [f"{name} is given twice." for name in twice]
+        raise InvalidSettingsError(f"{path} cannot be used:", details=details, remedy="Keep one of each.")
     return {plain_key(name): plain_value(value, path, name) for name, value in parsed.items()}
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(text: str) -> tuple[dict[str, Any], list[str]]:
+    """The values as written, and the names that are given twice. A command reads the same file many times."""
+    tree = hcl2.parses_to_tree(text + "\n")
+    return hcl2.serialize(hcl2.transform(tree), serialization_options=AS_WRITTEN), list(_duplicates(tree))
 
 
 def _duplicates(tree: Tree[Token], prefix: str = "") -> Iterator[str]:
