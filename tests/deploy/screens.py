@@ -7,6 +7,7 @@ stand-ins answer for Azure.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -64,6 +65,10 @@ def main() -> None:
         show(made, "deploy-workload --yes")
         made.settings(app_settings=SETTINGS, secrets=ROTATED)
         for line in ("status", "status -o dotenv", "destroy workload --plan", "destroy all --yes"):
+            show(made, line)
+        # In Azure the storage of the states is gone by now.
+        shutil.rmtree(made.root / "state")
+        for line in ("deploy up --plan", "deploy up --yes"):
             show(made, line)
         # `doctor` with stacks in Azure, for a login that may not assign roles.
         made.move_to_azure()
