@@ -1,4 +1,7 @@
 mock_provider "azurerm" {
+  mock_resource "azurerm_resource_group" {
+    defaults = { id = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g" }
+  }
   mock_resource "azurerm_cognitive_account" {
     defaults = {
       id       = "/subscriptions/00000000-0000-0000-0000-00000000000a/resourceGroups/g/providers/Microsoft.CognitiveServices/accounts/oai"
