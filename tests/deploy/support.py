@@ -228,7 +228,7 @@ said = (here / "calls.jsonl").read_text().splitlines()
 def been(first):
     return any(" ".join(json.loads(call)).startswith(first) for call in said)
 for answer in json.loads((here / "answers.json").read_text()):
-    if line.startswith(answer["to"]) and (not answer["after"] or been(answer["after"])):
+    if line.startswith(answer["to"]) and (not answer.get("after") or been(answer["after"])):
         if answer.get("hangs"):
             (here / "hanging").touch()
             time.sleep(60)
