@@ -36,9 +36,9 @@ def plain(value: object) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text)[:_MOST_CHARACTERS]
 
 
-def tables(picture: Picture) -> Group:
-    """Everything that there is to see."""
-    return Group(_rates(picture), _backends(picture), _requests(picture))
+def tables(picture: Picture, most_rows: int | None = None) -> Group:
+    """Everything that there is to see; at most `most_rows` of backends, those that take no requests first."""
+    return Group(_rates(picture), _backends(picture, most_rows), _requests(picture))
 
 
 def rates(picture: Picture) -> dict[str, float]:
@@ -88,15 +88,24 @@ def _quota(pair: dict[str, Any]) -> str:
     return f"{pair['share_left']:.0%}" if pair.get("share_left") is not None else ""
 
 
-def _backends(picture: Picture) -> Table:
+def _pairs(backend: dict[str, Any]) -> list[dict[str, Any]]:
+    return backend["pairs"] or [{"state": backend["state"], "seconds": backend.get("seconds")}]
+
+
+def _backends(picture: Picture, most_rows: int | None) -> Table:
     table = Table("backend", "region", "priority", "deployment", "state", "quota left", title="Backends")
-    for backend in picture.look["backends"]:
-        name, region, priority = (plain(backend.get(key)) for key in ("name", "region", "priority"))
-        rows = backend["pairs"] or [{"state": backend["state"], "seconds": backend.get("seconds")}]
-        for pair in rows:
-            cells = [Text(text) for text in (name, region, priority, plain(pair.get("deployment")))]
-            table.add_row(*cells, _state(pair), _quota(pair))
-            name = region = priority = ""
+    rows = [(backend, pair) for backend in picture.look["backends"] for pair in _pairs(backend)]
+    if most_rows is not None and len(rows) > most_rows:
+        table.caption = f"{len(rows) - most_rows} more rows. A pipe shows all: status --live | less"
+        rows = sorted(rows, key=lambda row: row[1]["state"] == "ready")[:most_rows]
+    before = None
+    for backend, pair in rows:
+        name, region, priority = (
+            "" if backend is before else plain(backend.get(key)) for key in ("name", "region", "priority")
+        )
+        cells = [Text(text) for text in (name, region, priority, plain(pair.get("deployment")))]
+        table.add_row(*cells, _state(pair), _quota(pair))
+        before = backend
     return table
 
 

@@ -10,6 +10,9 @@ from scripts.live.tables import tables
 
 # Rates need some time between two looks.
 SECONDS = 5.0
+# The lines of a screen besides the rows of backends: sums, both tables' heads, and the last requests.
+_OTHER_LINES = 27
+_FEWEST_ROWS = 10
 
 
 def one_picture(url: str, key: str | None) -> Picture:
@@ -29,4 +32,4 @@ def watch(url: str, key: str | None, console: Console) -> None:
         return
     with Live(console=console, screen=True, auto_refresh=False) as live:
         for picture in pictures(url, key):
-            live.update(tables(picture), refresh=True)
+            live.update(tables(picture, max(console.height - _OTHER_LINES, _FEWEST_ROWS)), refresh=True)

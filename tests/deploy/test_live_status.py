@@ -93,3 +93,18 @@ def test_hostile_names_are_shown_as_they_are() -> None:
     console.print(tables(picture))
     shown = console.export_text()
     assert ("[bold]x[/bold]" in shown, "\x1b" in shown, "\u202e" in shown) == (True, False, False)
+
+
+def test_of_very_many_backends_a_screen_shows_those_that_take_no_requests() -> None:
+    backends = [
+        {"name": f"b{index}", "state": "ready", "pairs": [{"deployment": "d", "state": "ready"}]}
+        for index in range(300)
+    ]
+    backends[299]["pairs"] = [{"deployment": "d", "state": "throttled", "seconds": 9}]
+    sums = dict.fromkeys(("requests", "failed", "failovers", "prompt", "cached", "completion", "cost"), 0.0)
+    picture = Picture({"now": 1, "backends": backends, "sums": [], "requests": []}, 1, sums)
+    console = Console(width=160, file=io.StringIO(), record=True)
+    console.print(tables(picture, most_rows=10))
+    text = console.export_text()
+    assert ("b299" in text, "290 more rows" in text, "Last requests" in text) == (True, True, True)
+    assert len(text.splitlines()) < 30
