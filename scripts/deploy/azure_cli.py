@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -38,11 +38,22 @@ class AzureCliError(DeployError):
         )
 
 
+# What `az` prints, in the order of preference, and what to do about it.
+_REMEDIES = {
+    "SubscriptionNotFound": "Run `az login` with an account that can see the subscription, or correct "
+    "subscription_id.",
+    "TasksOperationsNotAllowed": "This subscription may not build in the registry: free credit does not "
+    "include that. Build on this machine with --local-docker, or ask Azure's support for registry tasks.",
+    "toomanyrequests": "A public registry limits how many images one address pulls, and many customers share "
+    "the address of a build agent. Try again in some hours, or build on this machine with --local-docker.",
+    "AADSTS": "Run `az login` again.",
+    "az login": "Run `az login` again.",
+}
+
+
 def _remedy(lines: Sequence[str]) -> str:
-    text = "\n".join(lines)
-    if "SubscriptionNotFound" in text:
-        return "Run `az login` with an account that can see the subscription, or correct subscription_id."
-    return "Run `az login` again." if "AADSTS" in text or "az login" in text else ""
+    text = "\n".join(lines).lower()
+    return next((remedy for sign, remedy in _REMEDIES.items() if sign.lower() in text), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +149,11 @@ class AzureCli:
 
     def name_problem(self, kind: tuple[str, ...], name: str) -> str:
         """Why a globally unique name is not available for a kind such as `acr`; empty when it is."""
-        found = self._json(*kind, "check-name", "--name", name)
+        if kind == ("keyvault",):  # `az keyvault check-name` asks about managed HSMs, whose names are others
+            body = {"name": name, "type": "Microsoft.KeyVault/vaults"}
+            found = self._post("Microsoft.KeyVault/checkNameAvailability", "2023-07-01", body)
+        else:
+            found = self._json(*kind, "check-name", "--name", name)
         return "" if found["nameAvailable"] else str(found.get("message") or found.get("reason"))
 
     def owns(self, name: str) -> bool:
@@ -215,6 +230,13 @@ class AzureCli:
             provisioning_error=properties.get("provisioningError") or "",
             replicas=int(properties.get("replicas") or 0),
         )
+
+    def _post(self, path: str, version: str, body: Mapping[str, Any]) -> Any:
+        """Post to a path below the providers of the subscription, for which `az` has no command."""
+        scope = f"/subscriptions/{self._subscription or '{subscriptionId}'}"
+        url = f"{scope}/providers/{path}?api-version={version}"
+        words = ("rest", "--method", "post", "--url", url, "--body", json.dumps(body))
+        return self._json(*words, scoped=False)
 
     def _exists(self, *arguments: str) -> bool:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scripts.deploy.bootstrap import BOOTSTRAP, clean_up, forget_disk, is_on_disk, keep_on_disk, move_to_disk
@@ -16,6 +16,7 @@ from scripts.deploy.deployment import (
 )
 from scripts.deploy.layout import STACKS, Stack
 from scripts.deploy.session import Session
+from scripts.deploy.value_check import stand_ins
 from scripts.terraform import Plan, Terraform
 
 
@@ -121,13 +122,4 @@ def _variables(session: Session, stack: Stack) -> dict[str, object]:
     declared = session.settings.declared(stack)
     known = {name: value for name, value in settings.items() if name not in stack.own}
     known |= inputs_from_upstream(declared, known, session.upstream(stack))
-    secrets = settings.get("secrets")
-    # The stack validates the names of the secrets: a Redis needs its password among them, for example.
-    versions = dict.fromkeys(secrets, _STAND_IN) if isinstance(secrets, Mapping) else {}
-    missing: dict[str, object] = {
-        name: versions if name == "secret_versions" else _STAND_IN for name in declared.required - set(known)
-    }
-    return {**known, **missing}
-
-
-_STAND_IN = "none"
+    return {**stand_ins(session, stack, {**settings, **known}), **known}

@@ -21,6 +21,7 @@ from scripts.deploy.roles import look_at_roles
 from scripts.deploy.session import Session
 from scripts.deploy.state_store import resource_names
 from scripts.deploy.tfvars import read_tfvars
+from scripts.deploy.value_check import check_values
 from scripts.deploy.workload_settings import WorkloadSettings, multiplied_limits
 from scripts.terraform import MINIMUM_VERSION, Terraform, TerraformMissingError
 
@@ -120,6 +121,7 @@ def _stack_settings(session: Session, stack: Stack, label: str) -> CheckResult:
     values = session.settings.read(stack)
     session.settings.check_agreement(stack, values)
     _check_missing(session, stack, values)
+    check_values(session, stack, values)
     if not stack.own:
         return CheckResult(label, Verdict.OK, "valid")
     has_accounts = session.settings.files.hold(STACKS["foundry"])

@@ -32,6 +32,7 @@ from scripts.deploy.rollout import MODELS_PATH, Door, SmokeResult, check_gateway
 from scripts.deploy.session import Session
 from scripts.deploy.simulated_stage import stage_secrets, stage_settings
 from scripts.deploy.tfvars import is_placeholder
+from scripts.deploy.value_check import check_values
 from scripts.deploy.vault_seeder import Action, Seeded, Seeder, open_vault
 from scripts.deploy.workload_settings import WorkloadSettings, multiplied_limits
 from scripts.terraform import Output
@@ -134,6 +135,7 @@ def read_settings(session: Session, values: Mapping[str, Any], options: Options)
     else:
         user.check_early(azure_openai=options.azure_openai)
     session.settings.check_agreement(WORKLOAD, values)
+    check_values(session, WORKLOAD, values)
     return user
 
 

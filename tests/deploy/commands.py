@@ -29,6 +29,11 @@ CLIENT_KEY = "canary-client-3b1f0c77a94e4d21"
 BACKEND_KEY = "canary-backend-91e2d47b60f35a8c"
 TOKEN = "canary-token-0b6a"
 TENANT = "00000000-0000-0000-0000-00000000000b"
+VAULT_NAME = (
+    f"rest --method post --url /subscriptions/{SUBSCRIPTION}/providers"
+    "/Microsoft.KeyVault/checkNameAvailability"
+)
+"""How the call of `az` begins that asks whether the name of a vault is free."""
 
 RUNNING = {
     "name": "revision",
@@ -165,8 +170,8 @@ class Installation:
             main = self.layout.directory(stack) / "main.tf"
             main.write_text(main.read_text().replace('backend "local"', 'backend "azurerm"'))
         self.az.answer("storage account show", error="ERROR: (ResourceNotFound) The Resource was not found.")
-        for kind in ("storage account", "acr", "keyvault"):
-            self.az.answer(f"{kind} check-name", {"nameAvailable": True, "message": None, "reason": None})
+        for question in ("storage account check-name", "acr check-name", VAULT_NAME):
+            self.az.answer(question, {"nameAvailable": True, "message": None, "reason": None})
 
     def before_terraform(self, script: str) -> None:
         """Run shell commands, with Terraform's arguments, before each start of Terraform."""

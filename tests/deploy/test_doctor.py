@@ -12,7 +12,7 @@ from scripts.deploy.check_result import CheckResult, Verdict
 from scripts.deploy.doctor import PROVIDERS, examine
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.session import Session
-from tests.deploy.commands import CLIENT_KEY, Installation, registered
+from tests.deploy.commands import CLIENT_KEY, VAULT_NAME, Installation, registered
 from tests.deploy.support import forget_tfvars, make_session, write_earlier, write_tfvars
 
 STORAGE, REGISTRY, VAULT = "staigwdev", "craigwdev", "kv-aigw-dev-"
@@ -133,7 +133,7 @@ def test_a_name_that_is_taken_needs_a_suffix(session: Session, made: Installatio
 @pytest.mark.usefixtures("azure")
 @pytest.mark.parametrize("where", ["resource list", "keyvault list-deleted"])
 def test_a_name_that_this_installation_has_is_well(session: Session, made: Installation, where: str) -> None:
-    made.az.answer("keyvault check-name", TAKEN)
+    made.az.answer(VAULT_NAME, TAKEN)
     made.az.answer("resource list", [])
     made.az.answer("keyvault list-deleted", [])
     made.az.answer(where, ["/subscriptions/s/…"])

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts.deploy.azure_cli import AzureCli
+from scripts.deploy.azure_cli import AzureCli, AzureCliError
 from scripts.deploy.base_images import COLLECTOR, REDIS
 from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError, NotReadyError
 from scripts.deploy.deployed_stage import find_stage
@@ -535,6 +535,41 @@ def test_a_revision_that_fails_tells_why_and_where_its_log_is(world: World) -> N
     # `az containerapp logs show --container` knows no init container.
     assert re.search(r"ContainerAppConsoleLogs \| where RevisionName == 'ca-test--\w+'", caught.value.remedy)
     assert "--container" not in caught.value.remedy
+
+
+def test_a_bad_value_is_found_before_a_secret_is_written(world: World) -> None:
+    declaration = 'variable "min_replicas" { type = number }\n'
+    (world.session.layout.directory(STACKS["workload"]) / "variables.tf").write_text(declaration)
+    world.settings(min_replicas="zero")
+    with pytest.raises(InvalidSettingsError) as caught:
+        world.deploy()
+    assert caught.value.details == ["min_replicas: a number is required."]
+    assert world.vault.requests == []
+    assert not world.az.called("acr")
+
+
+@pytest.mark.parametrize(
+    ("printed", "advice"),
+    [
+        (
+            "ERROR: (TasksOperationsNotAllowed) ACR Tasks requests for the registry are not permitted.",
+            "free credit does not include",
+        ),
+        (
+            "toomanyrequests: You have reached your unauthenticated pull rate limit.\nERROR: Run failed",
+            "limits how many images",
+        ),
+    ],
+    ids=["tasks-not-allowed", "pull-limit"],
+)
+def test_a_build_that_fails_for_a_known_reason_comes_with_advice(
+    world: World, printed: str, advice: str
+) -> None:
+    world.az.answer("acr build", error=printed)
+    with pytest.raises(AzureCliError) as caught:
+        world.deploy()
+    assert advice in caught.value.remedy
+    assert "--local-docker" in caught.value.remedy
 
 
 def test_a_gateway_that_lets_everybody_in_is_a_failure(world: World) -> None:

@@ -77,6 +77,13 @@ def test_state_is_reached_with_a_token(directory: Path) -> None:
     assert backend == [{"azurerm": {"use_azuread_auth": True}}]
 
 
+@pytest.mark.parametrize("directory", STACK_DIRECTORIES, ids=lambda path: path.name)
+def test_a_creation_that_fails_leaves_its_resource_in_the_state(directory: Path) -> None:
+    (provider,) = parse(directory / "providers.tf")["provider"]
+    (features,) = provider["azurerm"]["features"]
+    assert features["persist_id_on_create_before_polling_for_completion"] is True
+
+
 def test_every_input_from_another_stack_is_an_output_of_one_before() -> None:
     for stack in STACKS.values():
         declared = read_declarations(TERRAFORM / "stacks" / stack.directory)

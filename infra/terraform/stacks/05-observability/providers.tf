@@ -9,6 +9,10 @@ provider "azurerm" {
   storage_use_azuread = true
 
   features {
+    # Azure can fail while it makes a resource. The state then knows it, and the next run replaces it. Without this the next
+    # run would stop at a resource that "already exists".
+    persist_id_on_create_before_polling_for_completion = true
+
     resource_group {
       # Application Insights makes an action group and a detector by itself, which are in no state.
       prevent_deletion_if_contains_resources = false

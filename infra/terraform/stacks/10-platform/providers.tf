@@ -10,6 +10,10 @@ provider "azurerm" {
   storage_use_azuread = true
 
   features {
+    # Azure can fail while it makes a resource. The state then knows it, and the next run replaces it. Without this the next
+    # run would stop at a resource that "already exists".
+    persist_id_on_create_before_polling_for_completion = true
+
     key_vault {
       # Purge protection keeps a destroyed vault, so the next one with its name is that vault with its secrets.
       purge_soft_delete_on_destroy    = false

@@ -9,6 +9,10 @@ provider "azurerm" {
   storage_use_azuread = true
 
   features {
+    # Azure can fail while it makes a resource. The state then knows it, and the next run replaces it. Without this the next
+    # run would stop at a resource that "already exists".
+    persist_id_on_create_before_polling_for_completion = true
+
     cognitive_account {
       # A soft-deleted account would keep its name and subdomain, and the next account needs the same ones.
       purge_soft_delete_on_destroy = true

@@ -1,0 +1,79 @@
+"""Checks the values of a stack's settings as Terraform does, but with nothing deployed and nobody logged in.
+
+A plan checks them too, but only after the deploy command has written secrets and built images.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.deploy.deploy_errors import InvalidSettingsError
+from scripts.deploy.deployment import variable_file
+from scripts.deploy.layout import Stack
+from scripts.deploy.session import Session
+from scripts.terraform import Terraform, TerraformError
+
+_STAND_IN = "none"
+"""The value of a variable that only a deployment computes."""
+
+_APART = "stand-ins"
+"""The folder of those values: Terraform may well refuse one, which says nothing about the user's settings."""
+
+
+def check_values(session: Session, stack: Stack, values: Mapping[str, Any]) -> None:
+    """Raise `InvalidSettingsError` with every value that Terraform would refuse.
+
+    Only the types and conditions of the variables are checked: `min_replicas = "zero"` is an error. What a
+    resource takes is not looked at, since that needs a provider.
+    """
+    given = {name: value for name, value in values.items() if name not in stack.own}
+    problems = _problems(session, stack, given, stand_ins(session, stack, values))
+    if problems:
+        raise InvalidSettingsError(f"{session.settings.path(stack)} cannot be used:", details=problems)
+
+
+def stand_ins(session: Session, stack: Stack, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for the required variables that the user does not set."""
+    secrets = values.get("secrets")
+    # The stack validates the names of the secrets: a Redis needs its password among them, for example.
+    versions = dict.fromkeys(secrets, _STAND_IN) if isinstance(secrets, Mapping) else {}
+    missing = session.settings.declared(stack).required - set(values)
+    return {name: versions if name == "secret_versions" else _STAND_IN for name in missing}
+
+
+def _problems(
+    session: Session, stack: Stack, given: Mapping[str, Any], others: Mapping[str, Any]
+) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="values-") as name:
+        directory, apart = Path(name), Path(name) / _APART
+        apart.mkdir()
+        for path in session.layout.directory(stack).glob("variables*.tf"):
+            shutil.copy(path, directory)
+        with variable_file(directory, given) as first, variable_file(apart, others) as second:
+            try:
+                Terraform(directory, binary=session.binary).plan(directory / "plan", [first, second])
+            except TerraformError as error:
+                return [
+                    _complaint(text) for text in error.diagnostics if _APART not in text.partition(": ")[0]
+                ]
+    return []
+
+
+def _complaint(text: str) -> str:
+    """A complaint of Terraform without where it stands in a temporary file.
+
+    `… line 1: Invalid value for input variable`, and on the next line `The given value is not suitable for
+    var.min_replicas declared at variables.tf:205,1-24: a number is required.`, give
+    `min_replicas: a number is required.`
+    """
+    detail = _RULE.sub("", text.partition("\n")[2] or text)
+    return _UNSUITABLE.sub(r"\1: ", " ".join(detail.split()))
+
+
+_RULE = re.compile(r"\s*This was checked by the validation rule at .*", re.DOTALL)
+_UNSUITABLE = re.compile(r"The given value is not suitable for var\.(\w+) declared at [^:]+:[\d,-]+: ")

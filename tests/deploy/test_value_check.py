@@ -1,0 +1,69 @@
+"""Values that Terraform would refuse are found before anything is deployed or written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.deploy.deploy_errors import InvalidSettingsError
+from scripts.deploy.layout import REPOSITORY, STACKS, Layout, Stack
+from scripts.deploy.session import Session
+from scripts.deploy.tfvars import read_tfvars
+from scripts.deploy.value_check import check_values
+from tests.deploy.support import SUBSCRIPTION, make_session
+
+WORKLOAD = STACKS["workload"]
+
+
+@pytest.fixture
+def session(tmp_path: Path, terraform_binary: str, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """A session with the repository's own stacks."""
+    monkeypatch.setenv("TERRAFORM_BINARY", terraform_binary)
+    return make_session(Layout("dev", REPOSITORY / "infra" / "terraform" / "stacks", tmp_path))
+
+
+def example(session: Session, stack: Stack, **changes: Any) -> dict[str, Any]:
+    """The settings of the stack's example with changes."""
+    return {**read_tfvars(session.layout.example(stack)), "subscription_id": SUBSCRIPTION, **changes}
+
+
+def complaints(session: Session, stack: Stack, **changes: Any) -> list[str]:
+    with pytest.raises(InvalidSettingsError) as caught:
+        check_values(session, stack, example(session, stack, **changes))
+    return sorted(caught.value.details)
+
+
+@pytest.mark.parametrize("stack", STACKS.values(), ids=lambda stack: stack.name)
+def test_the_values_of_an_example_are_accepted(session: Session, stack: Stack) -> None:
+    check_values(session, stack, example(session, stack))
+
+
+def test_all_bad_values_are_reported_at_once(session: Session) -> None:
+    found = complaints(session, WORKLOAD, scale_concurrent_requests="many", gateway_cpu=0.3)
+    assert found == [
+        "gateway_cpu must be a multiple of 0.25.",
+        "scale_concurrent_requests: a number is required.",
+    ]
+
+
+def test_a_text_is_no_number(session: Session) -> None:
+    assert "min_replicas: a number is required." in complaints(session, WORKLOAD, min_replicas="zero")
+
+
+def test_a_wrong_attribute_is_named(session: Session) -> None:
+    accounts = {"a": {"location": "swedencentral", "deployments": {"d": {"model": "m", "capacity": "ten"}}}}
+    (found,) = complaints(session, STACKS["foundry"], accounts=accounts)
+    assert found.startswith("accounts: ")
+    assert "capacity" in found or "version" in found
+
+
+def test_what_the_command_computes_is_not_complained_about(session: Session) -> None:
+    found = complaints(session, WORKLOAD, gateway_cpu=0.3)
+    assert found == ["gateway_cpu must be a multiple of 0.25."]
+
+
+def test_a_condition_across_two_settings_is_checked(session: Session) -> None:
+    (found,) = complaints(session, WORKLOAD, redis_enabled=True)
+    assert found.startswith("redis_enabled needs REDIS_PASSWORD in secrets")

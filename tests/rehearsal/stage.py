@@ -1,0 +1,141 @@
+"""The operator's machine: a login, a copy of the stacks with settings, and commands typed as they are."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scripts.deploy.layout import REPOSITORY, STACKS, Layout
+from tests.rehearsal.azure.cloud import Cloud
+from tests.rehearsal.azure.proxy import Proxy
+from tests.rehearsal.azure.state import SUBSCRIPTION, TENANT
+from tests.rehearsal.azure.tls import Authority
+from tests.rehearsal.tools import Tools
+
+CLIENT_KEY = "rehearsal-client-7d0f4c2ab19e"
+ROTATED_KEY = "rehearsal-client-e91ba2c4f0d7"
+
+# Whatever points clients at other clouds, proxies, logins or plans than those of the rehearsal.
+_REMOVED = re.compile(
+    r"(ARM_|AZURE_|TF_|GATEWAY_|AZURERM_)\w*|\w*(_PROXY|_CA_BUNDLE)|SSL_CERT_\w+", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that has ended: what it showed on the screen, its exit code, and seconds."""
+
+    line: str
+    screen: str
+    code: int
+    seconds: float
+
+
+@dataclass
+class Stage:
+    """Runs commands against the cloud, and keeps a log of them."""
+
+    cloud: Cloud
+    layout: Layout
+    environment: Mapping[str, str]
+    log: Path
+    ran: list[Ran] = field(default_factory=list)
+
+    def run(self, line: str, timeout: float = 900) -> Ran:
+        """Run a command of the repository or `az`, as typed: `deploy-platform dev --yes`."""
+        name, *arguments = line.split()
+        own = Path(sys.executable).parent / name
+        started = time.monotonic()
+        process = subprocess.run(
+            [str(own) if own.exists() and name != "az" else name, *arguments],
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        text = process.stdout.replace(str(self.layout.stacks.parent), "infra/terraform")
+        ran = Ran(line, text, process.returncode, time.monotonic() - started)
+        self.ran.append(ran)
+        typed = line if name == "az" else f"uv run {line}"
+        self.note(f"$ {typed}\n{text.rstrip()}\n[exit code {ran.code}, {ran.seconds:.1f} s]\n")
+        return ran
+
+    def note(self, text: str) -> None:
+        """Write a line into the log."""
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+
+    def edit(self, stack: str, old: str, new: str) -> None:
+        """Change the settings of a stack as in an editor."""
+        path = self.layout.tfvars(STACKS[stack])
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{path.name} of {stack} does not contain {old!r}"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def copy_examples(self) -> None:
+        """Copy the examples and fill in their placeholders, as the documentation asks."""
+        for stack in STACKS.values():
+            path = self.layout.tfvars(stack)
+            shutil.copyfile(self.layout.example(stack), path)
+            path.chmod(0o600)
+            text = path.read_text(encoding="utf-8").replace("<subscription id>", SUBSCRIPTION)
+            text = re.sub(r'(GATEWAY_CLIENT_KEY_0 = )"<[^>]*>"', rf'\1"{CLIENT_KEY}"', text)
+            path.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def open_stage(root: Path, tools: Tools, log: Path) -> Iterator[Stage]:
+    """A stage with a fresh cloud. Its log has the commands, and beside it another one the requests."""
+    terraform = root / "terraform"
+    shutil.copytree(
+        REPOSITORY / "infra" / "terraform", terraform, ignore=shutil.ignore_patterns(".*", "*.dev")
+    )
+    layout = Layout("dev", terraform / "stacks", terraform / ".deploy" / "dev")
+    certificates = root / "certificates"
+    certificates.mkdir()
+    authority = Authority(certificates)
+    cloud = Cloud(log.with_suffix(".requests.log"))
+    configuration = root / "terraformrc"
+    configuration.write_text(
+        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{tools.mirror}"\n  }}\n}}\n',
+        encoding="utf-8",
+    )
+    with Proxy(cloud.answer, authority) as proxy:
+        kept = {name: value for name, value in os.environ.items() if not _REMOVED.fullmatch(name)}
+        environment = {
+            **kept,
+            "PATH": f"{tools.az.parent}:{os.environ['PATH']}",
+            "HOME": str(root),
+            "AZURE_CONFIG_DIR": str(root / "azure"),
+            "AZURE_CORE_COLLECT_TELEMETRY": "no",
+            "AZURE_CORE_NO_COLOR": "yes",
+            "AZURE_CORE_LOGIN_EXPERIENCE_V2": "off",
+            "TF_CLI_CONFIG_FILE": str(configuration),
+            "CHECKPOINT_DISABLE": "1",
+            "GATEWAY_STACKS_DIR": str(layout.stacks),
+            "SSL_CERT_FILE": str(authority.bundle),
+            "REQUESTS_CA_BUNDLE": str(authority.bundle),
+            "HTTPS_PROXY": proxy.url,
+            "HTTP_PROXY": proxy.url,
+            "COLUMNS": "120",
+        }
+        if "TERRAFORM_BINARY" in os.environ:
+            environment["TERRAFORM_BINARY"] = os.environ["TERRAFORM_BINARY"]
+        yield Stage(cloud, layout, environment, log)
+
+
+def log_in(stage: Stage) -> None:
+    """Log in as a person does on a machine without a browser."""
+    ran = stage.run(f"az login --use-device-code --tenant {TENANT} --output none")
+    assert ran.code == 0, ran.screen
