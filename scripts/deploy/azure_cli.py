@@ -93,6 +93,16 @@ class Offer:
     quota: str
 
 
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of a replica: its name, its state and why, and where its log is."""
+
+    name: str
+    state: str
+    detail: str
+    log_url: str
+
+
 class AzureCli:
     """Typed calls of `az`. Each raises `AzureCliError` when `az` fails."""
 
@@ -151,7 +161,7 @@ class AzureCli:
         """Why a globally unique name is not available for a kind such as `acr`; empty when it is."""
         if kind == ("keyvault",):  # `az keyvault check-name` asks about managed HSMs, whose names are others
             body = {"name": name, "type": "Microsoft.KeyVault/vaults"}
-            found = self._post("Microsoft.KeyVault/checkNameAvailability", "2023-07-01", body)
+            found = self._post("providers/Microsoft.KeyVault/checkNameAvailability", "2023-07-01", body)
         else:
             found = self._json(*kind, "check-name", "--name", name)
         return "" if found["nameAvailable"] else str(found.get("message") or found.get("reason"))
@@ -231,10 +241,36 @@ class AzureCli:
             replicas=int(properties.get("replicas") or 0),
         )
 
+    def latest_revision(self, resource_group: str, app: str) -> str | None:
+        """Name of the newest revision of a Container App, whether it runs or not."""
+        words = ("containerapp", "show", "-g", resource_group, "-n", app)
+        found = self._json(*words, "--query", "properties.latestRevisionName")
+        return None if found is None else str(found)
+
+    def containers(self, resource_group: str, app: str, revision: str) -> list[Container]:
+        """The containers of the first replica of a revision, init containers first."""
+        words = ("containerapp", "replica", "list", "-g", resource_group, "-n", app, "--revision", revision)
+        replicas = self._json(*words) or []
+        properties = replicas[0]["properties"] if replicas else {}
+        return [
+            Container(
+                item.get("name") or "",
+                item.get("runningState") or "",
+                item.get("runningStateDetails") or "",
+                item.get("logStreamEndpoint") or "",
+            )
+            for kind in ("initContainers", "containers")
+            for item in properties.get(kind) or []
+        ]
+
+    def log_token(self, resource_group: str, app: str) -> str:
+        """A token for the logs of a Container App."""
+        path = f"resourceGroups/{resource_group}/providers/Microsoft.App/containerApps/{app}/getAuthToken"
+        return str(self._post(path, "2025-07-01", {})["properties"]["token"])
+
     def _post(self, path: str, version: str, body: Mapping[str, Any]) -> Any:
-        """Post to a path below the providers of the subscription, for which `az` has no command."""
-        scope = f"/subscriptions/{self._subscription or '{subscriptionId}'}"
-        url = f"{scope}/providers/{path}?api-version={version}"
+        """Post to a path below the subscription, for which `az` has no command."""
+        url = f"/subscriptions/{self._subscription or '{subscriptionId}'}/{path}?api-version={version}"
         words = ("rest", "--method", "post", "--url", url, "--body", json.dumps(body))
         return self._json(*words, scoped=False)
 

@@ -9,6 +9,7 @@ import httpx
 
 from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.deploy_errors import DeployError
+from scripts.deploy.revision_report import App, has_failed, report
 from scripts.deploy.waiting import Waiter
 
 MODELS_PATH = "/openai/v1/models"
@@ -16,7 +17,6 @@ MODELS_PATH = "/openai/v1/models"
 
 _REVISION_PATIENCE_SECONDS = 600.0
 _READY_STATES = {"Running", "RunningAtMaxScale", "ScaledToZero"}
-_FAILED_STATES = {"Failed", "ActivationFailed"}  # not "Degraded": that passes when another replica is ready
 _REQUEST_PATIENCE_SECONDS = 300.0
 _REFUSED_IDENTITY = re.compile(r":(401|403|identity)\b")
 _PASSING = {404, 502, 503, 504}  # answers of the ingress until it knows the new replica
@@ -43,24 +43,16 @@ class Door:
     tells: bool = True
 
 
-def wait_for_revision(az: AzureCli, group: str, app: str, name: str, waiter: Waiter) -> None:
+def wait_for_revision(az: AzureCli, app: App, name: str, waiter: Waiter) -> None:
     """Wait for a revision to run. Raises `DeployError` when it fails or takes longer than ten minutes."""
     deadline = waiter.deadline(_REVISION_PATIENCE_SECONDS)
     while True:
-        revision = az.revision(group, app, name)
+        revision = az.revision(app.group, app.name, name)
         if revision.running_state in _READY_STATES and revision.health_state != "Unhealthy":
             return
-        failed = revision.provisioning_state == "Failed" or revision.running_state in _FAILED_STATES
         reason = revision.running_state or revision.provisioning_state or "not started"
-        if failed or not deadline.pause(f"{name} is {reason}", 5):
-            raise DeployError(
-                f"Revision {name} does not run: {reason}.",
-                details=[revision.provisioning_error] if revision.provisioning_error else [],
-                # config-renderer checks the settings, but `az` cannot show the log of an init container.
-                remedy="The revision before it goes on serving. Azure's log: az containerapp logs show "
-                f"-g {group} -n {app} --type system. The log of config-renderer and gateway, in the Log "
-                f"Analytics workspace: ContainerAppConsoleLogs | where RevisionName == '{name}'",
-            )
+        if has_failed(revision) or not deadline.pause(f"{name} is {reason}", 5):
+            raise report(az, app, name, revision)
 
 
 def check_gateway(

@@ -28,6 +28,7 @@ from scripts.deploy.derived_settings import (
 )
 from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, ImageBuilder
 from scripts.deploy.layout import REPOSITORY, STACKS
+from scripts.deploy.revision_report import App, with_report
 from scripts.deploy.rollout import MODELS_PATH, Door, SmokeResult, check_gateway, wait_for_revision
 from scripts.deploy.session import Session
 from scripts.deploy.simulated_stage import stage_secrets, stage_settings
@@ -114,10 +115,14 @@ def deploy_workload(
     if mode.applies:
         images.build()
     variables = derived.variables(seeded, user) | images.references
-    outcome = deploy(session, WORKLOAD, mode, variables, replaced=("app_settings",))
+    app = App.of(values, output_text(upstream, "log_analytics_workspace_id"))
+    try:
+        outcome = deploy(session, WORKLOAD, mode, variables, replaced=("app_settings",))
+    except DeployError as error:
+        raise with_report(session.az, app, error) from None
     if not mode.applies or outcome.ended is Ended.DECLINED:
         return Deployed(outcome, settings, derived, seeded)
-    _wait(session, outcome.outputs)
+    _wait(session, app, output_text(outcome.outputs, "latest_revision_name"))
     if values.get("ingress_external") is False:
         session.screen.warn("no request was sent: the gateway is reachable only inside its environment")
         return Deployed(outcome, settings, derived, seeded)
@@ -203,14 +208,9 @@ def _seed(session: Session, seeder: Seeder, wanted: Mapping[str, str], mode: Mod
         return seeder.seed(wanted)
 
 
-def _wait(session: Session, outputs: Mapping[str, Output]) -> None:
-    group, app = (
-        output_text(outputs, "workload_resource_group_name"),
-        output_text(outputs, "gateway_app_name"),
-    )
-    revision = output_text(outputs, "latest_revision_name")
+def _wait(session: Session, app: App, revision: str) -> None:
     with session.screen.step(f"waiting for revision {revision}"):
-        wait_for_revision(session.az, group, app, revision, session.waiter)
+        wait_for_revision(session.az, app, revision, session.waiter)
 
 
 def _try(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.deploy.deploy_errors import InvalidSettingsError
+from scripts.deploy.example import example_of, write_new
 from scripts.deploy.layout import REPOSITORY, STACKS, Layout, Stack
 from scripts.deploy.session import Session
-from scripts.deploy.tfvars import read_tfvars
 from scripts.deploy.value_check import check_values
 from tests.deploy.support import SUBSCRIPTION, make_session
 
@@ -19,14 +20,17 @@ WORKLOAD = STACKS["workload"]
 
 @pytest.fixture
 def session(tmp_path: Path, terraform_binary: str, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """A session with the repository's own stacks."""
+    """A session with a copy of the repository's own stacks, and the settings of the example."""
     monkeypatch.setenv("TERRAFORM_BINARY", terraform_binary)
-    return make_session(Layout("dev", REPOSITORY / "infra" / "terraform" / "stacks", tmp_path))
+    shutil.copytree(REPOSITORY / "infra" / "terraform", tmp_path / "terraform")
+    layout = Layout("dev", tmp_path / "terraform" / "stacks", tmp_path / "working")
+    write_new(layout.settings, example_of("dev", SUBSCRIPTION))
+    return make_session(layout)
 
 
 def example(session: Session, stack: Stack, **changes: Any) -> dict[str, Any]:
-    """The settings of the stack's example with changes."""
-    return {**read_tfvars(session.layout.example(stack)), "subscription_id": SUBSCRIPTION, **changes}
+    """The settings of the example with changes."""
+    return {**session.settings.read(stack), **changes}
 
 
 def complaints(session: Session, stack: Stack, **changes: Any) -> list[str]:

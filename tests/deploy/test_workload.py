@@ -531,7 +531,8 @@ def test_a_revision_that_fails_tells_why_and_where_its_log_is(world: World) -> N
     with pytest.raises(DeployError) as caught:
         world.deploy()
     assert "ImagePullBackOff" in caught.value.details
-    assert "az containerapp logs show -g rg-test -n ca-test --type system." in caught.value.remedy
+    app = "-g rg-aigw-dev-workload -n ca-aigw-dev"
+    assert f"az containerapp logs show {app} --type system." in caught.value.remedy
     # `az containerapp logs show --container` knows no init container.
     assert re.search(r"ContainerAppConsoleLogs \| where RevisionName == 'ca-test--\w+'", caught.value.remedy)
     assert "--container" not in caught.value.remedy

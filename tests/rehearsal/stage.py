@@ -13,15 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.deploy.layout import REPOSITORY, STACKS, Layout
+from scripts.deploy.layout import REPOSITORY, Layout
 from tests.rehearsal.azure.cloud import Cloud
 from tests.rehearsal.azure.proxy import Proxy
-from tests.rehearsal.azure.state import SUBSCRIPTION, TENANT
+from tests.rehearsal.azure.state import TENANT
 from tests.rehearsal.azure.tls import Authority
 from tests.rehearsal.tools import Tools
-
-CLIENT_KEY = "rehearsal-client-7d0f4c2ab19e"
-ROTATED_KEY = "rehearsal-client-e91ba2c4f0d7"
 
 # Whatever points clients at other clouds, proxies, logins or plans than those of the rehearsal.
 _REMOVED = re.compile(
@@ -76,22 +73,18 @@ class Stage:
         with self.log.open("a", encoding="utf-8") as file:
             file.write(f"{text}\n")
 
-    def edit(self, stack: str, old: str, new: str) -> None:
-        """Change the settings of a stack as in an editor."""
-        path = self.layout.tfvars(STACKS[stack])
+    def edit(self, old: str, new: str) -> None:
+        """Change the settings as in an editor."""
+        path = self.layout.settings
         text = path.read_text(encoding="utf-8")
-        assert old in text, f"{path.name} of {stack} does not contain {old!r}"
+        assert old in text, f"{path.name} does not contain {old!r}"
         path.write_text(text.replace(old, new), encoding="utf-8")
 
-    def copy_examples(self) -> None:
-        """Copy the examples and fill in their placeholders, as the documentation asks."""
-        for stack in STACKS.values():
-            path = self.layout.tfvars(stack)
-            shutil.copyfile(self.layout.example(stack), path)
-            path.chmod(0o600)
-            text = path.read_text(encoding="utf-8").replace("<subscription id>", SUBSCRIPTION)
-            text = re.sub(r'(GATEWAY_CLIENT_KEY_0 = )"<[^>]*>"', rf'\1"{CLIENT_KEY}"', text)
-            path.write_text(text, encoding="utf-8")
+    def setting(self, name: str) -> str:
+        """The text of a setting in quotes: that of `NAME = "text"`."""
+        found = re.search(rf'^ *{name} *= "([^"]*)"', self.layout.settings.read_text(encoding="utf-8"), re.M)
+        assert found is not None, name
+        return found[1]
 
 
 @contextmanager
@@ -99,7 +92,9 @@ def open_stage(root: Path, tools: Tools, log: Path) -> Iterator[Stage]:
     """A stage with a fresh cloud. Its log has the commands, and beside it another one the requests."""
     terraform = root / "terraform"
     shutil.copytree(
-        REPOSITORY / "infra" / "terraform", terraform, ignore=shutil.ignore_patterns(".*", "*.dev")
+        REPOSITORY / "infra" / "terraform",
+        terraform,
+        ignore=shutil.ignore_patterns(".*", "*.tfvars", "terraform.tfvars.*"),
     )
     layout = Layout("dev", terraform / "stacks", terraform / ".deploy" / "dev")
     certificates = root / "certificates"

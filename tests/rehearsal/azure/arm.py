@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from scripts.deploy.doctor import PROVIDERS
 from tests.rehearsal.azure.apps import Apps
 from tests.rehearsal.azure.definitions import Definitions
 from tests.rehearsal.azure.faults import Faults
@@ -113,7 +114,7 @@ class ResourceManager:
         return Reply(200, {"value": [{"name": name, "displayName": name} for name in names]})
 
     def _providers(self, request: Request) -> Reply:
-        return Reply(200, {"value": [self._provider(request, name).body for name in _NAMESPACES]})
+        return Reply(200, {"value": [self._provider(request, name).body for name in PROVIDERS]})
 
     def _provider(self, request: Request, name: str) -> Reply:
         known = name.lower() in self._state.registered
@@ -523,13 +524,6 @@ def _definition(name: str) -> Resource:
         },
     }
 
-
-_NAMESPACES = (
-    "Microsoft.AlertsManagement", "Microsoft.App", "Microsoft.CognitiveServices",
-    "Microsoft.ContainerRegistry", "Microsoft.ContainerService", "Microsoft.Dashboard", "Microsoft.Insights", "Microsoft.KeyVault",
-    "Microsoft.ManagedIdentity", "Microsoft.Monitor", "Microsoft.Network", "Microsoft.OperationalInsights",
-    "Microsoft.Storage",
-)  # fmt: skip
 
 _MODELS = (
     ("OpenAI", "gpt-5-mini", "2025-08-07", "GlobalStandard", "OpenAI.GlobalStandard.gpt-5-mini"),
