@@ -14,7 +14,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest -n $(JOBS) --dist loadgroup --engine $(ENGINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long behaviour e2e lint audit format clean
+.PHONY: help setup demo test test-long behaviour rehearsal e2e lint audit format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test-long: setup ## The same, with the variants that are left out because one li
 
 behaviour: setup ## The behaviour suite alone, for example with ENGINE=apisix
 	@$(PYTEST) tests/behaviour
+
+rehearsal: setup ## To Azure and back against a stand-in, with the real az and azurerm provider
+	@AZURE_REHEARSAL=1 .venv/bin/pytest tests/rehearsal -rs --quiet
 
 lint: setup ## Static checks: style, types, Lua, Terraform's format
 	@scripts/lint.sh

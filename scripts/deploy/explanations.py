@@ -37,6 +37,11 @@ _NO_NETWORK = (
 _UNSAVED = "errored.tfstate"
 """Terraform leaves the state in this file when it cannot save it, for example after its token has ended."""
 
+_BY_POLICY = ("RequestDisallowedByPolicy",)
+_NAME_OF_DELETED = ("FlagMustBeSetForRestore", "soft-deleted", "exists in deleted state")
+_UNKNOWN_TO_STATE = ("already exists - to be managed via Terraform",)
+_BUSY = ("TooManyRequests", "RequestConflict", "AnotherOperationInProgress", "status 429")
+
 _READING = {"init", "output", "state list"}
 
 
@@ -101,9 +106,35 @@ _EXPLANATIONS = (
         "state_principals, or your address into state_allowed_ip_ranges, and run deploy-bootstrap.",
     ),
     _Explanation(
+        lambda error: error.command == "apply" and _says(error, _BY_POLICY),
+        "A policy of the organisation forbids what the {what} makes.",
+        "The text above names the policy. If it forbids public access, set network_address_space and "
+        "private_endpoints_enabled = true in the section platform, and run the commands inside that network "
+        "(docs/deploy.md, Network). Otherwise ask for an exemption. Then run the command again.",
+    ),
+    _Explanation(
+        lambda error: error.command == "apply" and _says(error, _NAME_OF_DELETED),
+        "A deleted resource still has a name that the {what} needs.",
+        "Purge it (az cognitiveservices account list-deleted, then az cognitiveservices account purge), or "
+        "set another `suffix` before the first deployment. Then run the command again.",
+    ),
+    _Explanation(
+        lambda error: error.command == "apply" and _says(error, _UNKNOWN_TO_STATE),
+        "The {what} wants to make a resource that exists already, but is not in its state.",
+        "A run that was killed may have left it. If nothing else needs it, remove it with az resource delete "
+        "--ids and the id above, and run the command again. To keep it: {by_hand} import, with the address "
+        "and the id above.",
+    ),
+    _Explanation(
+        lambda error: error.command == "apply" and _says(error, _BUSY),
+        "Azure was too busy for a part of the {what}.",
+        "What was done until then is in the state: run the command again in some minutes.",
+    ),
+    _Explanation(
         lambda error: error.command == "apply",
         "Terraform could not apply the {what}.",
-        "What was done until then is in the state: correct the cause and run the command again.",
+        "The state has what was made until then. Correct the cause and run the command again: it goes on "
+        "from there, and replaces what Azure could not finish.",
     ),
     _Explanation(
         lambda _: True,

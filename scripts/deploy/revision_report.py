@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -111,5 +110,5 @@ def _where_there_is_more(app: App, name: str) -> str:
         "If there was a revision before it, that one goes on serving. Correct the cause and run the command "
         f"again. What the system did: az containerapp logs show -g {app.group} -n {app.name} --type system. "
         "What all containers printed, some minutes later: az monitor log-analytics query "
-        f'--workspace "$({workspace})" --analytics-query {shlex.quote(query)}'
+        f'--workspace "$({workspace})" --analytics-query "{query}"'
     )

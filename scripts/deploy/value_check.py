@@ -49,10 +49,13 @@ def stand_ins(session: Session, stack: Stack, values: Mapping[str, Any]) -> dict
 def _problems(
     session: Session, stack: Stack, given: Mapping[str, Any], others: Mapping[str, Any]
 ) -> list[str]:
+    files = list(session.layout.directory(stack).glob("variables*.tf"))
+    if not files:
+        return []
     with tempfile.TemporaryDirectory(prefix="values-") as name:
         directory, apart = Path(name), Path(name) / _APART
         apart.mkdir()
-        for path in session.layout.directory(stack).glob("variables*.tf"):
+        for path in files:
             shutil.copy(path, directory)
         with variable_file(directory, given) as first, variable_file(apart, others) as second:
             try:

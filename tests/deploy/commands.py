@@ -29,10 +29,7 @@ CLIENT_KEY = "canary-client-3b1f0c77a94e4d21"
 BACKEND_KEY = "canary-backend-91e2d47b60f35a8c"
 TOKEN = "canary-token-0b6a"
 TENANT = "00000000-0000-0000-0000-00000000000b"
-VAULT_NAME = (
-    f"rest --method post --url /subscriptions/{SUBSCRIPTION}/providers"
-    "/Microsoft.KeyVault/checkNameAvailability"
-)
+VAULT_NAME = "rest --method post --url /subscriptions/"
 """How the call of `az` begins that asks whether the name of a vault is free."""
 
 RUNNING = {

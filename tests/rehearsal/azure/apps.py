@@ -25,8 +25,11 @@ class Apps:
     def __init__(self, state: Callable[[], State]) -> None:
         self._state = state
 
-    def roll_out(self, item: Resource) -> dict[str, str] | None:
-        """Make a revision when the template has changed. Returns the error when it does not start."""
+    def roll_out(self, item: Resource, fault: dict[str, str] | None) -> dict[str, str] | None:
+        """Make a revision when the template has changed. Returns the error when it does not start.
+
+        With a fault the gateway's container never gets ready.
+        """
         state, properties = self._state(), item["properties"]
         revisions = state.revisions.setdefault(item["id"].lower(), [])
         template = properties["template"]
@@ -37,6 +40,9 @@ class Apps:
         name = f"{item['name']}--{template.get('revisionSuffix') or f'{number:07d}'}"
         revision = Revision(name, json.loads(json.dumps(template)))
         self._start(item, revision)
+        if fault is not None:
+            revision.logs["gateway"] = ["nginx: [emerg] host not found in upstream"]
+            _fail(revision, fault["message"])
         revisions.append(revision)
         properties["latestRevisionName"] = name
         error = _error_of(item["name"], revision)

@@ -293,7 +293,7 @@ class ResourceManager:
         if kind == "microsoft.keyvault/vaults":
             self._recover_vault(request, item)
         if kind == "microsoft.app/containerapps":
-            error = self._apps.roll_out(item) or error
+            error = self._apps.roll_out(item, error)
         if kind == "microsoft.resources/deployments":
             self._deploy(item)
         if kind not in SLOW:
@@ -301,7 +301,9 @@ class ResourceManager:
         if error is not None:
             item["properties"]["provisioningState"] = "Failed"
         shown = {**item, "properties": {**item["properties"], "provisioningState": "InProgress"}}
-        return Reply(201 if status == 201 else 202, shown, self._begin(path, error))
+        if kind == "microsoft.storage/storageaccounts":
+            status = 202
+        return Reply(status, shown, self._begin(path, error))
 
     def _begin(self, path: str, error: dict[str, str] | None = None) -> dict[str, str]:
         number = f"op-{self._state.next_number()}"
@@ -373,6 +375,8 @@ class ResourceManager:
         group = re.match("(/subscriptions/[^/]+/resourceGroups/([^/]+))/", path, re.IGNORECASE)
         if group is not None and self._state.find(group[1]) is None:
             return _no_group(group[2])
+        if "/providers/" not in path:
+            return None
         head, _, tail = path.rpartition("/providers/")
         parts = tail.split("/")
         parent = f"{head}/providers/{'/'.join(parts[:-2])}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -123,5 +122,22 @@ class Ledger:
     """Bodies that do not follow their definition, with what is wrong."""
     unknown: Counter[str] = field(default_factory=Counter)
     """Requests that the stand-in has no answer for."""
-    lines: list[str] = field(default_factory=list)
-    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def summary(self) -> str:
+        """What was sent, and what of it was checked against which definition."""
+
+        def listed(found: Counter[str]) -> list[str]:
+            return [f"  {number:4} {name}" for name, number in sorted(found.items())]
+
+        return "\n".join(
+            [
+                f"{self.requests} requests; {sum(self.validated.values())} bodies validated:",
+                *listed(self.validated),
+                f"{sum(self.not_validated.values())} bodies not validated, for want of a definition:",
+                *listed(self.not_validated),
+                f"{len(self.refused)} complaints about bodies:",
+                *self.refused,
+                f"{len(self.unknown)} kinds of requests without an answer:",
+                *listed(self.unknown),
+            ]
+        )

@@ -1,0 +1,109 @@
+"""An environment from the login to its end, as an operator deploys it. Each test goes on after the last."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.rehearsal.stage import Stage
+from tests.rehearsal.story import Story
+
+pytestmark = pytest.mark.xdist_group("rehearsal")
+
+
+@pytest.fixture(scope="module")
+def first_key(stage: Stage) -> str:
+    """The key of the first client, as it was before the rotation."""
+    return stage.setting("GATEWAY_CLIENT_KEY_0")
+
+
+def writes(stage: Stage) -> int:
+    """How many bodies were sent that change something."""
+    ledger = stage.cloud.ledger
+    return sum(ledger.validated.values()) + sum(ledger.not_validated.values())
+
+
+def revisions(stage: Stage) -> list[str]:
+    found = stage.cloud.state.revisions
+    return [each.name for key, items in found.items() if key.endswith("/ca-aigw-dev") for each in items]
+
+
+def test_doctor_finds_nothing_bad_before_the_first_deployment(stage: Stage) -> None:
+    ran = stage.run("doctor dev")
+    assert ran.code == 0, ran.screen
+    assert "kv-aigw-dev-" in ran.screen
+
+
+@pytest.mark.parametrize("stack", ["bootstrap", "observability", "platform", "foundry", "workload"])
+def test_a_stack_is_deployed(story: Story, stack: str) -> None:
+    story.start_at(stack)
+
+
+def test_the_gateway_answers_its_client(stage: Stage) -> None:
+    ran = stage.ran[-1]
+    assert re.search(r"HTTP 200 from \w+", ran.screen), ran.screen
+
+
+def test_a_second_run_changes_nothing(stage: Stage) -> None:
+    before = writes(stage), revisions(stage)
+    ran = stage.run("deploy up dev --yes")
+    assert (ran.code, ran.screen.count("no changes") >= 5) == (0, True), ran.screen
+    assert (writes(stage), revisions(stage)) == before
+
+
+def test_doctor_finds_nothing_bad_afterwards(stage: Stage) -> None:
+    ran = stage.run("doctor dev")
+    assert ran.code == 0, ran.screen
+
+
+def test_a_changed_setting_makes_one_new_revision(stage: Stage) -> None:
+    before = revisions(stage)
+    stage.edit('GATEWAY_LOG_MODE = "dev"', 'GATEWAY_LOG_MODE = "test"')
+    ran = stage.run("deploy-workload dev --yes")
+    assert ran.code == 0, ran.screen
+    assert len(revisions(stage)) == len(before) + 1
+
+
+def test_a_rotated_key_makes_one_new_revision_that_takes_it(stage: Stage, first_key: str) -> None:
+    before = revisions(stage)
+    stage.edit(first_key, first_key[::-1])
+    ran = stage.run("deploy-workload dev --yes")
+    assert ran.code == 0, ran.screen
+    assert "change   GATEWAY_CLIENT_KEY_0 in Key Vault" in ran.screen
+    assert len(revisions(stage)) == len(before) + 1
+
+
+def test_status_shows_all_stacks_and_the_revision(stage: Stage) -> None:
+    ran = stage.run("status dev")
+    assert ran.code == 0, ran.screen
+    assert ran.screen.count("deployed") >= 5
+    assert "Running" in ran.screen
+
+
+def test_no_screen_and_no_state_has_a_key(stage: Stage, first_key: str) -> None:
+    keys = [first_key, first_key[::-1]]
+    assert [ran.line for ran in stage.ran if any(key in ran.screen for key in keys)] == []
+    states = [
+        name
+        for name, blob in stage.cloud.state.blobs.items()
+        if any(key.encode() in blob.content for key in keys)
+    ]
+    assert states == []
+
+
+def test_destroy_leaves_nothing_but_what_can_be_recovered(stage: Stage) -> None:
+    ran = stage.run("destroy all dev --yes")
+    assert ran.code == 0, ran.screen
+    left = [
+        key for key in stage.cloud.state.resources if "managed" not in key and "roleassignments" not in key
+    ]
+    assert left == []
+    assert [item["type"] for item in stage.cloud.state.deleted.values()] == ["Microsoft.KeyVault/vaults"]
+
+
+def test_every_body_followed_its_definition(stage: Stage) -> None:
+    ledger = stage.cloud.ledger
+    assert ledger.refused == []
+    assert ledger.unknown == {}
+    assert sum(ledger.validated.values()) >= 40
