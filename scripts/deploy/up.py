@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scripts.deploy.bootstrap import deploy_bootstrap
+from scripts.deploy.bootstrap import deploy_bootstrap, is_on_disk
 from scripts.deploy.console import counted
 from scripts.deploy.deploy_errors import InvalidSettingsError, NotReadyError
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy
@@ -66,7 +66,9 @@ class _Run:
 
     def look(self, stack: Stack) -> Planned:
         """What a deployment would do with a stack."""
-        if not self._session.has_storage() or not self._session.has_resources(stack):
+        # While the state of the storage is on disk, the storage may be half made, with no role to read it.
+        has_states = not is_on_disk(self._session) and self._session.has_storage()
+        if not has_states or not self._session.has_resources(stack):
             return Planned(stack, is_deployed=False, outcome=None)
         try:
             return Planned(stack, is_deployed=True, outcome=self.deploy(stack, Mode.LOOK))

@@ -32,6 +32,18 @@ def test_a_second_run_changes_nothing(made: Installation) -> None:
     assert (result.returncode, set(results_of(result.stdout).values())) == (0, {"no changes"})
 
 
+def test_it_does_not_read_from_a_storage_that_is_half_made(made: Installation) -> None:
+    made.begin_with("bootstrap")
+    there = made.root / "state" / "dev" / f"{STACKS['bootstrap'].directory}.tfstate"
+    on_disk = made.layout.private(made.layout.working) / "bootstrap.tfstate"
+    on_disk.write_text(there.read_text())
+    there.write_text("no state")
+    result = made.commands.run("deploy", "up", "--plan", "-o", "json")
+    assert (result.returncode, results_of(result.stdout)) == (10, dict.fromkeys(ALL, "make it")), (
+        result.stderr
+    )
+
+
 def test_the_summary_comes_first_and_changes_nothing(made: Installation) -> None:
     made.begin_with("bootstrap", "observability", "platform")
     before = sorted((made.root / "state").rglob("*"))

@@ -121,7 +121,7 @@ class Apps:
         if item is None:
             return refusal(404, "ResourceNotFound", f"The Resource '{app_id}' was not found.")
         if action == "listSecrets":
-            return Reply(200, {"value": []})
+            return Reply(200, {"value": item["properties"]["configuration"].get("secrets") or []})
         if action == "getAuthToken":
             return Reply(200, {"properties": {"token": "stream-token", "expires": "2027-01-01T00:00:00Z"}})
         _, name, *rest = [*action.split("/"), ""]

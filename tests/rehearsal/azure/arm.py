@@ -10,7 +10,7 @@ from scripts.deploy.doctor import PROVIDERS
 from tests.rehearsal.azure.apps import Apps
 from tests.rehearsal.azure.definitions import Definitions
 from tests.rehearsal.azure.faults import Faults
-from tests.rehearsal.azure.kinds import SLOW, SLOW_TO_DELETE, SOFT_DELETED, complete
+from tests.rehearsal.azure.kinds import NEVER_201, SLOW, SLOW_TO_DELETE, SOFT_DELETED, complete
 from tests.rehearsal.azure.registry import Registry
 from tests.rehearsal.azure.roles import ROLES, permissions
 from tests.rehearsal.azure.state import SUBSCRIPTION, TENANT, Ledger, Operation, Resource, State, Vault
@@ -68,7 +68,7 @@ class ResourceManager:
         yield "GET", f"{scope}/providers/Microsoft.Authorization/roleDefinitions", self._role_definitions
         yield "GET", "(/.*)/roleDefinitions/([^/]+)", self._role_definition
         yield "GET", f"{_DELETED}(Vaults|Accounts)", self._list_deleted
-        yield "GET DELETE POST", f"{_DELETED}?(Vaults|Accounts)/([^/]+)(/purge)?", self._deleted
+        yield "GET DELETE POST", f"{_DELETED}(Vaults|Accounts)/([^/]+)(/purge)?", self._deleted
         yield (
             "GET",
             f"{_SUBSCRIPTION}/providers/Microsoft.CognitiveServices/locations/([^/]+)/usages",
@@ -297,11 +297,13 @@ class ResourceManager:
         if kind == "microsoft.resources/deployments":
             self._deploy(item)
         if kind not in SLOW:
-            return Reply(status, item)
+            return Reply(200 if kind in NEVER_201 else status, item)
         if error is not None:
             item["properties"]["provisioningState"] = "Failed"
         shown = {**item, "properties": {**item["properties"], "provisioningState": "InProgress"}}
         if kind == "microsoft.storage/storageaccounts":
+            if request.method == "PATCH":
+                return Reply(200, item)
             status = 202
         return Reply(status, shown, self._begin(path, error))
 

@@ -34,6 +34,14 @@ SLOW_TO_DELETE = SLOW - {"microsoft.keyvault/vaults", "microsoft.storage/storage
     "microsoft.monitor/accounts",
 }
 
+NEVER_201 = {
+    "microsoft.insights/components",
+    "microsoft.insights/diagnosticsettings",
+    "microsoft.insights/metricalerts",
+    "microsoft.storage/storageaccounts/blobservices",
+}
+"""A write of these is answered with 200, also when it makes the resource."""
+
 SOFT_DELETED = {"microsoft.keyvault/vaults": "vaults", "microsoft.cognitiveservices/accounts": "accounts"}
 """Deleted resources of these keep their names."""
 
