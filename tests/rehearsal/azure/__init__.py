@@ -6,11 +6,12 @@ it:
 
 cloud        all services together, by host name
 entra        logins and tokens
-arm          Resource Manager: resources, their operations, roles
+arm          Resource Manager: resources, their operations, soft-deleted names, quota
+apps         revisions of Container Apps, their logs and their answers
+registry     builds, imports, and the images that they leave
 vault        secrets
 blobs        the storage of the state, and of what a build uploads
-registry     images and builds
-apps         revisions of Container Apps, their logs and their answers
+roles        what a login may do
 kinds        what Azure adds to a resource of each kind
 definitions  checks of bodies against Microsoft's definitions
 faults       failures on request

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scripts.deploy.layout import REPOSITORY
+from tests.rehearsal.azure.registry import digest_of
 from tests.rehearsal.azure.state import Resource, Revision, State
 from tests.rehearsal.azure.wire import Reply, Request, refusal
 
@@ -73,7 +74,7 @@ class Apps:
         for container in containers:
             server, _, image = container["image"].partition("/")
             images = state.images.get(server.removesuffix(".azurecr.io"))
-            if images is not None and image not in images:
+            if images is not None and image not in {*images, *map(_by_digest, images)}:
                 _fail(revision, f"Failed to pull image {container['image']}: not found")
                 return
         secrets = {}
@@ -170,6 +171,11 @@ class Apps:
             name = revision.settings.get("AZURE_OPENAI_NAME_0", "backend")
             return Reply(200, {"data": []}, {"x-gateway-backend": name, "x-gateway-attempts": f"{name}:200"})
         return Reply(404, b"")
+
+
+def _by_digest(image: str) -> str:
+    """`redis:7.4` as `redis@sha256:…`."""
+    return f"{image.rpartition(':')[0]}@{digest_of(image)}"
 
 
 def _fail(revision: Revision, why: str) -> None:

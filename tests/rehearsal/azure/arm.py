@@ -79,7 +79,11 @@ class ResourceManager:
             f"{_SUBSCRIPTION}/providers/Microsoft.CognitiveServices/locations/([^/]+)/models",
             self._models,
         )
-        yield "GET POST", "(/.*/registries/[^/]+)/((?:listBuild|schedule|runs).*)", self._registry.manage
+        yield (
+            "GET POST",
+            "(/.*/registries/[^/]+)/((?:listBuild|schedule|importImage|runs).*)",
+            self._registry.manage,
+        )
         yield (
             "GET POST",
             "(/.*/containerApps/[^/]+)/((?:revisions|getAuthToken|listSecrets).*)",

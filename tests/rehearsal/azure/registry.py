@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 from collections.abc import Callable
@@ -11,6 +12,11 @@ from tests.rehearsal.azure.state import Blob, Resource, State
 from tests.rehearsal.azure.wire import Reply, Request, encode_token, refusal
 
 HOST_SUFFIX = ".azurecr.io"
+
+
+def digest_of(image: str) -> str:
+    """The digest of an image, which is named by its tag here."""
+    return f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
 
 
 class Registry:
@@ -28,6 +34,9 @@ class Registry:
             name = f"source/{state.next_number()}.tar.gz"
             url = f"https://{BUILDS}{SUFFIX}/{name}?sig=rehearsal"
             return Reply(200, {"uploadUrl": url, "relativePath": name})
+        if action == "importImage":
+            state.images[resource_id.rpartition("/")[2].lower()] += request.body["targetTags"]
+            return Reply(200, {})
         if action == "scheduleRun":
             return Reply(200, self._run(request, resource_id))
         run = state.runs.get(action.split("/")[1])
@@ -74,7 +83,8 @@ class Registry:
             return Reply(200, {"access_token": token})
         repository, _, tag = path.removeprefix("/acr/v1/").partition("/_tags/")
         if f"{repository}:{tag}" in images:
-            return Reply(200, {"registry": request.host, "imageName": repository, "tag": {"name": tag}})
+            shown = {"name": tag, "digest": digest_of(f"{repository}:{tag}")}
+            return Reply(200, {"registry": request.host, "imageName": repository, "tag": shown})
         known = any(each.startswith(f"{repository}:") for each in images)
         code = "TAG_UNKNOWN" if known else "NAME_UNKNOWN"
         return Reply(404, {"errors": [{"code": code, "message": f"{repository}:{tag} is not known"}]})
