@@ -21,12 +21,14 @@ Steps of `deploy-workload`
     workload_settings  the user's settings, checked with the renderer's model
     simulated_stage    the settings and secrets of the end-to-end stage
     foundry_backend    a model account as a backend
+    value_check        the values of a stack, checked as Terraform does
     images             builds images whose sources are new
     base_images        imports the images that ours are built on, the collector's and Redis'
     vault_seeder       writes secrets that differ into Key Vault
     vault_failure      why Key Vault refused, and what to do
     deployment         plans and applies a stack; the only step of the other deploy commands
     rollout            waits for the new revision and sends a first request
+    revision_report    why a revision does not run
 What every command uses
     session            one run: its environment, tools, and the states of the stacks
     explanations       what the operator reads when Terraform fails

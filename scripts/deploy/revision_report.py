@@ -10,7 +10,7 @@ import httpx
 
 from scripts.deploy.azure_cli import AzureCli, AzureCliError, Container, Revision
 from scripts.deploy.deploy_errors import DeployError, ExitCode
-from scripts.deploy.roles import group_name
+from scripts.deploy.state_store import group_name
 
 _LINES = 30
 _TIMEOUT_SECONDS = 15.0

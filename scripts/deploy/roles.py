@@ -10,7 +10,7 @@ from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.layout import STACKS
 from scripts.deploy.resource_manager import Permission, ResourceManager
 from scripts.deploy.session import Session
-from scripts.deploy.state_store import resource_names
+from scripts.deploy.state_store import group_name, resource_names
 
 _GROUP = "Microsoft.Resources/subscriptions/resourceGroups/write"
 
@@ -147,12 +147,6 @@ ON_RESOURCES = (
         setting="deployer_principals",
     ),
 )
-
-
-def group_name(values: Mapping[str, object], stack: str) -> str:
-    """The resource group of a stack: `rg-aigw-dev-platform`, and `rg-aigw-dev-state` for bootstrap."""
-    part = "state" if stack == "bootstrap" else stack
-    return f"rg-{values['name']}-{values['environment']}-{part}"
 
 
 def look_at_roles(session: Session, subscription: str) -> list[CheckResult]:

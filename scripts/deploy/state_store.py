@@ -105,3 +105,9 @@ def resource_names(layout: Layout, settings: Mapping[str, Any], binary: str) -> 
         inputs["suffix"] = str(settings["suffix"])
     names: dict[str, str] = Terraform(layout.naming, binary=binary).evaluate("local.names", inputs)
     return names
+
+
+def group_name(values: Mapping[str, object], stack: str) -> str:
+    """The resource group of a stack: `rg-aigw-dev-platform`, and `rg-aigw-dev-state` for bootstrap."""
+    part = "state" if stack == "bootstrap" else stack
+    return f"rg-{values['name']}-{values['environment']}-{part}"

@@ -8,8 +8,8 @@ from scripts.deploy.explanations import explain
 from scripts.terraform import TerraformError
 
 _EXISTS = (
-    'A resource with the ID "/subscriptions/s/resourceGroups/rg" already exists - to be managed via Terraform '
-    "this resource needs to be imported into the State."
+    'A resource with the ID "/subscriptions/s/resourceGroups/rg" already exists - to be managed via '
+    "Terraform this resource needs to be imported into the State."
 )
 
 
