@@ -14,8 +14,9 @@ from scripts.deploy.check_result import CheckResult, Verdict, run_checks
 from scripts.deploy.doctor import examine
 from scripts.deploy.layout import REPOSITORY, STACKS, Stack
 from scripts.deploy.resource_manager import Permission
-from scripts.deploy.roles import ASSIGNING, MANAGING, group_name, look_at_roles
+from scripts.deploy.roles import ASSIGNING, MANAGING, look_at_roles
 from scripts.deploy.session import Session
+from scripts.deploy.state_store import group_name
 from tests.deploy.arm_server import (
     ACR_PUSH,
     BLOB_CONTRIBUTOR,
