@@ -90,7 +90,8 @@ class Stage:
 @contextmanager
 def open_stage(root: Path, tools: Tools, log: Path) -> Iterator[Stage]:
     """A stage with a fresh cloud. Its log has the commands, and beside it another one the requests."""
-    terraform = root / "terraform"
+    terraform = root / "infra" / "terraform"
+    shutil.copytree(REPOSITORY / "dashboards", root / "dashboards")  # the observability module reads from it
     shutil.copytree(
         REPOSITORY / "infra" / "terraform",
         terraform,
