@@ -15,6 +15,8 @@ from tests.dashboards.conftest import Observed
 from tests.dashboards.promql import STOCK, metrics_of
 
 PANELS = read()
+# What these show, a load without a collector does not make.
+OF_NO_LOAD = {"Telemetry that was dropped"}
 # One Prometheus serves all of these tests.
 pytestmark = pytest.mark.xdist_group("prometheus")
 
@@ -31,6 +33,9 @@ def _on_this_engine(request: pytest.FixtureRequest, observed: Observed) -> None:
 @pytest.mark.parametrize("panel", PANELS, ids=[panel.title for panel in PANELS])
 def test_o4_every_panel_shows_something(observed: Observed, panel: Panel) -> None:
     values = [value for series in observed.source.ask(panel) for _, value in series.points]
+    if panel.title in OF_NO_LOAD:
+        assert values == []
+        return
     assert any(math.isfinite(value) and value > 0 for value in values)
 
 
