@@ -54,6 +54,7 @@ end
 -- Without authentication all requests are of the client "".
 local function start_clients(metrics, conf)
     for _, client in ipairs(conf and conf.clients or { { name = "" } }) do
+        metrics.forbidden:inc(0, { client.name })
         for _, lane in ipairs(client.lane and { client.lane } or LANES) do
             for _, outcome in ipairs(OF_CLIENT) do
                 metrics.client_requests:inc(0, { client.name, lane, outcome })

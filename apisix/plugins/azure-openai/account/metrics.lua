@@ -95,6 +95,21 @@ local function is_lack(state, reason)
     return state.winner ~= nil or state.is_exhausted or not OF_REQUEST[reason]
 end
 
+-- Whether all backends forbid what every credential may do. One that does not have the deployment says nothing of this.
+local function is_forbidden_everywhere(state)
+    if state.winner or not operations.is_of_every_credential(state.request) then
+        return false
+    end
+    local is_refused = false
+    for _, attempt in ipairs(state.trail) do
+        if not OF_REQUEST[attempt.reason] then
+            return false
+        end
+        is_refused = is_refused or attempt.reason == "forbidden"
+    end
+    return is_refused
+end
+
 -- The region is the configured one only: a label that changes would make new series.
 local function region_of(state, name)
     return state.pool.by_name[name].region or ""
@@ -161,6 +176,9 @@ local function count_exceptions(metrics, state, deployment, outcome, status)
     if state.is_exhausted then
         metrics.exhausted:inc(1, { deployment, status })
     end
+    if is_forbidden_everywhere(state) then
+        metrics.forbidden:inc(1, { client_name(state) })
+    end
     if state.waited_seconds then
         metrics.wait:observe(state.waited_seconds, { state.lane })
     end
@@ -203,6 +221,7 @@ function _M.count(state, status)
     if winner and state.usage then
         add_tokens(tokens_of(state), state.usage, state.cost_usd)
     end
+    sums.flush_at_the_end()
 end
 
 --- Counts tokens and cost of a response that was made in the background, after its request has been counted.
@@ -215,6 +234,7 @@ function _M.count_later_usage(account)
         labels.models:learn(account.model)
     end
     add_tokens(tokens_of(account), account.usage, account.cost_usd)
+    sums.flush_at_the_end()
 end
 
 return _M

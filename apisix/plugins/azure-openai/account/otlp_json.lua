@@ -12,8 +12,17 @@ local setmetatable = setmetatable
 local table_concat = table.concat
 
 local LARGEST_INTEGER = 2 ^ 53
+-- LuaJIT writes larger numbers with an exponent, which is no integer in OTLP.
+local LARGEST_PLAIN = 1e14
 
 local _M = {}
+
+--- A whole number in digits: 1e15 -> "1000000000000000".
+-- @param value number
+-- @return string
+function _M.integer(value)
+    return value < LARGEST_PLAIN and tostring(value) or ("%.0f"):format(value)
+end
 
 local attributes = {}
 local attributes_mt = { __index = attributes }
@@ -26,11 +35,15 @@ local beginnings = setmetatable({}, {
     end,
 })
 
--- Most texts are the same in many requests. All are forgotten when there are so many.
+-- Most texts are the same in many requests. All are forgotten when there are so many. Clients can invent long ones.
 local MOST_KEPT = 1000
+local LONGEST_KEPT_BYTES = 256
 local kept, kept_count = {}, 0
 
 local function quoted(text)
+    if #text > LONGEST_KEPT_BYTES then
+        return json_encode(text)
+    end
     local known = kept[text]
     if not known then
         if kept_count == MOST_KEPT then
@@ -51,7 +64,7 @@ local function value_of(value)
         return 'boolValue":' .. tostring(value)
     end
     if value == math_floor(value) and value < LARGEST_INTEGER then
-        return 'intValue":' .. value
+        return 'intValue":' .. _M.integer(value)
     end
     return 'doubleValue":' .. value
 end

@@ -11,6 +11,8 @@ local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 local ngx = ngx
 local os_getenv = os.getenv
 local pcall = pcall
+local math_floor = math.floor
+local math_huge = math.huge
 local math_min = math.min
 local setmetatable = setmetatable
 local table_concat = table.concat
@@ -26,6 +28,10 @@ local MOST_LAST_TRIES = 3
 local SCOPE = '"scope":{"name":"azure-openai-gateway"}'
 -- By these the collector says that it may take the same batch later (OTLP, "Failures").
 local TRY_AGAIN = { [429] = true, [502] = true, [503] = true, [504] = true }
+-- By these it says that something in the batch is wrong, or too much. Halves are sent until the wrong item is alone.
+local HALVE = { [400] = true, [413] = true }
+-- A collector that refuses so many items in one go refuses all: the rest is not halved.
+local MOST_ALONE = 10
 
 local INSTANCE = os_getenv("CONTAINER_APP_REPLICA_NAME") or os_getenv("HOSTNAME")
 
@@ -48,6 +54,8 @@ function _M.new(signal)
         first = 1,
         last = 0,
         bytes = 0,
+        most_items = math_huge,
+        alone = 0,
         dropped = 0,
         pause_seconds = PAUSE_SECONDS,
         is_scheduled = false,
@@ -107,6 +115,7 @@ end
 -- The last item that still fits into a batch.
 local function end_of_batch(self, newest)
     local last, bytes = self.first, #self.items[self.first]
+    newest = math_min(newest, self.first + self.most_items - 1)
     while last < newest and bytes + #self.items[last + 1] <= MOST_BYTES_IN_BATCH do
         last = last + 1
         bytes = bytes + #self.items[last]
@@ -133,7 +142,21 @@ local function post(self, telemetry, body)
     return response and response.status, err
 end
 
--- Hands the oldest items over. Returns whether the queue is rid of them.
+-- Drops what the collector refuses, or makes the next batch smaller.
+local function refused(self, status, last)
+    local count = last - self.first + 1
+    if HALVE[status] and count > 1 and self.alone < MOST_ALONE then
+        self.most_items = math_floor(count / 2)
+        return
+    end
+    core.log.error("azure-openai: the collector refuses ", self.signal, ": status ", status)
+    drop(self, count)
+    forget(self, last)
+    self.alone = self.alone + 1
+    self.most_items = self.alone < MOST_ALONE and self.most_items or math_huge
+end
+
+-- Hands the oldest items over. Returns false when the collector may take them later.
 local function send(self, telemetry, newest)
     local last = end_of_batch(self, newest)
     local status, err = post(self, telemetry, batch_of(self, telemetry, last))
@@ -142,18 +165,19 @@ local function send(self, telemetry, newest)
         return false
     end
     if status >= 300 then
-        core.log.error("azure-openai: the collector refuses ", self.signal, ": status ", status)
-        drop(self, last - self.first + 1)
-    else
-        tell_dropped(self)
+        refused(self, status, last)
+        return true
     end
+    tell_dropped(self)
     forget(self, last)
+    self.most_items = self.most_items * 2
     return true
 end
 
 -- Sends what was there when it began: what comes meanwhile may gather.
 local function send_all(self, telemetry)
     local newest, tries = self.last, 0
+    self.alone = 0
     while self.first <= newest do
         if not send(self, telemetry, newest) then
             tries = tries + 1

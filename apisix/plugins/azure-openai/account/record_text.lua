@@ -34,6 +34,7 @@ local function field(name, kind, prefix)
     return {
         name = name,
         is_text = kind == "stringValue",
+        is_integer = kind == "intValue",
         member = '"' .. name .. '":',
         attribute = ',{"key":"' .. (prefix or "") .. name .. '","value":{"' .. kind .. '":',
     }
@@ -71,8 +72,9 @@ local TOKEN_FIELDS = {
     field("estimated", "boolValue", TOKENS),
 }
 
--- Clients can invent names. All kept texts are forgotten when there are so many.
+-- Clients can invent names, also long ones. All kept texts are forgotten when there are so many.
 local MOST_KEPT = 500
+local LONGEST_KEPT_BYTES = 1024
 
 local _M = {}
 
@@ -93,6 +95,9 @@ local function shared_texts(record)
         key_parts[index] = tostring(record[name])
     end
     local key = table_concat(key_parts, "\n")
+    if #key > LONGEST_KEPT_BYTES then
+        return write_shared(record)
+    end
     local texts = kept[key]
     if not texts then
         if kept_count == MOST_KEPT then
@@ -104,13 +109,20 @@ local function shared_texts(record)
     return texts
 end
 
+local function text_of(one, value)
+    if one.is_text then
+        return '"' .. value .. '"'
+    end
+    return one.is_integer and type(value) == "number" and otlp_json.integer(value) or tostring(value)
+end
+
 -- { 1, 2 } -> '"prompt":1,"completion":2', and their attributes.
 local function write(fields, values)
     local members, attributes, count = {}, {}, 0
     for _, one in ipairs(fields) do
         local value = values[one.name]
         if value ~= nil then
-            local text = one.is_text and '"' .. value .. '"' or tostring(value)
+            local text = text_of(one, value)
             count = count + 1
             members[count] = one.member .. text
             attributes[count] = one.attribute .. text .. "}}"

@@ -119,7 +119,6 @@ local function flush_tokens(metrics, sum)
     end
 end
 
--- Also when the worker stops.
 local function flush()
     local metrics = registry.metrics()
     local finished, used = requests, tokens
@@ -132,9 +131,24 @@ local function flush()
     end
 end
 
---- Begins to hand the sums over. Once in each worker.
+-- The registry's own last turn may be over by then.
+local function take_turn(is_last)
+    flush()
+    if is_last then
+        registry.write_through()
+    end
+end
+
+--- Begins to hand the sums over. Once in each worker. A worker that stops runs the timer a last time, at once.
 function _M.watch()
-    ngx.timer.every(FLUSH_SECONDS, flush)
+    ngx.timer.every(FLUSH_SECONDS, take_turn)
+end
+
+--- Hands the sums over at once in a worker that stops: it still finishes its requests, but runs no timers any more.
+function _M.flush_at_the_end()
+    if ngx.worker.exiting() then
+        take_turn(true)
+    end
 end
 
 return _M

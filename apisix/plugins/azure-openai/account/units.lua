@@ -39,7 +39,8 @@ function _M.of_request(request)
     end
     if IMAGES[operation] then
         local images = count and count.kind == "number" and count.value or 1
-        return new("images", images >= 1 and images <= MOST_IMAGES and images or 1)
+        local is_possible = images >= 1 and images <= MOST_IMAGES and images % 1 == 0
+        return new("images", is_possible and images or 1)
     end
     return nil
 end

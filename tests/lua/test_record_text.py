@@ -1,0 +1,28 @@
+"""O2: numbers of any size are written so that a collector can read them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.engines.support import Lua
+
+WRITE = """
+local record_text = require("apisix.plugins.azure-openai.account.record_text")
+local record = {{ client = "c", path = "/", total_ms = 1, tokens = {{ total = {number} }} }}
+return record_text.of(record, {{}})
+"""
+SPAN = """
+local otlp_json = require("apisix.plugins.azure-openai.account.otlp_json")
+local list = otlp_json.attributes()
+list:add("total", {number})
+return list:json()
+"""
+
+
+@pytest.mark.parametrize("number", [0, 99_999_999_999_999, 10**14, 10**15, 2**53 - 1])
+def test_o2_a_large_number_is_written_in_digits(lua: Lua, number: int) -> None:
+    for text in (*lua(WRITE.format(number=number)), *lua(SPAN.format(number=number))):
+        assert str(number) in text
+        json.loads(text)
