@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
+import json
 import re
 import socket
 from collections import Counter
@@ -12,13 +14,17 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from rich.console import Console
 
 from e2e.simulator import Simulator
 from e2e.waiting import eventually
 from scripts.engines import Gateway
+from scripts.live.events import pictures
+from scripts.live.tables import tables
 from tests.behaviour.conftest import CHAT, CLIENT_KEY, Stage
 from tests.behaviour.support import V1_CHAT, chat
 from tests.support.live import EVENTS, Look, watching
+from tests.support.many_backends import BACKENDS, CLIENTS, DEPLOYMENTS, key_of, many
 
 EASTUS_FIRST: dict[str, Any] = {"AZURE_OPENAI_PRIORITY_0": 10}
 LOCAL: dict[str, Any] = {"GATEWAY_LIVE_PAGE": "local"}
@@ -298,3 +304,39 @@ def test_a_gateway_that_stops_does_not_wait_for_watchers(stage: Stage) -> None:
         watcher.look()
         gateway.stop(grace=30)
         assert watcher.ended()
+
+
+MOST_MESSAGE_BYTES = 256 * 1024
+
+
+def test_very_many_backends_and_clients_fit_into_a_message(stage: Stage, sim: Simulator) -> None:
+    gateway = stage.gateway([], **many(sim.endpoint("eastus"), "key-of-eastus"))
+    with watching(gateway.url) as watcher:
+        watcher.look()
+        for client in range(CLIENTS):
+            for model in DEPLOYMENTS:
+                assert chat(stage.http(gateway, key_of(client)), model=model).status_code == 200
+        look = watcher.until(lambda found: sum_of(found, "requests") == CLIENTS * len(DEPLOYMENTS))
+    shown = {name: [each["deployment"] for each in pairs] for name, pairs in pairs_of(look).items()}
+    assert shown == {f"backend-{index}": list(DEPLOYMENTS) for index in range(BACKENDS)}
+    size = len(json.dumps(look))
+    print(f"{size} bytes a second")
+    assert size < MOST_MESSAGE_BYTES
+    console = Console(record=True, width=160, file=io.StringIO())
+    console.print(tables(next(pictures(gateway.url, None))))
+    assert all(f"backend-{index} " in console.export_text(clear=False) for index in (0, BACKENDS - 1))
+
+
+def test_each_backend_has_its_share_of_a_message(stage: Stage, sim: Simulator) -> None:
+    many_deployments = ",".join(f"deployment-{index}" for index in range(10))
+    settings = many(sim.endpoint("eastus"), "key-of-eastus") | {
+        f"AZURE_OPENAI_DEPLOYMENTS_{index}": many_deployments for index in range(BACKENDS)
+    }
+    with watching(stage.gateway([], **settings).url) as watcher:
+        look = watcher.look()
+    counts = {(len(each["pairs"]), each.get("more_pairs")) for each in look["backends"]}
+    assert (counts, len(look["backends"])) == ({(3, 7)}, BACKENDS)
+
+
+def pairs_of(look: Look) -> dict[str, Any]:
+    return {each["name"]: each["pairs"] for each in look["backends"]}

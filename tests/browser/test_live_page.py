@@ -12,6 +12,7 @@ from e2e.waiting import eventually
 from tests.behaviour.conftest import CLIENT_KEY, Stage
 from tests.behaviour.support import chat
 from tests.browser.conftest import Screen
+from tests.support.many_backends import BACKENDS, DEPLOYMENTS, key_of, many
 
 # One process starts the browser for all of these tests.
 pytestmark = pytest.mark.xdist_group("browser")
@@ -21,6 +22,7 @@ KEYS: dict[str, Any] = {"GATEWAY_LIVE_PAGE": "keys"}
 OTHER_KEY = "client-key-of-team-b-0002"
 TWO_CLIENTS: dict[str, Any] = {"GATEWAY_CLIENT_NAME_1": "team-b", "GATEWAY_CLIENT_KEY_1": OTHER_KEY}
 MARKUP = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+DRAWING_MS = "(() => { const at = performance.now(); draw(); return performance.now() - at })()"
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
@@ -208,3 +210,22 @@ def test_a_tab_that_nobody_sees_takes_no_seat(stage: Stage, screen: Screen) -> N
             "document.dispatchEvent(new Event('visibilitychange'))"
         )
         is_live(page)
+
+
+def test_each_of_very_many_backends_can_be_chosen(stage: Stage, sim: Simulator, screen: Screen) -> None:
+    gateway = stage.gateway([], **many(sim.endpoint("eastus"), "key-of-eastus"))
+    with screen.open(gateway) as page:
+        is_live(page)
+        answer = chat(stage.http(gateway, key_of(49)))
+        expect(rows(page)).to_have_count(1)
+        cards = page.locator("#backends .card")
+        expect(cards).to_have_count(40)
+        expect(page.locator("#unshown")).to_contain_text(f"{BACKENDS - 40} more backends")
+        expect(page.locator("#backend option")).to_have_count(BACKENDS + 1)
+        print(page.evaluate(DRAWING_MS), "ms to draw")
+        page.locator("select#backend").select_option("backend-299")
+        expect(cards).to_have_count(1)
+        expect(cards.locator(".pair")).to_have_count(len(DEPLOYMENTS))
+        expect(page.locator("#lanes svg")).to_have_count(1)
+        page.locator("select#backend").select_option(answer.headers["x-gateway-backend"])
+        expect(rows(page)).to_have_count(1)

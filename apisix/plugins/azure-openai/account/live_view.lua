@@ -9,6 +9,7 @@ local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ngx_now = ngx.now
 local ipairs = ipairs
+local math_floor = math.floor
 local math_max = math.max
 local os_getenv = os.getenv
 local pairs = pairs
@@ -17,8 +18,8 @@ local table_sort = table.sort
 
 -- Nobody reads more in a second.
 local MOST_REQUESTS = 100
--- Rows of backend and deployment in one look.
-local MOST_PAIRS = 400
+-- Rows of backend and deployment in one look. Each backend gets its share, and one at least.
+local MOST_PAIRS = 1000
 -- The state of a pair that takes requests.
 local READY = "ready"
 local REPLICA = os_getenv("CONTAINER_APP_REPLICA_NAME") or os_getenv("HOSTNAME")
@@ -75,9 +76,21 @@ local function known_deployments(pool, sums)
     return list
 end
 
+-- Those beyond the share are only counted.
+local function add_pairs(row, backend, deployments, most)
+    for _, deployment in ipairs(deployments) do
+        local own_name = pool_module.deployment_on(backend, { deployment = deployment })
+        if own_name and #row.pairs < most then
+            row.pairs[#row.pairs + 1] = pair_of(backend, deployment, own_name)
+        elseif own_name then
+            row.more_pairs = (row.more_pairs or 0) + 1
+        end
+    end
+end
+
 function _M:backends(pool, sums)
     local deployments = self.client and self.client.deployments or known_deployments(pool, sums)
-    local left = MOST_PAIRS
+    local most = math_max(math_floor(MOST_PAIRS / #pool.backends), 1)
     local list = {}
     for index, backend in ipairs(pool.backends) do
         local reason, seconds = breakers.state(backend, memory.EVERY)
@@ -93,13 +106,7 @@ function _M:backends(pool, sums)
         if not self.client then
             feed.add_backend_sums(backend, row)
         end
-        for _, deployment in ipairs(deployments) do
-            local own_name = left > 0 and pool_module.deployment_on(backend, { deployment = deployment })
-            if own_name then
-                row.pairs[#row.pairs + 1] = pair_of(backend, deployment, own_name)
-                left = left - 1
-            end
-        end
+        add_pairs(row, backend, deployments, most)
         list[index] = row
     end
     return list
