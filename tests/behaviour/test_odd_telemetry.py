@@ -11,7 +11,7 @@ import pytest
 from e2e.simulator import Simulator
 from e2e.waiting import eventually
 from tests.behaviour.conftest import CHAT, Stage
-from tests.behaviour.support import V1_CHAT, chat, record_of, total, value
+from tests.behaviour.support import V1_CHAT, chat, record_of, samples, total, value
 from tests.behaviour.telemetry import ARRIVAL_SECONDS, NOT_SAMPLED, log_of, observed
 from tests.behaviour.test_logs import dropped
 from tests.engines.raw_server import RawServer
@@ -133,3 +133,14 @@ def test_o1_what_one_backend_forbids_or_a_client_mistypes_is_not(
     client.get("/openai/v1/files") if case == "not every credential may" else chat(client)
     assert value(gateway, "requests_total") == 1
     assert total(gateway, "forbidden_total") == 0
+
+
+def test_o1_statuses_that_a_backend_invents_make_no_series(stage: Stage) -> None:
+    heads = [b"HTTP/1.1 %d Odd\r\ncontent-length: 0\r\n\r\n" % status for status in range(500, 600)]
+    with RawServer(*[[(head,)] for head in heads]) as backend:
+        gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=backend.url, BREAKER_FAILURES=1000)
+        client = stage.http(gateway)
+        for number in range(len(heads)):
+            chat(client, messages=[{"role": "user", "content": str(number)}])
+        assert eventually(lambda: total(gateway, "exhausted_total") == len(heads), seconds=ARRIVAL_SECONDS)
+        assert len({sample.labels["status"] for sample in samples(gateway, "exhausted_total")}) < 10

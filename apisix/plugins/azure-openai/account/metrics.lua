@@ -15,6 +15,10 @@ local dict = ngx.shared["azure-openai-limits"]
 
 -- What backends may say of a request that no backend can serve: that is about the request.
 local OF_REQUEST = { not_deployed = true, forbidden = true }
+-- Statuses of exhausted requests with a label of their own; a backend can invent any other.
+local SHOWN_STATUSES =
+    { [408] = true, [429] = true, [500] = true, [502] = true, [503] = true, [504] = true, [529] = true }
+local OTHER_STATUS = "other"
 local INTERRUPTIONS = { stream_interrupted = true, answer_interrupted = true, tunnel_broken = true }
 
 local _M = {}
@@ -174,7 +178,7 @@ local function count_exceptions(metrics, state, deployment, outcome, status)
         metrics.refusals:inc(1, { state.lane or "", state.error })
     end
     if state.is_exhausted then
-        metrics.exhausted:inc(1, { deployment, status })
+        metrics.exhausted:inc(1, { deployment, SHOWN_STATUSES[status] and status or OTHER_STATUS })
     end
     if is_forbidden_everywhere(state) then
         metrics.forbidden:inc(1, { client_name(state) })
