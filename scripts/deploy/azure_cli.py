@@ -196,7 +196,7 @@ class AzureCli:
 
     def image_exists(self, registry: str, repository: str, tag: str) -> bool:
         """Whether the registry has an image of that tag."""
-        return self._exists("acr", "repository", "show", "--name", registry, "--image", f"{repository}:{tag}")
+        return self.image_digest(registry, f"{repository}:{tag}") is not None
 
     def image_digest(self, registry: str, image: str) -> str | None:
         """The digest of an image in the registry, such as `sha256:…`; None when it is not there."""

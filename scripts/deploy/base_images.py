@@ -8,7 +8,7 @@ until somebody asks for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,9 +56,9 @@ class BaseImages:
         """Whether it is in the registry."""
         return self.digest(source) != _UNKNOWN
 
-    def bring(self, sources: Mapping[str, str]) -> None:
+    def bring(self, sources: Iterable[str]) -> None:
         """Import those of the images that the registry lacks, and with `refresh` all of them."""
-        for source in dict.fromkeys(sources.values()):
+        for source in dict.fromkeys(sources):
             if self.has(source) and not self.refresh:
                 continue
             image = f"{_name(source)}:{_tag(source)}"

@@ -134,9 +134,10 @@ class ImageBuilder:
         """Import what the registry lacks, and build the images whose sources it does not have yet."""
         if not self.may_build:
             return
-        self.bases.bring(self.others)
+        # Images share bases, so all are brought at once: `refresh` would bring them again.
+        bases = (self._bases_of(image).values() for image in self.images.values())
+        self.bases.bring([*self.others.values(), *chain.from_iterable(bases)])
         for image in self.images.values():
-            self.bases.bring(self._bases_of(image))
             reference = self._reference(image)
             if self._exists(image):
                 self.bases.screen.done(f"{reference} is already there")

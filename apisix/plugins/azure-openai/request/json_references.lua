@@ -59,8 +59,7 @@ local SAYS = { role = true, content = true }
 -- A vector store takes some hundred files at once.
 local MOST_REFERENCES = 2048
 local MOST_ITEMS = 16
--- Real ids are much shorter. Each id becomes a key in memory and in Redis, so long ones are ignored.
-local LONGEST_ID_BYTES = 512
+local LONGEST_ID_BYTES = replayed_items.LONGEST_ID_BYTES
 
 local _M = {}
 

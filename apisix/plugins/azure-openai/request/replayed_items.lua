@@ -6,13 +6,14 @@ local string_sub = string.sub
 
 -- As many bytes of an encrypted content tell it from all others: they hold its time and its random start.
 local SEAL_BYTES = 128
--- Real ids are much shorter.
-local LONGEST_ID_BYTES = 512
 -- Answers have some dozens.
 local MOST_OF_ANSWER = 1024
 local NOTHING = {}
 
-local _M = {}
+local _M = {
+    --- Real ids are much shorter. Each becomes a key in memory and in Redis, so longer ones are ignored.
+    LONGEST_ID_BYTES = 512,
+}
 
 --- What is kept of an encrypted content.
 -- @param text string
@@ -61,7 +62,7 @@ function _M.in_answer(entry)
     if type(entry) ~= "table" then
         return nil
     end
-    local id = type(entry.id) == "string" and #entry.id <= LONGEST_ID_BYTES and entry.id or nil
+    local id = type(entry.id) == "string" and #entry.id <= _M.LONGEST_ID_BYTES and entry.id or nil
     local seal = type(entry.encrypted_content) == "string" and _M.seal(entry.encrypted_content) or nil
     return (id or seal) and { id = id, seal = seal } or nil
 end
