@@ -5,10 +5,8 @@ Each group of cases is one Node script in ``js/``, which prints what it saw.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,37 +17,18 @@ import pytest
 from e2e.simulator import Simulator
 from tests.behaviour.conftest import CLIENT_KEY
 from tests.clients.conftest import OpenGateway
+from tests.support.node_packages import node_with_packages
 
 SCRIPTS = Path(__file__).parent / "js"
-INSTALL_SECONDS, RUN_SECONDS = 300, 60
+RUN_SECONDS = 60
 CLIENTS = ["OpenAI", "AzureOpenAI"]
 
 RunScript = Callable[..., Any]
 
 
-def install(npm: str, environment: dict[str, str]) -> None:
-    """Installs the pinned packages, unless they are installed already."""
-    lock = SCRIPTS / "package-lock.json"
-    with lock.open() as held:
-        # Parallel test processes share the folder.
-        fcntl.flock(held, fcntl.LOCK_EX)
-        done = SCRIPTS / "node_modules" / ".package-lock.json"
-        if done.exists() and done.stat().st_mtime >= lock.stat().st_mtime:
-            return
-        command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(
-            command, cwd=SCRIPTS, env=environment, check=True, capture_output=True, timeout=INSTALL_SECONDS
-        )
-
-
 @pytest.fixture(scope="session")
 def node(outer_environment: dict[str, str]) -> str:
-    """The command that runs Node, with the packages in place."""
-    command, npm = shutil.which("node"), shutil.which("npm")
-    if command is None or npm is None:
-        pytest.skip("Node.js and npm are not installed")
-    install(npm, outer_environment)
-    return command
+    return node_with_packages(SCRIPTS, outer_environment)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,24 +14,16 @@ import pytest
 
 from tests.dashboards.kql import files_with_kql, queries_of, steps
 from tests.dashboards.promql import ROOT
+from tests.support.node_packages import node_with_packages
 
-PACKAGE = "@kusto/language-service-next@12.4.1"
-HOME = ROOT / ".cache" / "kusto"
+PARSER = Path(__file__).parent / "kql_parser"
 
 
 def complaints(queries: list[str]) -> list[list[str]]:
     """What the parser has to say of each query."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("no Node.js with npm on PATH")
-    if not (HOME / "node_modules").is_dir():
-        command = [npm, "install", "--prefix", str(HOME), "--no-save", "--no-audit", "--no-fund", "--silent"]
-        if subprocess.run([*command, PACKAGE], check=False).returncode != 0:
-            pytest.skip(f"the npm registry did not give {PACKAGE}")
-    script = Path(__file__).parent / "parse_kql.cjs"
-    done = subprocess.run(
-        [node, str(script), str(HOME)], input=json.dumps(queries), capture_output=True, text=True, check=True
-    )
+    node = node_with_packages(PARSER)
+    script = [node, str(PARSER / "parse.cjs")]
+    done = subprocess.run(script, input=json.dumps(queries), capture_output=True, text=True, check=True)
     found: list[list[str]] = json.loads(done.stdout)
     return found
 

@@ -1,9 +1,6 @@
 // Prints what Microsoft's own parser of KQL has to say of each query in the JSON list on standard input.
-// Usage: node parse_kql.cjs DIRECTORY_OF_NODE_MODULES
-const { createRequire } = require("node:module");
-const load = createRequire(`${process.argv[2]}/`);
-load("@kusto/language-service-next/bridge.min.js");
-load("@kusto/language-service-next/Kusto.Language.Bridge.min.js");
+require("@kusto/language-service-next/bridge.min.js");
+require("@kusto/language-service-next/Kusto.Language.Bridge.min.js");
 
 let text = "";
 process.stdin.on("data", (piece) => (text += piece));
