@@ -15,7 +15,7 @@ INSTALL_SECONDS = 300
 
 
 def node_with_packages(folder: Path, environment: Mapping[str, str] | None = None) -> str:
-    """The command that runs Node, once the packages of ``folder`` are installed. Skips where there is no Node.
+    """Gives the command that runs Node, once the packages of ``folder`` are installed. Skips without Node.
 
     ``environment`` is the one to install in, this process's own by default.
     """
