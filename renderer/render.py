@@ -39,6 +39,7 @@ def render_files(settings: Settings, bundle_root: Path | str = DEFAULT_BUNDLE_RO
             variable(Backend, "key" if backend.auth == "key" else "auth", index)
             for index, backend in enumerate(settings.backends)
         ],
+        "surfaces": {name for backend in settings.backends for name in backend.surfaces},
         "test_pools": test_routes.pools_of(settings),
         "pricing": all_prices(settings),
         "shared_dictionaries": sizing.shared_dictionaries(settings),

@@ -18,6 +18,9 @@ local _M = {
     check_schema = schemas.checker(document),
 }
 
+local NOT_FOUND = "Resource not found: this gateway serves paths below /openai/ and, where backends offer them, "
+    .. "/anthropic/v1/ and /models/."
+
 local ANSWERS = {}
 
 ANSWERS["live"] = function()
@@ -38,7 +41,7 @@ end
 -- Probes of the platform leave no trace.
 ANSWERS["not-found"] = function(_, ctx)
     tracing.begin(ctx)
-    return errors.respond(ctx, 404, "Resource not found: this gateway serves paths below /openai/.")
+    return errors.respond(ctx, 404, NOT_FOUND)
 end
 
 function _M.access(conf, ctx)

@@ -82,7 +82,7 @@ end
 
 local function client_of_key(ctx, known)
     local request_headers = core.request.headers(ctx)
-    for _, name in ipairs(credentials.CLIENT_HEADERS) do
+    for _, name in ipairs(credentials.client_headers(ctx.azure_openai.surface)) do
         local values = request_headers[name]
         for _, value in ipairs(type(values) == "table" and values or { values }) do
             local client = owner_of(key_in(name, value), known)
@@ -131,7 +131,7 @@ local function find_client(ctx)
     end
     return client_of_key(ctx, known_clients()),
         "the key is missing or not valid for this gateway. Send it as 'Authorization: Bearer', 'api-key' or "
-            .. "'Ocp-Apim-Subscription-Key'."
+            .. "'Ocp-Apim-Subscription-Key', and on the Anthropic surface also as 'x-api-key'."
 end
 
 function _M.rewrite(conf, ctx)

@@ -13,6 +13,7 @@ local tracing = require("apisix.plugins.azure-openai.account.tracing")
 local credentials = require("apisix.plugins.azure-openai.request.credentials")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local request_ids = require("apisix.plugins.azure-openai.base.request_ids")
+local surfaces = require("apisix.plugins.azure-openai.base.surfaces")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
 local reading = require("apisix.plugins.azure-openai.request.reading")
 local stock_body = require("apisix.plugins.azure-openai.request.stock_body")
@@ -78,6 +79,7 @@ function _M.rewrite(conf, ctx)
     remove_claimed_identity(ctx)
     local state = state_module.create(ctx, request_id(ctx))
     state.target = reading.target(ctx, conf.path_prefix)
+    state.surface = surfaces.of_path(state.target)
     tracing.begin(ctx)
 end
 
@@ -163,7 +165,11 @@ function _M.body_filter(_, ctx)
         return
     end
 
-    ngx.arg[1] = errors.body(ngx.status, message_of(body) or "The gateway refused the request.")
+    ngx.arg[1] = errors.text(
+        ngx.status,
+        { message = message_of(body) or "The gateway refused the request." },
+        ctx.azure_openai and ctx.azure_openai.surface
+    )
 end
 
 function _M.log(conf, ctx)

@@ -1,5 +1,6 @@
---- Serves what ai-proxy-multi cannot: requests without a body or with a body that is no JSON, answers of any type, and
---- WebSockets.
+--- Serves what ai-proxy-multi cannot: requests without a body or with a body that is no JSON, answers of any type,
+--- WebSockets, and surfaces other than Azure OpenAI's.
+local reading = require("apisix.plugins.azure-openai.request.reading")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
 local serve = require("apisix.plugins.azure-openai.serve")
 
@@ -20,6 +21,8 @@ function _M.access(_, ctx)
 end
 
 function _M.before_proxy(_, ctx)
+    local state = ctx.azure_openai
+    state.request = reading.to_send(ctx, state.request, false)
     serve.finish(ctx, serve.begin(ctx))
 end
 

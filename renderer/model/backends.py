@@ -7,8 +7,16 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from renderer.model.group import Group, NumberedGroup, milliseconds, seconds, setting
-from renderer.parsers.basics import BackendName, Deployments, HashKey, HeaderSecret, Label, TokenLimits
-from renderer.parsers.urls import Endpoint, HttpsUrl, name_from_endpoint, token_scope_of
+from renderer.parsers.basics import (
+    BackendName,
+    Deployments,
+    HashKey,
+    HeaderSecret,
+    Label,
+    Surfaces,
+    TokenLimits,
+)
+from renderer.parsers.urls import Endpoint, HttpsUrl, name_from_endpoint, surfaces_of, token_scope_of
 
 
 class Backend(NumberedGroup):
@@ -49,6 +57,12 @@ class Backend(NumberedGroup):
         about="The deployments it serves, each optionally renamed: `gpt-4o,embeddings=emb-3-small`.",
         shown="any",
     )
+    surfaces: Surfaces = setting(
+        "SURFACES",
+        about="What the resource offers: `openai` (Azure OpenAI), `anthropic` (Claude on Foundry) and `inference` "
+        "(Foundry's model inference API).",
+        shown="all three for `….services.ai.azure.com`, else `openai`",
+    )
     auth: Literal["key", "managed-identity"] = setting("AUTH", "key", about="How the gateway signs in.")
     tokens_per_minute: TokenLimits | None = setting(
         "TOKENS_PER_MINUTE",
@@ -73,10 +87,12 @@ class Backend(NumberedGroup):
         about="User-assigned identity, for managed identity.",
         shown="the platform's identity",
     )
-    token_scope: HttpsUrl = setting(
+    token_scope: HttpsUrl | None = setting(
         "TOKEN_SCOPE",
-        about="The scope of the token, for managed identity. For endpoints of the US Government and China "
-        "clouds the default ends in `.azure.us/.default` and `.azure.cn/.default`.",
+        None,
+        about="The scope of the token, for managed identity, on every surface. Without it, the surface `anthropic` "
+        f"takes `{token_scope_of(None, 'anthropic')}`. For endpoints of the US Government and China clouds the "
+        "defaults end in `.azure.us/.default` and `.azure.cn/.default`.",
         shown=f"`{token_scope_of(None)}`",
     )
 
@@ -86,7 +102,12 @@ class Backend(NumberedGroup):
         if not isinstance(data, dict):
             return data
         endpoint = data.get("endpoint")
-        return {"name": name_from_endpoint(endpoint), "token_scope": token_scope_of(endpoint), **data}
+        return {"name": name_from_endpoint(endpoint), "surfaces": surfaces_of(endpoint), **data}
+
+    @property
+    def token_scopes(self) -> dict[str, str]:
+        """The scope of the token for each surface, by its name."""
+        return {name: self.token_scope or token_scope_of(self.endpoint, name) for name in self.surfaces}
 
 
 class Balancing(Group):

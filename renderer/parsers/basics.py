@@ -143,6 +143,14 @@ def parse_label(value: object) -> object:
 
 Flag = Annotated[bool, BeforeValidator(parse_flag)]
 Label = Annotated[str, BeforeValidator(parse_label)]
+Surfaces = Annotated[
+    tuple[str, ...],
+    list_matching(
+        "openai|anthropic|inference",
+        "has an item that is no surface",
+        "Write one or more of openai, anthropic and inference",
+    ),
+]
 TokenLimits = Annotated[dict[str, int], BeforeValidator(parse_token_limits)]
 Deployments = Annotated[dict[str, str], BeforeValidator(parse_deployments)]
 DeploymentNames = Annotated[

@@ -15,6 +15,8 @@ from renderer.parsers.basics import wrong
 SOVEREIGN_DOMAINS = (".azure.us", ".azure.cn")
 AZURE_DOMAINS = (".azure.com", *SOVEREIGN_DOMAINS)
 """Domains of Azure's public, US Government and China clouds."""
+SURFACES = ("openai", "anthropic", "inference")
+"""Azure OpenAI, Claude on Foundry, and Foundry's model inference API."""
 
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _LONGEST_HOST = 253
@@ -150,17 +152,31 @@ def name_from_endpoint(endpoint: object) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:63] or "unnamed"
 
 
-def token_scope_of(endpoint: object) -> str:
-    """The scope of a managed identity's token, in the cloud that the endpoint belongs to.
+def token_scope_of(endpoint: object, surface: str = "openai") -> str:
+    """The scope of a managed identity's token for a surface, in the cloud that the endpoint belongs to.
 
-    Example: `https://a.openai.azure.us` → `https://cognitiveservices.azure.us/.default`.
+    Examples: `https://a.openai.azure.us` → `https://cognitiveservices.azure.us/.default`, and for `anthropic`
+    `https://a.services.ai.azure.com` → `https://ai.azure.com/.default`.
     """
-    try:
-        host = _split_url(endpoint, "").hostname or ""
-    except PydanticCustomError:
-        host = ""
+    host = _host_of(endpoint)
     domain = next((each for each in AZURE_DOMAINS if host.endswith(each)), AZURE_DOMAINS[0])
-    return f"https://cognitiveservices{domain}/.default"
+    return f"https://{'ai' if surface == 'anthropic' else 'cognitiveservices'}{domain}/.default"
+
+
+def surfaces_of(endpoint: object) -> tuple[str, ...]:
+    """What the resource behind an endpoint offers, by its host.
+
+    Example: `https://a.services.ai.azure.com` → `("openai", "anthropic", "inference")`.
+    """
+    domains = tuple(f".services.ai{domain}" for domain in AZURE_DOMAINS)
+    return SURFACES if _host_of(endpoint).endswith(domains) else SURFACES[:1]
+
+
+def _host_of(endpoint: object) -> str:
+    try:
+        return _split_url(endpoint, "").hostname or ""
+    except PydanticCustomError:
+        return ""
 
 
 Endpoint = Annotated[str, BeforeValidator(parse_endpoint)]

@@ -74,6 +74,7 @@ def test_a_backend_as_the_plugins_read_it() -> None:
         "weight": 3,
         "priority": -1,
         "region": "eastus",
+        "surfaces": ["openai"],
         "deployments": {"gpt-4o": "my-gpt4o"},
         "auth": "key",
         "key": "backend-key-0123456789",
@@ -88,7 +89,7 @@ def test_a_backend_with_managed_identity_has_no_key_even_when_one_is_set() -> No
     assert "key" not in backend
     assert backend["credential_variable"] == "AZURE_OPENAI_AUTH_0"
     assert backend["client_id"] == "some-id"
-    assert backend["token_scope"] == "https://cognitiveservices.azure.com/.default"
+    assert backend["token_scopes"] == {"openai": "https://cognitiveservices.azure.com/.default"}
 
 
 def test_unset_options_are_left_to_the_plugins() -> None:

@@ -138,7 +138,7 @@ def test_a_backend_without_a_key_is_wrong() -> None:
 
 def test_a_backend_with_managed_identity_needs_no_key() -> None:
     (backend,) = load(AZURE_OPENAI_KEY_0=None, AZURE_OPENAI_AUTH_0="managed-identity").backends
-    assert backend.token_scope == "https://cognitiveservices.azure.com/.default"
+    assert backend.token_scopes == {"openai": "https://cognitiveservices.azure.com/.default"}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,52 @@ def test_a_backend_with_managed_identity_needs_no_key() -> None:
 )
 def test_h3_a_token_is_asked_for_in_the_cloud_of_the_endpoint(endpoint: str, scope: str) -> None:
     changes = {"AZURE_OPENAI_KEY_0": None, "AZURE_OPENAI_AUTH_0": "managed-identity"}
-    assert load(**changes, AZURE_OPENAI_ENDPOINT_0=endpoint).backends[0].token_scope == scope
+    assert load(**changes, AZURE_OPENAI_ENDPOINT_0=endpoint).backends[0].token_scopes["openai"] == scope
+
+
+FOUNDRY = "https://a.services.ai.azure.com"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "surfaces"),
+    [
+        (FOUNDRY, ("openai", "anthropic", "inference")),
+        ("https://a.services.ai.azure.us", ("openai", "anthropic", "inference")),
+        ("https://a.openai.azure.com", ("openai",)),
+        ("https://services.ai.azure.com.example.com", ("openai",)),
+        ("http://127.0.0.1:8001", ("openai",)),
+    ],
+)
+def test_s6_what_a_resource_offers_follows_from_its_host(endpoint: str, surfaces: tuple[str, ...]) -> None:
+    assert load(AZURE_OPENAI_ENDPOINT_0=endpoint).backends[0].surfaces == surfaces
+
+
+def test_s6_what_a_resource_offers_can_be_said() -> None:
+    assert load(AZURE_OPENAI_SURFACES_0="anthropic, openai").backends[0].surfaces == ("anthropic", "openai")
+
+
+def test_s6_a_surface_that_is_none_is_wrong() -> None:
+    found = problem("AZURE_OPENAI_SURFACES_0", AZURE_OPENAI_SURFACES_0="openai,claude")
+    assert "openai, anthropic and inference" in found.remedy
+
+
+def test_s6_each_surface_takes_a_token_of_its_own_scope() -> None:
+    changes = {"AZURE_OPENAI_KEY_0": None, "AZURE_OPENAI_AUTH_0": "managed-identity"}
+    assert load(**changes, AZURE_OPENAI_ENDPOINT_0=FOUNDRY).backends[0].token_scopes == {
+        "openai": "https://cognitiveservices.azure.com/.default",
+        "anthropic": "https://ai.azure.com/.default",
+        "inference": "https://cognitiveservices.azure.com/.default",
+    }
+
+
+def test_s6_a_scope_that_is_given_holds_for_every_surface() -> None:
+    changes = {
+        "AZURE_OPENAI_KEY_0": None,
+        "AZURE_OPENAI_AUTH_0": "managed-identity",
+        "AZURE_OPENAI_ENDPOINT_0": FOUNDRY,
+        "AZURE_OPENAI_TOKEN_SCOPE_0": "https://mine.example.com/.default",
+    }
+    assert set(load(**changes).backends[0].token_scopes.values()) == {"https://mine.example.com/.default"}
 
 
 def test_an_identity_beside_a_key_is_wrong() -> None:

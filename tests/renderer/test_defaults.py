@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from renderer.model.backends import Backend
 from renderer.names import place_of
-from renderer.parsers.urls import token_scope_of
+from renderer.parsers.urls import surfaces_of
 from renderer.resources import PLUGIN_SCHEMAS
 from renderer.variable_of_path import variable_of_path
 
@@ -39,7 +39,7 @@ def default_of_the_model(variable: str) -> Any:
     place = place_of(variable)
     assert place is not None
     default = place.group.model_fields[place.field].default
-    return token_scope_of(None) if default is PydanticUndefined else default
+    return list(surfaces_of(None)) if default is PydanticUndefined else default
 
 
 @pytest.mark.parametrize("variable", SCHEMA_DEFAULTS)
@@ -48,7 +48,7 @@ def test_a_default_of_the_plugins_schema_is_that_of_the_model(variable: str) -> 
 
 
 def test_the_defaults_of_the_schema_are_found() -> None:
-    assert {"AZURE_OPENAI_WEIGHT_0", "AZURE_OPENAI_TOKEN_SCOPE_0", "BREAKER_FAILURES", "LB_ALG"} <= set(
+    assert {"AZURE_OPENAI_WEIGHT_0", "AZURE_OPENAI_SURFACES_0", "BREAKER_FAILURES", "LB_ALG"} <= set(
         SCHEMA_DEFAULTS
     )
 

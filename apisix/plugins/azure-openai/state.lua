@@ -16,6 +16,7 @@
 ---@field request_id string the client's own id, or one of nginx; read by account
 ---@field started_at number when nginx read the request line; read by account
 ---@field target string path and query, without the prefix of a test route; read by the access phase
+---@field surface Surface|nil of that path (base/surfaces.lua), nil when it is not plain; read by base/errors
 ---@field client table|nil the client's configuration, nil when authentication is off; read by every later writer
 --- Access phase, azure-openai-gateway:
 ---@field pool Pool the configuration of this request, which a reload does not change; read by exchange, answer, account
@@ -59,7 +60,8 @@
 ---@field is_bodyless boolean HTTP gives its body no meaning
 ---@field target string path and query, without credentials
 ---@field headers table<string, string|string[]> the client's
----@field kind string the surface (request/surface.lua)
+---@field surface Surface (base/surfaces.lua)
+---@field kind string the part of the surface (request/surface.lua)
 ---@field operation string for example "chat/completions"
 ---@field deployment string the client's name for it; "" for none
 ---@field deployment_place table|nil where the body names it
@@ -85,6 +87,7 @@
 ---@field weight number 0 drains it
 ---@field priority number higher ones first
 ---@field region string|nil as configured; routing/regions.lua knows the one that the backend itself reports
+---@field surfaces table<string, boolean> the names of those that it offers
 ---@field deployments table<string, string>|nil the client's name -> the backend's; nil when it serves all
 ---@field own_names table<string, boolean>|nil the backend's names in `deployments`
 ---@field token_limits table<string, number> tokens a minute, by its names of deployments whose answers do not say so
@@ -93,7 +96,7 @@
 ---@field key string|nil
 ---@field client_id string|nil of the managed identity
 ---@field provisioned_usd_per_hour number|nil what its provisioned throughput costs; nil when it is paid by tokens
----@field token_scope string
+---@field token_scopes table<string, string> of tokens for a surface, by its name
 ---@field fingerprint number changes with endpoint or credential
 ---@field credential_variable string the setting that an operator has to correct when the credential is refused
 
@@ -119,6 +122,7 @@
 
 --- Where a request may go (routing/ownership.lua).
 ---@class Plan
+---@field surface Surface
 ---@field deployment string
 ---@field resource string
 ---@field operation string what the request does, one of a fixed list (request/operations.lua)
@@ -170,7 +174,7 @@
 ---@field entry TrailEntry of the attempt
 ---@field answer Answer|nil only of a success
 
---- What the client gets. Its body is one of `body`, `event_stream`, `connection` and `tunnel`.
+--- What the client gets. Its body is one of `body`, `problem`, `event_stream`, `connection` and `tunnel`.
 ---@class Answer
 ---@field status number
 ---@field headers table name -> value or list of values
@@ -179,6 +183,7 @@
 ---@field exchange RequestState|nil beside `backend`: the request that it answers
 ---@field attempt Attempt|nil beside `backend`: the one that it came from
 ---@field body string|nil
+---@field problem Problem|nil in place of a body: the gateway's own words, in the shape that the relay gives them
 ---@field event_stream table|nil a probed stream (answer/event_stream.lua)
 ---@field connection table|nil a body of any size that is passed on as it is read (attempt/upstream.lua)
 ---@field beginning string|nil beside `connection`: the first piece of a JSON document

@@ -62,6 +62,8 @@ function _M.meter(state)
         return IDLE
     end
     local ends
+    -- What the events of a stream have told of its usage.
+    local told = {}
     return {
         session = request.is_upgrade and session_listener(state),
         document = function(piece)
@@ -78,7 +80,7 @@ function _M.meter(state)
         end,
         events = function(block)
             state.model = state.model or usage_module.model_of_events(block)
-            local shown, usage, source = usage_module.of_block(block, request.hides_usage)
+            local shown, usage, source = usage_module.of_block(block, request.hides_usage, told)
             if usage then
                 state.usage, state.usage_source = usage, source
             end
@@ -148,6 +150,20 @@ local function is_to_be_estimated(state)
         and not state.is_followed
 end
 
+-- Estimates what the answer has not told.
+local function estimate(state, is_left_behind)
+    if state.usage and state.usage.is_begun then
+        state.usage = usage_module.complete(state.usage, state.sent_events or 0)
+    end
+    if is_to_be_estimated(state) then
+        local estimated = usage_module.estimate(size.prompt(state.request), state.sent_events)
+        state.usage, state.sent_events = usage_module.sum(state.usage, estimated), nil
+        if state.answered_id and not is_left_behind then
+            usage_reports.note_report(state.answered_id)
+        end
+    end
+end
+
 --- Completes what is known of a request that is over. A second call changes nothing.
 -- @param state RequestState
 function _M.settle(state)
@@ -158,13 +174,7 @@ function _M.settle(state)
         -- Should too many be followed already, the prompt is estimated, and a read of the client counts as well.
         state.sent_events = state.sent_events or 0
     end
-    if is_to_be_estimated(state) then
-        local estimate = usage_module.estimate(size.prompt(state.request), state.sent_events)
-        state.usage, state.sent_events = usage_module.sum(state.usage, estimate), nil
-        if state.answered_id and not is_left_behind then
-            usage_reports.note_report(state.answered_id)
-        end
-    end
+    estimate(state, is_left_behind)
     if not state.usage and state.winner and ngx.status < 300 and operations.is_inference(state.request) then
         state.usage = units.of_request(state.request)
     end

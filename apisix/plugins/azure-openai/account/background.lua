@@ -9,6 +9,7 @@ local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local prices = require("apisix.plugins.azure-openai.account.prices")
 local usage_module = require("apisix.plugins.azure-openai.account.usage")
 local usage_reports = require("apisix.plugins.azure-openai.account.usage_reports")
+local surfaces = require("apisix.plugins.azure-openai.base.surfaces")
 local dispatch = require("apisix.plugins.azure-openai.attempt.dispatch")
 local json_members = require("apisix.plugins.azure-openai.base.json_members")
 local operations = require("apisix.plugins.azure-openai.request.operations")
@@ -52,7 +53,8 @@ local function count(account, usage, model)
 end
 
 local function read(pool, backend, resource, target)
-    local request = { method = "GET", target = target, headers = {}, deployment = "" }
+    local request =
+        { method = "GET", target = target, headers = {}, deployment = "", surface = surfaces.OPENAI }
     return dispatch.fetch(pool, backend, resource, request, LARGEST_BYTES)
 end
 

@@ -12,7 +12,6 @@ local ngx_now = ngx.now
 local type = type
 local table_concat = table.concat
 
-local PROVIDER = "azure.ai.openai"
 -- opentelemetry-proto, trace/v1: kinds of spans, and the status of an error.
 local SERVER, CLIENT = 2, 3
 local ERROR_STATUS = 2
@@ -26,10 +25,12 @@ local OPERATION_NAMES = {
     ["responses"] = "chat",
     ["images/generations"] = "image_generation",
     ["audio/speech"] = "speech",
+    ["messages"] = "chat",
+    ["images/embeddings"] = "embeddings",
 }
 
--- Where the routes of each surface begin.
-local SURFACES = { v1 = "/openai/v1/", deployments = "/openai/deployments/{deployment}/" }
+-- Where the routes of the parts of Azure OpenAI's surface begin.
+local PARTS = { v1 = "/openai/v1/", deployments = "/openai/deployments/{deployment}/" }
 
 --- How a request ended, for its spans.
 ---@class Ending
@@ -46,7 +47,7 @@ local function route_of(ctx, request)
     if not name or name == request.method or name == "other" then
         return ctx.curr_req_matched and ctx.curr_req_matched._path
     end
-    return (SURFACES[request.kind] or "/openai/") .. name
+    return (PARTS[request.kind] or request.surface.path) .. name
 end
 
 local function add_usage(attributes, usage)
@@ -61,7 +62,7 @@ end
 
 local function add_request(attributes, state)
     local request, winner = state.request, state.winner
-    attributes:add("gen_ai.provider.name", PROVIDER)
+    attributes:add("gen_ai.provider.name", request.surface.provider)
     attributes:add("gen_ai.operation.name", OPERATION_NAMES[request.operation])
     attributes:add("gen_ai.request.model", plain_text.ascii(request.deployment))
     attributes:add("gen_ai.response.model", plain_text.ascii(state.model))

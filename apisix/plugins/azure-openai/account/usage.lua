@@ -46,6 +46,7 @@ local MOST_SECONDS = 86400
 ---@field completion number
 ---@field total number
 ---@field cached number part of `prompt`
+---@field cache_write number|nil part of `prompt` that was written into the cache; nil when the answer does not say
 ---@field reasoning number part of `completion`
 ---@field audio_prompt number|nil part of `prompt`; nil when the answer reports no audio, as all below
 ---@field audio_completion number|nil part of `completion`
@@ -57,6 +58,7 @@ local MOST_SECONDS = 86400
 ---@field characters number|nil that were spoken (account/units.lua)
 ---@field images number|nil that were made without a usage (account/units.lua)
 ---@field estimated boolean
+---@field is_begun boolean|nil the stream has told the prompt, but not yet what the answer took
 
 --- The stored object that reports some usage. It reports the same each time it is read.
 ---@class UsageSource
@@ -86,8 +88,34 @@ local function seconds(value)
     return type(value) == "number" and value >= 0 and value <= MOST_SECONDS and value or nil
 end
 
+local OF_MESSAGE =
+    { "input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens" }
+
+-- Anthropic does not count what the cache was read for, and what was written into it, among the input.
+local function normalise_message(usage)
+    local cached, written = tokens(usage.cache_read_input_tokens), tokens(usage.cache_creation_input_tokens)
+    local prompt = tokens(usage.input_tokens) + cached + written
+    local completion = tokens(usage.output_tokens)
+    return {
+        prompt = prompt,
+        completion = completion,
+        total = prompt + completion,
+        cached = cached,
+        cache_write = written,
+        reasoning = 0,
+        estimated = false,
+    }
+end
+
+local function is_of_message(usage)
+    return usage.cache_read_input_tokens ~= nil or usage.cache_creation_input_tokens ~= nil
+end
+
 -- Chat says "prompt" and "completion", Responses "input" and "output", Realtime "input_token_details" without the "s".
 local function normalise(usage)
+    if is_of_message(usage) then
+        return normalise_message(usage)
+    end
     local prompt_details =
         object(usage.input_tokens_details or usage.input_token_details or usage.prompt_tokens_details)
     local completion_details =
@@ -175,7 +203,7 @@ function _M.sum(first, second)
     local sum = { estimated = first.estimated or second.estimated }
     for _, usage in ipairs({ first, second }) do
         for kind, tokens_of_kind in pairs(usage) do
-            if kind ~= "estimated" then
+            if type(tokens_of_kind) == "number" then
                 sum[kind] = (sum[kind] or 0) + tokens_of_kind
             end
         end
@@ -289,12 +317,25 @@ function _M.model_of_events(block)
     for event in sse.events(block) do
         -- Decoded, because a client's own metadata can have a member "model", too.
         local decoded = event:find(MODEL) and decode(event)
-        local model = decoded and model_name(decoded.model or object(decoded.response).model)
+        local model = decoded
+            and model_name(decoded.model or object(decoded.response).model or object(decoded.message).model)
         if model then
             return model
         end
     end
     return nil
+end
+
+--- Completes the usage of a stream that was cut before it could tell what its answer took.
+-- @param usage Usage with `is_begun`
+-- @param events number how many events the client got
+-- @return Usage
+function _M.complete(usage, events)
+    local completed = _M.sum(nil, usage)
+    completed.completion = math_max(usage.completion, events)
+    completed.total = completed.prompt + completed.completion
+    completed.is_begun, completed.estimated = nil, true
+    return completed
 end
 
 --- Estimates the usage of a stream that does not report it.
@@ -312,11 +353,28 @@ function _M.estimate(prompt, events)
     }
 end
 
+-- What a stream of a message has used so far: its first event tells of the prompt, a later one of the answer, and older
+-- models repeat nothing there.
+local function usage_of_message(decoded, told)
+    local usage = object(decoded.type == "message_start" and object(decoded.message).usage or decoded.usage)
+    for _, name in ipairs(OF_MESSAGE) do
+        told[name] = usage[name] or told[name]
+    end
+    local sum = normalise_message(told)
+    sum.is_begun = decoded.type == "message_start" or nil
+    return sum
+end
+
+local IS_OF_MESSAGE = { message_start = true, message_delta = true }
+
 -- Returns usage, its source and the decoded event.
-local function usage_in(event)
+local function usage_in(event, told)
     local decoded = decode(event)
     if not decoded then
         return nil
+    end
+    if IS_OF_MESSAGE[decoded.type] then
+        return usage_of_message(decoded, told), source(), decoded
     end
     local holder = type(decoded.usage) == "table" and decoded or object(decoded.response)
     if type(holder.usage) ~= "table" then
@@ -332,10 +390,11 @@ end
 --- Looks for usage in a block of complete events; blocks without it are not decoded.
 -- @param block string
 -- @param hide boolean whether to take out the chunk that only carries usage
+-- @param told table empty at the beginning of a stream; keeps what its events have told
 -- @return string the block for the client, "" when nothing is left
 -- @return Usage|nil
 -- @return UsageSource|nil beside a usage
-function _M.of_block(block, hide)
+function _M.of_block(block, hide, told)
     if not has_usage(block) then
         return block
     end
@@ -344,7 +403,7 @@ function _M.of_block(block, hide)
     for event in sse.events(block) do
         local usage, usage_source, decoded
         if has_usage(event) then
-            usage, usage_source, decoded = usage_in(event)
+            usage, usage_source, decoded = usage_in(event, told)
             if usage then
                 found, found_source = usage, usage_source
             end

@@ -59,10 +59,10 @@ local GARBLED_ERROR = "The backend's error cannot be unpacked."
 local CUT_ERROR = "The backend's error was cut short."
 
 -- What stands for the body of an error that cannot be read.
-local function own_words(response, message)
+local function own_words(response, message, request)
     upstream.close(response)
     response.headers["content-type"], response.headers["content-encoding"] = "application/json", nil
-    return errors.body(response.status, message)
+    return errors.text(response.status, { message = message }, request.surface)
 end
 
 -- Reads a body that may be missing.
@@ -73,22 +73,30 @@ local function body_of(response, limit_bytes)
     return response.body:read_whole(limit_bytes)
 end
 
+-- Whether a document has nothing beside an error.
+local function is_only_an_error(document)
+    if document.type == "error" then
+        return type(document.error) == "table"
+    end
+    return next(document, (next(document))) == nil
+end
+
 -- An error in place of an answer, inside of a 200: the outcome that the status should have told; nil when it is none.
 local function hidden_failure(response, body, request)
     if
         response.status ~= 200
-        or not body:find('^%s*{%s*"error"%s*:%s*{')
+        or not (body:find('^%s*{%s*"error"%s*:%s*{') or body:find('^%s*{%s*"type"%s*:%s*"error"'))
         or not operations.is_inference(request)
     then
         return nil
     end
     local decoded = bounded_json.decode(body)
-    if type(decoded) ~= "table" or next(decoded, (next(decoded))) ~= nil then
+    if type(decoded) ~= "table" or not is_only_an_error(decoded) then
         return nil
     end
     local meaning = error_codes.meaning(decoded.error)
     if meaning == "throttled" or meaning == "server_error" or meaning == "not_found" then
-        return error_codes.outcome(response.headers, meaning, decoded.error)
+        return error_codes.outcome(response.headers, meaning, decoded.error, request.surface)
     end
     return nil
 end
@@ -103,7 +111,7 @@ local function judged(response, body, plan)
 end
 
 -- Reads an error to its end.
-local function read_error(response, plan)
+local function read_error(response, request, plan)
     local body, err = body_of(response, LARGEST_ERROR_BYTES)
     if body then
         upstream.release(response)
@@ -111,9 +119,9 @@ local function read_error(response, plan)
     end
     if err == "too large" or response.body.is_garbled then
         local message = response.body.is_garbled and GARBLED_ERROR or TOO_LARGE_ERROR
-        return judged(response, own_words(response, message), plan)
+        return judged(response, own_words(response, message, request), plan)
     end
-    local outcome = judged(response, own_words(response, CUT_ERROR), plan)
+    local outcome = judged(response, own_words(response, CUT_ERROR, request), plan)
     -- Some statuses say enough. The client gets no error of which a part is missing.
     return outcome.reason and outcome or broken_off(response, err)
 end
@@ -142,7 +150,7 @@ local function open_body(pool, response, request)
 end
 
 local function open_stream(pool, response, request)
-    local stream, failed = event_stream.open(pool, response, request.operation)
+    local stream, failed = event_stream.open(pool, response, request)
     return failed or success(response, { event_stream = stream })
 end
 
@@ -227,7 +235,7 @@ function _M.ask(pool, attempt, request, plan)
         return { reason = "not_found", status = status, headers = {}, body = "" }
     end
     if status >= 400 then
-        return checked(read_error(response, plan), request)
+        return checked(read_error(response, request, plan), request)
     end
     if status >= 300 and status ~= 304 then
         return redirected(response)

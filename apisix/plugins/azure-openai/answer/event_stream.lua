@@ -37,10 +37,16 @@ local function ends_response(event_type, decoded)
     return LAST_OF_RESPONSES[decoded.type or event_type] == true
 end
 
+local function ends_message(event_type, decoded)
+    local kind = decoded.type or event_type
+    return kind == "message_stop" or kind == "error"
+end
+
 -- Which event may end a complete stream, besides [DONE]. Streams of other operations have no last event.
 local LAST_EVENT = {
     ["chat/completions"] = ends_chat,
     ["completions"] = ends_chat,
+    ["messages"] = ends_message,
 }
 
 -- A stored response can be read again as a stream.
@@ -79,41 +85,45 @@ end
 local BROKEN_OFF = { timeout = true, reset = true }
 
 -- Turns a stream that came to nothing into the outcome that the backend should have given.
-local function as_failure(response, probe)
+local function as_failure(response, probe, surface)
     if BROKEN_OFF[probe.reason] then
         return { reason = probe.reason, err = probe.error.message }
     end
-    return error_codes.outcome(response.headers, probe.reason, probe.error)
+    return error_codes.outcome(response.headers, probe.reason, probe.error, surface)
 end
 
 --- Opens the stream of a 200 response and reads up to its first output.
 -- @param pool table
 -- @param response table from `upstream.send`
--- @param operation string
+-- @param request Request
 -- @return table|nil stream, for the Answer's `event_stream`
 -- @return Outcome|nil the failure, when the stream begins with one
-function _M.open(pool, response, operation)
+function _M.open(pool, response, request)
     local stream = {
         connection = response,
         reader = line_ends.reader(response.body),
         splitter = sse.splitter(),
     }
     local failover = pool.failover
-    local limit_ms = is_of_responses(operation) and failover.responses_probe_ms or failover.stream_probe_ms
+    local limit_ms = is_of_responses(request.operation) and failover.responses_probe_ms
+        or failover.stream_probe_ms
     local silence_seconds = failover.stream_heartbeat_seconds > 0 and failover.stream_heartbeat_seconds or nil
     local probe = stream_probe.run(stream.reader, stream.splitter, limit_ms, silence_seconds)
     if probe.reason then
         upstream.close(response)
-        return nil, as_failure(response, probe)
+        return nil, as_failure(response, probe, request.surface)
     end
 
     stream.held = probe.held
     return stream
 end
 
-local function interruption(operation)
+local function interruption(request)
     local message = "The backend broke off its answer."
-    if is_of_responses(operation) then
+    if request.surface.has_anthropic_errors then
+        return "event: error\ndata: " .. errors.text(502, { message = message }, request.surface) .. "\n\n"
+    end
+    if is_of_responses(request.operation) then
         return "event: error\ndata: "
             .. core.json.encode({
                 type = "error",
@@ -122,7 +132,7 @@ local function interruption(operation)
             })
             .. "\n\n"
     end
-    return "data: " .. errors.body(502, message, "stream_interrupted") .. "\n\n"
+    return "data: " .. errors.text(502, { message = message, code = "stream_interrupted" }) .. "\n\n"
 end
 
 -- Passes a block of complete events on. Returns false when the client is gone.
@@ -150,7 +160,7 @@ local function settle(state, answer, err)
     local failure = answer.event_stream.failure
     if failure then
         state.failure = failure.reason
-        local outcome = error_codes.outcome({}, failure.reason, failure.error)
+        local outcome = error_codes.outcome({}, failure.reason, failure.error, state.request.surface)
         outcome.headers = answer.headers
         outcomes.failed_late(answer, outcome)
     elseif err then
@@ -167,7 +177,7 @@ local function break_off(state, answer, err, emit)
     settle(state, answer, err)
     state.error = "stream_interrupted"
     local end_of_event = stream.splitter.is_inside_event and "\n\n" or ""
-    emit(end_of_event .. interruption(state.request.operation))
+    emit(end_of_event .. interruption(state.request))
     -- An error after the headers cuts the connection: the client must not take the stream for complete.
     return ngx.exit(ngx.ERROR)
 end

@@ -6,7 +6,6 @@ local core = require("apisix.core")
 local list_page = require("apisix.plugins.azure-openai.answer.list_page")
 local dispatch = require("apisix.plugins.azure-openai.attempt.dispatch")
 local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
-local errors = require("apisix.plugins.azure-openai.base.errors")
 local not_yours = require("apisix.plugins.azure-openai.outcome.not_yours")
 local collections = require("apisix.plugins.azure-openai.request.collections")
 local query = require("apisix.plugins.azure-openai.request.query")
@@ -159,10 +158,10 @@ local function refused(answer, message)
     end
     return {
         status = 502,
-        headers = { ["Content-Type"] = "application/json" },
+        headers = {},
         backend = answer.backend,
         deployment = answer.deployment,
-        body = errors.body(502, message),
+        problem = { message = message },
     }
 end
 

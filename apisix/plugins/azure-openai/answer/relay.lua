@@ -5,6 +5,7 @@ local event_stream = require("apisix.plugins.azure-openai.answer.event_stream")
 local tunnel = require("apisix.plugins.azure-openai.answer.tunnel")
 local headers = require("apisix.plugins.azure-openai.attempt.headers")
 local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
+local errors = require("apisix.plugins.azure-openai.base.errors")
 local request_ids = require("apisix.plugins.azure-openai.base.request_ids")
 local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 
@@ -26,12 +27,21 @@ local function attempts_line(trail)
     return table_concat(parts, ",")
 end
 
+-- Gives the gateway's own words the shape of the client's surface.
+local function put_into_words(state, answer)
+    answer.headers["content-type"] = "application/json"
+    answer.body = errors.text(answer.status, answer.problem, state.request.surface)
+end
+
 --- Sets status and headers of the client's answer. Nothing is sent yet.
 -- @param ctx table request context
 -- @param state RequestState
 -- @param answer Answer
 function _M.head(ctx, state, answer)
     ctx.azure_openai_shaped = true
+    if answer.problem then
+        put_into_words(state, answer)
+    end
     ngx.status = answer.status
     headers.to_client(answer.headers)
     if answer.upgrade then

@@ -18,7 +18,11 @@ local PREAMBLE = {
     ["response.created"] = true,
     ["response.queued"] = true,
     ["response.in_progress"] = true,
+    ["message_start"] = true,
+    ["ping"] = true,
 }
+-- Blocks of a message that begin without a word.
+local BEGINS_EMPTY = { text = "text", thinking = "thinking" }
 
 local _M = {}
 
@@ -64,9 +68,20 @@ local function is_silent(choices)
     return true
 end
 
+-- Whether a block of a message begins, and says nothing yet.
+local function begins_empty(decoded)
+    local block = decoded.content_block
+    local words = type(block) == "table" and BEGINS_EMPTY[block.type]
+    return words ~= nil and words ~= false and is_nothing(block[words])
+end
+
 local function is_preamble(event_type, decoded)
-    if PREAMBLE[decoded.type or event_type] then
+    local kind = decoded.type or event_type
+    if PREAMBLE[kind] then
         return true
+    end
+    if kind == "content_block_start" then
+        return begins_empty(decoded)
     end
     local choices = decoded.choices
     if type(choices) ~= "table" then

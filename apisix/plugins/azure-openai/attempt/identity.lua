@@ -68,14 +68,14 @@ local function get(url, query)
     return { status = res.status, body = body }
 end
 
-local function request_token(backend)
+local function request_token(backend, scope)
     if not ENDPOINT or not SECRET then
         return nil, "no managed identity here: IDENTITY_ENDPOINT and IDENTITY_HEADER are not set"
     end
 
     local res, err = get(ENDPOINT, {
         ["api-version"] = API_VERSION,
-        resource = resource_of(backend.token_scope),
+        resource = resource_of(scope),
         client_id = backend.client_id,
     })
     if not res then
@@ -93,8 +93,8 @@ local function request_token(backend)
     return answer.access_token, nil, expires_on
 end
 
-local function refresh(backend, entry)
-    local token, err, expires_on = request_token(backend)
+local function refresh(backend, scope, entry)
+    local token, err, expires_on = request_token(backend, scope)
     local seconds = token and expires_on - ngx_now() or 0
     if seconds > 0 then
         local usable_seconds = seconds - math_min(UNUSABLE_SECONDS, seconds / 10)
@@ -109,21 +109,21 @@ local function refresh(backend, entry)
 end
 
 -- Runs `refresh` unless another request does. The lock expires after the longest possible request.
-local function refresh_once(backend, entry)
+local function refresh_once(backend, scope, entry)
     local lock = "refreshing|" .. entry
     if not dict:add(lock, true, REQUEST_TIMEOUT_MS / 1000 * 3) then
         return nil, "busy"
     end
-    local token, err = refresh(backend, entry)
+    local token, err = refresh(backend, scope, entry)
     dict:delete(lock)
     return token, err
 end
 
-local function refresh_in_background(premature, backend, entry)
+local function refresh_in_background(premature, backend, scope, entry)
     if premature then
         return
     end
-    local token, err = refresh_once(backend, entry)
+    local token, err = refresh_once(backend, scope, entry)
     if not token and err ~= "busy" then
         -- The present token is still good, so the endpoint is not asked again by each request.
         dict:set("refresh|" .. entry, ngx_now() + RETRY_REFRESH_SECONDS, RETRY_REFRESH_SECONDS)
@@ -137,15 +137,16 @@ local function refresh_in_background(premature, backend, entry)
 end
 
 --- A valid bearer token for a backend.
--- @param backend table with token_scope and, for a user-assigned identity, client_id
+-- @param backend table with client_id for a user-assigned identity
+-- @param scope string
 -- @return string|nil token
 -- @return string|nil error
-function _M.token(backend)
-    local entry = (backend.client_id or "") .. "|" .. backend.token_scope
+function _M.token(backend, scope)
+    local entry = (backend.client_id or "") .. "|" .. scope
     local token = dict:get("token|" .. entry)
     if token then
         if ngx_now() >= (dict:get("refresh|" .. entry) or 0) and not dict:get("refreshing|" .. entry) then
-            ngx.timer.at(0, refresh_in_background, backend, entry)
+            ngx.timer.at(0, refresh_in_background, backend, scope, entry)
         end
         return token
     end
@@ -153,7 +154,7 @@ function _M.token(backend)
     local deadline = ngx_now() + REQUEST_TIMEOUT_MS / 1000
     local err
     repeat
-        token, err = refresh_once(backend, entry)
+        token, err = refresh_once(backend, scope, entry)
         if err ~= "busy" then
             return token, err
         end

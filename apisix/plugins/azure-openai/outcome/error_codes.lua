@@ -44,6 +44,7 @@ local MEANINGS = {
     gateway_timeout = SERVER_ERROR,
     request_timeout = SERVER_ERROR,
     timeout = SERVER_ERROR,
+    timeout_error = SERVER_ERROR,
     vector_store_timeout = SERVER_ERROR,
     content_filter = OF_REQUEST,
     content_filtered = OF_REQUEST,
@@ -128,6 +129,11 @@ local function of_text(message)
     return SERVER_ERROR
 end
 
+-- On the Anthropic surface an unknown model is a thing that is not found.
+local function is_unknown_model(err, message)
+    return word(err.type) == "not_found_error" and has_prefix(message, "model:")
+end
+
 local function place_by_text(message)
     for _, entry in ipairs(PLACES_BY_TEXT) do
         if message:find(entry[1]) then
@@ -145,6 +151,9 @@ local function place(err)
         return PLACES[code]
     end
     local message = word(err.message)
+    if message and is_unknown_model(err, message) then
+        return "not_deployed"
+    end
     return message and place_by_text(message)
 end
 
@@ -197,13 +206,15 @@ end
 -- @param headers table of the 200; its content type is replaced
 -- @param reason string "throttled", "server_error" or "not_found"
 -- @param err table the error object
+-- @param surface Surface of the request
 -- @return Outcome
-function _M.outcome(headers, reason, err)
+function _M.outcome(headers, reason, err, surface)
     local status = STATUS_OF_REASON[reason]
     local message = type(err.message) == "string" and err.message or "The backend reported an error."
     local code = type(err.code) == "string" and err.code or tostring(status)
     headers["content-type"] = "application/json"
-    return { reason = reason, status = status, headers = headers, body = errors.body(status, message, code) }
+    local body = errors.text(status, { message = message, code = code }, surface)
+    return { reason = reason, status = status, headers = headers, body = body }
 end
 
 return _M

@@ -49,13 +49,13 @@ local IS_NEGATIVE = { not_found = true, not_deployed = true, forbidden = true }
 local _M = {}
 
 local function own_answer(status, message, retry_after_seconds, code)
-    local headers = { ["Content-Type"] = "application/json" }
+    local headers = {}
     if retry_after_seconds then
         local seconds = math_max(math_min(retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS), 0.001)
         headers["retry-after-ms"] = math_ceil(seconds * 1000)
         headers["retry-after"] = math_ceil(seconds)
     end
-    return { status = status, headers = headers, body = errors.body(status, message, code) }
+    return { status = status, headers = headers, problem = { message = message, code = code } }
 end
 
 local function earlier(seconds, other)
@@ -146,12 +146,12 @@ end
 
 -- A backend's own answer. An empty one gets a body that says so.
 local function backend_answer(request, outcome)
-    local status, headers, body = outcome.status, outcome.headers, outcome.body
-    if body == "" and request.method ~= "HEAD" then
-        headers["content-type"] = "application/json"
-        body = errors.body(status, "The backend answered " .. status .. " and nothing else.")
+    local status, headers = outcome.status, outcome.headers
+    if outcome.body == "" and request.method ~= "HEAD" then
+        local message = "The backend answered " .. status .. " and nothing else."
+        return { status = status, headers = headers, problem = { message = message } }
     end
-    return { status = status, headers = headers, body = body }
+    return { status = status, headers = headers, body = outcome.body }
 end
 
 -- All candidates refuse the request for itself. With a 401 the client would suspect its own key.

@@ -1,7 +1,6 @@
 --- What it means when a backend answers an upgrade, outside of realtime, with plain HTTP.
 --
 -- Coding agents try a WebSocket first and go on with HTTP when the answer is 426, and only then.
-local errors = require("apisix.plugins.azure-openai.base.errors")
 local websocket = require("apisix.plugins.azure-openai.request.websocket")
 
 local ipairs = ipairs
@@ -42,9 +41,9 @@ end
 function _M.compose()
     return {
         status = 426,
-        headers = { ["Content-Type"] = "application/json" },
+        headers = {},
         upgrade = "websocket",
-        body = errors.body(426, "No backend switches to a WebSocket here. Use plain HTTP."),
+        problem = { message = "No backend switches to a WebSocket here. Use plain HTTP." },
     }
 end
 

@@ -1,8 +1,5 @@
 --- The answer to a client that asks for a stored resource that is not its own. It is what a backend says of a resource
 --- that does not exist.
-local core = require("apisix.core")
-local errors = require("apisix.plugins.azure-openai.base.errors")
-
 local ngx = ngx
 
 -- A failing Redis is left alone for so long.
@@ -18,23 +15,21 @@ end
 local function not_found(status, message, param, code)
     return {
         status = status,
-        headers = { ["Content-Type"] = "application/json" },
-        body = core.json.encode({
-            error = {
-                message = message,
-                type = "invalid_request_error",
-                param = param or ngx.null,
-                code = code or ngx.null,
-            },
-        }),
+        headers = {},
+        problem = {
+            message = message,
+            type = "invalid_request_error",
+            param = param or ngx.null,
+            code = code or ngx.null,
+        },
     }
 end
 
 local function unsure(message)
     return {
         status = 503,
-        headers = { ["Content-Type"] = "application/json", ["Retry-After"] = RETRY_AFTER_SECONDS },
-        body = errors.body(503, message),
+        headers = { ["Retry-After"] = RETRY_AFTER_SECONDS },
+        problem = { message = message },
     }
 end
 
@@ -45,11 +40,7 @@ local function unreadable(request)
     elseif request.is_unread then
         message = "The request body is neither a JSON object, sent as application/json, nor a plain form."
     end
-    return {
-        status = 400,
-        headers = { ["Content-Type"] = "application/json" },
-        body = errors.body(400, message),
-    }
+    return { status = 400, headers = {}, problem = { message = message } }
 end
 
 -- A predecessor has an error of its own, which clients know.

@@ -30,6 +30,13 @@ function _M.error_message(body)
     return type(message) == "string" and message or nil
 end
 
+-- Anthropic's models are overloaded: like a 429, this says nothing against the backend.
+local OVERLOADED = 529
+
+local function is_overloaded(status, body)
+    return status == OVERLOADED or (status >= 500 and error_of(body).type == "overloaded_error")
+end
+
 --- Classifies an answer that was read whole: (429, …) -> "throttled", (400, content filter) -> nil.
 -- @param status number
 -- @param body string|nil
@@ -37,7 +44,7 @@ end
 -- @return string|nil reason of a failed attempt: "throttled", "credential" (refused for everything), "forbidden"
 --   (refused for this), "not_deployed", "not_found" or "server_error"; nil when the answer is for the client
 function _M.reason(status, body, refers_to_stored)
-    if status == 429 then
+    if status == 429 or is_overloaded(status, body) then
         return "throttled"
     end
     if status == 401 then

@@ -16,7 +16,8 @@ local NAMING_HEADERS = {
 }
 
 -- These run deployments that a file or a nested document names. The gateway cannot see those names.
-local OUT_OF_SIGHT = { ["/batches"] = true, ["/evals"] = true, ["/fine_tuning"] = true }
+local OUT_OF_SIGHT =
+    { ["/batches"] = true, ["/evals"] = true, ["/fine_tuning"] = true, ["/messages/batches"] = true }
 -- Creating these runs no model.
 local WITHOUT_MODEL = {
     ["/files"] = true,

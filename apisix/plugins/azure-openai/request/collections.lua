@@ -18,6 +18,7 @@ local COLLECTIONS = {
     video = true,
     videos = true,
     ["chat/completions/"] = true,
+    ["messages/batches"] = true,
 }
 
 -- Resources of these kinds refer to files, so all of them are created on one home backend.
@@ -42,7 +43,10 @@ local KEPT_A_MONTH = { responses = true, ["chat/completions/"] = true }
 local function collection_of(path)
     local operation = path:lower()
     -- Completions that were made with `store` can be looked up. Making a completion touches no stored resource.
-    return operation:match("^chat/completions/") or operation:match("^[^/]+") or ""
+    return operation:match("^chat/completions/")
+        or operation:match("^messages/batches")
+        or operation:match("^[^/]+")
+        or ""
 end
 
 --- Whether an operation is on stored resources rather than a model's work.

@@ -1,10 +1,20 @@
 --- Where a client may put its credentials, and what never reaches a backend because of that.
 local ipairs = ipairs
 
+local CLIENT_HEADERS = { "authorization", "api-key", "ocp-apim-subscription-key" }
+
 local _M = {}
 
---- Headers in which a client may put its key, in the order in which they are tried.
-_M.CLIENT_HEADERS = { "authorization", "api-key", "ocp-apim-subscription-key" }
+--- The headers in which the clients of a surface may put their key, in the order in which they are tried.
+-- @param surface Surface|nil
+-- @return string[]
+function _M.client_headers(surface)
+    local further = surface and surface.key_header
+    if not further then
+        return CLIENT_HEADERS
+    end
+    return { CLIENT_HEADERS[1], CLIENT_HEADERS[2], CLIENT_HEADERS[3], further }
+end
 
 --- Header in which openid-connect puts the claims of a verified token, as JSON in Base64.
 _M.VERIFIED_CLAIMS = "x-userinfo"
@@ -17,7 +27,7 @@ _M.IDENTITY_HEADERS =
 local OTHER_NAMES = { "subscription-key", "x-api-key" }
 
 local NAMES = {}
-for _, names in ipairs({ _M.CLIENT_HEADERS, _M.IDENTITY_HEADERS, OTHER_NAMES }) do
+for _, names in ipairs({ CLIENT_HEADERS, _M.IDENTITY_HEADERS, OTHER_NAMES }) do
     for _, name in ipairs(names) do
         NAMES[name] = true
     end

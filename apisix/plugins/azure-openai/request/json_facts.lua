@@ -35,7 +35,7 @@ local add_id, ids_of = json_references.add, json_references.ids_of
 ---@field has_more_item_ids boolean whether there are more than that
 ---@field refers boolean whether there is anything that may refer to what one backend alone has
 ---@field has_tokens boolean `prompt` or `input` is given in numbers
----@field base64_bytes number bytes of data URLs: images and files, which no model reads as text
+---@field base64_bytes number bytes of images and files, which no model reads as text
 ---@field nodes number lists, objects, names and texts, at most a million
 
 local KEPT = {
@@ -159,8 +159,13 @@ local function keep(self, kind, offset, length, value)
     end
 end
 
-local function count_base64(self, text, from, bytes)
-    if string_find(text, DATA_URL, from) then
+-- Anthropic's pictures and files: {"source": {"type": "base64", "data": …}}.
+local function is_source(self, depth, frame)
+    return frame.is_object and frame.name == "data" and depth > 1 and self.frames[depth - 1].name == "source"
+end
+
+local function count_base64(self, depth, frame, text, from, bytes)
+    if string_find(text, DATA_URL, from) or is_source(self, depth, frame) then
         self.base64_bytes = self.base64_bytes + bytes
     end
 end
@@ -180,8 +185,8 @@ function Listener:string(scanner, from, to)
     elseif frame.ids then
         add_id(self.found, frame.ids, scanner:string_at(from, to))
     end
-    if string_byte(scanner.text, from) == 100 then
-        count_base64(self, scanner.text, from, to - from + 1)
+    if string_byte(scanner.text, from) == 100 or frame.name == "data" then
+        count_base64(self, depth, frame, scanner.text, from, to - from + 1)
     end
 end
 
@@ -196,7 +201,9 @@ function Listener:long_string(scanner, head, offset, bytes)
             hear_member(self, depth, frame, head)
         end
     end
-    count_base64(self, head, 1, bytes)
+    if depth > 0 then
+        count_base64(self, depth, frame, head, 1, bytes)
+    end
 end
 
 local function value_of(scanner, kind, from, to)

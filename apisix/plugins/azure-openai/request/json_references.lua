@@ -44,7 +44,7 @@ local NESTED_REFERENCES = {
 -- Any other member that is named like this may refer to something that a client has stored.
 local LIKE_AN_ID = "_ids?$"
 -- These pair a call with its result.
-local PAIRS = { call_id = true, tool_call_id = true }
+local PAIRS = { call_id = true, tool_call_id = true, tool_use_id = true }
 -- String members that mean something wherever they stand: those, and what an object says of itself.
 local MEANS = { type = true, id = true, encrypted_content = true }
 for name in pairs(NESTED_REFERENCES) do

@@ -132,9 +132,21 @@ local function hear_place(self, scanner, place)
     end
 end
 
+-- Whether a member holds no text. Anthropic's sources have their text and their pictures in `data`, and `type` tells
+-- which it is.
+local function is_media(self, scanner, depth, name)
+    local is_source = name == "data" and scanner.is_object[depth - 1] and self.at_name[depth - 1] == "source"
+    self.at_data[depth] = is_source and self.at_type[depth] == "base64"
+    return is_source and self.at_data[depth] or not is_source and MEDIA[name]
+end
+
 -- What a member says of its object; false stands for other values than strings.
 local function note_word(self, depth, value)
     local name = self.at_name[depth]
+    if name == "type" and self.at_data[depth] and value ~= "base64" then
+        -- What was taken for a picture may be a text after all.
+        self.is_too_much = true
+    end
     if name == "role" and self.at_role[depth] ~= "user" then
         self.at_role[depth] = value
     elseif name == "type" then
@@ -161,7 +173,7 @@ function Listener:long_string(scanner, _, offset, bytes)
     local name = scanner.is_object[depth] and self.at_name[depth]
     if name and WORDS[name] then
         note_word(self, depth, "")
-    elseif not (MEDIA[name] and is_base64(self, place)) then
+    elseif not (is_media(self, scanner, depth, name) and is_base64(self, place)) then
         hear_place(self, scanner, place)
     end
 end
@@ -179,7 +191,8 @@ function Listener:open(scanner, is_object)
         note_word(self, parent, false)
     end
     if is_object then
-        self.at_role[depth], self.at_type[depth], self.at_waiting[depth] = nil, nil, #self.waiting
+        self.at_role[depth], self.at_type[depth], self.at_data[depth] = nil, nil, nil
+        self.at_waiting[depth] = #self.waiting
     elseif name then
         self.at_owner[depth] = SPOKEN[name] and parent
         self.at_parts[depth] = name == "content" and {} or nil
@@ -228,6 +241,7 @@ function _M.each(body, pause, visit)
         result = nil,
         is_too_much = false,
         waiting = {},
+        at_data = {},
         at_name = {},
         at_owner = {},
         at_parts = {},

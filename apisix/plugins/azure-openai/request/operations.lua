@@ -20,7 +20,11 @@ local INFERENCE = {
     ["audio/transcriptions"] = true,
     ["audio/translations"] = true,
     ["threads/runs"] = true,
+    ["messages"] = true,
+    ["images/embeddings"] = true,
 }
+-- They concern a model, but make none work.
+local OTHER_NAMES = { ["messages/count_tokens"] = true }
 -- Every credential of a resource may use these, so a refused one is bad (S1). Of other paths Azure also says 401, so a
 -- wrong base URL in a client looks the same.
 local OF_DEPLOYMENTS = {
@@ -34,6 +38,9 @@ local OF_EVERY_CREDENTIAL = {
     deployments = OF_DEPLOYMENTS,
     v1 = setmetatable({ ["responses"] = true }, { __index = OF_DEPLOYMENTS }),
     plain = {},
+    -- The roles that Azure documents for Azure OpenAI are not enough for these.
+    anthropic = {},
+    inference = {},
 }
 -- Other methods could be a client's invention.
 local METHODS = { GET = true, HEAD = true, POST = true, PUT = true, PATCH = true, DELETE = true }
@@ -59,6 +66,7 @@ local CREATING_PATTERNS = {
     "^evals/[^/]+/runs$",
     "^files$",
     "^fine_tuning/jobs$",
+    "^messages/batches$",
     "^threads$",
     "^threads/runs$",
     "^threads/[^/]+/messages$",
@@ -131,7 +139,7 @@ function _M.name(request)
         return "realtime"
     end
     local operation = request.operation:lower()
-    if request.method == "POST" and INFERENCE[operation] then
+    if request.method == "POST" and (INFERENCE[operation] or OTHER_NAMES[operation]) then
         return operation
     end
     return METHODS[request.method] and request.method or "other"

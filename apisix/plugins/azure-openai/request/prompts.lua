@@ -9,7 +9,7 @@ local ipairs = ipairs
 local has_prefix = core.string.has_prefix
 
 -- These run prompts from a file, or prompts that come later.
-local OUT_OF_SIGHT = { ["/batches"] = true, ["/evals"] = true }
+local OUT_OF_SIGHT = { ["/batches"] = true, ["/evals"] = true, ["/messages/batches"] = true }
 local SESSIONS = "^realtime/"
 -- Uploads are stored; no model reads them now.
 local FILES = { ["/files"] = true, ["/uploads"] = true, ["/containers"] = true }

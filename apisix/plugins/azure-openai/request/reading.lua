@@ -10,6 +10,7 @@ local query = require("apisix.plugins.azure-openai.request.query")
 local request_body = require("apisix.plugins.azure-openai.request.body")
 local stream_options = require("apisix.plugins.azure-openai.request.stream_options")
 local surface = require("apisix.plugins.azure-openai.request.surface")
+local surfaces = require("apisix.plugins.azure-openai.base.surfaces")
 local websocket = require("apisix.plugins.azure-openai.request.websocket")
 
 local ngx = ngx
@@ -31,9 +32,9 @@ local LONGEST_ID_BYTES = 512
 -- Methods to whose body HTTP gives no meaning (RFC 9110, section 9.3).
 local WITHOUT_BODY = { GET = true, HEAD = true, DELETE = true, OPTIONS = true }
 
-local NOT_PLAIN = "The request path is not in its plain form: it must begin with /openai/ and have no empty, '.' or "
-    .. "'..' segments, no '/' at its end, no backslash, no encoded '/', '.' or backslash, and nothing but letters, "
-    .. "digits, '_', '.', ':' and '-' in the words that name an operation."
+local NOT_PLAIN = "The request path is not in its plain form: it must begin with /openai/, /anthropic/v1/ or /models/ "
+    .. "and have no empty, '.' or '..' segments, no '/' at its end, no backslash, no encoded '/', '.' or backslash, "
+    .. "and nothing but letters, digits, '_', '.', ':' and '-' in the words that name an operation."
 
 local _M = {}
 
@@ -235,6 +236,7 @@ function _M.read(ctx, target, max_bytes)
         is_bodyless = WITHOUT_BODY[method] == true,
         target = target,
         headers = headers,
+        surface = surfaces.of_path(ctx.var.uri),
         kind = kind,
         operation = operation,
         deployment = naming.deployment,

@@ -19,7 +19,7 @@ local NAMES = { "stream_options", "stream options", "include_usage" }
 local _M = {}
 
 local function accepts_stream_options(kind, ctx)
-    if kind == "v1" then
+    if kind == "v1" or kind == "inference" then
         return true
     end
     local version = ctx.var.arg_api_version or ctx.var["arg_api-version"]
@@ -55,21 +55,22 @@ end
 --
 --     {"stream":true,"messages":[]} -> { offset = 1, length = 0, text = '"stream_options":{"include_usage":true},' }
 --
--- @param request table from `reading.read`, with a JSON body
+-- @param request table from `reading.read`
 -- @return table|nil edit for `request_body.with_edits`
 function _M.edit(ctx, request)
-    local operation, members = request.operation, request.facts.members
+    local operation, facts = request.operation, request.facts
     if
-        not json_facts.is_true(request.facts, "stream")
+        not facts
+        or not json_facts.is_true(request.facts, "stream")
         or (operation ~= "chat/completions" and operation ~= "completions")
         or not accepts_stream_options(request.kind, ctx)
     then
         return nil
     end
-    if members.stream_options then
-        return edit_options(request.body, members.stream_options)
+    if facts.members.stream_options then
+        return edit_options(request.body, facts.members.stream_options)
     end
-    return { offset = request.facts.head, length = 0, text = '"stream_options":{' .. ASKED .. "}," }
+    return { offset = facts.head, length = 0, text = '"stream_options":{' .. ASKED .. "}," }
 end
 
 local function is_clients_own(request)

@@ -1,4 +1,6 @@
---- Reads a request path: which Azure OpenAI surface it is on and which deployment it names.
+--- Reads a request path: which surface it is on, which operation it names, and which deployment.
+local surfaces = require("apisix.plugins.azure-openai.base.surfaces")
+
 local string_char = string.char
 local tonumber = tonumber
 
@@ -16,27 +18,30 @@ local function has_encoded_separator(path)
     return false
 end
 
--- Whether the segment that names the surface is encoded, or in another case.
-local function has_odd_surface(path)
+-- Whether the segment below /openai/ that names the surface is encoded, or in another case.
+local function has_odd_kind(path)
     local first = path:match("^/openai/([^/]*)")
+    if not first then
+        return false
+    end
     local lower = first:lower()
     return first:find("%", 1, true) ~= nil or (first ~= lower and (lower == "deployments" or lower == "v1"))
 end
 
 --- Whether a raw request target has only one spelling. The gateway decides by the path, and a backend gets it as it was
 -- sent, so another spelling could mean different things to the two.
--- @param target string path and query as the client sent them, below /openai/ once it is normalised
+-- @param target string path and query as the client sent them, on a surface once it is normalised
 -- @return boolean
 function _M.is_plain(target)
     local path = target:match("^[^?]*")
-    return path:find("^/openai/") ~= nil
+    return surfaces.of_path(path) ~= nil
         and not (
             path:find("//", 1, true)
             or path:find("\\", 1, true)
             or path:find("/%.%.?/")
             or path:find("/%.?%.?$")
             or has_encoded_separator(path)
-            or has_odd_surface(path)
+            or has_odd_kind(path)
         )
 end
 
@@ -68,12 +73,19 @@ end
 --
 --     "/openai/deployments/gpt-4o/chat/completions" -> "deployments", "chat/completions", "gpt-4o"
 --     "/openai/v1/responses" -> "v1", "responses"
+--     "/anthropic/v1/messages" -> "anthropic", "messages"
+--     "/models/embeddings" -> "inference", "embeddings"
 --
 -- @param uri string decoded path without query
--- @return string kind "deployments", "v1" or "plain" (for example `/openai/responses?api-version=`)
+-- @return string kind "deployments", "v1" or "plain" (for example `/openai/responses?api-version=`) on the surface of
+--   Azure OpenAI, else the name of the surface
 -- @return string operation the path behind the surface's prefix, for example "chat/completions"
 -- @return string|nil deployment, on the deployments surface only
 function _M.parse(uri)
+    local surface = surfaces.of_path(uri)
+    if surface and surface ~= surfaces.OPENAI then
+        return surface.name, uri:sub(#surface.path + 1)
+    end
     local deployment, operation = uri:match("^/openai/deployments/([^/]+)/(.+)$")
     if deployment then
         return "deployments", operation, deployment

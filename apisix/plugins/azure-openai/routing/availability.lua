@@ -40,6 +40,17 @@ local function stronger(reason, seconds, other, other_seconds)
     return other, other_seconds
 end
 
+-- Claude is on a surface of its own. That a chat misses a deployment says nothing of these.
+local OF_CLAUDE = { ["messages"] = true, ["messages/count_tokens"] = true }
+
+local function capacity(backend, deployment, operation, size)
+    local reason, seconds = cooldowns.state(backend, deployment, size)
+    if reason == "missing" and OF_CLAUDE[operation] then
+        return nil
+    end
+    return reason, seconds
+end
+
 --- Tells whether a pair can be used, without changing anything.
 -- @param backend table
 -- @param deployment string the backend's name for it
@@ -53,7 +64,7 @@ function _M.state(backend, deployment, operation, size)
     if not rests.may_rest(backend, deployment) then
         return reason, seconds
     end
-    reason, seconds = stronger(reason, seconds, cooldowns.state(backend, deployment, size))
+    reason, seconds = stronger(reason, seconds, capacity(backend, deployment, operation, size))
     reason, seconds = stronger(reason, seconds, breakers.state(backend, deployment))
     if operation then
         local scope = memory.scope(deployment, operation)

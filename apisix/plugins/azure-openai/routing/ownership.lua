@@ -177,6 +177,7 @@ function _M.plan(pool, request, client)
     local records, is_all_known = resource_records.find(ids)
     local names = names_of(client)
     local plan = {
+        surface = request.surface,
         deployment = request.deployment,
         resource = request.resource,
         operation = operations.name(request),

@@ -48,6 +48,14 @@ local function own_limits(deployments, configured)
     return limits
 end
 
+local function set_of(list)
+    local set = {}
+    for _, name in ipairs(list) do
+        set[name] = true
+    end
+    return set
+end
+
 local function build_backend(backend_conf)
     local conf = schemas.with_defaults(BACKEND_SCHEMA, backend_conf)
     local scheme, host, port = split_endpoint(conf.endpoint)
@@ -59,6 +67,7 @@ local function build_backend(backend_conf)
         weight = conf.weight,
         priority = conf.priority,
         region = conf.region,
+        surfaces = set_of(conf.surfaces),
         deployments = conf.deployments,
         own_names = own_names(conf.deployments),
         token_limits = own_limits(conf.deployments, conf.tokens_per_minute),
@@ -66,7 +75,7 @@ local function build_backend(backend_conf)
         key = conf.key,
         client_id = conf.client_id,
         provisioned_usd_per_hour = conf.provisioned_usd_per_hour,
-        token_scope = conf.token_scope,
+        token_scopes = conf.token_scopes,
         fingerprint = ngx.crc32_long(conf.endpoint .. "|" .. (conf.key or conf.client_id or "")),
         credential_variable = conf.credential_variable,
     }
@@ -198,10 +207,14 @@ end
 --- The backend's own name for the deployment that a request wants, or the kind of stored resource when the request
 --- names no deployment. Availability is kept per such name, so trouble with files says nothing about chats.
 -- @param backend table
--- @param wanted table { deployment ("" for none), resource (kind of stored resource), owner (backend, or nil) }: a
---   request, or a plan from `ownership.plan`
--- @return string|nil nil when the backend does not serve the deployment
+-- @param wanted table { deployment ("" for none), surface (nil for any), resource (kind of stored resource), owner
+--   (backend, or nil) }: a request, or a plan from `ownership.plan`
+-- @return string|nil nil when the backend does not serve the deployment, or not on this surface
 local function deployment_on(backend, wanted)
+    local surface = wanted.surface
+    if surface and not backend.surfaces[surface.name] then
+        return nil
+    end
     local deployment = wanted.deployment
     if deployment == "" then
         return wanted.resource
