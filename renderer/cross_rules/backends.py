@@ -94,6 +94,21 @@ def _home_backend(draft: Draft) -> Iterator[Problem]:
         )
 
 
+def _unserved_fallbacks(draft: Draft) -> Iterator[Problem]:
+    gateway, backends = draft.group(Gateway), draft.valid(Backend)
+    lists = [backend.deployments for backend in backends.values() if backend.deployments is not None]
+    if gateway is None or gateway.deployment_fallbacks is None or len(lists) < len(draft.members[Backend]):
+        return
+    served = sorted({name for deployments in lists for name in deployments})
+    for name in dict.fromkeys(name for names in gateway.deployment_fallbacks.values() for name in names):
+        if name not in served:
+            yield Problem(
+                variable(Gateway, "deployment_fallbacks"),
+                f"falls back to the deployment '{name}', which no backend lists",
+                f"Write one of {', '.join(served)}, or add it to {variable(Backend, 'deployments')}",
+            )
+
+
 def _hash_key(draft: Draft) -> Iterator[Problem]:
     balancing = draft.group(Balancing)
     if balancing is None or balancing.algorithm != "chash" or balancing.hash_on == "consumer":
@@ -138,6 +153,7 @@ RULES = (
     _plain_http,
     _some_weight,
     _home_backend,
+    _unserved_fallbacks,
     _hash_key,
     _bounds,
     _redis,

@@ -12,6 +12,7 @@ from renderer.parsers.basics import (
     BackendNames,
     ClientNames,
     ConnectionString,
+    Fallbacks,
     Flag,
     HeaderSecret,
     Label,
@@ -57,6 +58,14 @@ class Gateway(Group):
         None,
         about="Name of the backend that new files, batches and vector stores go to.",
         shown="the first backend",
+    )
+    deployment_fallbacks: Fallbacks | None = setting(
+        "DEPLOYMENT_FALLBACKS",
+        None,
+        about="What takes the place of a deployment in the same request when nobody can serve it, in this order: "
+        "`gpt-5=gpt-5-mini|gpt-4.1,o3=o1`. The header `x-gateway-deployment` says which served. A client's "
+        "`DEPLOYMENTS` holds for fallbacks, too.",
+        shown="none",
     )
     stored_resources: Literal["private", "strict", "shared"] = setting(
         "STORED_RESOURCES",

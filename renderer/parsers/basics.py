@@ -16,6 +16,7 @@ DEPLOYMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _GUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _TOKENS = re.compile(r"[1-9][0-9]{0,8}")
 _LIMITS_EXAMPLE = "gpt-4o=100000,embeddings=50000"
+_FALLBACKS_EXAMPLE = "gpt-5=gpt-5-mini|gpt-4.1"
 _NO_DEPLOYMENT = "has an item that is not a deployment name"
 _DEPLOYMENT_REMEDY = "Write names of letters, digits, '.', '_', ':' and '-', for example"
 _HEADER_NAME = "[A-Za-z0-9!#$%&'*+.^_`|~-]+"
@@ -130,6 +131,29 @@ def parse_token_limits(value: object) -> object:
     return limits
 
 
+def parse_fallbacks(value: object) -> object:
+    """Parse the deployments that take the place of others.
+
+    Example: `gpt-5=gpt-5-mini|gpt-4.1` → `{"gpt-5": ("gpt-5-mini", "gpt-4.1")}`.
+    """
+    if not isinstance(value, str):
+        return value
+    fallbacks: dict[str, tuple[str, ...]] = {}
+    for name, _, others in _assignments(value):
+        names = tuple(other.strip() for other in others.split("|"))
+        if not all(map(DEPLOYMENT_NAME.fullmatch, (name, *names))):
+            raise wrong(_NO_DEPLOYMENT, f"{_DEPLOYMENT_REMEDY} {_FALLBACKS_EXAMPLE}")
+        if len({name, *names}) <= len(names):
+            raise wrong(
+                f"names a deployment twice for '{name}'",
+                "Write each fallback once, and only deployments other than the one that they take the place of",
+            )
+        if name in fallbacks:
+            raise wrong(f"lists the deployment '{name}' twice", f"Write all in one item: {_FALLBACKS_EXAMPLE}")
+        fallbacks[name] = names
+    return fallbacks
+
+
 def parse_label(value: object) -> object:
     """Check a free name that appears in metric labels and logs. Example: `Team A` stays as it is."""
     text = str(value)
@@ -152,6 +176,7 @@ Surfaces = Annotated[
     ),
 ]
 TokenLimits = Annotated[dict[str, int], BeforeValidator(parse_token_limits)]
+Fallbacks = Annotated[dict[str, tuple[str, ...]], BeforeValidator(parse_fallbacks)]
 Deployments = Annotated[dict[str, str], BeforeValidator(parse_deployments)]
 DeploymentNames = Annotated[
     tuple[str, ...],

@@ -281,3 +281,33 @@ def test_a_limit_of_a_deployment_that_is_not_served_is_an_error() -> None:
         AZURE_OPENAI_DEPLOYMENTS_0="gpt-4o",
     )
     assert "gpt-4o" in told.remedy
+
+
+def test_b6_fallbacks_are_read_in_their_order() -> None:
+    settings = load(DEPLOYMENT_FALLBACKS="gpt-5=gpt-5-mini|gpt-4.1, o3 = o1")
+    assert settings.gateway.deployment_fallbacks == {"gpt-5": ("gpt-5-mini", "gpt-4.1"), "o3": ("o1",)}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("gpt-5", "not a deployment name"),
+        ("gpt-5=", "not a deployment name"),
+        ("gpt-5=a|", "not a deployment name"),
+        ("gpt-5=gpt-5", "names a deployment twice for 'gpt-5'"),
+        ("gpt-5=a|a", "names a deployment twice for 'gpt-5'"),
+        ("gpt-5=a,gpt-5=b", "lists the deployment 'gpt-5' twice"),
+    ],
+)
+def test_b6_fallbacks_that_make_no_sense_are_wrong(value: str, message: str) -> None:
+    assert message in problem("DEPLOYMENT_FALLBACKS", DEPLOYMENT_FALLBACKS=value).message
+
+
+def test_b6_a_fallback_that_no_backend_lists_is_wrong() -> None:
+    found = problem("DEPLOYMENT_FALLBACKS", DEPLOYMENT_FALLBACKS="a=b", AZURE_OPENAI_DEPLOYMENTS_0="a,c")
+    assert "'b', which no backend lists" in found.message
+    assert "Write one of a, c" in found.remedy
+
+
+def test_b6_a_backend_that_lists_nothing_may_serve_a_fallback() -> None:
+    assert load(DEPLOYMENT_FALLBACKS="a=b").gateway.deployment_fallbacks == {"a": ("b",)}

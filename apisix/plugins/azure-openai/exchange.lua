@@ -12,12 +12,14 @@ local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 local repeats = require("apisix.plugins.azure-openai.outcome.repeats")
 local operations = require("apisix.plugins.azure-openai.request.operations")
 local balancer = require("apisix.plugins.azure-openai.routing.balancer")
+local fallbacks = require("apisix.plugins.azure-openai.routing.fallbacks")
 local ownership = require("apisix.plugins.azure-openai.routing.ownership")
 local resource_lessons = require("apisix.plugins.azure-openai.routing.resource_lessons")
 
 local ngx = ngx
 local ngx_now = ngx.now
 local ipairs = ipairs
+local unpack = unpack
 local math_huge = math.huge
 
 local _M = {}
@@ -61,6 +63,7 @@ local function try_candidates(ctx, state, plan, tried, failures)
         end
 
         failures[#failures + 1] = outcome
+        state.failures[#state.failures + 1] = outcome
         if repeats.is_ruled_out(state.request, outcome) then
             return nil, "unknown"
         end
@@ -123,6 +126,23 @@ local function bind_to_maker(plan, failures)
     end
 end
 
+-- Tries the fallbacks of a deployment that nobody could serve, one after the other. What one of them does says nothing
+-- of the others, so the failures of each are judged on their own.
+local function try_fallbacks(ctx, state, plans, failures)
+    for _, plan in ipairs(plans) do
+        outcomes.conclude(state)
+        state.failures = {}
+        local answer, ruled_out = try_candidates(ctx, state, plan, {}, failures)
+        if answer then
+            state.served_deployment = plan.deployment
+        end
+        if answer or ruled_out then
+            return answer, ruled_out
+        end
+    end
+    return nil
+end
+
 -- Whether capacity or health was missing. Other statuses say what is wrong with the request.
 local function is_lack(status)
     return status == 429 or status == 408 or status >= 500
@@ -163,9 +183,14 @@ function _M.run(ctx, state)
         return not_yours.compose(state.request, plan.fault, plan.fault_id)
     end
     local tried, failures = {}, {}
-    state.failures = failures
+    state.failures = {}
     local answer, ruled_out = try_candidates(ctx, state, plan, tried, failures)
     bind_to_maker(plan, failures)
+    local other_plans = {}
+    if not answer and not ruled_out then
+        other_plans = fallbacks.of(state.pool, state.client, plan)
+        answer, ruled_out = try_fallbacks(ctx, state, other_plans, failures)
+    end
     if not answer and not ruled_out then
         answer, ruled_out = try_after_rest(ctx, state, plan, tried, failures)
     end
@@ -182,7 +207,7 @@ function _M.run(ctx, state)
     if not_switched.is_outcome(state.request, failures) then
         return not_switched.compose()
     end
-    answer = final_answer.compose(state.pool, state.request, plan, failures)
+    answer = final_answer.compose(state.pool, state.request, { plan, unpack(other_plans) }, failures)
     note_failure(state, answer, failures)
     return answer
 end

@@ -28,7 +28,9 @@
 ---@field attempt Attempt|nil the attempt that is under way; read by account
 ---@field trail TrailEntry[] the attempts that are over; read by answer, account
 ---@field waited_seconds number|nil how long the request was held until a backend had quota again; read by account
----@field failures Outcome[]|nil the failed attempts; read by outcome
+---@field failures Outcome[]|nil the failed attempts at the deployment that is tried; read by outcome
+---@field served_deployment string|nil the fallback that served in place of the request's deployment; read by answer,
+---  account
 ---@field winner Backend|nil the backend whose answer the client gets; read by answer, account
 ---@field answered_id string|nil id of the stored resource that the answer is; read by account
 ---@field answered_in string|nil the thread of a run, when the answer names it; read by account
@@ -116,6 +118,7 @@
 ---@field ssl_verify boolean
 ---@field stored_resources string "private", "strict" or "shared"
 ---@field limits table|nil
+---@field fallbacks table<string, string[]> what takes the place of a deployment that nobody can serve
 ---@field pricing table|nil prices in USD by model (account/prices.lua)
 ---@field telemetry table|nil where records and traces go: { collector_endpoint (base URL), service_name, sample_rate
 ---  (0 to 1), slow_first_token_ms }; nil without a collector

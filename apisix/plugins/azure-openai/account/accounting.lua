@@ -179,7 +179,7 @@ function _M.settle(state)
         state.usage = units.of_request(state.request)
     end
     if state.usage and state.winner then
-        local deployment = state.request.deployment
+        local deployment = state.served_deployment or state.request.deployment
         state.cost_usd = prices.cost(state.pool.pricing, state.winner, state.model, deployment, state.usage)
     end
 end

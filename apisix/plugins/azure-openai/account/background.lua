@@ -46,7 +46,7 @@ end
 
 local function count(account, usage, model)
     account.usage, account.model = usage, model
-    local deployment = account.request.deployment
+    local deployment = account.served_deployment or account.request.deployment
     account.cost_usd = prices.cost(account.pool.pricing, account.winner, model, deployment, usage)
     limits.charge(account.buckets, usage.total)
     metrics.count_later_usage(account)

@@ -85,6 +85,9 @@ function _M.learn_names(state, status)
         first_values.of_deployment(state.pool, request.deployment)
         export_rests(state.pool, request)
     end
+    if state.served_deployment and labels.deployments:learn(state.served_deployment) then
+        first_values.of_deployment(state.pool, state.served_deployment)
+    end
     if state.model then
         labels.models:learn(state.model)
     end
@@ -163,7 +166,7 @@ end
 
 -- The sum of tokens that belongs to a request or to a response that was made in the background.
 local function tokens_of(account)
-    local deployment = labels.deployments:of(account.request.deployment)
+    local deployment = labels.deployments:of(account.served_deployment or account.request.deployment)
     return sums.of_tokens(
         client_name(account),
         account.winner.name,

@@ -40,6 +40,7 @@ local function describe(ctx, state, status)
         path = ascii(ngx.var.uri),
         status = status,
         deployment = request and request.deployment ~= "" and ascii(request.deployment) or nil,
+        served_deployment = state.served_deployment,
         operation = request and ascii(request.operation),
         model = ascii(state.model),
         backend = winner and winner.name,

@@ -20,6 +20,7 @@ local SHARED = {
     "method",
     "status",
     "deployment",
+    "served_deployment",
     "operation",
     "model",
     "backend",

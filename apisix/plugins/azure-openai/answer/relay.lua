@@ -59,6 +59,7 @@ function _M.head(ctx, state, answer)
         ngx.header["Content-Length"] = #answer.body
     end
 
+    ngx.header["x-gateway-deployment"] = state.served_deployment
     if state.pool.expose_backend_headers then
         ngx.header["x-gateway-backend"] = state.winner and state.winner.name
         if #state.trail > 0 then

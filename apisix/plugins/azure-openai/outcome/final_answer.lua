@@ -71,9 +71,10 @@ end
 -- Why the candidates are unavailable, and in how many seconds the first may be back: `cooldown` for throttled ones,
 -- `recovery` for open breakers too (nil when there are none). `resting` lists the names of all these. `is_served` tells
 -- whether any candidate may have the deployment, and `fits` the most tokens that a request may take at any time.
+-- @param found table|nil what is known already of other plans
 -- @param tried table|nil what `balancer.next` has tried; then a breaker counts only when its backend was not asked
-local function survey(pool, plan, tried)
-    local found = { resting = {}, fits = 0 }
+local function survey(pool, plan, found, tried)
+    found = found or { resting = {}, fits = 0 }
     for backend, deployment in pool_module.candidates(pool, plan) do
         local reason, seconds = availability.state(backend, deployment, plan.operation, plan.size)
         found.is_served = found.is_served or reason ~= "missing"
@@ -89,6 +90,14 @@ local function survey(pool, plan, tried)
             found.resting[#found.resting + 1] = backend.name
             found.resting[backend.name] = seconds
         end
+    end
+    return found
+end
+
+local function survey_all(pool, plans)
+    local found
+    for _, plan in ipairs(plans) do
+        found = survey(pool, plan, found)
     end
     return found
 end
@@ -180,7 +189,7 @@ function _M.worthwhile_wait(pool, plan, tried, seconds_left)
     if seconds_left <= 0 then
         return nil
     end
-    local found = survey(pool, plan, tried)
+    local found = survey(pool, plan, nil, tried)
     if found.recovery and found.recovery <= seconds_left and plan.size <= found.fits then
         return found.recovery + WAKE_UP_SECONDS, found.resting
     end
@@ -200,11 +209,11 @@ end
 
 --- The answer after the last candidate.
 -- @param request table from `reading.read`
--- @param plan table from `ownership.plan`
+-- @param plans Plan[] that of the request's deployment, and those of its fallbacks
 -- @param failures Outcome[] of this request; empty when all candidates were skipped
 -- @return Answer
-function _M.compose(pool, request, plan, failures)
-    local found = survey(pool, plan)
+function _M.compose(pool, request, plans, failures)
+    local plan, found = plans[1], survey_all(pool, plans)
     if found.cooldown and plan.size > found.fits then
         return too_large_answer(plan.size, found.fits)
     end

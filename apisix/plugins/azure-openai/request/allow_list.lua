@@ -69,6 +69,7 @@ local function has_named(request)
     return request.deployment ~= "" or (request.facts ~= nil and request.facts.names_session)
 end
 
+-- Whether a name is in the client's list, or none at all.
 local function is_allowed(client, name)
     for _, allowed in ipairs(client.deployments) do
         if allowed == name then
@@ -104,6 +105,14 @@ end
 local function shown(what, name)
     local is_text = #name <= 128 and not name:find("[%c\128-\255]")
     return is_text and "the " .. what .. " '" .. name .. "'" or "a " .. what
+end
+
+--- Whether a client may use a deployment.
+-- @param client table with `deployments`, the list of those it may use; nil for all
+-- @param name string
+-- @return boolean
+function _M.may_use(client, name)
+    return not client.deployments or is_allowed(client, name)
 end
 
 --- Why a client may not make a request.

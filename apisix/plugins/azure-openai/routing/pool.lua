@@ -164,6 +164,7 @@ local function build(metadata)
         expose_backend_headers = conf.expose_backend_headers,
         ssl_verify = conf.ssl_verify,
         stored_resources = conf.stored_resources,
+        fallbacks = conf.deployment_fallbacks or {},
         limits = conf.limits,
         pricing = conf.pricing,
         telemetry = conf.telemetry,
