@@ -12,12 +12,13 @@ from uuid import uuid4
 
 from e2e.simulator import error_bodies, routing, toolkit_config
 from e2e.simulator.answers import Answer, Reply, dump
-from e2e.simulator.calls import Call, Target, parse_target
+from e2e.simulator.calls import Call
 from e2e.simulator.delivery import AT_ONCE, Pace, deliver
 from e2e.simulator.faults import NO_FAULT, Fault, FaultScript
 from e2e.simulator.recorder import RecordedRequest, Recorder
 from e2e.simulator.regions import Region
 from e2e.simulator.state import RegionState
+from e2e.simulator.surfaces import Target, parse_target
 from e2e.simulator.wire.connection import Channel, Handler
 from e2e.simulator.wire.http import Request
 from e2e.simulator.wire.listener import Listener
@@ -91,7 +92,10 @@ class RegionServer:
             return
         call = Call(request, target, self.state)
         record.deployment = call.deployment_name
-        fault = self.faults.take(request.method, request.path, record.deployment, request.body) or NO_FAULT
+        call.fault = (
+            self.faults.take(request.method, request.path, record.deployment, request.body) or NO_FAULT
+        )
+        fault = call.fault
         record.fault = next(iter(fault.outcomes), None)
         answer = _scripted_answer(fault, call) or routing.serve(call)
         self._add_headers(answer, call)
@@ -155,12 +159,11 @@ def _scripted_body(fault: Fault, status: int, call: Call) -> tuple[bytes, str]:
     if fault.body is not None:
         return dump(fault.body).encode(), "application/json"
     if status == 429 and fault.code is None and fault.message is None:
-        body = error_bodies.throttled_body(
-            "token", _operation_id(call.target), call.api_version, _hinted_seconds(fault)
-        )
+        operation = _operation_id(call.target)
+        error = call.forms.throttled("token", operation, call.api_version, _hinted_seconds(fault))
     else:
-        body = error_bodies.status_body(status, fault.code, fault.message)
-    return dump(body).encode(), "application/json"
+        error = call.forms.of_status(status, fault.code, fault.message)
+    return dump(call.forms.body(error, call.id)).encode(), "application/json"
 
 
 def _hinted_seconds(fault: Fault) -> int | None:

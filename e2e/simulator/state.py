@@ -32,13 +32,20 @@ class RegionState:
         """The served deployments, or ``None`` when any name is served."""
         return None if self.region.deployments is None else list(self._named)
 
-    def deployment(self, name: str | None) -> Deployment:
-        """The deployment with this name. Raises 404 for an unknown name."""
+    def find_deployment(self, name: str) -> Deployment | None:
+        """The deployment with this name, or ``None`` when the region does not serve it."""
         if name in self._named:
             return self._named[name]
         if name and self.region.deployments is None:
             return Deployment(name, quota=self.region.quota)
-        raise deployment_not_found()
+        return None
+
+    def deployment(self, name: str) -> Deployment:
+        """The deployment with this name. Raises 404 for an unknown name."""
+        found = self.find_deployment(name)
+        if found is None:
+            raise deployment_not_found()
+        return found
 
     def meter(self, name: str) -> QuotaMeter:
         """The quota meter of a deployment."""
