@@ -10,6 +10,7 @@ from e2e.simulator.answers import Json
 from e2e.simulator.error_bodies import (
     AzureError,
     deployment_not_found,
+    detailed_body,
     missing,
     status_body,
     throttled_body,
@@ -40,4 +41,19 @@ class ErrorForms:
         return deployment_not_found()
 
 
+class _InferenceForms(ErrorForms):
+    """The forms of the Azure AI model inference API: what is not deployed is an unknown model."""
+
+    def no_deployment(self) -> AzureError:
+        text = (
+            "No model specified in request. Please provide a model name in the request body or as a "
+            "x-ms-model-mesh-model-name header."
+        )
+        return AzureError(400, detailed_body("no_model_name", text))
+
+    def unknown_deployment(self, name: str) -> AzureError:
+        return AzureError(400, detailed_body("unknown_model", f"Unknown model: {name}"))
+
+
 AZURE = ErrorForms()
+INFERENCE_API = _InferenceForms()

@@ -8,7 +8,7 @@ from typing import Any
 
 from e2e.simulator.answers import Reply
 from e2e.simulator.calls import Call
-from e2e.simulator.error_bodies import AzureError, invalid_request, unknown_path
+from e2e.simulator.error_bodies import AzureError, invalid_request
 from e2e.simulator.operations import (
     audio,
     batches,
@@ -24,7 +24,7 @@ from e2e.simulator.operations import (
     responses,
     vector_stores,
 )
-from e2e.simulator.surfaces import DEPLOYMENTS, PREVIEW, V1, Surface
+from e2e.simulator.surfaces import DEPLOYMENTS, INFERENCE, PREVIEW, V1, Surface
 
 Operation = Callable[..., Reply]
 
@@ -124,6 +124,10 @@ _TABLES: dict[Surface, _Table] = {
     DEPLOYMENTS: _Table(*_POSTS),
     V1: _Table(*_POSTS, *_RESOURCES),
     PREVIEW: _Table(*_RESOURCES),
+    INFERENCE: _Table(
+        ("POST", "chat/completions", chat.create),
+        ("POST", "embeddings", embeddings.create),
+    ),
 }
 
 
@@ -133,7 +137,7 @@ def serve(call: Call) -> Reply:
         call.surface.check_version(call.request)
         found = _TABLES[call.surface].find(call.request.method, call.target.operation)
         if found is None:
-            raise unknown_path()
+            raise call.surface.unknown_path()
         operation, arguments = found
         return operation(call, *arguments)
     except AzureError as error:

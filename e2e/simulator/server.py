@@ -85,7 +85,7 @@ class RegionServer:
     async def _serve(self, request: Request, channel: Channel, record: RecordedRequest) -> None:
         target = parse_target(request.path)
         refused = self._check_credential(request)
-        if refused is not None or target is None:
+        if refused is not None or target is None or target.surface.family not in self.state.surfaces:
             answer: Reply = refused or error_bodies.unknown_path().answer()
             self._add_headers(answer, None)
             await deliver(channel, answer, NO_FAULT, self._pace(""))

@@ -11,7 +11,7 @@ from uuid import uuid4
 from e2e.simulator.answers import Json
 from e2e.simulator.error_bodies import deployment_not_found
 from e2e.simulator.quotas import QuotaMeter
-from e2e.simulator.regions import Deployment, Latency, Quota, Region
+from e2e.simulator.regions import FAMILIES, Deployment, Family, Latency, Quota, Region
 
 
 class RegionState:
@@ -21,12 +21,22 @@ class RegionState:
         self.region = region
         self.latency = region.latency
         self.answer_tokens = region.answer_tokens
+        self.surfaces: set[Family] = set(region.surfaces)
         self.store = Store()
         self.generated = 0
         self._random = Random(region.seed)  # noqa: S311 - repeatable, not secret
         self._named = {d.name: d for d in _as_deployments(region)}
         self._meters: dict[str, QuotaMeter] = {}
         self._latencies: dict[str, Latency] = {}
+
+    def offers(self) -> dict[Family, bool]:
+        """Which surfaces the region offers."""
+        return {family: family in self.surfaces for family in FAMILIES}
+
+    def offer(self, changes: Mapping[Family, bool]) -> None:
+        """Offer surfaces, or no longer."""
+        for family, offered in changes.items():
+            (self.surfaces.add if offered else self.surfaces.discard)(family)
 
     def deployment_names(self) -> list[str] | None:
         """The served deployments, or ``None`` when any name is served."""

@@ -9,8 +9,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from e2e.simulator.error_bodies import invalid_request, unknown_path
-from e2e.simulator.error_forms import AZURE, ErrorForms
+from e2e.simulator.error_bodies import (
+    AzureError,
+    api_not_supported,
+    invalid_request,
+    missing_api_version,
+    unknown_path,
+)
+from e2e.simulator.error_forms import AZURE, INFERENCE_API, ErrorForms
+from e2e.simulator.regions import Family
 from e2e.simulator.wire.http import Request
 
 FIRST_VERSION_WITH_STREAM_USAGE = "2024-09-01-preview"
@@ -20,6 +27,11 @@ _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 def _needs_api_version(request: Request) -> None:
     if not _API_VERSION.fullmatch(request.query.get("api-version", "")):
         raise unknown_path()
+
+
+def _needs_inference_version(request: Request) -> None:
+    if not _API_VERSION.fullmatch(request.query.get("api-version", "")):
+        raise missing_api_version()
 
 
 def _needs_no_version(_: Request) -> None:
@@ -36,6 +48,16 @@ def _takes_stream_options_by_version(request: Request) -> bool:
     return True
 
 
+def _takes_extra_stream_options(request: Request) -> bool:
+    """They are no part of this API; the header ``extra-parameters`` says what becomes of such parameters."""
+    extra = request.header("extra-parameters") or "error"
+    if extra not in ("pass-through", "drop"):
+        raise invalid_request(
+            "Validation error at #/stream_options: Extra inputs are not permitted", "stream_options"
+        )
+    return extra == "pass-through"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Surface:
     """One way in which paths are formed.
@@ -46,30 +68,45 @@ class Surface:
     """
 
     name: str
+    family: Family
     path: re.Pattern[str]
     check_version: Callable[[Request], None]
     takes_stream_options: Callable[[Request], bool] = _takes_stream_options
     forms: ErrorForms = AZURE
+    unknown_path: Callable[[], AzureError] = unknown_path
 
 
 DEPLOYMENTS = Surface(
     "deployments",
+    "openai",
     re.compile(r"/openai/deployments/(?P<deployment>[^/]+)/(?P<operation>.+?)/?"),
     _needs_api_version,
     _takes_stream_options_by_version,
 )
 """``/openai/deployments/{d}/…?api-version=``"""
-V1 = Surface("v1", re.compile(r"/openai/v1/(?P<operation>.+?)/?"), _needs_no_version)
+V1 = Surface("v1", "openai", re.compile(r"/openai/v1/(?P<operation>.+?)/?"), _needs_no_version)
 """``/openai/v1/…``, deployment in ``model``"""
 PREVIEW = Surface(
     "preview",
+    "openai",
     re.compile(r"/openai/(?P<operation>.+?)/?"),
     _needs_api_version,
     _takes_stream_options_by_version,
 )
 """``/openai/…?api-version=``, deployment in ``model``"""
 
-SURFACES = (DEPLOYMENTS, V1, PREVIEW)
+INFERENCE = Surface(
+    "inference",
+    "inference",
+    re.compile(r"/models/(?P<operation>.+?)/?"),
+    _needs_inference_version,
+    _takes_extra_stream_options,
+    INFERENCE_API,
+    api_not_supported,
+)
+"""``/models/…?api-version=``, the Azure AI model inference API, deployment in ``model``"""
+
+SURFACES = (DEPLOYMENTS, V1, PREVIEW, INFERENCE)
 """All surfaces; the first whose path matches serves a request."""
 
 
