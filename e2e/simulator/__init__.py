@@ -18,7 +18,9 @@ What a request passes:
 - `routing`: finds the operation of a path; `operations` holds them, one module for each family
 - `state`, `quotas`: what a region remembers, and what it has left
 - `tokens`: counts the tokens of prompts and makes the text of answers
-- `answers`, `error_bodies`: what an operation returns; `error_forms`: how a surface words errors
+- `prompts`: a prompt laid out by its tokens
+- `answers`, `error_bodies`: what an operation returns
+- `error_forms`, `anthropic_forms`: how a surface words errors
 - `delivery`: writes the answer, with the region's latency, and broken as the fault says
 
 How it is steered:

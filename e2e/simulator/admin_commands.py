@@ -202,7 +202,7 @@ def surfaces(
     url: Url = DEFAULT_URL,
     admin_key: AdminKey = None,
 ) -> None:
-    """Show which surfaces a region offers (openai, inference), or change it; others are 404."""
+    """Show which surfaces a region offers (openai, anthropic, inference), or change it; others are 404."""
     with problems_reported():
         client = AdminClient(url, admin_key)
         change = dict.fromkeys(on or (), True) | dict.fromkeys(off or (), False)

@@ -29,6 +29,10 @@ class AzureError(Exception):
         return answer
 
 
+class PlatformError(AzureError):
+    """An error of the platform in front of the models, in the same form on every surface."""
+
+
 def platform_body(code: str, message: str) -> Json:
     """An error body of the platform in front of the models."""
     return {"error": {"code": code, "message": message}}
@@ -66,7 +70,7 @@ def unknown_path() -> AzureError:
 
 def api_not_supported() -> AzureError:
     """404 for a path that a Foundry resource does not know, on the surfaces beside Azure OpenAI's."""
-    return AzureError(404, detailed_body("api_not_supported", "Requested API is currently not supported"))
+    return PlatformError(404, detailed_body("api_not_supported", "Requested API is currently not supported"))
 
 
 def missing_api_version() -> AzureError:

@@ -6,6 +6,9 @@ turn them into the body that the client sees.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
 from e2e.simulator.answers import Json
 from e2e.simulator.error_bodies import (
     AzureError,
@@ -17,43 +20,50 @@ from e2e.simulator.error_bodies import (
 )
 
 
+@dataclass(frozen=True, slots=True)
 class ErrorForms:
-    """The forms of Azure OpenAI."""
+    """The forms of one surface."""
 
-    def body(self, error: AzureError, request_id: str) -> Json:  # noqa: ARG002 - other forms name the request
-        """The body that the client sees of an error."""
-        return error.body
-
-    def of_status(self, status: int, code: str | None, message: str | None) -> AzureError:
-        """The usual error of a status; ``code`` and ``message`` replace the usual values."""
-        return AzureError(status, status_body(status, code, message))
-
-    def throttled(self, what: str, operation: str, api_version: str, retry_after_s: int | None) -> AzureError:
-        """The 429 for a used-up quota; ``what`` is ``token`` or ``call``."""
-        return AzureError(429, throttled_body(what, operation, api_version, retry_after_s))
-
-    def no_deployment(self) -> AzureError:
-        """The error for a request that names no deployment."""
-        return missing("model")
-
-    def unknown_deployment(self, name: str) -> AzureError:  # noqa: ARG002 - other forms name it
-        """The error for a deployment that this region does not serve."""
-        return deployment_not_found()
+    body: Callable[[AzureError, str], Json]
+    """The body that the client sees of an error; the second argument identifies the request."""
+    of_status: Callable[[int, str | None, str | None], AzureError]
+    """The usual error of a status; a code and a message replace the usual ones."""
+    throttled: Callable[[str, str, str, int | None], AzureError]
+    """The 429 for ``token`` or ``call`` quota, operation, api-version and the seconds of the hint."""
+    no_deployment: Callable[[], AzureError]
+    """The error for a request that names no deployment."""
+    unknown_deployment: Callable[[str], AzureError]
+    """The error for a deployment, by name, that the region does not serve."""
 
 
-class _InferenceForms(ErrorForms):
-    """The forms of the Azure AI model inference API: what is not deployed is an unknown model."""
-
-    def no_deployment(self) -> AzureError:
-        text = (
-            "No model specified in request. Please provide a model name in the request body or as a "
-            "x-ms-model-mesh-model-name header."
-        )
-        return AzureError(400, detailed_body("no_model_name", text))
-
-    def unknown_deployment(self, name: str) -> AzureError:
-        return AzureError(400, detailed_body("unknown_model", f"Unknown model: {name}"))
+def _of_status(status: int, code: str | None, message: str | None) -> AzureError:
+    return AzureError(status, status_body(status, code, message))
 
 
-AZURE = ErrorForms()
-INFERENCE_API = _InferenceForms()
+def _throttled(what: str, operation: str, api_version: str, retry_after_s: int | None) -> AzureError:
+    return AzureError(429, throttled_body(what, operation, api_version, retry_after_s))
+
+
+def _no_model_name() -> AzureError:
+    text = (
+        "No model specified in request. Please provide a model name in the request body or as a "
+        "x-ms-model-mesh-model-name header."
+    )
+    return AzureError(400, detailed_body("no_model_name", text))
+
+
+def _unknown_model(name: str) -> AzureError:
+    return AzureError(400, detailed_body("unknown_model", f"Unknown model: {name}"))
+
+
+AZURE = ErrorForms(
+    body=lambda error, _: error.body,
+    of_status=_of_status,
+    throttled=_throttled,
+    no_deployment=lambda: missing("model"),
+    unknown_deployment=lambda _: deployment_not_found(),
+)
+"""Azure OpenAI."""
+
+INFERENCE_API = replace(AZURE, no_deployment=_no_model_name, unknown_deployment=_unknown_model)
+"""The Azure AI model inference API, where a name that is not deployed is an unknown model."""

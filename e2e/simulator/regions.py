@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-Family = Literal["openai", "inference"]
+Family = Literal["openai", "anthropic", "inference"]
 """The surfaces that a resource has or lacks together, by the beginning of their paths."""
 
 FAMILIES: tuple[Family, ...] = get_args(Family)

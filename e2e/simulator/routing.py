@@ -10,6 +10,7 @@ from e2e.simulator.answers import Reply
 from e2e.simulator.calls import Call
 from e2e.simulator.error_bodies import AzureError, invalid_request
 from e2e.simulator.operations import (
+    anthropic_models,
     audio,
     batches,
     chat,
@@ -18,13 +19,15 @@ from e2e.simulator.operations import (
     embeddings,
     files,
     images,
+    message_batches,
+    messages,
     models,
     objects,
     realtime,
     responses,
     vector_stores,
 )
-from e2e.simulator.surfaces import DEPLOYMENTS, INFERENCE, PREVIEW, V1, Surface
+from e2e.simulator.surfaces import ANTHROPIC, DEPLOYMENTS, INFERENCE, PREVIEW, V1, Surface
 
 Operation = Callable[..., Reply]
 
@@ -127,6 +130,18 @@ _TABLES: dict[Surface, _Table] = {
     INFERENCE: _Table(
         ("POST", "chat/completions", chat.create),
         ("POST", "embeddings", embeddings.create),
+    ),
+    ANTHROPIC: _Table(
+        ("POST", "messages", messages.create),
+        ("POST", "messages/count_tokens", messages.count_tokens),
+        ("POST", "messages/batches", message_batches.create),
+        ("GET", "messages/batches", message_batches.list_all),
+        ("GET", "messages/batches/{id}", message_batches.get),
+        ("DELETE", "messages/batches/{id}", message_batches.delete),
+        ("GET", "messages/batches/{id}/results", message_batches.results),
+        ("POST", "messages/batches/{id}/cancel", message_batches.cancel),
+        ("GET", "models", anthropic_models.list_all),
+        ("GET", "models/{id}", anthropic_models.get),
     ),
 }
 

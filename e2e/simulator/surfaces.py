@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from e2e.simulator.anthropic_forms import ANTHROPIC_API, public_id
 from e2e.simulator.error_bodies import (
     AzureError,
     api_not_supported,
@@ -17,10 +18,12 @@ from e2e.simulator.error_bodies import (
     unknown_path,
 )
 from e2e.simulator.error_forms import AZURE, INFERENCE_API, ErrorForms
+from e2e.simulator.quotas import Verdict
 from e2e.simulator.regions import Family
-from e2e.simulator.wire.http import Request
+from e2e.simulator.wire.http import Headers, Request
 
 FIRST_VERSION_WITH_STREAM_USAGE = "2024-09-01-preview"
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 
 
@@ -32,6 +35,14 @@ def _needs_api_version(request: Request) -> None:
 def _needs_inference_version(request: Request) -> None:
     if not _API_VERSION.fullmatch(request.query.get("api-version", "")):
         raise missing_api_version()
+
+
+def _needs_anthropic_version(request: Request) -> None:
+    version = request.header("anthropic-version")
+    if version is None:
+        raise invalid_request("anthropic-version: header is required")
+    if not _DATE.fullmatch(version):
+        raise invalid_request(f'anthropic-version: "{version}" is not a valid version')
 
 
 def _needs_no_version(_: Request) -> None:
@@ -58,6 +69,23 @@ def _takes_extra_stream_options(request: Request) -> bool:
     return extra == "pass-through"
 
 
+def _azure_ids(request_id: str) -> Headers:
+    return [("apim-request-id", request_id), ("x-request-id", request_id)]
+
+
+def _anthropic_ids(request_id: str) -> Headers:
+    return [("apim-request-id", request_id), ("request-id", public_id(request_id))]
+
+
+def _azure_limits(deployment: str, verdict: Verdict) -> Headers:
+    return [("x-ms-deployment-name", deployment), ("x-ms-rai-invoked", "true"), *verdict.headers()]
+
+
+def _only_the_hint(_: str, verdict: Verdict) -> Headers:
+    """Foundry sends no ``anthropic-ratelimit-*`` headers."""
+    return verdict.hint()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Surface:
     """One way in which paths are formed.
@@ -65,15 +93,20 @@ class Surface:
     ``path`` has the groups ``operation`` and, where the path names it, ``deployment``. ``check_version``
     raises the service's error for a request without the version that the surface needs.
     ``takes_stream_options`` is false where they are ignored, and raises where they are refused.
+    ``key_headers`` may carry a key; the first that is sent counts. ``id_headers`` and ``limit_headers`` are
+    what answers say of the request and of the deployment's quota.
     """
 
     name: str
-    family: Family
+    family: Family | None
     path: re.Pattern[str]
     check_version: Callable[[Request], None]
     takes_stream_options: Callable[[Request], bool] = _takes_stream_options
     forms: ErrorForms = AZURE
     unknown_path: Callable[[], AzureError] = unknown_path
+    key_headers: tuple[str, ...] = ("api-key",)
+    id_headers: Callable[[str], Headers] = _azure_ids
+    limit_headers: Callable[[str, Verdict], Headers] = _azure_limits
 
 
 DEPLOYMENTS = Surface(
@@ -106,7 +139,20 @@ INFERENCE = Surface(
 )
 """``/models/…?api-version=``, the Azure AI model inference API, deployment in ``model``"""
 
-SURFACES = (DEPLOYMENTS, V1, PREVIEW, INFERENCE)
+ANTHROPIC = Surface(
+    "anthropic",
+    "anthropic",
+    re.compile(r"/anthropic/v1/(?P<operation>.+?)/?"),
+    _needs_anthropic_version,
+    forms=ANTHROPIC_API,
+    unknown_path=api_not_supported,
+    key_headers=("api-key", "x-api-key"),
+    id_headers=_anthropic_ids,
+    limit_headers=_only_the_hint,
+)
+"""``/anthropic/v1/…``, deployment in ``model``"""
+
+SURFACES = (DEPLOYMENTS, V1, PREVIEW, INFERENCE, ANTHROPIC)
 """All surfaces; the first whose path matches serves a request."""
 
 
@@ -122,8 +168,12 @@ class Target:
     deployment: str | None
 
 
-def parse_target(path: str) -> Target | None:
-    """The parts of a decoded path, or ``None`` outside every surface.
+NOWHERE = Target(Surface("nowhere", None, re.compile(r"(?!)"), _needs_no_version), "", None)
+"""What lies outside every surface; no region offers it."""
+
+
+def parse_target(path: str) -> Target:
+    """The parts of a decoded path.
 
     >>> target = parse_target("/openai/deployments/gpt-4o/chat/completions")
     >>> (target.surface.name, target.operation, target.deployment)
@@ -134,4 +184,4 @@ def parse_target(path: str) -> Target | None:
         if match:
             parts = match.groupdict()
             return Target(surface, parts["operation"], parts.get("deployment"))
-    return None
+    return NOWHERE
