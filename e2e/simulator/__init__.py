@@ -12,12 +12,15 @@ What a request passes:
 - `wire`: HTTP/1.1 and WebSocket on a socket
 - `server`: one region: checks the key, takes a fault, serves the call, records what happened
 - `recorder`: every request, and what became of it
+- `surfaces`: how paths are formed, and what differs between the surfaces of a resource
 - `calls`: a request as a call of the API: its surface, deployment and parameters
 - `faults`: the scripted faults, and which of them a request meets
 - `routing`: finds the operation of a path; `operations` holds them, one module for each family
 - `state`, `quotas`: what a region remembers, and what it has left
 - `tokens`: counts the tokens of prompts and makes the text of answers
+- `prompts`: a prompt laid out by its tokens
 - `answers`, `error_bodies`: what an operation returns
+- `error_forms`, `anthropic_forms`: how a surface words errors
 - `delivery`: writes the answer, with the region's latency, and broken as the fault says
 
 How it is steered:

@@ -21,7 +21,7 @@ from e2e.simulator.delivery import AT_ONCE, deliver
 from e2e.simulator.faults import NO_FAULT, Fault
 from e2e.simulator.problems import problems_of
 from e2e.simulator.recorder import RecordedRequest
-from e2e.simulator.regions import Latency, Quota
+from e2e.simulator.regions import Family, Latency, Quota
 from e2e.simulator.server import ADMIN_PREFIX, RegionServer
 from e2e.simulator.wire.connection import Channel
 from e2e.simulator.wire.http import Request
@@ -33,6 +33,7 @@ HEALTH_PATH = f"{ADMIN_PREFIX}/health"
 _FAULTS = TypeAdapter(list[Fault])
 _QUOTA = TypeAdapter(Quota)
 _LATENCY = TypeAdapter(Latency)
+_SURFACES = TypeAdapter(dict[Family, bool])
 
 
 class AdminError(Exception):
@@ -106,6 +107,7 @@ def _state(server: RegionServer) -> dict[str, Any]:
         "port": server.listener.port,
         "refusing": server.listener.refusing,
         "deployments": server.state.deployment_names(),
+        "surfaces": server.state.offers(),
         "requests": server.recorder.total,
         "answers": server.state.generated,
         "stored": server.state.store.sizes(),
@@ -203,6 +205,15 @@ async def _put_latency(server: RegionServer, request: Request) -> Any:
     return await _get_latency(server, request)
 
 
+async def _get_surfaces(server: RegionServer, _: Request) -> Any:
+    return server.state.offers()
+
+
+async def _put_surfaces(server: RegionServer, request: Request) -> Any:
+    server.state.offer(_validated(_SURFACES, _document(request)))
+    return server.state.offers()
+
+
 def _described(record: RecordedRequest, with_body: bool) -> dict[str, Any]:
     description = asdict(record)
     body = description.pop("body")
@@ -233,4 +244,5 @@ _RESOURCES: dict[str, dict[str, _Action]] = {
     "requests": {"GET": _get_requests, "DELETE": _delete_requests},
     "quota": {"GET": _get_quota, "PUT": _put_quota},
     "latency": {"GET": _get_latency, "PUT": _put_latency},
+    "surfaces": {"GET": _get_surfaces, "PUT": _put_surfaces},
 }

@@ -195,6 +195,21 @@ def latency(
 
 
 @commands.command()
+def surfaces(
+    region: RegionName,
+    on: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Offer it. Repeatable.")] = None,
+    off: Annotated[list[str] | None, typer.Option(metavar="NAME", help="No longer. Repeatable.")] = None,
+    url: Url = DEFAULT_URL,
+    admin_key: AdminKey = None,
+) -> None:
+    """Show which surfaces a region offers (openai, anthropic, inference), or change it; others are 404."""
+    with problems_reported():
+        client = AdminClient(url, admin_key)
+        change = dict.fromkeys(on or (), True) | dict.fromkeys(off or (), False)
+        _print_json(client.region(region, "PUT" if change else "GET", "surfaces", change or None))
+
+
+@commands.command()
 def reset(
     region: Annotated[
         str | None, typer.Argument(metavar="[REGION]", help="One region; all when left out.")

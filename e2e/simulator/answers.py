@@ -57,8 +57,8 @@ class Answer:
 class EventStream:
     """A 200 answer of type ``text/event-stream``.
 
-    ``flavour`` (``chat`` or ``responses``) picks the form of scripted stream errors, and ``subject`` is the
-    response object that a ``response.failed`` event carries.
+    ``flavour`` (``chat``, ``responses`` or ``messages``) picks the form of scripted stream errors, and
+    ``subject`` is the response object that a ``response.failed`` event carries.
     """
 
     events: Iterator[Event]

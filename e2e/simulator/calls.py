@@ -5,68 +5,22 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from enum import Enum
 from functools import cached_property
 from typing import TypeVar
+from uuid import uuid4
 
-from e2e.simulator.answers import Json
-from e2e.simulator.error_bodies import (
-    AzureError,
-    invalid_request,
-    missing,
-    not_found,
-    throttled_body,
-    unknown_path,
-)
+from e2e.simulator.answers import Answer, Json, json_answer
+from e2e.simulator.error_bodies import AzureError, invalid_request, not_found
+from e2e.simulator.error_forms import AZURE, ErrorForms
+from e2e.simulator.faults import NO_FAULT, Fault
 from e2e.simulator.quotas import Verdict
 from e2e.simulator.regions import Deployment
 from e2e.simulator.state import RegionState
+from e2e.simulator.surfaces import Surface, Target
 from e2e.simulator.tokens import Generated, generate
 from e2e.simulator.wire.http import Request
 
 T = TypeVar("T")
-
-
-class Surface(Enum):
-    """The three ways in which paths are formed."""
-
-    DEPLOYMENTS = "deployments"
-    """``/openai/deployments/{d}/…?api-version=``"""
-    V1 = "v1"
-    """``/openai/v1/…``, deployment in ``model``"""
-    PREVIEW = "preview"
-    """``/openai/…?api-version=``, deployment in ``model``"""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The parts of a path.
-
-    ``operation`` is what follows the surface's prefix, for example ``chat/completions``.
-    """
-
-    surface: Surface
-    operation: str
-    deployment: str | None
-
-
-_PATH = re.compile(r"/openai/(?:(v1)/|deployments/([^/]+)/)?(.+?)/?")
-_API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
-
-
-def parse_target(path: str) -> Target | None:
-    """The parts of a decoded path, or ``None`` outside ``/openai/``.
-
-    >>> parse_target("/openai/deployments/gpt-4o/chat/completions")
-    Target(surface=<Surface.DEPLOYMENTS: 'deployments'>, operation='chat/completions', deployment='gpt-4o')
-    """
-    match = _PATH.fullmatch(path)
-    if match is None:
-        return None
-    v1, deployment, operation = match.groups()
-    if deployment is not None:
-        return Target(Surface.DEPLOYMENTS, operation, deployment)
-    return Target(Surface.V1 if v1 else Surface.PREVIEW, operation, None)
 
 
 class Call:
@@ -76,17 +30,30 @@ class Call:
         self.request = request
         self.target = target
         self.state = state
+        self.fault: Fault = NO_FAULT
+        self.id = str(uuid4())
         self.verdict: Verdict | None = None
+
+    @property
+    def surface(self) -> Surface:
+        """The surface of the path."""
+        return self.target.surface
+
+    @property
+    def forms(self) -> ErrorForms:
+        """How errors are worded."""
+        return AZURE if self.fault.azure_errors else self.surface.forms
+
+    def refusal(self, error: AzureError) -> Answer:
+        """The answer for an error of the service."""
+        answer = json_answer(self.forms.body(error, self.id), error.status)
+        answer.headers += error.headers
+        return answer
 
     @property
     def api_version(self) -> str:
         """The query's api-version, or an empty string."""
         return self.request.query.get("api-version", "")
-
-    def check_api_version(self) -> None:
-        """Raise the service's error when the surface needs an api-version and the query has none."""
-        if self.target.surface is not Surface.V1 and not _API_VERSION.fullmatch(self.api_version):
-            raise unknown_path()
 
     @cached_property
     def json(self) -> Json:
@@ -125,11 +92,14 @@ class Call:
 
     @cached_property
     def deployment(self) -> Deployment:
-        """The wanted deployment. Raises 400 without a name and 404 for an unknown name."""
+        """The wanted deployment. Raises the surface's error without a name and for an unknown name."""
         name = self.deployment_name
         if name is None:
-            raise missing("model")
-        return self.state.deployment(name)
+            raise self.forms.no_deployment()
+        found = self.state.find_deployment(name)
+        if found is None:
+            raise self.forms.unknown_deployment(name)
+        return found
 
     @property
     def model(self) -> str:
@@ -141,8 +111,7 @@ class Call:
         self.verdict = self.state.meter(self.deployment.name).charge(estimate)
         if self.verdict.refused_by is not None:
             seconds = -(-self.verdict.retry_after_ms // 1000)
-            body = throttled_body(self.verdict.refused_by, operation_id, self.api_version, seconds)
-            raise AzureError(429, body)
+            raise self.forms.throttled(self.verdict.refused_by, operation_id, self.api_version, seconds)
 
     def generate(self, prompt: str, limit: int | None) -> Generated:
         """The text that answers a prompt; see :func:`generate`."""

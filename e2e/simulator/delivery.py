@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from e2e.simulator import anthropic_forms
 from e2e.simulator.answers import Answer, Event, EventStream, Messages, Reply, Stage, WebSocketSession
 from e2e.simulator.error_bodies import error_events
 from e2e.simulator.faults import Fault
@@ -144,7 +145,7 @@ async def _scripted(stream: EventStream, fault: Fault, pace: Pace) -> AsyncItera
             await _pause(stall)
             stall = 0.0
         if due and error:
-            for failure in error_events(fault, stream, number):
+            for failure in _failures(fault, stream, number):
                 yield failure
             return
         if event.stage is Stage.OUTPUT:
@@ -154,6 +155,13 @@ async def _scripted(stream: EventStream, fault: Fault, pace: Pace) -> AsyncItera
                 await _pause(delay)
             outputs += 1
         yield event
+
+
+def _failures(fault: Fault, stream: EventStream, number: int) -> list[Event]:
+    """The events of a scripted error in the stream's own form."""
+    if stream.flavour == "messages":
+        return [anthropic_forms.error_event(fault)]
+    return error_events(fault, stream, number)
 
 
 async def _converse(channel: Channel, session: WebSocketSession, fault: Fault, pace: Pace) -> None:

@@ -29,9 +29,18 @@ class AzureError(Exception):
         return answer
 
 
+class PlatformError(AzureError):
+    """An error of the platform in front of the models, in the same form on every surface."""
+
+
 def platform_body(code: str, message: str) -> Json:
     """An error body of the platform in front of the models."""
     return {"error": {"code": code, "message": message}}
+
+
+def detailed_body(code: str, message: str) -> Json:
+    """An error body of the platform that says everything twice, as that of Foundry's routing does."""
+    return {"error": {"code": code, "message": message, "details": message}}
 
 
 def model_body(message: str, *, kind: str, param: str | None = None, code: str | None = None) -> Json:
@@ -57,6 +66,16 @@ def not_found(message: str, param: str | None = None, code: str | None = None) -
 def unknown_path() -> AzureError:
     """404 for a path, method or api-version that the service does not know."""
     return AzureError(404, platform_body("404", "Resource not found"))
+
+
+def api_not_supported() -> AzureError:
+    """404 for a path that a Foundry resource does not know, on the surfaces beside Azure OpenAI's."""
+    return PlatformError(404, detailed_body("api_not_supported", "Requested API is currently not supported"))
+
+
+def missing_api_version() -> AzureError:
+    """400 for a request to the inference surface without an api-version."""
+    return AzureError(400, platform_body("BadRequest", "Missing required query parameter: api-version"))
 
 
 def deployment_not_found() -> AzureError:

@@ -39,7 +39,7 @@ class Fault(BaseModel):
     Only the first fault in the script that matches a request applies to it.
     Outcomes: ``status``, ``garbage_hint``, ``reset``, ``hang``, ``cut``, ``stream_error``, ``refuse``.
     Modifiers: ``slow_first_byte``, ``stall``, ``split``, ``crlf``, ``cr``, ``framing``, ``packed``,
-    ``content_type``.
+    ``content_type``, ``azure_errors``, ``older_usage``.
     Times are seconds unless the name says ``_ms``.
     """
 
@@ -104,6 +104,12 @@ class Fault(BaseModel):
     content_type: str | None = Field(
         default=None, description="content type of the answer; none when it is empty"
     )
+    azure_errors: bool = Field(
+        default=False, description="errors in the form of Azure's platform, whatever the surface"
+    )
+    older_usage: bool = Field(
+        default=False, description="an Anthropic stream whose last usage is the output tokens alone"
+    )
 
     @model_validator(mode="after")
     def _one_outcome(self) -> Fault:
@@ -134,7 +140,17 @@ class Fault(BaseModel):
     @property
     def modifiers(self) -> list[str]:
         """Names of the modifiers that are set."""
-        names = ("slow_first_byte", "stall", "split", "crlf", "cr", "framing", "packed")
+        names = (
+            "slow_first_byte",
+            "stall",
+            "split",
+            "crlf",
+            "cr",
+            "framing",
+            "packed",
+            "azure_errors",
+            "older_usage",
+        )
         return [name for name in names if getattr(self, name)] + (
             ["content_type"] if self.content_type is not None else []
         )

@@ -46,8 +46,14 @@ class Verdict:
         ]
         if self.refused_by is not None:
             headers.append(("retry-after-ms", str(self.retry_after_ms)))
-            headers.append(("retry-after", str(math.ceil(self.retry_after_ms / 1000))))
+            headers += self.hint()
         return headers
+
+    def hint(self) -> list[tuple[str, str]]:
+        """The header ``retry-after`` in seconds when the request was refused."""
+        if self.refused_by is None:
+            return []
+        return [("retry-after", str(math.ceil(self.retry_after_ms / 1000)))]
 
 
 class QuotaMeter:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+Family = Literal["openai", "anthropic", "inference"]
+"""The surfaces that a resource has or lacks together, by the beginning of their paths."""
+
+FAMILIES: tuple[Family, ...] = get_args(Family)
 
 LOCATIONS = {
     "australiaeast": "Australia East",
@@ -70,12 +76,12 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Region:
-    """One simulated Azure OpenAI resource.
+    """One simulated Azure OpenAI or Foundry resource.
 
     ``deployments``: names or :class:`Deployment`; ``None`` serves any name. ``token``: a bearer token
     accepted as that of a managed identity. ``port`` 0 picks a free one. ``quota`` holds for deployments
     without their own. ``answer_tokens`` is the length of generated answers. ``background_s`` is how long a
-    background response runs.
+    background response runs. ``surfaces``: a path of another one is 404, as at a resource without it.
     """
 
     name: str
@@ -89,6 +95,7 @@ class Region:
     answer_tokens: int = 16
     background_s: float = 1.0
     seed: int = 0
+    surfaces: Sequence[Family] = FAMILIES
 
     @property
     def location(self) -> str:

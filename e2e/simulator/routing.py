@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from e2e.simulator.answers import Reply
-from e2e.simulator.calls import Call, Surface
-from e2e.simulator.error_bodies import AzureError, invalid_request, unknown_path
+from e2e.simulator.calls import Call
+from e2e.simulator.error_bodies import AzureError, invalid_request
 from e2e.simulator.operations import (
+    anthropic_models,
     audio,
     batches,
     chat,
@@ -18,16 +19,19 @@ from e2e.simulator.operations import (
     embeddings,
     files,
     images,
+    message_batches,
+    messages,
     models,
     objects,
     realtime,
     responses,
     vector_stores,
 )
+from e2e.simulator.surfaces import ANTHROPIC, DEPLOYMENTS, INFERENCE, PREVIEW, V1, Surface
 
 Operation = Callable[..., Reply]
 
-INFERENCE: dict[str, Operation] = {
+_INFERENCE: dict[str, Operation] = {
     "chat/completions": chat.create,
     "completions": completions.create,
     "embeddings": embeddings.create,
@@ -95,32 +99,63 @@ _RESOURCES: list[tuple[str, str, Operation]] = [
 """Operations outside deployments, on v1 and on the preview paths; ``{id}`` is one path segment."""
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern.replace("{id}", "([^/]+)"))
+class _Table:
+    """The operations of one surface."""
+
+    def __init__(self, *rows: tuple[str, str, Operation]) -> None:
+        self._exact = {(method, path): operation for method, path, operation in rows if "{" not in path}
+        self._patterns = [
+            (method, re.compile(path.replace("{id}", "([^/]+)")), operation)
+            for method, path, operation in rows
+            if "{" in path
+        ]
+
+    def find(self, method: str, path: str) -> tuple[Operation, tuple[Any, ...]] | None:
+        """The operation of a method and path, and the segments that the path gives it."""
+        exact = self._exact.get((method, path))
+        if exact is not None:
+            return exact, ()
+        for wanted, pattern, operation in self._patterns:
+            match = pattern.fullmatch(path)
+            if match and wanted == method:
+                return operation, match.groups()
+        return None
 
 
-_PATTERNS = [(method, _compiled(pattern), operation) for method, pattern, operation in _RESOURCES]
+_POSTS = [("POST", path, operation) for path, operation in _INFERENCE.items()]
+_TABLES: dict[Surface, _Table] = {
+    DEPLOYMENTS: _Table(*_POSTS),
+    V1: _Table(*_POSTS, *_RESOURCES),
+    PREVIEW: _Table(*_RESOURCES),
+    INFERENCE: _Table(
+        ("POST", "chat/completions", chat.create),
+        ("POST", "embeddings", embeddings.create),
+    ),
+    ANTHROPIC: _Table(
+        ("POST", "messages", messages.create),
+        ("POST", "messages/count_tokens", messages.count_tokens),
+        ("POST", "messages/batches", message_batches.create),
+        ("GET", "messages/batches", message_batches.list_all),
+        ("GET", "messages/batches/{id}", message_batches.get),
+        ("DELETE", "messages/batches/{id}", message_batches.delete),
+        ("GET", "messages/batches/{id}/results", message_batches.results),
+        ("POST", "messages/batches/{id}/cancel", message_batches.cancel),
+        ("GET", "models", anthropic_models.list_all),
+        ("GET", "models/{id}", anthropic_models.get),
+    ),
+}
 
 
 def serve(call: Call) -> Reply:
     """Run the operation of a call; errors of the service become answers."""
     try:
-        call.check_api_version()
-        operation, arguments = _find(call)
+        call.surface.check_version(call.request)
+        found = _TABLES[call.surface].find(call.request.method, call.target.operation)
+        if found is None:
+            raise call.surface.unknown_path()
+        operation, arguments = found
         return operation(call, *arguments)
     except AzureError as error:
-        return error.answer()
+        return call.refusal(error)
     except RecursionError:
-        return invalid_request("The JSON body is nested too deeply.").answer()
-
-
-def _find(call: Call) -> tuple[Operation, tuple[Any, ...]]:
-    method, target = call.request.method, call.target
-    if target.surface is not Surface.PREVIEW and method == "POST" and target.operation in INFERENCE:
-        return INFERENCE[target.operation], ()
-    if target.surface is not Surface.DEPLOYMENTS:
-        for wanted, pattern, operation in _PATTERNS:
-            match = pattern.fullmatch(target.operation)
-            if match and wanted == method:
-                return operation, match.groups()
-    raise unknown_path()
+        return call.refusal(invalid_request("The JSON body is nested too deeply."))

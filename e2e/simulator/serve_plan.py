@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from e2e.simulator.faults import Fault
 from e2e.simulator.problems import ProblemsError, problems_of
-from e2e.simulator.regions import Deployment, Latency, Quota, Region
+from e2e.simulator.regions import FAMILIES, Deployment, Family, Latency, Quota, Region
 
 DEFAULT_REGIONS = ("eastus:8001", "westus:8002")
 
@@ -68,6 +68,7 @@ class RegionSettings(_Model):
     token: str | None = None
     deployments: list[DeploymentSettings] | None = None
     latency: LatencySettings | None = None
+    surfaces: list[Family] | None = None
     faults: list[Fault] = []
 
 
@@ -83,6 +84,7 @@ class Settings(_Model):
     answer_tokens: int = Field(default=16, ge=1)
     background_s: float = Field(default=1.0, ge=0)
     seed: int = 0
+    surfaces: list[Family] = list(FAMILIES)
     regions: list[RegionSettings] = []
 
 
@@ -236,6 +238,7 @@ def _region(settings: Settings, region: RegionSettings, keys: dict[str, str]) ->
         answer_tokens=settings.answer_tokens,
         background_s=settings.background_s,
         seed=settings.seed,
+        surfaces=region.surfaces if region.surfaces is not None else settings.surfaces,
     )
     if deployments is None:
         return base

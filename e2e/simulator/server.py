@@ -8,16 +8,17 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal
-from uuid import uuid4
 
 from e2e.simulator import error_bodies, routing, toolkit_config
 from e2e.simulator.answers import Answer, Reply, dump
-from e2e.simulator.calls import Call, Target, parse_target
+from e2e.simulator.calls import Call
 from e2e.simulator.delivery import AT_ONCE, Pace, deliver
+from e2e.simulator.error_bodies import AzureError
 from e2e.simulator.faults import NO_FAULT, Fault, FaultScript
 from e2e.simulator.recorder import RecordedRequest, Recorder
 from e2e.simulator.regions import Region
 from e2e.simulator.state import RegionState
+from e2e.simulator.surfaces import NOWHERE, Target, parse_target
 from e2e.simulator.wire.connection import Channel, Handler
 from e2e.simulator.wire.http import Request
 from e2e.simulator.wire.listener import Listener
@@ -72,7 +73,8 @@ class RegionServer:
             await self._admin(request, channel)
             return
         if request.path == toolkit_config.PATH:
-            answer = self._check_credential(request) or toolkit_config.serve(request, self.state)
+            wrong = self._credential_error(request, NOWHERE.surface.key_headers)
+            answer = wrong.answer() if wrong else toolkit_config.serve(request, self.state)
             await deliver(channel, answer, NO_FAULT, AT_ONCE)
             return
         record = self.recorder.begin(request)
@@ -82,56 +84,55 @@ class RegionServer:
             self.recorder.end(record, channel.status, channel.gone)
 
     async def _serve(self, request: Request, channel: Channel, record: RecordedRequest) -> None:
-        target = parse_target(request.path)
-        refused = self._check_credential(request)
-        if refused is not None or target is None:
-            answer: Reply = refused or error_bodies.unknown_path().answer()
-            self._add_headers(answer, None)
-            await deliver(channel, answer, NO_FAULT, self._pace(""))
+        call = Call(request, parse_target(request.path), self.state)
+        refused = self._refused(call)
+        if refused is not None:
+            self._add_headers(refused, call)
+            await deliver(channel, refused, NO_FAULT, self._pace(""))
             return
-        call = Call(request, target, self.state)
         record.deployment = call.deployment_name
         fault = self.faults.take(request.method, request.path, record.deployment, request.body) or NO_FAULT
+        call.fault = fault
         record.fault = next(iter(fault.outcomes), None)
         answer = _scripted_answer(fault, call) or routing.serve(call)
         self._add_headers(answer, call)
-        await deliver(channel, answer, fault, self._pace(target.operation))
+        await deliver(channel, answer, fault, self._pace(call.target.operation))
 
     def _pace(self, operation: str) -> Pace:
         return Pace(lambda: self.state.first_byte_s(operation), lambda: self.state.token_s(operation))
 
-    def _check_credential(self, request: Request) -> Answer | None:
-        """The 401 for a request without a valid key or token."""
-        key, bearer = request.header("api-key"), _bearer(request)
-        keys = [self.region.key, self.region.secondary_key]
-        if key is not None:
-            return None if _matches(key, keys) else error_bodies.unauthorized(bearer=False).answer()
-        if bearer is not None:
-            return (
-                None
-                if _matches(bearer, [*keys, self.region.token])
-                else error_bodies.unauthorized(bearer=True).answer()
-            )
-        return error_bodies.unauthorized(bearer=False).answer()
+    def _refused(self, call: Call) -> Answer | None:
+        """The answer to a call that no operation sees: its credential is wrong, or its surface absent."""
+        wrong = self._credential_error(call.request, call.surface.key_headers)
+        if wrong is not None:
+            return call.refusal(wrong)
+        if call.surface.family not in self.state.surfaces:
+            return error_bodies.unknown_path().answer()
+        return None
 
-    def _add_headers(self, answer: Reply, call: Call | None) -> None:
-        identifier = str(uuid4())
+    def _credential_error(self, request: Request, key_headers: Sequence[str]) -> AzureError | None:
+        """The 401 for a request without a valid key or token."""
+        key = next((given for name in key_headers if (given := request.header(name)) is not None), None)
+        bearer = _bearer(request)
+        keys = [self.region.key, self.region.secondary_key]
+        if key is None and bearer is not None:
+            accepted = _matches(bearer, [*keys, self.region.token])
+            return None if accepted else error_bodies.unauthorized(bearer=True)
+        accepted = key is not None and _matches(key, keys)
+        return None if accepted else error_bodies.unauthorized(bearer=False)
+
+    def _add_headers(self, answer: Reply, call: Call) -> None:
         answer.headers += [
-            ("apim-request-id", identifier),
-            ("x-request-id", identifier),
+            *call.surface.id_headers(call.id),
             ("x-ms-region", self.region.location),
             ("strict-transport-security", "max-age=31536000; includeSubDomains; preload"),
             ("x-content-type-options", "nosniff"),
         ]
-        if call is None:
-            return
         client_id = call.request.header("x-ms-client-request-id")
         if client_id is not None:
             answer.headers.append(("x-ms-client-request-id", client_id))
         if call.verdict is not None:
-            answer.headers.append(("x-ms-deployment-name", call.deployment.name))
-            answer.headers.append(("x-ms-rai-invoked", "true"))
-            answer.headers += call.verdict.headers()
+            answer.headers += call.surface.limit_headers(call.deployment.name, call.verdict)
 
 
 def _scripted_answer(fault: Fault, call: Call) -> Answer | None:
@@ -155,12 +156,11 @@ def _scripted_body(fault: Fault, status: int, call: Call) -> tuple[bytes, str]:
     if fault.body is not None:
         return dump(fault.body).encode(), "application/json"
     if status == 429 and fault.code is None and fault.message is None:
-        body = error_bodies.throttled_body(
-            "token", _operation_id(call.target), call.api_version, _hinted_seconds(fault)
-        )
+        operation = _operation_id(call.target)
+        error = call.forms.throttled("token", operation, call.api_version, _hinted_seconds(fault))
     else:
-        body = error_bodies.status_body(status, fault.code, fault.message)
-    return dump(body).encode(), "application/json"
+        error = call.forms.of_status(status, fault.code, fault.message)
+    return dump(call.forms.body(error, call.id)).encode(), "application/json"
 
 
 def _hinted_seconds(fault: Fault) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from e2e.simulator.faults import Fault
 from e2e.simulator.fleet import Fleet
 from e2e.simulator.recorder import RecordedRequest
-from e2e.simulator.regions import Latency, Quota, Region
+from e2e.simulator.regions import FAMILIES, Latency, Quota, Region
 from e2e.simulator.server import RegionServer
 
 T = TypeVar("T")
@@ -105,6 +105,15 @@ class Simulator:
         """Generate longer or shorter answers."""
         server = self._server(region)
         self._call(lambda: setattr(server.state, "answer_tokens", tokens))
+
+    def surfaces(self, region: str, **offered: bool) -> None:
+        """Offer surfaces or no longer, for example ``inference=False``. Raises ``ValueError`` for others."""
+        unknown = set(offered) - set(FAMILIES)
+        if unknown:
+            raise ValueError(f"no surface {min(unknown)!r}; there are: {', '.join(FAMILIES)}")
+        server = self._server(region)
+        changes = {family: offered[family] for family in FAMILIES if family in offered}
+        self._call(lambda: server.state.offer(changes))
 
     def reset(self) -> None:
         """Return every region to its first state: no faults, recordings, stored objects or used quota."""

@@ -11,7 +11,7 @@ from uuid import uuid4
 from e2e.simulator.answers import Json
 from e2e.simulator.error_bodies import deployment_not_found
 from e2e.simulator.quotas import QuotaMeter
-from e2e.simulator.regions import Deployment, Latency, Quota, Region
+from e2e.simulator.regions import FAMILIES, Deployment, Family, Latency, Quota, Region
 
 
 class RegionState:
@@ -21,6 +21,7 @@ class RegionState:
         self.region = region
         self.latency = region.latency
         self.answer_tokens = region.answer_tokens
+        self.surfaces: set[Family] = set(region.surfaces)
         self.store = Store()
         self.generated = 0
         self._random = Random(region.seed)  # noqa: S311 - repeatable, not secret
@@ -28,17 +29,33 @@ class RegionState:
         self._meters: dict[str, QuotaMeter] = {}
         self._latencies: dict[str, Latency] = {}
 
+    def offers(self) -> dict[Family, bool]:
+        """Which surfaces the region offers."""
+        return {family: family in self.surfaces for family in FAMILIES}
+
+    def offer(self, changes: Mapping[Family, bool]) -> None:
+        """Offer surfaces, or no longer."""
+        for family, offered in changes.items():
+            (self.surfaces.add if offered else self.surfaces.discard)(family)
+
     def deployment_names(self) -> list[str] | None:
         """The served deployments, or ``None`` when any name is served."""
         return None if self.region.deployments is None else list(self._named)
 
-    def deployment(self, name: str | None) -> Deployment:
-        """The deployment with this name. Raises 404 for an unknown name."""
+    def find_deployment(self, name: str) -> Deployment | None:
+        """The deployment with this name, or ``None`` when the region does not serve it."""
         if name in self._named:
             return self._named[name]
         if name and self.region.deployments is None:
             return Deployment(name, quota=self.region.quota)
-        raise deployment_not_found()
+        return None
+
+    def deployment(self, name: str) -> Deployment:
+        """The deployment with this name. Raises 404 for an unknown name."""
+        found = self.find_deployment(name)
+        if found is None:
+            raise deployment_not_found()
+        return found
 
     def meter(self, name: str) -> QuotaMeter:
         """The quota meter of a deployment."""

@@ -90,6 +90,12 @@ def test_latency_can_be_changed(admin: httpx.Client) -> None:
     }
 
 
+def test_surfaces_can_be_changed(admin: httpx.Client) -> None:
+    admin.put("/surfaces", json={"inference": False})
+    shown = admin.get("/surfaces").json()
+    assert (shown["openai"], shown["inference"]) == (True, False)
+
+
 def test_delete_state_resets_the_region(sim: Simulator, admin: httpx.Client, http: httpx.Client) -> None:
     sim.fail("eastus", status=500, count=1)
     http.post(CHAT_PATH, json=CHAT)
@@ -136,6 +142,8 @@ def test_wrong_admin_request_is_explained(admin: httpx.Client, method: str, path
         ("quota", {"m": {"rpm": "x"}}),
         ("latency", 1),
         ("latency", {"jitter": "x"}),
+        ("surfaces", {"gopher": True}),
+        ("surfaces", {"openai": "perhaps"}),
     ],
 )
 def test_malformed_document_is_refused(admin: httpx.Client, resource: str, document: Any) -> None:

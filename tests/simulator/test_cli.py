@@ -57,6 +57,13 @@ def test_deployment_option_carries_quota() -> None:
     assert second.quota.tpm is None
 
 
+def test_a_regions_surfaces_win_over_the_common_ones(tmp_path: Path) -> None:
+    path = tmp_path / "simulator.yaml"
+    path.write_text("surfaces: [openai]\nregions: [{name: a}, {name: b, surfaces: [inference]}]\n")
+    made = plan(Options(config=path, values={"key": "k"}))
+    assert [list(region.surfaces) for region in made.regions] == [["openai"], ["inference"]]
+
+
 def test_one_regions_key_wins_over_the_common_one() -> None:
     made = plan(Options(values={"key": "common"}, keys_for=["eastus=own=with=equals"]))
     assert [region.key for region in made.regions] == ["own=with=equals", "common"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from e2e.simulator import tokens
 from e2e.simulator.answers import Answer, Event, EventStream, Json, Stage, dump, json_answer
-from e2e.simulator.calls import Call, Surface
+from e2e.simulator.calls import Call
 from e2e.simulator.error_bodies import AzureError, invalid_request, missing, not_found, platform_body
 from e2e.simulator.operations import filters
 from e2e.simulator.state import listing, new_id, now
@@ -14,7 +14,6 @@ from e2e.simulator.tokens import Generated
 
 KIND = "chat/completions"
 OPERATION_ID = "ChatCompletions_Create"
-FIRST_VERSION_WITH_STREAM_USAGE = "2024-09-01-preview"
 
 _PIECE = "\0piece\0"
 """Stands for a piece of output in an encoded chunk."""
@@ -74,15 +73,12 @@ def get_stored(call: Call, completion_id: str) -> Answer:
 
 
 def wants_stream_usage(call: Call) -> bool:
-    """Whether the client asks for a usage chunk.
-
-    Raises 400 for api-versions that do not know ``stream_options``.
-    """
+    """Whether the client asks for a usage chunk. Raises 400 where ``stream_options`` are refused."""
     options = call.typed("stream_options", dict)
     if options is None:
         return False
-    if call.target.surface is not Surface.V1 and call.api_version < FIRST_VERSION_WITH_STREAM_USAGE:
-        raise invalid_request("Unrecognized request argument supplied: stream_options", "stream_options")
+    if not call.surface.takes_stream_options(call.request):
+        return False
     if not call.json.get("stream"):
         raise invalid_request(
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options"

@@ -13,9 +13,10 @@ from typing import Any
 
 from e2e.simulator import tokens
 from e2e.simulator.answers import Json, Messages, WebSocketSession, dump
-from e2e.simulator.calls import Call, Surface
+from e2e.simulator.calls import Call
 from e2e.simulator.error_bodies import invalid_request
 from e2e.simulator.state import new_id
+from e2e.simulator.surfaces import V1
 from e2e.simulator.tokens import Generated
 from e2e.simulator.wire.http import Headers, Request
 
@@ -53,7 +54,7 @@ class _Session:
 
     def __init__(self, call: Call, model: str) -> None:
         self._call = call
-        self._general = call.target.surface is Surface.V1
+        self._general = call.surface is V1
         self._items: list[Json] = []
         self._session: Json = {
             "id": new_id("sess_"),
