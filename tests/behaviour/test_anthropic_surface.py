@@ -1,0 +1,521 @@
+"""S6: Claude on Foundry, through the same exchange as Azure OpenAI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import anthropic
+import httpx
+import pytest
+
+from e2e.simulator import Simulator
+from scripts.engines import Gateway
+from tests.behaviour.conftest import CLIENT_KEY, TLS, Stage
+from tests.behaviour.support import attempts, chat, record_of
+from tests.engines.raw_server import RawServer
+
+BASE = "/anthropic/v1"
+MESSAGES = f"{BASE}/messages"
+CLAUDE = "claude-sonnet-4-5"
+MESSAGE: dict[str, Any] = {
+    "model": CLAUDE,
+    "max_tokens": 64,
+    "messages": [{"role": "user", "content": "Hello"}],
+}
+VERSION = {"anthropic-version": "2023-06-01"}
+ALL = "openai,anthropic,inference"
+OFFERED = {"AZURE_OPENAI_SURFACES_0": ALL, "AZURE_OPENAI_SURFACES_1": ALL}
+JSON_HEAD = b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+EVENTS_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+
+
+def gateway_of(stage: Stage, **settings: Any) -> Gateway:
+    return stage.gateway(**(OFFERED | settings))
+
+
+def client_of(stage: Stage, **settings: Any) -> httpx.Client:
+    return client_at(stage, gateway_of(stage, **settings))
+
+
+def client_at(stage: Stage, gateway: Gateway) -> httpx.Client:
+    client = stage.http(gateway)
+    client.headers.update(VERSION)
+    return client
+
+
+def sdk_of(gateway: Gateway, **options: Any) -> anthropic.Anthropic:
+    """The official client, without retries of its own."""
+    options = {"max_retries": 0, "api_key": CLIENT_KEY} | options
+    http = anthropic.DefaultHttpxClient(verify=TLS)
+    return anthropic.Anthropic(base_url=f"{gateway.url}/anthropic", http_client=http, **options)
+
+
+def document(status: int, body: Any) -> list[tuple[bytes, ...]]:
+    text = json.dumps(body).encode()
+    return [(JSON_HEAD % (status, len(text)) + text,)]
+
+
+def error_type(response: httpx.Response) -> str:
+    body = response.json()
+    assert body["type"] == "error"
+    return str(body["error"]["type"])
+
+
+def message(client: httpx.Client, **members: Any) -> httpx.Response:
+    return client.post(MESSAGES, json=MESSAGE | members)
+
+
+def event_types(response: httpx.Response) -> list[str]:
+    return [line.removeprefix("event: ") for line in response.text.splitlines() if line.startswith("event: ")]
+
+
+# --- What is served ------------------------------------------------------------------------------------
+
+
+def test_s6_the_official_client_gets_a_message(stage: Stage) -> None:
+    answer = sdk_of(gateway_of(stage)).messages.create(**MESSAGE)
+    assert (answer.type, answer.role, answer.stop_reason) == ("message", "assistant", "end_turn")
+
+
+def test_s6_the_official_client_gets_a_stream(stage: Stage) -> None:
+    with sdk_of(gateway_of(stage)).messages.stream(**MESSAGE) as stream:
+        text = "".join(stream.text_stream)
+        assert text == stream.get_final_text() != ""
+
+
+def test_s6_the_official_client_counts_tokens(stage: Stage) -> None:
+    members = {name: MESSAGE[name] for name in ("model", "messages")}
+    assert sdk_of(gateway_of(stage)).messages.count_tokens(**members).input_tokens > 0
+
+
+def test_s6_a_batch_is_found_again_where_it_was_made(stage: Stage) -> None:
+    client = sdk_of(gateway_of(stage)).messages.batches
+    params = {"custom_id": "one", "params": MESSAGE}
+    made = [client.create(requests=[params]).id for _ in range(4)]  # type: ignore[list-item]
+    assert [client.retrieve(batch).id for batch in made] == made
+
+
+@pytest.mark.parametrize("header", ["x-api-key", "api-key", "authorization"])
+def test_s6_a_key_is_accepted_in_each_header(stage: Stage, sim: Simulator, header: str) -> None:
+    url = gateway_of(stage, **{"AZURE_OPENAI_PRIORITY_0": 1}).url
+    value = f"Bearer {CLIENT_KEY}" if header == "authorization" else CLIENT_KEY
+    response = httpx.post(url + MESSAGES, json=MESSAGE, headers={header: value, **VERSION}, verify=TLS)
+    assert response.status_code == 200
+    seen = dict(sim.requests("eastus")[0].headers)
+    assert (seen["api-key"], "x-api-key" in seen, "authorization" in seen) == ("key-of-eastus", False, False)
+
+
+def test_a1_a_key_in_x_api_key_is_for_the_anthropic_surface_alone(stage: Stage) -> None:
+    url = gateway_of(stage).url + "/openai/v1/chat/completions"
+    assert httpx.post(url, json={}, headers={"x-api-key": CLIENT_KEY}, verify=TLS).status_code == 401
+
+
+def test_s6_path_query_version_and_betas_reach_the_backend(stage: Stage, sim: Simulator) -> None:
+    client = client_of(stage, AZURE_OPENAI_PRIORITY_0=1)
+    body = (
+        b'{ "model":"' + CLAUDE.encode() + b'", "max_tokens":1,"messages":[{"role":"user","content":"a"}] }'
+    )
+    headers = {"content-type": "application/json", "anthropic-beta": "files-api-2025-04-14"}
+    client.post(f"{MESSAGES}?beta=true", content=body, headers=headers)
+    [request] = sim.requests("eastus")
+    seen = dict(request.headers)
+    assert (request.path, request.body) == (f"{MESSAGES}?beta=true", body)
+    assert (seen["anthropic-version"], seen["anthropic-beta"]) == ("2023-06-01", "files-api-2025-04-14")
+
+
+def test_s6_only_backends_that_offer_it_are_candidates(stage: Stage, sim: Simulator) -> None:
+    client = client_of(stage, AZURE_OPENAI_SURFACES_0="openai")
+    assert {attempts(message(client))[0] for _ in range(4)} == {"westus:200"}
+    assert sim.requests("eastus") == []
+
+
+def test_s6_backends_that_offer_nothing_else_get_no_chats(stage: Stage, sim: Simulator) -> None:
+    client = client_of(stage, AZURE_OPENAI_SURFACES_0="anthropic")
+    assert {attempts(chat(client))[0] for _ in range(4)} == {"westus:200"}
+
+
+def test_s4_without_a_backend_that_offers_it_the_surface_is_not_there(stage: Stage) -> None:
+    response = stage.http(stage.gateway()).post(MESSAGES, json=MESSAGE)
+    assert (response.status_code, response.json()["error"]["type"]) == (404, "not_found_error")
+
+
+@pytest.mark.parametrize("path", [f"{BASE}/Messages", "/anthropic/messages", "/anthropic/v2/messages"])
+def test_s4_other_paths_are_not_served(stage: Stage, path: str) -> None:
+    assert client_of(stage).post(path, json=MESSAGE).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/anthropic//v1/messages", f"{BASE}/x/../messages", f"{MESSAGES}/"])
+def test_s1_a_path_in_another_form_is_refused(stage: Stage, sim: Simulator, path: str) -> None:
+    response = client_of(stage).request("POST", "/", json=MESSAGE, extensions={"target": path.encode()})
+    assert response.status_code in (400, 404)
+    assert sim.requests("eastus") == sim.requests("westus") == []
+
+
+def test_b1_a_backend_may_rename_the_model(stage: Stage, sim: Simulator) -> None:
+    client = client_of(stage, AZURE_OPENAI_PRIORITY_0=1, AZURE_OPENAI_DEPLOYMENTS_0=f"{CLAUDE}=my-claude")
+    message(client)
+    assert json.loads(sim.requests("eastus")[0].body)["model"] == "my-claude"
+
+
+# --- Errors --------------------------------------------------------------------------------------------
+
+
+REFUSALS: dict[str, tuple[Callable[[httpx.Client], httpx.Response], int, str]] = {
+    "no key": (
+        lambda client: client.post(MESSAGES, json=MESSAGE, headers={"api-key": "wrong-key-0123456789"}),
+        401,
+        "authentication_error",
+    ),
+    "no JSON": (
+        lambda client: client.post(MESSAGES, content=b"{", headers={"content-type": "application/json"}),
+        400,
+        "invalid_request_error",
+    ),
+    "an odd path": (
+        lambda client: client.request(
+            "POST", "/", json=MESSAGE, extensions={"target": f"{BASE}/messages/%2e%2e".encode()}
+        ),
+        400,
+        "invalid_request_error",
+    ),
+    "too large": (lambda client: message(client, system="x" * 1024 * 1024), 413, "request_too_large"),
+    "not allowed": (lambda client: message(client, model="other"), 403, "permission_error"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_s6_the_gateways_own_errors_have_anthropics_shape(stage: Stage, case: str) -> None:
+    ask, status, kind = REFUSALS[case]
+    settings = {"MAX_REQUEST_BODY_MB": 1, "GATEWAY_CLIENT_DEPLOYMENTS_0": CLAUDE}
+    response = ask(client_of(stage, **settings))
+    assert (response.status_code, error_type(response)) == (status, kind)
+
+
+def test_s6_the_official_client_understands_that_all_are_throttled(stage: Stage, sim: Simulator) -> None:
+    for region in ("eastus", "westus"):
+        sim.fail(region, status=429, retry_after=7)
+    with pytest.raises(anthropic.RateLimitError) as caught:
+        sdk_of(gateway_of(stage)).messages.create(**MESSAGE)
+    assert 0 < int(caught.value.response.headers["retry-after"]) <= 7
+    assert caught.value.body["error"]["type"] == "rate_limit_error"  # type: ignore[index]
+
+
+def test_s6_an_unknown_model_is_not_found(stage: Stage) -> None:
+    listed = {f"AZURE_OPENAI_DEPLOYMENTS_{index}": "gpt-4o" for index in range(2)}
+    response = message(client_of(stage, **listed))
+    assert (response.status_code, error_type(response)) == (404, "not_found_error")
+
+
+def test_f1_a_bad_request_goes_to_the_client_unchanged(stage: Stage, sim: Simulator) -> None:
+    body = {"type": "error", "error": {"type": "invalid_request_error", "message": "model: Field required"}}
+    with RawServer(document(400, body)) as backend:
+        client = client_of(stage, AZURE_OPENAI_ENDPOINT_0=backend.url, AZURE_OPENAI_PRIORITY_0=1)
+        response = message(client)
+    assert (response.status_code, response.json()) == (400, body)
+    assert attempts(response) == ["eastus:400"]
+
+
+# --- Failover ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 529])
+def test_f1_a_failing_backend_is_replaced(stage: Stage, sim: Simulator, status: int) -> None:
+    sim.fail("eastus", status=status)
+    response = message(client_of(stage, AZURE_OPENAI_PRIORITY_0=1))
+    assert attempts(response) == [f"eastus:{status}", "westus:200"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(529, "overloaded_error"), (500, "overloaded_error"), (429, "rate_limit_error")]
+)
+def test_s6_an_overloaded_model_is_throttling(stage: Stage, status: int, kind: str) -> None:
+    body = {"type": "error", "error": {"type": kind, "message": "Overloaded"}}
+    with RawServer(document(status, body)) as backend:
+        client = client_of(
+            stage,
+            AZURE_OPENAI_ENDPOINT_0=backend.url,
+            AZURE_OPENAI_PRIORITY_0=1,
+            BREAKER_FAILURES=1,
+            COOLDOWN_DEFAULT_SECONDS=30,
+        )
+        first, second = message(client), message(client)
+        # It rests for one deployment alone; a breaker would not tell them apart either, but says 503 when all rest.
+        alone = client_of(stage, AZURE_OPENAI_ENDPOINT_0=backend.url, AZURE_OPENAI_SURFACES_1="openai")
+        refused = message(alone)
+    assert attempts(first) == [f"eastus:{status}", "westus:200"]
+    assert attempts(second) == ["westus:200"]
+    assert (refused.status_code, error_type(refused)) == (429, "rate_limit_error")
+
+
+def test_b1_a_model_that_a_backend_misses_is_asked_for_elsewhere(stage: Stage) -> None:
+    body = {"type": "error", "error": {"type": "not_found_error", "message": f"model: {CLAUDE}"}}
+    with RawServer(document(404, body)) as backend:
+        client = client_of(stage, AZURE_OPENAI_ENDPOINT_0=backend.url, AZURE_OPENAI_PRIORITY_0=1)
+        assert attempts(message(client)) == ["eastus:404", "westus:200"]
+        assert attempts(message(client)) == ["westus:200"]
+
+
+def test_b1_a_chat_that_misses_a_model_hides_nothing_from_this_surface(stage: Stage) -> None:
+    """Neither surface has the other's models, so one client's mistake must not cost another's capacity."""
+    body = {"error": {"code": "DeploymentNotFound", "message": "The API deployment does not exist."}}
+    with RawServer(document(404, body)) as backend, RawServer(document(404, body)) as other:
+        gateway = gateway_of(stage, AZURE_OPENAI_ENDPOINT_0=backend.url, AZURE_OPENAI_ENDPOINT_1=other.url)
+        client = client_at(stage, gateway)
+        assert chat(client, model=CLAUDE).status_code == 404
+        before = len(backend.requests) + len(other.requests)
+        message(client)
+        assert len(backend.requests) + len(other.requests) == before + 2
+
+
+# --- Streams -------------------------------------------------------------------------------------------
+
+
+def stream(*events: tuple[str, Any]) -> bytes:
+    return b"".join(f"event: {name}\ndata: {json.dumps(data)}\n\n".encode() for name, data in events)
+
+
+def start(**usage: int) -> tuple[str, Any]:
+    usage = {"input_tokens": 10, "output_tokens": 1} | usage
+    told = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "usage": usage}
+    return "message_start", {"type": "message_start", "message": told}
+
+
+def block(text: str = "") -> tuple[str, Any]:
+    content = {"type": "text", "text": text}
+    return "content_block_start", {"type": "content_block_start", "index": 0, "content_block": content}
+
+
+def delta(text: str = "Hi") -> tuple[str, Any]:
+    content = {"type": "text_delta", "text": text}
+    return "content_block_delta", {"type": "content_block_delta", "index": 0, "delta": content}
+
+
+def error(kind: str) -> tuple[str, Any]:
+    return "error", {"type": "error", "error": {"type": kind, "message": "Overloaded"}}
+
+
+PING = ("ping", {"type": "ping"})
+STOP = ("message_stop", {"type": "message_stop"})
+
+
+def end(**usage: int) -> tuple[str, Any]:
+    stop = {"stop_reason": "end_turn"}
+    return "message_delta", {"type": "message_delta", "delta": stop, "usage": {"output_tokens": 5} | usage}
+
+
+def streamed(stage: Stage, *pieces: bytes, **settings: Any) -> tuple[httpx.Response, Gateway]:
+    """The answer to a stream whose first backend plays these bytes; westus comes after it."""
+    with RawServer([(EVENTS_HEAD, *pieces)]) as backend:
+        settings = {"AZURE_OPENAI_ENDPOINT_0": backend.url, "AZURE_OPENAI_PRIORITY_0": 1} | settings
+        gateway = gateway_of(stage, **settings)
+        return message(client_at(stage, gateway), stream=True), gateway
+
+
+@pytest.mark.parametrize("kind", ["overloaded_error", "rate_limit_error", "api_error", "timeout_error"])
+@pytest.mark.parametrize(
+    "preamble", [(), (start(),), (start(), PING, block())], ids=["first", "start", "block"]
+)
+def test_t2_an_error_before_any_output_fails_over(stage: Stage, kind: str, preamble: Any) -> None:
+    response, _ = streamed(stage, stream(*preamble, error(kind)))
+    assert attempts(response)[1:] == ["westus:200"]
+    assert event_types(response)[0] == "message_start"
+    assert "error" not in event_types(response)
+
+
+def test_t2_a_throttled_stream_that_nobody_replaces_is_a_429(stage: Stage) -> None:
+    response, _ = streamed(
+        stage, stream(start(), error("overloaded_error")), AZURE_OPENAI_SURFACES_1="openai"
+    )
+    assert (response.status_code, error_type(response)) == (429, "rate_limit_error")
+
+
+def test_t8_an_error_after_output_reaches_the_client_as_it_is(stage: Stage) -> None:
+    response, gateway = streamed(stage, stream(start(), block(), delta(), error("overloaded_error")))
+    assert event_types(response)[-1] == "error"
+    assert record_of(gateway)["outcome"] == "throttled"
+
+
+def test_t3_a_stream_that_breaks_off_ends_with_an_error_in_anthropics_shape(stage: Stage) -> None:
+    with RawServer([(EVENTS_HEAD, stream(start(), block(), delta()))]) as backend:
+        gateway = gateway_of(stage, AZURE_OPENAI_ENDPOINT_0=backend.url, AZURE_OPENAI_PRIORITY_0=1)
+        seen = b""
+        with (
+            client_at(stage, gateway).stream("POST", MESSAGES, json=MESSAGE | {"stream": True}) as response,
+            pytest.raises(httpx.RemoteProtocolError),
+        ):
+            for piece in response.iter_raw():
+                seen += piece
+    last = json.loads(seen.decode().strip().rpartition("data: ")[2])
+    assert (last["type"], last["error"]["type"]) == ("error", "api_error")
+
+
+def test_t1_a_whole_stream_arrives_byte_for_byte(stage: Stage) -> None:
+    sent = stream(start(), PING, block(), delta(), end(), STOP)
+    response, _ = streamed(stage, sent)
+    assert response.content == sent
+
+
+# --- What it used --------------------------------------------------------------------------------------
+
+
+def usage(**members: int) -> dict[str, int]:
+    return {"input_tokens": 10, "output_tokens": 5} | members
+
+
+CACHED = {"cache_read_input_tokens": 100, "cache_creation_input_tokens": 40}
+
+
+def test_t6_cache_reads_and_writes_are_part_of_the_prompt(stage: Stage) -> None:
+    body = {"type": "message", "model": "claude-x", "content": [], "usage": usage(**CACHED)}
+    with RawServer(document(200, body)) as backend:
+        gateway = gateway_of(stage, AZURE_OPENAI_ENDPOINT_0=backend.url, AZURE_OPENAI_PRIORITY_0=1)
+        message(client_at(stage, gateway))
+    tokens = record_of(gateway)["tokens"]
+    assert {name: tokens[name] for name in ("prompt", "cached", "cache_write", "completion", "total")} == {
+        "prompt": 150,
+        "cached": 100,
+        "cache_write": 40,
+        "completion": 5,
+        "total": 155,
+    }
+
+
+@pytest.mark.parametrize("last", [end(), end(input_tokens=10, **CACHED)], ids=["older", "cumulative"])
+def test_t6_a_stream_tells_of_its_prompt_first_and_of_its_answer_last(stage: Stage, last: Any) -> None:
+    _, gateway = streamed(stage, stream(start(**CACHED), block(), delta(), last, STOP))
+    record = record_of(gateway)
+    assert (record["tokens"]["prompt"], record["tokens"]["completion"]) == (150, 5)
+    assert (record["tokens"]["estimated"], record["model"]) == (False, "claude-x")
+
+
+def test_t6_of_a_stream_that_was_cut_the_prompt_is_known_and_the_answer_estimated(stage: Stage) -> None:
+    with RawServer([(EVENTS_HEAD, stream(start(**CACHED), block(), *[delta()] * 6))]) as backend:
+        gateway = gateway_of(stage, AZURE_OPENAI_ENDPOINT_0=backend.url, AZURE_OPENAI_PRIORITY_0=1)
+        with pytest.raises(httpx.RemoteProtocolError):
+            message(client_at(stage, gateway), stream=True)
+    tokens = record_of(gateway)["tokens"]
+    assert (tokens["prompt"], tokens["completion"], tokens["estimated"]) == (150, 8, True)
+
+
+def test_t6_counting_tokens_uses_none(stage: Stage) -> None:
+    gateway = gateway_of(stage)
+    client_at(stage, gateway).post(f"{MESSAGES}/count_tokens", json=MESSAGE)
+    record = record_of(gateway)
+    assert (record["status"], record["operation"], "tokens" in record) == (
+        200,
+        "messages/count_tokens",
+        False,
+    )
+
+
+def test_a7_tokens_count_against_the_clients_limit(stage: Stage) -> None:
+    client = client_of(stage, GATEWAY_CLIENT_TOKENS_PER_MINUTE_0=1)
+    assert message(client).status_code == 200
+    refused = message(client)
+    assert (refused.status_code, error_type(refused)) == (429, "rate_limit_error")
+
+
+def test_f2_a_picture_is_no_part_of_the_estimate(stage: Stage, sim: Simulator) -> None:
+    """A cool-down after a large request holds for large ones; a picture of a megabyte is a small one."""
+    sim.fail("eastus", status=429, retry_after=60, count=1)
+    client = client_of(stage, AZURE_OPENAI_PRIORITY_0=1)
+    message(client, max_tokens=60_000)
+    source = {"type": "base64", "media_type": "image/png", "data": "A" * 1_000_000}
+    picture = [{"type": "image", "source": source}, {"type": "text", "text": "What is it?"}]
+    response = message(client, messages=[{"role": "user", "content": picture}])
+    assert attempts(response) == ["westus:200"] or response.status_code == 200
+
+
+# --- Guards --------------------------------------------------------------------------------------------
+
+
+GUARD = {"ENABLE_PROMPT_GUARD": "true", "PROMPT_DENY_PATTERNS": '["secret"]'}
+SAID: dict[str, dict[str, Any]] = {
+    "system": {"system": "a secret"},
+    "system block": {"system": [{"type": "text", "text": "a secret"}]},
+    "message": {"messages": [{"role": "user", "content": "a secret"}]},
+    "block": {"messages": [{"role": "user", "content": [{"type": "text", "text": "a secret"}]}]},
+    "result of a tool": {
+        "messages": [
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "a secret"}]}
+        ]
+    },
+    "tool": {"tools": [{"name": "a", "description": "a secret", "input_schema": {"type": "object"}}]},
+    "text document": {
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "document",
+                        "source": {"type": "text", "media_type": "text/plain", "data": "x" * 9000 + "secret"},
+                    }
+                ],
+            }
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("place", SAID)
+def test_s1_the_prompt_guard_sees_what_is_said(stage: Stage, sim: Simulator, place: str) -> None:
+    response = message(client_of(stage, **GUARD), **SAID[place])
+    assert (response.status_code, error_type(response)) == (400, "invalid_request_error")
+    assert sim.requests("eastus") == sim.requests("westus") == []
+
+
+@pytest.mark.parametrize("place", ["before", "behind"])
+def test_s1_a_text_cannot_pass_for_a_picture(stage: Stage, sim: Simulator, place: str) -> None:
+    types = '"type":"base64","data":"%s","type":"text"' if place == "before" else '"data":"%s","type":"text"'
+    source = "{" + types % ("x" * 9000 + "secret") + "}"
+    content = '[{"type":"document","source":' + source + "}]"
+    body = f'{{"model":"{CLAUDE}","max_tokens":1,"messages":[{{"role":"user","content":{content}}}]}}'
+    headers = {"content-type": "application/json"}
+    response = client_of(stage, **GUARD).post(MESSAGES, content=body, headers=headers)
+    assert response.status_code in (400, 403)
+    assert sim.requests("eastus") == sim.requests("westus") == []
+
+
+def test_s1_a_batch_hides_its_prompts(stage: Stage) -> None:
+    body = {"requests": [{"custom_id": "one", "params": MESSAGE}]}
+    response = client_of(stage, **GUARD).post(f"{MESSAGES}/batches", json=body)
+    assert (response.status_code, error_type(response)) == (403, "permission_error")
+
+
+def test_a7_a_client_with_an_allow_list_makes_no_batch(stage: Stage) -> None:
+    body = {"requests": [{"custom_id": "one", "params": MESSAGE}]}
+    client = client_of(stage, GATEWAY_CLIENT_DEPLOYMENTS_0=CLAUDE)
+    assert client.post(f"{MESSAGES}/batches", json=body).status_code == 403
+
+
+def test_a9_another_clients_batch_is_not_there(stage: Stage) -> None:
+    other = "client-key-of-team-b-0001"
+    gateway = gateway_of(stage, GATEWAY_CLIENT_NAME_1="team-b", GATEWAY_CLIENT_KEY_1=other)
+    params = {"custom_id": "one", "params": MESSAGE}
+    batch = sdk_of(gateway).messages.batches.create(requests=[params])  # type: ignore[list-item]
+    with pytest.raises(anthropic.NotFoundError) as caught:
+        sdk_of(gateway, api_key=other).messages.batches.retrieve(batch.id)
+    assert caught.value.body["error"]["type"] == "not_found_error"  # type: ignore[index]
+
+
+def test_a9_a_history_with_tools_binds_to_no_backend(stage: Stage) -> None:
+    gateway = gateway_of(stage)
+    client = client_at(stage, gateway)
+    history = [
+        {"role": "user", "content": "Weather?"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "w", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "Sun"}]},
+    ]
+    tools = [{"name": "w", "description": "weather", "input_schema": {"type": "object"}}]
+    served = {attempts(message(client, messages=history, tools=tools))[0] for _ in range(4)}
+    assert served == {"eastus:200", "westus:200"}
+
+
+def test_o1_a_record_of_each_request(stage: Stage) -> None:
+    gateway = gateway_of(stage)
+    message(client_at(stage, gateway))
+    record = record_of(gateway)
+    expected = {"path": MESSAGES, "deployment": CLAUDE, "operation": "messages", "outcome": "success"}
+    assert {name: record[name] for name in expected} == expected
