@@ -134,6 +134,7 @@ def _check_prices(settings: Settings) -> None:
     rows = list(pricing_of_deployments(settings))
     for row in rows:
         price = row.price or "no price: its name is no model of the list"
+        price += f" (also {', '.join(row.kinds)})" if row.price and row.kinds else ""
         _say(f"{row.backend}  {row.deployment}  {price}")
     for backend in settings.backends:
         if not backend.deployments:

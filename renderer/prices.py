@@ -6,12 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from renderer.model import Settings
-from renderer.parsers.prices import Price, shipped_prices
+from renderer.parsers.prices import Price, prices_of_tools, shipped_prices
+
+# Every price has these.
+_USUAL = {"prompt", "cached", "completion"}
 
 
 def all_prices(settings: Settings) -> dict[str, Price]:
-    """The shipped prices, overridden by the configured ones, by model."""
-    return dict(sorted({**shipped_prices(), **(settings.telemetry.model_pricing or {})}.items()))
+    """The shipped prices, overridden by the configured ones, by model. What writes text can use tools."""
+    tools = prices_of_tools()
+    models = {**shipped_prices(), **(settings.telemetry.model_pricing or {})}
+    return {
+        model: {**(tools if price["completion"] else {}), **price} for model, price in sorted(models.items())
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,8 @@ class PricedDeployment:
     deployment: str
     price: str | None
     """The model whose price its name has, or `by the hour`; None when only its answers can tell the model."""
+    kinds: tuple[str, ...] = ()
+    """What has a price beside prompts, cached tokens and completions: `("cache_write", "web_search")`."""
 
 
 def pricing_of_deployments(settings: Settings) -> Iterator[PricedDeployment]:
@@ -35,4 +44,5 @@ def pricing_of_deployments(settings: Settings) -> Iterator[PricedDeployment]:
         for name, own_name in (backend.deployments or {}).items():
             model = next((candidate for candidate in (name, own_name) if candidate in prices), None)
             by_hour = "by the hour" if backend.provisioned_usd_per_hour is not None else None
-            yield PricedDeployment(str(backend.name), name, by_hour or model)
+            kinds = tuple(kind for kind in prices[model] if kind not in _USUAL) if model else ()
+            yield PricedDeployment(str(backend.name), name, by_hour or model, kinds)

@@ -215,7 +215,7 @@ class Telemetry(Group):
         "MODEL_PRICING",
         None,
         about='Prices per model, as JSON (`{"gpt-4o":{"prompt":2.5,"cached":1.25,"completion":10}}`) or the '
-        "path of a JSON file. Adds to the shipped list and overrides it.",
+        "path of a JSON file. Adds to the shipped list and overrides it; docs/renderer.md lists the kinds.",
         unit="USD per million tokens",
         shown="list prices of November 2026",
     )

@@ -20,13 +20,22 @@ Price = dict[str, float]
 
 _LONG = {"long_from", "long_prompt", "long_cached", "long_completion"}
 _KINDS = {
-    *("prompt", "cached", "completion"),
+    *("prompt", "cached", "cache_write", "completion"),
     *(f"{other}_{kind}" for other in ("audio", "image") for kind in ("prompt", "cached", "completion")),
-    *("minute", "characters", "image"),
+    *("minute", "characters", "image", "video", "large_video"),
+    "web_search",
     *_LONG,
+    "long_cache_write",
 }
 # A price has at least one of these.
-_NEEDED = {"prompt", "minute", "characters", "image"}
+_NEEDED = {"prompt", "minute", "characters", "image", "video"}
+# A kind is of use only beside another.
+_BESIDE = {
+    "long_cache_write": "long_prompt",
+    "large_video": "video",
+    "cache_write": "prompt",
+    "web_search": "prompt",
+}
 
 
 def parse_pricing(value: object) -> object:
@@ -45,14 +54,25 @@ def parse_pricing(value: object) -> object:
 
 def shipped_prices() -> dict[str, Price]:
     """The list prices that come with the renderer."""
-    table = json.loads((DATA / "model-pricing.json").read_text(encoding="utf-8"))
-    return _prices(table["models"])
+    return _prices(_shipped()["models"])
+
+
+def prices_of_tools() -> Price:
+    """What the tools of any model cost, as far as answers report their use: `{"web_search": 14.0}`."""
+    tools: Price = _shipped()["tools"]
+    return tools
+
+
+def _shipped() -> dict[str, Any]:
+    table: dict[str, Any] = json.loads((DATA / "model-pricing.json").read_text(encoding="utf-8"))
+    return table
 
 
 def prices_from_json(text: str) -> dict[str, Price]:
     """Read a table of model prices from JSON; `model-pricing.json` tells the units.
 
-    Without `cached`, cached tokens cost as much as `prompt`. Without `completion`, completions cost nothing.
+    Without `cached` or `cache_write`, these tokens cost as much as `prompt`. Without `completion`, they cost
+    nothing.
     Example: `{"m": {"prompt": 2, "completion": 10}}` → `{"m": {"prompt": 2, "cached": 2, "completion": 10}}`.
     """
     try:
@@ -76,8 +96,8 @@ def _price(position: int, model: str, entry: object) -> Price:
         raise wrong(
             f"has an entry (number {position}) that is not a price of a model",
             "Write for each model prompt, and optionally cached and completion: numbers of USD per million "
-            f"tokens, 0 or from {_SMALLEST_PRICE:.4f} to {_LARGEST_PRICE:,}. For sound, images and "
-            "long prompts see docs/renderer.md",
+            f"tokens, 0 or from {_SMALLEST_PRICE:.4f} to {_LARGEST_PRICE:,}. For other kinds see "
+            "docs/renderer.md",
         )
     prompt = entry.get("prompt", 0)
     whole = {"prompt": prompt, "cached": prompt, "completion": 0, **entry}
@@ -87,6 +107,7 @@ def _price(position: int, model: str, entry: object) -> Price:
 def _fits(entry: Mapping[str, object]) -> bool:
     kinds = set(entry)
     is_known = kinds <= _KINDS and bool(kinds & _NEEDED)
+    is_known = is_known and all(other in kinds for kind, other in _BESIDE.items() if kind in kinds)
     # Prices of long prompts come together.
     return is_known and kinds & _LONG in (set(), _LONG) and all(_is_amount(one) for one in entry.values())
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -30,6 +30,9 @@ from scripts.deploy.tfvars import is_placeholder, read_tfvars
 from scripts.deploy.waiting import Waiter
 from scripts.interrupts import stopping_cleanly
 from scripts.terraform import TerraformError, TerraformMissingError
+
+if TYPE_CHECKING:
+    from scripts.live.events import LiveError
 
 LOCAL_URL = "http://127.0.0.1:9080"
 
@@ -276,12 +279,13 @@ def status(
 ) -> None:
     """Show which stacks are deployed and whether the gateway runs, or what it does now."""
     if live and (url or not environment):
-        _show_live(Screen(output), url or LOCAL_URL)
+        _show_live(Screen(output), url or LOCAL_URL, lambda error: DeployError(str(error)))
         return
     with _session(environment, output) as session:
         if live:
-            outputs = session.outputs(STACKS["workload"])
-            _show_live(session.screen, str(outputs["gateway_url"].value))
+            from scripts.deploy.live_status import explained, gateway_url
+
+            _show_live(session.screen, gateway_url(session), partial(explained, session))
             return
         facts, rows, failure = overview(session)
         session.screen.result("status", facts, {"stacks": rows})
@@ -289,7 +293,7 @@ def status(
             raise failure
 
 
-def _show_live(screen: Screen, url: str) -> None:
+def _show_live(screen: Screen, url: str, explain_live: Callable[[LiveError], DeployError]) -> None:
     # Loads an HTTP client, which the other commands do without.
     from scripts.live.events import LiveError
     from scripts.live.tables import rates
@@ -306,7 +310,7 @@ def _show_live(screen: Screen, url: str) -> None:
                 "live", rates(picture), {"backends": picture.look["backends"], "requests": picture.requests}
             )
     except LiveError as error:
-        screen.failure(DeployError(str(error)))
+        screen.failure(explain_live(error))
         raise typer.Exit(ExitCode.FAILED) from None
     except KeyboardInterrupt:
         # The usual way to leave.

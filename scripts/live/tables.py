@@ -70,7 +70,8 @@ def _rates(picture: Picture) -> Text:
         f"in {picture.seconds:.0f} s",
     ]
     replica = plain(picture.look.get("replica"))
-    return Text("   ".join([*parts, replica] if replica else parts), style="bold")
+    line = Text("   ".join([*parts, replica] if replica else parts), style="bold")
+    return line if picture.lost is None else line.append("   reconnecting", style="red")
 
 
 def _state(row: dict[str, Any]) -> Text:

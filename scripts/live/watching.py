@@ -19,6 +19,8 @@ def one_picture(url: str, key: str | None) -> Picture:
     """What there is to see after some seconds."""
     picture = None
     for picture in pictures(url, key):
+        if picture.lost:
+            raise picture.lost
         if picture.seconds >= SECONDS:
             break
     assert picture is not None
@@ -26,7 +28,7 @@ def one_picture(url: str, key: str | None) -> Picture:
 
 
 def watch(url: str, key: str | None, console: Console) -> None:
-    """Shows the gateway until Ctrl-C or until it ends; in a file or a pipe one picture."""
+    """Shows the gateway until Ctrl-C; in a file or a pipe one picture."""
     if not console.is_terminal:
         console.print(tables(one_picture(url, key)))
         return

@@ -33,6 +33,10 @@ TRANSCRIPT = {
 }
 LONG = {"prompt_tokens": 300_000, "completion_tokens": 1000, "total_tokens": 301_000}
 LONG_CACHED = LONG | {"prompt_tokens_details": {"cached_tokens": 200_000}}
+WRITTEN = {"prompt_tokens": 10_000, "completion_tokens": 0, "total_tokens": 10_000} | {
+    "prompt_tokens_details": {"cached_tokens": 2000, "cache_write_tokens": 5000}
+}
+LONG_WRITTEN = LONG | {"prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 200_000}}
 SHORT = {"prompt_tokens": 272_000, "completion_tokens": 1000, "total_tokens": 273_000}
 
 
@@ -52,6 +56,9 @@ def target(deployment: str, operation: str) -> str:
         ("gpt-6.1-sol", "chat/completions", {"json": CHAT}, {"usage": SHORT}, 0.554),
         ("gpt-6.1-sol", "chat/completions", {"json": CHAT}, {"usage": LONG}, 1.215),
         ("gpt-6.1-sol", "chat/completions", {"json": CHAT}, {"usage": LONG_CACHED}, 0.455),
+        ("gpt-6.1-sol", "chat/completions", {"json": CHAT}, {"usage": WRITTEN}, 0.0187),
+        ("gpt-6.1-sol", "chat/completions", {"json": CHAT}, {"usage": LONG_WRITTEN}, 1.415),
+        ("gpt-5", "chat/completions", {"json": CHAT}, {"usage": WRITTEN}, 0.01025),
     ],
     ids=[
         "seconds of sound",
@@ -63,6 +70,9 @@ def target(deployment: str, operation: str) -> str:
         "a prompt of the usual length",
         "a long prompt",
         "a long prompt, most of it cached",
+        "a prompt that is written to the cache",
+        "a long prompt, most of it written to the cache",
+        "a model that writes to its cache for nothing",
     ],
 )
 def test_o1_what_an_answer_costs(
@@ -79,6 +89,56 @@ def test_o1_what_an_answer_costs(
     gateway = stage.gateway(["eastus"], **AT_ONCE)
     stage.http(gateway).post(target(deployment, operation), **request_)
     assert record_of(gateway)["cost_usd"] == pytest.approx(usd)
+
+
+RESPONSE: dict[str, Any] = {
+    "id": "resp_1",
+    "object": "response",
+    "status": "completed",
+    "background": False,
+    "model": "gpt-5",
+    "output": [{"type": "web_search_call", "status": "completed", "action": {"type": "search"}}],
+    "usage": {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100},
+    "tool_usage": {"web_search": {"num_requests": 2}},
+}
+
+
+def ask_for_a_response(stage: Stage, gateway: Gateway) -> None:
+    stage.http(gateway).post("/openai/v1/responses", json={"model": "gpt-5", "input": "Hi"})
+
+
+def test_o1_searches_of_the_web_cost_more_than_their_tokens(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=200, body=RESPONSE, headers=JSON)
+    gateway = stage.gateway(["eastus"], **AT_ONCE)
+    ask_for_a_response(stage, gateway)
+    record = record_of(gateway)
+    assert (record["tokens"]["web_searches"], record["cost_usd"]) == (2, pytest.approx(0.00225 + 0.028))
+
+
+def test_o1_searches_of_provisioned_throughput_cost_as_much(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=200, body=RESPONSE, headers=JSON)
+    gateway = provisioned(stage)
+    ask_for_a_response(stage, gateway)
+    assert record_of(gateway)["cost_usd"] == pytest.approx(0.028)
+
+
+def test_o1_a_price_of_ones_own_for_searches_holds(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=200, body=RESPONSE, headers=JSON)
+    pricing = '{"gpt-5": {"prompt": 1, "completion": 10, "web_search": 10}}'
+    gateway = stage.gateway(["eastus"], **AT_ONCE, MODEL_PRICING=pricing)
+    ask_for_a_response(stage, gateway)
+    assert record_of(gateway)["cost_usd"] == pytest.approx(0.002 + 0.02)
+
+
+def test_o1_a_video_costs_its_seconds_once_when_it_is_done(stage: Stage, sim: Simulator) -> None:
+    """However often its client looks, and not when it fails."""
+    video = {"id": "video_1", "object": "video", "model": "sora-2", "seconds": "8", "size": "1280x720"}
+    gateway = stage.gateway(["eastus"])
+    client = stage.http(gateway)
+    for status in ("queued", "in_progress", "completed", "completed", "failed"):
+        sim.fail("eastus", count=1, status=200, body=video | {"status": status}, headers=JSON)
+        assert client.get("/openai/v1/videos/video_1").json()["status"] == status
+    assert value(gateway, "cost_usd_total", client="team-a", model="sora-2") == pytest.approx(0.8)
 
 
 def provisioned(stage: Stage) -> Gateway:

@@ -75,8 +75,9 @@ def ours(samples: list[Sample]) -> list[Sample]:
 
 def answer_with_usage(sim: Simulator) -> None:
     """Lets all backends report every kind of token, a model for each deployment and their quota."""
+    usage = USAGE | {"prompt_tokens_details": {"cached_tokens": 400, "cache_write_tokens": 300}}
     for backend, deployment in PAIRS:
-        body = {"id": "chatcmpl-1", "object": "chat.completion", "choices": [], "usage": USAGE}
+        body = {"id": "chatcmpl-1", "object": "chat.completion", "choices": [], "usage": usage}
         headers = {"content-type": "application/json"} | QUOTA
         body["model"] = f"model-of-{deployment}"
         sim.fail(backend, deployment=deployment, method="POST", status=200, body=body, headers=headers)

@@ -74,6 +74,9 @@ def answer_with_usage(sim: Simulator) -> None:
 
 def trouble(sim: Simulator, second: int) -> None:
     """What goes wrong, by the second of the load."""
+    if second == 4:
+        for backend in BACKENDS:
+            sim.fail(backend, count=2, status=403)
     if second == 8:
         sim.fail("eastus", count=4, status=429, retry_after=4)
     if second == 18:

@@ -31,6 +31,11 @@ def test_o4_panels_use_labels_that_exist(panel: dict[str, Any]) -> None:
     assert unknown_labels(panel["targets"][0]["expr"]) == set()
 
 
+def test_o4_every_metric_of_the_gateway_is_on_the_dashboard() -> None:
+    shown = {name for panel in PANELS for name in metrics_of(panel["targets"][0]["expr"])}
+    assert set(registered_labels()) - shown == set()
+
+
 @pytest.mark.parametrize(
     "question", ["Which backend", "Which region", "How often failover triggers, and why", "cost"]
 )

@@ -257,13 +257,20 @@ class FakeAz:
         return fake
 
     def answer(
-        self, to: str, value: Any = None, *, error: str = "", hangs: bool = False, after: str = ""
+        self,
+        to: str,
+        value: Any = None,
+        *,
+        raw: str = "",
+        error: str = "",
+        hangs: bool = False,
+        after: str = "",
     ) -> None:
         """Answer commands that begin with `to`, perhaps only after one that begins with `after`.
 
-        Later answers come first. One that hangs leaves a file.
+        Later answers come first. One that hangs leaves a file. `raw` is an answer that is no JSON.
         """
-        out = "" if value is None else json.dumps(value)
+        out = raw if value is None else json.dumps(value)
         said = {"to": to, "out": out, "err": error, "code": int(bool(error)), "hangs": hangs, "after": after}
         self.answers.insert(0, said)
         self._save()

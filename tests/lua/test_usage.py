@@ -30,6 +30,7 @@ DETAILS = st.one_of(
         {},
         optional={
             "cached_tokens": NUMBERS,
+            "cache_write_tokens": NUMBERS,
             "reasoning_tokens": NUMBERS,
             "audio_tokens": NUMBERS,
             "image_tokens": NUMBERS,
@@ -56,6 +57,7 @@ def is_possible(usage: dict[str, Any]) -> bool:
     """Whether each number of a usage can be true, and each part is at most its whole."""
     parts = {
         "cached": "prompt",
+        "cache_write": "prompt",
         "audio_prompt": "prompt",
         "audio_cached": "cached",
         "reasoning": "completion",
@@ -68,6 +70,7 @@ def is_possible(usage: dict[str, Any]) -> bool:
     return (
         all(number == int(number) and 0 <= number <= 2 * MOST_TOKENS for number in numbers.values())
         and all(usage.get(name, 0) <= usage[whole] for name, whole in parts.items())
+        and usage["cached"] + usage.get("cache_write", 0) <= usage["prompt"]
         and usage["total"] >= usage["prompt"] + usage["completion"]
     )
 
@@ -138,3 +141,61 @@ def test_t6_a_usage_in_the_words_of_its_surface(
     lua: Lua, reported: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     assert lua(MODULE + "return (usage.of_body(text))", text=json.dumps({"usage": reported})) == [expected]
+
+
+def searched(**members: Any) -> dict[str, Any]:
+    return {"usage": {"input_tokens": 9, "output_tokens": 4}, **members}
+
+
+def call(**members: Any) -> dict[str, Any]:
+    return {"type": "web_search_call", "status": "completed", **members}
+
+
+@pytest.mark.parametrize(
+    ("response", "searches"),
+    [
+        (searched(tool_usage={"web_search": {"num_requests": 3}}), 3),
+        (searched(tool_usage={"web_search": {"num_requests": 0}}, output=[call()]), None),
+        (searched(output=[call(), call(action={"type": "search", "query": "q"})]), 2),
+        (searched(output=[call(action={"type": "open_page", "url": "u"}), call(status="failed")]), None),
+        (searched(output=[{"type": "message", "content": [{"text": '"web_search_call"'}]}]), None),
+        (searched(tool_usage={"web_search": {"num_requests": -1}}, output=[call()]), None),
+        (searched(tool_usage=[], output={"type": "web_search_call"}), None),
+    ],
+    ids=["reported", "none to pay", "calls", "no searches", "a text", "nonsense", "other shapes"],
+)
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_o1_searches_of_a_response(
+    lua: Lua, response: dict[str, Any], searches: int | None, is_stream: bool
+) -> None:
+    text = json.dumps(response)
+    stream = 'local _, found = usage.of_block("data: {\\"response\\":" .. text .. "}\\n\\n", false)\n'
+    whole = "local found = usage.of_body(text)\n"
+    [found] = lua(MODULE + (stream if is_stream else whole) + "return found", text=text)
+    assert (found["prompt"], found.get("web_searches")) == (9, searches)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {"video_seconds": 8}),
+        ({"size": "720x1280"}, {"video_seconds": 8}),
+        ({"size": "1792x1024"}, {"large_video_seconds": 8}),
+        ({"size": None, "seconds": 4}, {"video_seconds": 4}),
+        ({"status": "in_progress"}, None),
+        ({"status": "failed"}, None),
+        ({"object": "file"}, None),
+        ({"seconds": "a while"}, None),
+        ({"seconds": "-8"}, None),
+        ({"seconds": "1e9"}, None),
+        ({"seconds": "nan"}, None),
+    ],
+)
+def test_o1_seconds_of_a_video(lua: Lua, changes: dict[str, Any], expected: dict[str, Any] | None) -> None:
+    video = {"id": "v", "object": "video", "model": "sora-2", "status": "completed", "seconds": "8"}
+    text = json.dumps({**video, "size": "1280x720", **changes})
+    [found] = lua(MODULE + "return (usage.of_body(text)) or false", text=text)
+    nothing = dict.fromkeys(("prompt", "completion", "total", "cached", "reasoning"), 0) | {
+        "estimated": False
+    }
+    assert found == (nothing | expected if expected else False)

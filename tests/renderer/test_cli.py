@@ -167,7 +167,7 @@ def test_the_reference_page_is_current() -> None:
 def test_the_prices_of_deployments_can_be_listed() -> None:
     done = run("--check-prices", AZURE_OPENAI_DEPLOYMENTS_0="gpt-4o,secret")
     assert done.returncode == 1
-    assert re.search(r"gpt-4o +gpt-4o\n.* secret +no price", done.stdout)
+    assert re.search(r"gpt-4o +gpt-4o \(also web_search\)\n.* secret +no price", done.stdout)
 
 
 def test_prices_of_all_deployments_are_fine() -> None:

@@ -210,11 +210,30 @@ def test_model_pricing_is_json_or_a_file(tmp_path_factory: pytest.TempPathFactor
         "a" * 5000,
         "[]",
         '{"a-price-per-token": {"prompt": 0.0000025}}',
+        '{"beside-nothing": {"minute": 1, "cache_write": 1}}',
+        '{"beside-nothing": {"characters": 1, "web_search": 1}}',
+        '{"beside-nothing": {"prompt": 1, "large_video": 1}}',
+        '{"beside-nothing": {"prompt": 1, "long_cache_write": 1}}',
         '{"half-of-the-prices-of-long-prompts": {"prompt": 1, "long_prompt": 2}}',
     ],
 )
 def test_model_pricing_that_is_no_table_of_prices_is_wrong(text: str) -> None:
     assert problem("MODEL_PRICING", MODEL_PRICING=text)
+
+
+@pytest.mark.parametrize(
+    "price",
+    [
+        {"prompt": 1, "cache_write": 1.25, "completion": 4, "web_search": 10},
+        {"video": 0.1},
+        {"video": 0.3, "large_video": 0.5},
+        {"prompt": 1, "long_from": 9, "long_prompt": 2, "long_cached": 2, "long_completion": 2}
+        | {"long_cache_write": 3},
+    ],
+)
+def test_model_pricing_knows_cache_writes_searches_and_videos(price: dict[str, float]) -> None:
+    prices = load(MODEL_PRICING=json.dumps({"mine": price})).telemetry.model_pricing
+    assert price.items() <= (prices or {})["mine"].items()
 
 
 def test_the_wrong_price_of_a_table_is_told_by_its_number() -> None:
@@ -225,6 +244,15 @@ def test_the_wrong_price_of_a_table_is_told_by_its_number() -> None:
 def test_a_file_of_prices_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "prices.json").write_text('{"m": {"prompt": 1}}', encoding="utf-8-sig")
     assert not problems(MODEL_PRICING=str(tmp_path / "prices.json"))
+
+
+def test_of_shipped_prices_writing_to_a_cache_costs_a_quarter_more_than_reading_a_prompt() -> None:
+    """Of the models that have a price for it. A mistyped one would differ."""
+    written = {model: price for model, price in shipped_prices().items() if "cache_write" in price}
+    assert len(written) >= 9
+    for price in written.values():
+        assert price["cache_write"] == pytest.approx(1.25 * price["prompt"])
+        assert price["long_cache_write"] == pytest.approx(1.25 * price["long_prompt"])
 
 
 def test_of_shipped_prices_completions_cost_more_than_prompts() -> None:

@@ -93,7 +93,8 @@ end
 -- made in the background had none to report when it was made.
 local function drop_repeated_usage(state)
     local usage, source = state.usage, state.usage_source
-    if not usage or usage.total == 0 or not collections.is_stored(state.request.operation) then
+    local is_empty = not usage or (usage.total == 0 and not units.is_of_video(usage))
+    if is_empty or not collections.is_stored(state.request.operation) then
         return
     end
     local was_counted = source.is_background == false and not operations.is_inference(state.request)

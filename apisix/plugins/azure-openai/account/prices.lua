@@ -3,6 +3,7 @@ local ipairs = ipairs
 local math_min = math.min
 
 local PER_MILLION = 1e-6
+local PER_THOUSAND = 1e-3
 local SECONDS_PER_MINUTE = 60
 -- Kinds of tokens with prices of their own; they are part of the prompt and of the completion.
 local OTHER_THAN_TEXT = { "audio", "image" }
@@ -19,9 +20,12 @@ end
 -- The prices of text. Above some length of the prompt many models have others.
 local function text_prices(price, prompt_tokens)
     if price.long_from and prompt_tokens > price.long_from then
-        return price.long_prompt, price.long_cached, price.long_completion
+        return price.long_prompt,
+            price.long_cached,
+            price.long_completion,
+            price.long_cache_write or price.long_prompt
     end
-    return price.prompt, price.cached, price.completion
+    return price.prompt, price.cached, price.completion, price.cache_write or price.prompt
 end
 
 -- What sound or images cost more than as many tokens of text.
@@ -38,8 +42,12 @@ local function surcharge(price, usage, kind, prompt, cached, completion)
 end
 
 local function of_tokens(price, usage)
-    local prompt, cached, completion = text_prices(price, usage.prompt)
-    local sum = (usage.prompt - usage.cached) * prompt + usage.cached * cached + usage.completion * completion
+    local prompt, cached, completion, cache_write = text_prices(price, usage.prompt)
+    local written = usage.cache_write or 0
+    local sum = (usage.prompt - usage.cached - written) * prompt
+        + usage.cached * cached
+        + written * cache_write
+        + usage.completion * completion
     for _, kind in ipairs(OTHER_THAN_TEXT) do
         sum = sum + surcharge(price, usage, kind, prompt, cached, completion)
     end
@@ -50,21 +58,27 @@ local function of_units(price, usage)
     return (usage.seconds or 0) / SECONDS_PER_MINUTE * (price.minute or 0)
         + (usage.characters or 0) * PER_MILLION * (price.characters or 0)
         + (usage.images or 0) * (price.image or 0)
+        + (usage.video_seconds or 0) * (price.video or 0)
+        + (usage.large_video_seconds or 0) * (price.large_video or price.video or 0)
+end
+
+local function of_tools(price, usage)
+    return (usage.web_searches or 0) * PER_THOUSAND * (price.web_search or 0)
 end
 
 --- The cost of some usage, by the configured prices.
 -- @param pricing table|nil model -> price
--- @param backend Backend that served; provisioned throughput is paid by the hour, so its tokens cost nothing more
+-- @param backend Backend that served; provisioned throughput is paid by the hour, so only its tools cost more
 -- @param model string|nil as the backend reports it
 -- @param deployment string
 -- @param usage Usage
 -- @return number|nil USD, nil for models without a price
 function _M.cost(pricing, backend, model, deployment, usage)
-    if backend.provisioned_usd_per_hour then
-        return 0
-    end
     local price = pricing and price_of(pricing, model, deployment)
-    return price and of_tokens(price, usage) + of_units(price, usage) or nil
+    if backend.provisioned_usd_per_hour then
+        return price and of_tools(price, usage) or 0
+    end
+    return price and of_tokens(price, usage) + of_units(price, usage) + of_tools(price, usage) or nil
 end
 
 return _M

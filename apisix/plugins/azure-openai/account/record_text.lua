@@ -60,6 +60,7 @@ local TOKEN_FIELDS = {
     field("prompt", "intValue", TOKENS),
     field("completion", "intValue", TOKENS),
     field("cached", "intValue", TOKENS),
+    field("cache_write", "intValue", TOKENS),
     field("reasoning", "intValue", TOKENS),
     field("audio_prompt", "intValue", TOKENS),
     field("audio_completion", "intValue", TOKENS),
@@ -69,6 +70,9 @@ local TOKEN_FIELDS = {
     field("seconds", "doubleValue", TOKENS),
     field("characters", "intValue", TOKENS),
     field("images", "intValue", TOKENS),
+    field("video_seconds", "doubleValue", TOKENS),
+    field("large_video_seconds", "doubleValue", TOKENS),
+    field("web_searches", "intValue", TOKENS),
     field("total", "intValue", TOKENS),
     field("estimated", "boolValue", TOKENS),
 }

@@ -55,6 +55,7 @@ local function add_usage(attributes, usage)
         attributes:add("gen_ai.usage.input_tokens", usage.prompt)
         attributes:add("gen_ai.usage.output_tokens", usage.completion)
         attributes:add("gen_ai.usage.cache_read.input_tokens", usage.cached)
+        attributes:add("gen_ai.usage.cache_creation.input_tokens", usage.cache_write)
         attributes:add("gen_ai.usage.reasoning.output_tokens", usage.reasoning)
         attributes:add("azure_openai.tokens_estimated", usage.estimated)
     end

@@ -14,6 +14,7 @@ local _M = {
         "prompt",
         "completion",
         "cached",
+        "cache_write",
         "reasoning",
         "audio_prompt",
         "audio_completion",
@@ -23,8 +24,10 @@ local _M = {
     },
 }
 
--- Reasoning is part of the completion. Which client uses it matters, not which backend.
+-- Which client uses reasoning matters, not which backend. What is written to a cache stays with a backend. One of them each
+-- keeps the series few.
 local NOT_BY_BACKEND = { reasoning = true }
+local NOT_BY_CLIENT = { cache_write = true }
 
 local requests, tokens = {}, {}
 
@@ -103,7 +106,7 @@ local function flush_tokens(metrics, sum)
     local client, backend, model = sum.client, sum.backend, sum.model
     for _, kind in ipairs(_M.TOKEN_KINDS) do
         local amount = sum[kind]
-        if amount then
+        if amount and not NOT_BY_CLIENT[kind] then
             metrics.tokens:inc(amount, { client, model, kind, sum.estimated })
         end
         if amount and not NOT_BY_BACKEND[kind] then

@@ -1,7 +1,13 @@
---- What is paid by other units than tokens, read from the request: characters that are spoken, images that are made.
---- The answers do not say it: they are sound, or report no usage.
+--- What is paid by other units than tokens: characters that are spoken and images that are made, read from the request,
+--- because their answers are sound or report no usage; and seconds of videos, which a finished video reports.
+local tonumber = tonumber
+local type = type
+
 local IMAGES = { ["images/generations"] = true, ["images/edits"] = true, ["images/variations"] = true }
 local MOST_IMAGES = 100
+local MOST_VIDEO_SECONDS = 3600
+-- Larger ones cost more.
+local MOST_PIXELS = 1280 * 720
 
 local _M = {}
 
@@ -43,6 +49,35 @@ function _M.of_request(request)
         return new("images", is_possible and images or 1)
     end
     return nil
+end
+
+local function is_large(size)
+    local width, height = (type(size) == "string" and size or ""):match("^(%d+)x(%d+)$")
+    return width ~= nil and width * height > MOST_PIXELS
+end
+
+--- The usage of a video that is done. Before, it reports the same, but it may still fail, and then costs nothing.
+--
+--     {"object":"video","status":"completed","seconds":"8","size":"1280x720"} -> { video_seconds = 8, … }
+--
+-- @param members table of the answer: object, status, seconds, size
+-- @return Usage|nil
+function _M.of_video(members)
+    local seconds = tonumber(members.seconds)
+    if members.object ~= "video" or members.status ~= "completed" or not seconds then
+        return nil
+    end
+    if not (seconds > 0 and seconds <= MOST_VIDEO_SECONDS) then
+        return nil
+    end
+    return new(is_large(members.size) and "large_video_seconds" or "video_seconds", seconds)
+end
+
+--- Whether a usage is that of a video.
+-- @param usage Usage
+-- @return boolean
+function _M.is_of_video(usage)
+    return (usage.video_seconds or usage.large_video_seconds) ~= nil
 end
 
 return _M

@@ -1,5 +1,7 @@
 --- Token usage of an answer, as the backend reports it or else estimated and marked so; and the model that answered, as
 --- the backend reports it, since the name of a deployment need not say so.
+local units = require("apisix.plugins.azure-openai.account.units")
+local web_searches = require("apisix.plugins.azure-openai.account.web_searches")
 local byte_buffer = require("apisix.plugins.azure-openai.base.byte_buffer")
 local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
 local json_members = require("apisix.plugins.azure-openai.base.json_members")
@@ -25,7 +27,12 @@ local ENDS_BYTES = 64 * 1024
 -- Azure's names are shorter.
 local LONGEST_NAME_BYTES = 128
 -- What counts in a JSON answer.
-local REPORTED = { usage = true, model = true, id = true, background = true, duration = true }
+local REPORTED = { usage = true, model = true, id = true, background = true, tool_usage = true }
+-- The output is worth decoding only where it tells of searches.
+local REPORTED_WITH_SEARCHES = setmetatable({ output = true }, { __index = REPORTED })
+-- What tells of sound and videos.
+local REPORTED_WITHOUT_USAGE =
+    { model = true, id = true, duration = true, object = true, status = true, seconds = true, size = true }
 -- Events of a session that say what was used, and by which model: of realtime and of responses. The type is one of the
 -- first members.
 local DONE_EVENT = '"type"%s*:%s*"response%.(%l+)"'
@@ -46,7 +53,7 @@ local MOST_SECONDS = 86400
 ---@field completion number
 ---@field total number
 ---@field cached number part of `prompt`
----@field cache_write number|nil part of `prompt` that was written into the cache; nil when the answer does not say
+---@field cache_write number|nil part of `prompt` beside `cached`; nil when the answer reports none, as all below
 ---@field reasoning number part of `completion`
 ---@field audio_prompt number|nil part of `prompt`; nil when the answer reports no audio, as all below
 ---@field audio_completion number|nil part of `completion`
@@ -57,6 +64,9 @@ local MOST_SECONDS = 86400
 ---@field seconds number|nil of sound that was written down
 ---@field characters number|nil that were spoken (account/units.lua)
 ---@field images number|nil that were made without a usage (account/units.lua)
+---@field video_seconds number|nil of a finished video (account/units.lua)
+---@field large_video_seconds number|nil of a finished video with many pixels
+---@field web_searches number|nil of a response (account/web_searches.lua)
 ---@field estimated boolean
 ---@field is_begun boolean|nil the stream has told the prompt, but not yet what the answer took
 
@@ -101,7 +111,7 @@ local function normalise_message(usage)
         completion = completion,
         total = prompt + completion,
         cached = cached,
-        cache_write = written,
+        cache_write = written > 0 and written or nil,
         reasoning = 0,
         estimated = false,
     }
@@ -128,6 +138,7 @@ local function normalise(usage)
         completion = completion,
         total = math_max(tokens(usage.total_tokens), prompt + completion),
         cached = cached,
+        cache_write = part(prompt_details.cache_write_tokens, prompt - cached),
         reasoning = part(completion_details.reasoning_tokens, completion) or 0,
         audio_prompt = part(prompt_details.audio_tokens, prompt),
         audio_completion = part(completion_details.audio_tokens, completion),
@@ -138,6 +149,13 @@ local function normalise(usage)
         seconds = usage.type == "duration" and seconds(usage.seconds) or nil,
         estimated = false,
     }
+end
+
+-- The usage of a response, with the searches that it reports elsewhere.
+local function of_response(response)
+    local usage = normalise(response.usage)
+    usage.web_searches = web_searches.of(response)
+    return usage
 end
 
 local function model_name(value)
@@ -177,19 +195,23 @@ function _M.of_body(body)
     if body:byte(1) ~= 123 then
         return nil
     end
-    if not has_usage(body) and not body:find(MODEL) and not body:find(DURATION) then
+    local wanted = REPORTED_WITHOUT_USAGE
+    if has_usage(body) then
+        wanted = body:find(web_searches.MARK, 1, true) and REPORTED_WITH_SEARCHES or REPORTED
+    elseif not body:find(MODEL) and not body:find(DURATION) then
         return nil
     end
-    local members = json_members.decode(body, REPORTED)
+    local members = json_members.decode(body, wanted)
     local model = model_name(members.model)
     if not members.usage and seconds(members.duration) then
         -- A transcription of an older kind.
         members.usage = { type = "duration", seconds = members.duration }
     end
-    if type(members.usage) ~= "table" then
-        return nil, model
+    if type(members.usage) == "table" then
+        return of_response(members), model, source(members.id, members.background)
     end
-    return normalise(members.usage), model, source(members.id, members.background)
+    local of_video = units.of_video(members)
+    return of_video, model, of_video and source(members.id)
 end
 
 --- Adds two usages; the sum is estimated when one of them is.
@@ -243,7 +265,13 @@ function _M.of_session_event(text)
     local is_transcribed = event.type == TRANSCRIBED
     local is_done = event.type ~= "session.created" and not is_transcribed
     local usage = is_transcribed and event.usage or is_done and response.usage
-    usage = type(usage) == "table" and normalise(usage) or nil
+    usage = type(usage) == "table"
+            and of_response({
+                usage = usage,
+                tool_usage = response.tool_usage,
+                output = response.output,
+            })
+        or nil
     return usage, model_name(object(event.session).model or response.model), false, is_done and usage ~= nil
 end
 
@@ -380,7 +408,7 @@ local function usage_in(event, told)
     if type(holder.usage) ~= "table" then
         return nil
     end
-    return normalise(holder.usage), source(holder.id, holder.background), decoded
+    return of_response(holder), source(holder.id, holder.background), decoded
 end
 
 local function is_usage_chunk(decoded)

@@ -52,6 +52,7 @@ local READING_PATTERNS = {
     "^responses/[^/]+/cancel$",
     "^threads/[^/]+/runs/[^/]+$",
     "^threads/[^/]+/runs/[^/]+/cancel$",
+    "^videos/[^/]+$",
 }
 
 -- Each POST to one of these makes something new.
@@ -152,7 +153,7 @@ function _M.is_of_every_credential(request)
     return OF_EVERY_CREDENTIAL[request.kind][_M.name(request)] == true
 end
 
---- Whether a request shows a response, or a run of an assistant, that a model has made or is still making.
+--- Whether a request shows a response, a run of an assistant, or a video that a model has made or is still making.
 -- @param request table from `reading.read`
 -- @return boolean
 function _M.is_reading(request)
