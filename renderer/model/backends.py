@@ -59,8 +59,8 @@ class Backend(NumberedGroup):
     )
     surfaces: Surfaces = setting(
         "SURFACES",
-        about="What the resource offers: `openai` (Azure OpenAI), `anthropic` (Claude on Foundry) and `inference` "
-        "(Foundry's model inference API).",
+        about="What the resource offers: `openai` (Azure OpenAI), `anthropic` (Claude on Foundry) and "
+        "`inference` (Foundry's model inference API).",
         shown="all three for `….services.ai.azure.com`, else `openai`",
     )
     auth: Literal["key", "managed-identity"] = setting("AUTH", "key", about="How the gateway signs in.")
@@ -90,9 +90,9 @@ class Backend(NumberedGroup):
     token_scope: HttpsUrl | None = setting(
         "TOKEN_SCOPE",
         None,
-        about="The scope of the token, for managed identity, on every surface. Without it, the surface `anthropic` "
-        f"takes `{token_scope_of(None, 'anthropic')}`. For endpoints of the US Government and China clouds the "
-        "defaults end in `.azure.us/.default` and `.azure.cn/.default`.",
+        about="The scope of the token, for managed identity, on every surface. Without it, the surface "
+        f"`anthropic` takes `{token_scope_of(None, 'anthropic')}`. For endpoints of the US Government and "
+        "China clouds the defaults end in `.azure.us/.default` and `.azure.cn/.default`.",
         shown=f"`{token_scope_of(None)}`",
     )
 

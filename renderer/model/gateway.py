@@ -62,9 +62,9 @@ class Gateway(Group):
     deployment_fallbacks: Fallbacks | None = setting(
         "DEPLOYMENT_FALLBACKS",
         None,
-        about="What takes the place of a deployment in the same request when nobody can serve it, in this order: "
-        "`gpt-5=gpt-5-mini|gpt-4.1,o3=o1`. The header `x-gateway-deployment` says which served. A client's "
-        "`DEPLOYMENTS` holds for fallbacks, too.",
+        about="What takes the place of a deployment in the same request when nobody can serve it, in this "
+        "order: `gpt-5=gpt-5-mini|gpt-4.1,o3=o1`. The header `x-gateway-deployment` says which served. A "
+        "client's `DEPLOYMENTS` holds for fallbacks, too.",
         shown="none",
     )
     stored_resources: Literal["private", "strict", "shared"] = setting(

@@ -146,10 +146,12 @@ def parse_fallbacks(value: object) -> object:
         if len({name, *names}) <= len(names):
             raise wrong(
                 f"names a deployment twice for '{name}'",
-                "Write each fallback once, and only deployments other than the one that they take the place of",
+                "Write each fallback once, and none that is the deployment itself",
             )
         if name in fallbacks:
-            raise wrong(f"lists the deployment '{name}' twice", f"Write all in one item: {_FALLBACKS_EXAMPLE}")
+            raise wrong(
+                f"lists the deployment '{name}' twice", f"Write all in one item: {_FALLBACKS_EXAMPLE}"
+            )
         fallbacks[name] = names
     return fallbacks
 

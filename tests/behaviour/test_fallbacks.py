@@ -113,7 +113,7 @@ def test_b6_the_record_says_which_served(stage: Stage, sim: Simulator) -> None:
 
 
 def test_f8_a_request_that_only_a_fallback_serves_speaks_against_nobody(stage: Stage, sim: Simulator) -> None:
-    """One client's poison fails everywhere; that another deployment swallows it is no proof against backends."""
+    """One client's poison fails everywhere. A deployment that swallows it proves nothing against backends."""
     client = stage.http(gateway_of(stage))
     assert chat(client).status_code == 200
     for region in ("eastus", "westus"):

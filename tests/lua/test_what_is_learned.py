@@ -110,7 +110,8 @@ local function run()
     end
     local groups = {}
     for index, backend in ipairs(backends) do groups[index] = { backend, priority = backend.priority } end
-    local pool = { name = "", backends = backends, by_name = {}, groups = groups, drained = {}, balancer = {}, fallbacks = {},
+    local pool = { name = "", backends = backends, by_name = {}, groups = groups, drained = {}, balancer = {},
+        fallbacks = {},
         failover = { breaker_failures = failures, breaker_open_seconds = 10, breaker_max_open_seconds = 60,
             breaker_override_concurrency = 16, read_timeout_ms = 600000, connect_timeout_ms = 5000,
             retry_within_ms = 60000, max_wait_ms = 0, cooldown_default_seconds = 10,

@@ -18,8 +18,14 @@ local NAMES = { "stream_options", "stream options", "include_usage" }
 
 local _M = {}
 
-local function accepts_stream_options(kind, ctx)
-    if kind == "v1" or kind == "inference" then
+-- The inference surface refuses what is not its own, unless the client says that the model shall see it.
+local FURTHER_PARAMETERS, PASSED = "extra-parameters", "pass-through"
+
+local function accepts_stream_options(request, ctx)
+    if request.kind == "inference" then
+        return request.headers[FURTHER_PARAMETERS] == PASSED
+    end
+    if request.kind == "v1" then
         return true
     end
     local version = ctx.var.arg_api_version or ctx.var["arg_api-version"]
@@ -63,7 +69,7 @@ function _M.edit(ctx, request)
         not facts
         or not json_facts.is_true(request.facts, "stream")
         or (operation ~= "chat/completions" and operation ~= "completions")
-        or not accepts_stream_options(request.kind, ctx)
+        or not accepts_stream_options(request, ctx)
     then
         return nil
     end
