@@ -10,6 +10,7 @@ from renderer.model.group import Group, NumberedGroup, milliseconds, seconds, se
 from renderer.parsers.basics import (
     BackendName,
     Deployments,
+    Flag,
     HashKey,
     HeaderSecret,
     Label,
@@ -120,6 +121,13 @@ class Balancing(Group):
         "roundrobin",
         about="Weighted round robin; consistent hashing; or `latency`: weights that also follow how soon "
         "each backend begins to answer.",
+    )
+    prompt_cache_affinity: Flag = setting(
+        "PROMPT_CACHE_AFFINITY",
+        True,
+        about="With `roundrobin`: whether the requests of a conversation meet the same backend among equals, "
+        "which has their prompt in its cache. A backend that gets more than 1.25 times its share passes them "
+        "on.",
     )
     hash_on: Literal["header", "cookie", "vars", "consumer"] = setting(
         "LB_HASH_ON", "header", about="For `chash`: where the hash key is taken from."

@@ -113,6 +113,7 @@
 ---@field drained table backends of weight 0
 ---@field home Backend for files and what refers to files
 ---@field balancer table
+---@field keeps_prompt_caches boolean whether conversations shall meet the same backend again
 ---@field failover table limits, cool-downs and breakers; times in the unit that the name says
 ---@field expose_backend_headers boolean
 ---@field ssl_verify boolean
@@ -131,6 +132,7 @@
 ---@field operation string what the request does, one of a fixed list (request/operations.lua)
 ---@field size number tokens that it may take (request/size.lua)
 ---@field pace string|nil the kind of answer whose times are compared (routing/speeds.lua)
+---@field conversation number|nil what its requests have in common (request/beginnings.lua); nil when it does not matter
 ---@field references string[] ids that the request refers to
 ---@field owner Backend|nil the backend that holds one of them
 ---@field items Item[] what the client sends again (request/replayed_items.lua)

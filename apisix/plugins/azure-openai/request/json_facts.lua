@@ -35,6 +35,7 @@ local add_id, ids_of = json_references.add, json_references.ids_of
 ---@field has_more_item_ids boolean whether there are more than that
 ---@field refers boolean whether there is anything that may refer to what one backend alone has
 ---@field has_tokens boolean `prompt` or `input` is given in numbers
+---@field first_user_end number|nil offset behind the first message of a user in `messages` or `input`
 ---@field base64_bytes number bytes of images and files, which no model reads as text
 ---@field nodes number lists, objects, names and texts, at most a million
 
@@ -71,6 +72,10 @@ local OWN = { metadata = true, schema = true, input_schema = true, item_schema =
 local TOOLS = { tools = true, functions = true }
 -- Below these a client may give tokens in place of words.
 local TOKENS = { input = true, prompt = true }
+
+-- The messages are objects in lists at the top.
+local MESSAGES = { messages = true, input = true }
+local MESSAGE_DEPTH = 3
 
 local DATA_URL = "^data:[^,]-;base64,"
 
@@ -181,6 +186,8 @@ function Listener:string(scanner, from, to)
         end
         if is_meant(depth, frame) then
             hear_member(self, depth, frame, scanner:string_at(from, to))
+        elseif depth == MESSAGE_DEPTH and frame.name == "role" then
+            frame.is_users = scanner:string_at(from, to) == "user"
         end
     elseif frame.ids then
         add_id(self.found, frame.ids, scanner:string_at(from, to))
@@ -243,6 +250,7 @@ local function new_frame()
         refers = false,
         other_ids = false,
         says = false,
+        is_users = false,
         ids = false,
         in_content = false,
         in_naming = false,
@@ -285,7 +293,7 @@ function Listener:open(scanner, is_object, offset)
     self.frame, frame.is_object = frame, is_object
     if is_object then
         self.objects = self.objects + 1
-        frame.number, frame.name, frame.folded = self.objects, false, false
+        frame.number, frame.name, frame.folded, frame.is_users = self.objects, false, false, false
         json_references.open(frame)
     end
     if depth == 1 then
@@ -312,6 +320,9 @@ function Listener:close(scanner, offset)
             member.length = offset - member.offset
         end
     end
+    if depth == MESSAGE_DEPTH and frame.is_object and frame.is_users then
+        self.first_user_end = self.first_user_end or (MESSAGES[self.frames[1].name] and offset)
+    end
     if depth > 1 and frame.is_object and not frame.in_own then
         json_references.close(self.found, frame, depth == 3 and self.frames[1].folded == "input")
     end
@@ -329,6 +340,7 @@ local function borrow()
     listener.frame, listener.is_object, listener.head, listener.ambiguous = nil, false, nil, nil
     listener.members, listener.deployments, listener.is_named = {}, {}, {}
     listener.found = json_references.new()
+    listener.first_user_end = false
     listener.names_session, listener.has_tokens, listener.base64_bytes = false, false, 0
     listener.is_unclear, listener.watched = false, 0
     return listener
@@ -348,6 +360,7 @@ local function facts_of(listener, nodes)
         ambiguous = listener.ambiguous,
         deployments = not listener.is_unclear and listener.deployments or nil,
         names_session = listener.names_session,
+        first_user_end = listener.first_user_end or nil,
         has_tokens = listener.has_tokens,
         base64_bytes = listener.base64_bytes,
         nodes = nodes,

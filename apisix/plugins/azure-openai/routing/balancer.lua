@@ -1,16 +1,17 @@
---- Chooses the backend of the next attempt: priority groups, then weights (also by speed), or a consistent hash, inside
---- a group.
+--- Chooses the backend of the next attempt: priority groups, and inside a group the backend that knows the conversation,
+--- weights (also by speed), or a consistent hash.
 local core = require("apisix.core")
 local lrucache = require("resty.lrucache")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local breakers = require("apisix.plugins.azure-openai.routing.breakers")
+local cache_affinity = require("apisix.plugins.azure-openai.routing.cache_affinity")
 local cooldowns = require("apisix.plugins.azure-openai.routing.cooldowns")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
+local rendezvous = require("apisix.plugins.azure-openai.routing.rendezvous")
 local speeds = require("apisix.plugins.azure-openai.routing.speeds")
 
 local ngx = ngx
 local ipairs = ipairs
-local math_log = math.log
 local ngx_crc32 = ngx.crc32_long
 local table_sort = table.sort
 
@@ -54,19 +55,6 @@ local function rotate(credits, available, weights)
     return chosen
 end
 
--- Weighted rendezvous hashing: a key always meets the same backend. When that backend is away, only its keys move.
-local function hash(key, available)
-    local highest, chosen
-    for _, backend in ipairs(available) do
-        local uniform = (ngx_crc32(key .. "|" .. backend.name) + 1) / 4294967297
-        local score = -backend.weight / math_log(uniform)
-        if not chosen or score > highest then
-            highest, chosen = score, backend
-        end
-    end
-    return chosen
-end
-
 local function hash_key(ctx, balancer)
     if balancer.algorithm ~= "chash" then
         return nil
@@ -99,6 +87,19 @@ local function usable_deployment(backend, plan, tried)
     return deployment, reason ~= nil
 end
 
+-- One of those that may be asked. `deployments` are their names for it, where speeds count.
+local function pick(ctx, pool, group, plan, available, deployments)
+    local key = hash_key(ctx, pool.balancer)
+    if key then
+        return rendezvous.best(ngx_crc32(key), available)
+    end
+    if plan.conversation then
+        return cache_affinity.choose(pool, group, plan, available)
+    end
+    local weights = deployments and #available > 1 and speeds.weights(available, deployments, plan.pace)
+    return rotate(credits_for(pool, group, plan), available, weights)
+end
+
 -- Also tells whether the chosen one takes a trial.
 local function choose(ctx, pool, group, plan, tried)
     local available, trials = {}, {}
@@ -118,13 +119,7 @@ local function choose(ctx, pool, group, plan, tried)
         return nil
     end
 
-    local key = hash_key(ctx, pool.balancer)
-    if key then
-        local chosen = hash(key, available)
-        return chosen, trials[chosen] or false
-    end
-    local weights = deployments and #available > 1 and speeds.weights(available, deployments, plan.pace)
-    local chosen = rotate(credits_for(pool, group, plan), available, weights)
+    local chosen = pick(ctx, pool, group, plan, available, deployments)
     return chosen, trials[chosen] or false
 end
 
@@ -141,6 +136,9 @@ local function next_in_group(ctx, pool, group, plan, tried)
     local backend, is_trial = choose(ctx, pool, group, plan, tried)
     while backend do
         if claim(pool, plan, backend, tried, is_trial) then
+            if pool.keeps_prompt_caches then
+                cache_affinity.count(pool, group, plan.deployment, backend)
+            end
             return backend, pool_module.deployment_on(backend, plan), is_trial
         end
         backend, is_trial = choose(ctx, pool, group, plan, tried)

@@ -3,6 +3,7 @@
 -- Responses, conversations, files, batches, vector stores … live in one Azure resource only, and their ids lead back to
 -- it. They belong to the client that made them: only a request that makes a resource says whose it is.
 local shared_state = require("apisix.plugins.azure-openai.base.shared_state")
+local beginnings = require("apisix.plugins.azure-openai.request.beginnings")
 local collections = require("apisix.plugins.azure-openai.request.collections")
 local operations = require("apisix.plugins.azure-openai.request.operations")
 local replayed_items = require("apisix.plugins.azure-openai.request.replayed_items")
@@ -183,6 +184,9 @@ function _M.plan(pool, request, client)
         operation = operations.name(request),
         size = size.total(request),
         pace = speeds.pace(pool, request),
+        conversation = pool.keeps_prompt_caches
+                and beginnings.key(request, client and client.name or EVERYBODY)
+            or nil,
         references = named,
         items = replayed_items.of(request),
         home = collections.is_homed(request.operation) and pool.home or nil,

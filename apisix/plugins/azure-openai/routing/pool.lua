@@ -118,6 +118,12 @@ local function home_of(backends, configured)
     return configured or backends[1]
 end
 
+-- Whether conversations shall meet the same backend again. Other algorithms have their own idea of that, and with one
+-- backend there is no choice.
+local function keeps_prompt_caches(balancer, backends)
+    return balancer.algorithm == "roundrobin" and balancer.prompt_cache_affinity and #backends > 1
+end
+
 -- Gives a pool its backends and all that follows from their weights and priorities.
 local function fill(pool, backends, home_backend)
     pool.backends, pool.by_name = backends, {}
@@ -126,6 +132,7 @@ local function fill(pool, backends, home_backend)
     end
     pool.groups, pool.drained = build_groups(backends)
     pool.home = home_of(backends, pool.by_name[home_backend])
+    pool.keeps_prompt_caches = keeps_prompt_caches(pool.balancer, backends) or false
     return pool
 end
 
