@@ -102,6 +102,10 @@ class Call:
             raise self.forms.unknown_deployment(name)
         return found
 
+    def require_deployment(self) -> None:
+        """Raise the surface's error when the wanted deployment has no name or is not served."""
+        _ = self.deployment
+
     @property
     def model(self) -> str:
         """The model name that answers carry."""

@@ -45,9 +45,8 @@ def create(call: Call) -> Answer | EventStream:
 def count_tokens(call: Call) -> Answer:
     """``POST …/messages/count_tokens``: what ``messages`` would report as input."""
     check_size(call, LARGEST_BODY)
-    prompt = Prompt.read(call)
-    assert call.deployment
-    return json_answer({"input_tokens": prompt.tokens})
+    call.require_deployment()
+    return json_answer({"input_tokens": Prompt.read(call).tokens})
 
 
 def check_size(call: Call, largest: int) -> None:
@@ -161,7 +160,7 @@ class Asked:
     @classmethod
     def read(cls, call: Call) -> Asked:
         """Read and check the body. Raises the service's errors."""
-        assert call.deployment
+        call.require_deployment()
         limit = call.integer("max_tokens")
         if limit is None:
             raise invalid_request("max_tokens: Field required")
