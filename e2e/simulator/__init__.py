@@ -18,7 +18,7 @@ What a request passes:
 - `routing`: finds the operation of a path; `operations` holds them, one module for each family
 - `state`, `quotas`: what a region remembers, and what it has left
 - `tokens`: counts the tokens of prompts and makes the text of answers
-- `prompts`: a prompt laid out by its tokens
+- `prompts`, `prompt_cache`: a prompt laid out by its tokens, and the beginnings that a region has seen
 - `answers`, `error_bodies`: what an operation returns
 - `error_forms`, `anthropic_forms`: how a surface words errors
 - `delivery`: writes the answer, with the region's latency, and broken as the fault says
@@ -32,7 +32,16 @@ How it is steered:
 
 from e2e.simulator.faults import Fault
 from e2e.simulator.recorder import RecordedRequest
-from e2e.simulator.regions import Deployment, Latency, Quota, Region
+from e2e.simulator.regions import Deployment, Latency, PromptCaching, Quota, Region
 from e2e.simulator.simulator import Simulator
 
-__all__ = ["Deployment", "Fault", "Latency", "Quota", "RecordedRequest", "Region", "Simulator"]
+__all__ = [
+    "Deployment",
+    "Fault",
+    "Latency",
+    "PromptCaching",
+    "Quota",
+    "RecordedRequest",
+    "Region",
+    "Simulator",
+]

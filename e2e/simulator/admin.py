@@ -14,14 +14,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from e2e.simulator.answers import Answer, json_answer
 from e2e.simulator.delivery import AT_ONCE, deliver
 from e2e.simulator.faults import NO_FAULT, Fault
 from e2e.simulator.problems import problems_of
 from e2e.simulator.recorder import RecordedRequest
-from e2e.simulator.regions import Family, Latency, Quota
+from e2e.simulator.regions import Family, Latency, PromptCaching, Quota
 from e2e.simulator.server import ADMIN_PREFIX, RegionServer
 from e2e.simulator.wire.connection import Channel
 from e2e.simulator.wire.http import Request
@@ -33,6 +33,16 @@ HEALTH_PATH = f"{ADMIN_PREFIX}/health"
 _FAULTS = TypeAdapter(list[Fault])
 _QUOTA = TypeAdapter(Quota)
 _LATENCY = TypeAdapter(Latency)
+
+
+class _PromptCacheChange(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    enabled: bool = True
+    life_s: float = Field(default=PromptCaching.life_s, gt=0)
+    longest_s: float = Field(default=PromptCaching.longest_s, gt=0)
+
+
+_PROMPT_CACHE = TypeAdapter(_PromptCacheChange)
 _SURFACES = TypeAdapter(dict[Family, bool])
 
 
@@ -108,6 +118,7 @@ def _state(server: RegionServer) -> dict[str, Any]:
         "refusing": server.listener.refusing,
         "deployments": server.state.deployment_names(),
         "surfaces": server.state.offers(),
+        "prompt_cache": _prompt_cache(server),
         "requests": server.recorder.total,
         "answers": server.state.generated,
         "stored": server.state.store.sizes(),
@@ -214,6 +225,29 @@ async def _put_surfaces(server: RegionServer, request: Request) -> Any:
     return server.state.offers()
 
 
+def _prompt_cache(server: RegionServer) -> dict[str, Any]:
+    cache = server.state.prompt_cache
+    if cache is None:
+        return {"enabled": False}
+    return {"enabled": True, "life_s": cache.life_s, "longest_s": cache.longest_s, "beginnings": len(cache)}
+
+
+async def _get_prompt_cache(server: RegionServer, _: Request) -> Any:
+    return _prompt_cache(server)
+
+
+async def _put_prompt_cache(server: RegionServer, request: Request) -> Any:
+    change = _validated(_PROMPT_CACHE, _document(request), known=_PromptCacheChange.model_fields)
+    server.state.cache_prompts(PromptCaching(change.life_s, change.longest_s) if change.enabled else None)
+    return _prompt_cache(server)
+
+
+async def _delete_prompt_cache(server: RegionServer, _: Request) -> Any:
+    if server.state.prompt_cache is not None:
+        server.state.prompt_cache.forget()
+    return _prompt_cache(server)
+
+
 def _described(record: RecordedRequest, with_body: bool) -> dict[str, Any]:
     description = asdict(record)
     body = description.pop("body")
@@ -245,4 +279,5 @@ _RESOURCES: dict[str, dict[str, _Action]] = {
     "quota": {"GET": _get_quota, "PUT": _put_quota},
     "latency": {"GET": _get_latency, "PUT": _put_latency},
     "surfaces": {"GET": _get_surfaces, "PUT": _put_surfaces},
+    "prompt_cache": {"GET": _get_prompt_cache, "PUT": _put_prompt_cache, "DELETE": _delete_prompt_cache},
 }

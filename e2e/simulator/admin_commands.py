@@ -210,6 +210,22 @@ def surfaces(
 
 
 @commands.command()
+def prompt_cache(
+    region: RegionName,
+    enabled: Annotated[bool | None, typer.Option("--on/--off", help="Cache prompts, or do not.")] = None,
+    life_s: Annotated[float | None, typer.Option(help="Seconds that a beginning lives unused.")] = None,
+    url: Url = DEFAULT_URL,
+    admin_key: AdminKey = None,
+) -> None:
+    """Show the prompt cache of a region, or turn it on, empty, or off."""
+    with problems_reported():
+        given = {"enabled": enabled, "life_s": life_s}
+        change = {name: value for name, value in given.items() if value is not None}
+        client = AdminClient(url, admin_key)
+        _print_json(client.region(region, "PUT" if change else "GET", "prompt_cache", change or None))
+
+
+@commands.command()
 def reset(
     region: Annotated[
         str | None, typer.Argument(metavar="[REGION]", help="One region; all when left out.")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
-from e2e.simulator.answers import Answer, Json, json_answer
+from e2e.simulator.answers import Answer, Json, dump, json_answer
 from e2e.simulator.error_bodies import AzureError, invalid_request, not_found
 from e2e.simulator.error_forms import AZURE, ErrorForms
 from e2e.simulator.faults import NO_FAULT, Fault
@@ -101,6 +102,10 @@ class Call:
             raise self.forms.unknown_deployment(name)
         return found
 
+    def require_deployment(self) -> None:
+        """Raise the surface's error when the wanted deployment has no name or is not served."""
+        _ = self.deployment
+
     @property
     def model(self) -> str:
         """The model name that answers carry."""
@@ -112,6 +117,16 @@ class Call:
         if self.verdict.refused_by is not None:
             seconds = -(-self.verdict.retry_after_ms // 1000)
             raise self.forms.throttled(self.verdict.refused_by, operation_id, self.api_version, seconds)
+
+    def cached(self, lay_out: Callable[[], bytes], beside: Any = None, life_s: float | None = None) -> int:
+        """The tokens at the beginning of the prompt that the region's cache knows; it knows all afterwards.
+
+        ``lay_out`` makes the prompt as :mod:`prompts` does. ``beside`` is what else has to be equal.
+        """
+        if self.state.prompt_cache is None:
+            return 0
+        namespace = f"{self.deployment.name}\0{dump(beside)}"
+        return self.state.prompt_cache.use(namespace, lay_out(), life_s)
 
     def generate(self, prompt: str, limit: int | None) -> Generated:
         """The text that answers a prompt; see :func:`generate`."""

@@ -33,7 +33,8 @@ def problems_of(error: ValidationError, where: str = "", known: Iterable[str] = 
 
 def _place(where: str, parts: tuple[int | str, ...]) -> str:
     """``regions[0].port`` for the parts of a location."""
-    steps = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    # Pydantic calls a wrong key of a mapping "[key]".
+    steps = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts if part != "[key]")
     return (where + "".join(steps)).lstrip(".")
 
 

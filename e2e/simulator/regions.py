@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -66,6 +67,15 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class PromptCaching:
+    """A prompt cache: its beginnings live ``life_s`` after their last use and ``longest_s`` at most."""
+
+    life_s: float = 300.0
+    longest_s: float = 3600.0
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+
+
+@dataclass(frozen=True)
 class Deployment:
     """A deployment by name; answers report ``model``, by default the name."""
 
@@ -82,6 +92,7 @@ class Region:
     accepted as that of a managed identity. ``port`` 0 picks a free one. ``quota`` holds for deployments
     without their own. ``answer_tokens`` is the length of generated answers. ``background_s`` is how long a
     background response runs. ``surfaces``: a path of another one is 404, as at a resource without it.
+    ``prompt_cache``: without one, no prompt is ever cached.
     """
 
     name: str
@@ -96,6 +107,7 @@ class Region:
     background_s: float = 1.0
     seed: int = 0
     surfaces: Sequence[Family] = FAMILIES
+    prompt_cache: PromptCaching | None = None
 
     @property
     def location(self) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from e2e.simulator.faults import Fault
 from e2e.simulator.problems import ProblemsError, problems_of
-from e2e.simulator.regions import FAMILIES, Deployment, Family, Latency, Quota, Region
+from e2e.simulator.regions import FAMILIES, Deployment, Family, Latency, PromptCaching, Quota, Region
 
 DEFAULT_REGIONS = ("eastus:8001", "westus:8002")
 
@@ -58,6 +58,18 @@ class LatencySettings(_Model):
         return Latency(self.first_byte_ms, self.per_token_ms, self.jitter)
 
 
+class PromptCacheSettings(_Model):
+    """A prompt cache; naming it turns it on."""
+
+    enabled: bool = True
+    life_s: float = Field(default=PromptCaching.life_s, gt=0)
+    longest_s: float = Field(default=PromptCaching.longest_s, gt=0)
+
+    def caching(self) -> PromptCaching | None:
+        """The prompt cache of the simulator."""
+        return PromptCaching(self.life_s, self.longest_s) if self.enabled else None
+
+
 class RegionSettings(_Model):
     """A region; the top level of the file gives the settings that a region leaves out."""
 
@@ -69,6 +81,7 @@ class RegionSettings(_Model):
     deployments: list[DeploymentSettings] | None = None
     latency: LatencySettings | None = None
     surfaces: list[Family] | None = None
+    prompt_cache: PromptCacheSettings | None = None
     faults: list[Fault] = []
 
 
@@ -85,12 +98,13 @@ class Settings(_Model):
     background_s: float = Field(default=1.0, ge=0)
     seed: int = 0
     surfaces: list[Family] = list(FAMILIES)
+    prompt_cache: PromptCacheSettings = PromptCacheSettings(enabled=False)
     regions: list[RegionSettings] = []
 
 
 _KNOWN_NAMES = {
     name
-    for model in (Settings, RegionSettings, DeploymentSettings, LatencySettings, Fault)
+    for model in (Settings, RegionSettings, DeploymentSettings, LatencySettings, PromptCacheSettings, Fault)
     for name in model.model_fields
 }
 
@@ -239,6 +253,7 @@ def _region(settings: Settings, region: RegionSettings, keys: dict[str, str]) ->
         background_s=settings.background_s,
         seed=settings.seed,
         surfaces=region.surfaces if region.surfaces is not None else settings.surfaces,
+        prompt_cache=(region.prompt_cache or settings.prompt_cache).caching(),
     )
     if deployments is None:
         return base

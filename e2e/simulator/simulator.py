@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from e2e.simulator.faults import Fault
 from e2e.simulator.fleet import Fleet
 from e2e.simulator.recorder import RecordedRequest
-from e2e.simulator.regions import FAMILIES, Latency, Quota, Region
+from e2e.simulator.regions import FAMILIES, Latency, PromptCaching, Quota, Region
 from e2e.simulator.server import RegionServer
 
 T = TypeVar("T")
@@ -114,6 +114,11 @@ class Simulator:
         server = self._server(region)
         changes = {family: offered[family] for family in FAMILIES if family in offered}
         self._call(lambda: server.state.offer(changes))
+
+    def prompt_cache(self, region: str, caching: PromptCaching | None) -> None:
+        """Begin with an empty prompt cache; ``None``: cache no prompts."""
+        server = self._server(region)
+        self._call(lambda: server.state.cache_prompts(caching))
 
     def reset(self) -> None:
         """Return every region to its first state: no faults, recordings, stored objects or used quota."""

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 from e2e.simulator.answers import Json
 from e2e.simulator.error_bodies import deployment_not_found
+from e2e.simulator.prompt_cache import PromptCache
 from e2e.simulator.quotas import QuotaMeter
-from e2e.simulator.regions import FAMILIES, Deployment, Family, Latency, Quota, Region
+from e2e.simulator.regions import FAMILIES, Deployment, Family, Latency, PromptCaching, Quota, Region
 
 
 class RegionState:
@@ -22,6 +23,8 @@ class RegionState:
         self.latency = region.latency
         self.answer_tokens = region.answer_tokens
         self.surfaces: set[Family] = set(region.surfaces)
+        self.prompt_cache: PromptCache | None = None
+        self.cache_prompts(region.prompt_cache)
         self.store = Store()
         self.generated = 0
         self._random = Random(region.seed)  # noqa: S311 - repeatable, not secret
@@ -37,6 +40,12 @@ class RegionState:
         """Offer surfaces, or no longer."""
         for family, offered in changes.items():
             (self.surfaces.add if offered else self.surfaces.discard)(family)
+
+    def cache_prompts(self, caching: PromptCaching | None) -> None:
+        """Begin with an empty prompt cache, or cache no prompts."""
+        self.prompt_cache = (
+            None if caching is None else PromptCache(caching.life_s, caching.longest_s, caching.clock)
+        )
 
     def deployment_names(self) -> list[str] | None:
         """The served deployments, or ``None`` when any name is served."""

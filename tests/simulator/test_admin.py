@@ -96,6 +96,16 @@ def test_surfaces_can_be_changed(admin: httpx.Client) -> None:
     assert (shown["openai"], shown["inference"]) == (True, False)
 
 
+def test_prompt_cache_can_be_turned_on_emptied_and_off(admin: httpx.Client, http: httpx.Client) -> None:
+    assert admin.get("/prompt_cache").json() == {"enabled": False}
+    admin.put("/prompt_cache", json={"life_s": 60})
+    http.post(CHAT_PATH, json={"messages": [{"role": "user", "content": "four" * 1100}]})
+    shown = admin.get("/prompt_cache").json()
+    assert shown == {"enabled": True, "life_s": 60, "longest_s": 3600, "beginnings": 1}
+    assert admin.delete("/prompt_cache").json()["beginnings"] == 0
+    assert admin.put("/prompt_cache", json={"enabled": False}).json() == {"enabled": False}
+
+
 def test_delete_state_resets_the_region(sim: Simulator, admin: httpx.Client, http: httpx.Client) -> None:
     sim.fail("eastus", status=500, count=1)
     http.post(CHAT_PATH, json=CHAT)
@@ -142,6 +152,8 @@ def test_wrong_admin_request_is_explained(admin: httpx.Client, method: str, path
         ("quota", {"m": {"rpm": "x"}}),
         ("latency", 1),
         ("latency", {"jitter": "x"}),
+        ("prompt_cache", {"life_s": 0}),
+        ("prompt_cache", {"lifes": 5}),
         ("surfaces", {"gopher": True}),
         ("surfaces", {"openai": "perhaps"}),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -62,6 +63,20 @@ def test_a_regions_surfaces_win_over_the_common_ones(tmp_path: Path) -> None:
     path.write_text("surfaces: [openai]\nregions: [{name: a}, {name: b, surfaces: [inference]}]\n")
     made = plan(Options(config=path, values={"key": "k"}))
     assert [list(region.surfaces) for region in made.regions] == [["openai"], ["inference"]]
+
+
+def test_a_regions_prompt_cache_wins_over_the_common_one(tmp_path: Path) -> None:
+    path = tmp_path / "simulator.yaml"
+    path.write_text(
+        "prompt_cache: {life_s: 60}\nregions: [{name: a}, {name: b, prompt_cache: {enabled: false}}]\n"
+    )
+    first, second = plan(Options(config=path, values={"key": "k"})).regions
+    assert first.prompt_cache is not None
+    assert (first.prompt_cache.life_s, second.prompt_cache) == (60, None)
+
+
+def test_no_prompt_is_cached_unless_asked() -> None:
+    assert plan(Options(values={"key": "k"})).regions[0].prompt_cache is None
 
 
 def test_one_regions_key_wins_over_the_common_one() -> None:
@@ -175,6 +190,25 @@ def test_state_quota_latency_and_reset_commands(sim: Simulator, http: httpx.Clie
     assert [http.post(CHAT_PATH, json=CHAT).status_code for _ in range(2)] == [200, 429]
     assert "reset: eastus, westus" in run(sim, "reset")
     assert http.post(CHAT_PATH, json=CHAT).status_code == 200
+
+
+def test_surfaces_command_shows_and_changes(sim: Simulator, http: httpx.Client) -> None:
+    assert json.loads(run(sim, "surfaces", "eastus"))["anthropic"] is True
+    run(sim, "surfaces", "eastus", "--off", "anthropic", "--off", "openai")
+    assert http.post(CHAT_PATH, json=CHAT).status_code == 404
+    assert json.loads(run(sim, "surfaces", "eastus", "--on", "openai"))["anthropic"] is False
+    assert http.post(CHAT_PATH, json=CHAT).status_code == 200
+
+
+def test_unknown_surface_is_explained(sim: Simulator) -> None:
+    result = runner.invoke(app, ["surfaces", "eastus", "--off", "gopher", "--url", sim.endpoint("eastus")])
+    assert (result.exit_code, "gopher" in result.output) == (2, True)
+
+
+def test_prompt_cache_command_shows_and_changes(sim: Simulator) -> None:
+    assert json.loads(run(sim, "prompt-cache", "eastus")) == {"enabled": False}
+    assert json.loads(run(sim, "prompt-cache", "eastus", "--life-s", "60"))["life_s"] == 60
+    assert json.loads(run(sim, "prompt-cache", "eastus", "--off")) == {"enabled": False}
 
 
 def test_absent_simulator_is_explained() -> None:

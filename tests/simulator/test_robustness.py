@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from e2e.simulator import PromptCaching, Simulator
+
 json_values = st.recursive(
     st.none()
     | st.booleans()
@@ -17,7 +19,22 @@ json_values = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["role", "content", "text", "type", "id", "function", "name", "encrypted_content"]
+                [
+                    "role",
+                    "content",
+                    "text",
+                    "type",
+                    "id",
+                    "function",
+                    "name",
+                    "encrypted_content",
+                    "cache_control",
+                    "ttl",
+                    "input",
+                    "custom_id",
+                    "params",
+                    "budget_tokens",
+                ]
             ),
             inner,
             max_size=3,
@@ -53,6 +70,10 @@ NAMES = [
     "file_id",
     "input_file_id",
     "endpoint",
+    "system",
+    "thinking",
+    "cache_control",
+    "requests",
 ]
 bodies = st.dictionaries(st.sampled_from(NAMES), json_values, max_size=6)
 
@@ -85,6 +106,41 @@ def test_odd_bodies_are_answered(http: httpx.Client, path: str, body: dict[str, 
     } | body
     answer = http.post(f"/openai/v1/{path}", json=body)
     assert answer.status_code in (200, 400, 404)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/anthropic/v1/messages",
+        "/anthropic/v1/messages/count_tokens",
+        "/anthropic/v1/messages/batches",
+        "/models/chat/completions?api-version=2024-05-01-preview",
+        "/models/embeddings?api-version=2024-05-01-preview",
+    ],
+)
+@settings(max_examples=60)
+@given(body=bodies, block=json_values)
+def test_odd_bodies_are_answered_on_the_other_surfaces(
+    sim: Simulator, http: httpx.Client, path: str, body: dict[str, object], block: object
+) -> None:
+    sim.prompt_cache("eastus", PromptCaching())
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": [block]}]
+    params = {"model": "claude", "max_tokens": 2000, "messages": turns, "input": "hi"} | body
+    body = {"requests": [{"custom_id": "a", "params": params}]} | params
+    answer = http.post(path, json=body, headers={"anthropic-version": "2023-06-01"})
+    assert answer.status_code in (200, 400)
+
+
+@given(params=bodies)
+def test_odd_requests_of_a_batch_are_answered(http: httpx.Client, params: dict[str, object]) -> None:
+    path = "/anthropic/v1/messages/batches"
+    turns = [{"role": "user", "content": "hi"}]
+    params = {"model": "claude", "max_tokens": 2000, "messages": turns} | params
+    headers = {"anthropic-version": "2023-06-01"}
+    body = {"requests": [{"custom_id": "a", "params": params}]}
+    made = http.post(path, json=body, headers=headers).json()
+    counts = http.get(f"{path}/{made['id']}", headers=headers).json()["request_counts"]
+    assert counts["succeeded"] + counts["errored"] == 1
 
 
 @settings(max_examples=30)

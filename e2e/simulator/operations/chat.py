@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from e2e.simulator import tokens
+from e2e.simulator import prompts, tokens
 from e2e.simulator.answers import Answer, Event, EventStream, Json, Stage, dump, json_answer
 from e2e.simulator.calls import Call
 from e2e.simulator.error_bodies import AzureError, invalid_request, missing, not_found, platform_body
@@ -38,7 +38,8 @@ def create(call: Call) -> Answer | EventStream:
         for _ in range(call.integer("n", maximum=128) or 1)
     ]
     completion_tokens = sum(len(choice.pieces) for choice in choices)
-    usage = _usage(prompt_tokens, completion_tokens)
+    cached = call.cached(lambda: prompts.of_messages(messages), call.json.get("tools"))
+    usage = _usage(prompt_tokens, completion_tokens, cached)
     common: Json = {
         "created": now(),
         "id": new_id("chatcmpl-"),
@@ -197,7 +198,7 @@ def _chunk(
     return Event(dump({**chunk, "choices": [choice]}))
 
 
-def _usage(prompt: int, completion: int) -> Json:
+def _usage(prompt: int, completion: int, cached: int) -> Json:
     return {
         "completion_tokens": completion,
         "completion_tokens_details": {
@@ -207,6 +208,6 @@ def _usage(prompt: int, completion: int) -> Json:
             "rejected_prediction_tokens": 0,
         },
         "prompt_tokens": prompt,
-        "prompt_tokens_details": {"audio_tokens": 0, "cached_tokens": 0},
+        "prompt_tokens_details": {"audio_tokens": 0, "cached_tokens": cached},
         "total_tokens": prompt + completion,
     }

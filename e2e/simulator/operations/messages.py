@@ -10,11 +10,18 @@ from e2e.simulator import prompts, tokens
 from e2e.simulator.answers import Answer, Event, EventStream, Json, Stage, dump, json_answer
 from e2e.simulator.calls import Call
 from e2e.simulator.error_bodies import AzureError, invalid_request, model_body
+from e2e.simulator.prompt_cache import cacheable
 from e2e.simulator.state import new_id
 
 OPERATION_ID = "Messages_Create"
 LARGEST_BODY = 32 * 1024 * 1024
 """Bytes of a request, after the public description of the API."""
+
+LONG_LIFE_S = 3600.0
+"""The life in the prompt cache of what is marked with ``"ttl": "1h"``."""
+
+_MOST_MARKS = 4
+"""After the public description of the API."""
 
 LEAST_BUDGET = 1024
 """The smallest budget for thinking, after the public description of the API."""
@@ -38,9 +45,8 @@ def create(call: Call) -> Answer | EventStream:
 def count_tokens(call: Call) -> Answer:
     """``POST …/messages/count_tokens``: what ``messages`` would report as input."""
     check_size(call, LARGEST_BODY)
-    prompt = Prompt.read(call)
-    assert call.deployment
-    return json_answer({"input_tokens": prompt.tokens})
+    call.require_deployment()
+    return json_answer({"input_tokens": Prompt.read(call).tokens})
 
 
 def check_size(call: Call, largest: int) -> None:
@@ -52,9 +58,11 @@ def check_size(call: Call, largest: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The input of a message, laid out for the prompt cache."""
+    """The input of a message: laid out, and how many of its tokens the client wants cached, for how long."""
 
     layout: bytes
+    marked: int
+    life_s: float | None
 
     @property
     def tokens(self) -> int:
@@ -67,17 +75,53 @@ class Prompt:
         messages = call.objects("messages")
         if not messages:
             raise invalid_request("messages: at least one message is required")
-        layout = [prompts.of_text(dump(tool)) for tool in call.objects("tools")]
-        layout += [_block(block) for block in _blocks(call.json.get("system"), "system")]
+        draft = _Draft()
+        for tool in call.objects("tools"):
+            draft.add(prompts.of_text(dump(_unmarked(tool))), tool)
+        for block in _blocks(call.json.get("system"), "system"):
+            draft.add(_block(block), block)
         for index, message in enumerate(messages):
             place = f"messages.{index}"
             if message.get("role") not in ("user", "assistant"):
                 raise invalid_request(f"{place}.role: Input should be 'user' or 'assistant'")
             if "content" not in message:
                 raise invalid_request(f"{place}.content: Field required")
-            layout.append(prompts.mark(message["role"]))
-            layout += [_block(block) for block in _blocks(message["content"], f"{place}.content")]
-        return cls(b"".join([*layout, bytes(tokens.TOKENS_PER_REPLY * prompts.TOKEN_BYTES)]))
+            draft.add(prompts.mark(message["role"]), {})
+            for block in _blocks(message["content"], f"{place}.content"):
+                draft.add(_block(block), block)
+        draft.add(b"", call.json)
+        return draft.prompt()
+
+
+class _Draft:
+    """A prompt that grows, with the last of the marks for the cache."""
+
+    def __init__(self) -> None:
+        self._parts = bytearray()
+        self._marks = 0
+        self._marked = 0
+        self._life_s: float | None = None
+
+    def add(self, part: bytes, marked: Json) -> None:
+        """Add a part, and note the mark that ``marked`` may carry."""
+        self._parts += part
+        mark = marked.get("cache_control")
+        if not isinstance(mark, dict):
+            return
+        self._marks += 1
+        if self._marks > _MOST_MARKS:
+            raise invalid_request(f"A maximum of {_MOST_MARKS} blocks with cache_control may be provided.")
+        self._marked = len(self._parts) // prompts.TOKEN_BYTES
+        self._life_s = LONG_LIFE_S if mark.get("ttl") == "1h" else None
+
+    def prompt(self) -> Prompt:
+        """The whole prompt, with the tokens that open the reply."""
+        layout = bytes(self._parts) + bytes(tokens.TOKENS_PER_REPLY * prompts.TOKEN_BYTES)
+        return Prompt(layout, self._marked, self._life_s)
+
+
+def _unmarked(block: Json) -> Json:
+    return {name: value for name, value in block.items() if name != "cache_control"}
 
 
 def _blocks(content: Any, place: str) -> list[Json]:
@@ -100,7 +144,7 @@ def _block(block: Json) -> bytes:
         return prompts.of_text(str(block.get("thinking")))
     if kind in ("text", "tool_result"):
         return prompts.of_content(block)
-    return prompts.mark(dump({name: value for name, value in block.items() if name != "cache_control"}))
+    return prompts.mark(dump(_unmarked(block)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +160,7 @@ class Asked:
     @classmethod
     def read(cls, call: Call) -> Asked:
         """Read and check the body. Raises the service's errors."""
-        assert call.deployment
+        call.require_deployment()
         limit = call.integer("max_tokens")
         if limit is None:
             raise invalid_request("max_tokens: Field required")
@@ -196,7 +240,7 @@ def compose(call: Call, asked: Asked) -> Message:
         "content": [block.whole for block in blocks],
         "stop_reason": "tool_use" if asked.tool else reason,
         "stop_sequence": None,
-        "usage": _usage(asked.prompt, sum(len(block.pieces) for block in blocks)),
+        "usage": _usage(call, asked.prompt, sum(len(block.pieces) for block in blocks)),
     }
     return Message(whole, blocks)
 
@@ -221,12 +265,20 @@ def _tool_block(name: str, text: str) -> _Block:
     return _Block(whole, {**whole, "input": {}}, "input_json_delta", "partial_json", pieces)
 
 
-def _usage(prompt: Prompt, output: int) -> Json:
+def _usage(call: Call, prompt: Prompt, output: int) -> Json:
+    """What the message cost; the three kinds of input tokens add up to all of them."""
+    wanted = cacheable(prompt.marked) if call.state.prompt_cache is not None else 0
+    read = call.cached(lambda: prompt.layout[: wanted * prompts.TOKEN_BYTES], life_s=prompt.life_s)
+    written = wanted - read
+    is_long = prompt.life_s is not None
     return {
-        "input_tokens": prompt.tokens,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+        "input_tokens": prompt.tokens - wanted,
+        "cache_creation_input_tokens": written,
+        "cache_read_input_tokens": read,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": 0 if is_long else written,
+            "ephemeral_1h_input_tokens": written if is_long else 0,
+        },
         "output_tokens": output,
         "service_tier": "standard",
     }

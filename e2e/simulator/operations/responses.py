@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from e2e.simulator import tokens
+from e2e.simulator import prompts, tokens
 from e2e.simulator.answers import Answer, Event, EventStream, Json, Stage, dump, json_answer
 from e2e.simulator.calls import Call
 from e2e.simulator.error_bodies import AzureError, invalid_request, missing, model_body, not_found
@@ -62,7 +62,12 @@ def create(call: Call) -> Answer | EventStream:
     generated = call.generate(tokens.last_user_text(inputs), limit)
     started = _started(body, model)
     output = _output_items(call, generated)
-    finished = _finished(started, output, generated, prompt_tokens)
+    cached = call.cached(
+        lambda: prompts.of_content(body.get("instructions")) + prompts.of_messages([*context, *inputs]),
+        body.get("tools"),
+    )
+    usage = _usage(prompt_tokens, len(generated.pieces), cached)
+    finished = _finished(started, output, generated, usage)
     _remember(call, started, [*context, *inputs], finished)
     if body.get("stream"):
         return EventStream(_stream(started, finished, generated), "responses", subject=started)
@@ -236,7 +241,7 @@ def _output_items(call: Call, generated: Generated) -> list[Json]:
     return [*items, {**message, "content": [content]}]
 
 
-def _finished(started: Json, output: list[Json], generated: Generated, prompt_tokens: int) -> Json:
+def _finished(started: Json, output: list[Json], generated: Generated, usage: Json) -> Json:
     cut_short = generated.finish == "length"
     return {
         **started,
@@ -244,14 +249,14 @@ def _finished(started: Json, output: list[Json], generated: Generated, prompt_to
         "incomplete_details": {"reason": "max_output_tokens"} if cut_short else None,
         "completed_at": None if cut_short else now(),
         "output": output,
-        "usage": _usage(prompt_tokens, len(generated.pieces)),
+        "usage": usage,
     }
 
 
-def _usage(prompt: int, completion: int) -> Json:
+def _usage(prompt: int, completion: int, cached: int = 0) -> Json:
     return {
         "input_tokens": prompt,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": cached},
         "output_tokens": completion,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": prompt + completion,
