@@ -1,5 +1,5 @@
---- Chooses the backend of the next attempt: priority groups, and inside a group the backend that knows the conversation,
---- weights (also by speed), or a consistent hash.
+--- Chooses the backend of the next attempt: priority groups, and inside a group the backend that knows the
+--- conversation, weights (also by speed), or a consistent hash.
 local core = require("apisix.core")
 local lrucache = require("resty.lrucache")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
