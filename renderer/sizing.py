@@ -52,6 +52,8 @@ def shared_dictionaries(settings: Settings) -> dict[str, str]:
         ),
         # Tokens of managed identities: one of a few kilobytes for each identity and scope.
         "azure-openai-identity": "1m",
+        # About 10,000 ephemeral keys.
+        "azure-openai-ephemeral": "2m",
         # About 250,000 stored resources.
         "azure-openai-ownership": "64m",
         "azure-openai-hints": "4m",

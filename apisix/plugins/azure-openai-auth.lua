@@ -6,12 +6,12 @@ local resty_sha256 = require("resty.sha256")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local credentials = require("apisix.plugins.azure-openai.request.credentials")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
-local websocket = require("apisix.plugins.azure-openai.request.websocket")
+local client_keys = require("apisix.plugins.azure-openai.request.client_keys")
+local ephemeral_keys = require("apisix.plugins.azure-openai.routing.ephemeral_keys")
 
 local ngx = ngx
 local ipairs = ipairs
 local tonumber = tonumber
-local type = type
 local math_huge = math.huge
 local string_char = string.char
 
@@ -30,7 +30,7 @@ local _M = {
     check_schema = schemas.checker(document),
 }
 
-local NOBODY = { by_digest = {}, by_app_id = {} }
+local NOBODY = { by_digest = {}, by_app_id = {}, by_name = {} }
 local clients, indexed_from = NOBODY, nil
 
 local function from_hex(text)
@@ -40,8 +40,9 @@ local function from_hex(text)
 end
 
 local function index_of(list)
-    local index = { by_digest = {}, by_app_id = {} }
+    local index = { by_digest = {}, by_app_id = {}, by_name = {} }
     for _, client in ipairs(list) do
+        index.by_name[client.name] = client
         for _, digest in ipairs(client.key_sha256 or {}) do
             index.by_digest[from_hex(digest)] = client
         end
@@ -68,36 +69,30 @@ local function digest_of(key)
     return sha256:final()
 end
 
-local function key_in(name, value)
-    if name == "authorization" then
-        -- The pattern runs before authentication, so it must be fast: no part of it can match in two ways.
-        return value:match("^[Bb][Ee][Aa][Rr][Ee][Rr]%s+(%S+)%s*$")
-    end
-    return value
-end
-
-local function owner_of(key, known)
-    return key and known.by_digest[digest_of(key)]
-end
-
-local function client_of_key(ctx, known)
-    local request_headers = core.request.headers(ctx)
-    for _, name in ipairs(credentials.client_headers(ctx.azure_openai.surface)) do
-        local values = request_headers[name]
-        for _, value in ipairs(type(values) == "table" and values or { values }) do
-            local client = owner_of(key_in(name, value), known)
-            if client then
-                return client
-            end
-        end
-    end
-    for _, key in ipairs(websocket.client_keys(ctx)) do
-        local client = owner_of(key, known)
+-- The client that one of some keys belongs to.
+local function owner_of(keys, known)
+    for _, key in ipairs(keys) do
+        local client = known.by_digest[digest_of(key)]
         if client then
             return client
         end
     end
     return nil
+end
+
+-- The client to whom a backend has handed out one of these keys. Its call goes to that backend, with that key.
+local function holder_of(ctx, keys, known)
+    local key = ephemeral_keys.among(keys, ngx.req.get_method(), ctx.var.uri)
+    local client = key and known.by_name[key.client]
+    if client then
+        ctx.azure_openai.ephemeral_key = key
+    end
+    return client
+end
+
+local function client_of_key(ctx, known)
+    local keys = client_keys.of(ctx, ctx.azure_openai.surface)
+    return owner_of(keys, known) or holder_of(ctx, keys, known)
 end
 
 -- The claims of a verified token. The gateway plugin has removed what a client itself put into this header.

@@ -10,6 +10,7 @@ local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local record = require("apisix.plugins.azure-openai.account.record")
 local sums = require("apisix.plugins.azure-openai.account.sums")
 local tracing = require("apisix.plugins.azure-openai.account.tracing")
+local client_keys = require("apisix.plugins.azure-openai.request.client_keys")
 local credentials = require("apisix.plugins.azure-openai.request.credentials")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local request_ids = require("apisix.plugins.azure-openai.base.request_ids")
@@ -17,6 +18,7 @@ local surfaces = require("apisix.plugins.azure-openai.base.surfaces")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
 local reading = require("apisix.plugins.azure-openai.request.reading")
 local stock_body = require("apisix.plugins.azure-openai.request.stock_body")
+local ephemeral_keys = require("apisix.plugins.azure-openai.routing.ephemeral_keys")
 local rests = require("apisix.plugins.azure-openai.routing.rests")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 local shared_cooldowns = require("apisix.plugins.azure-openai.routing.shared_cooldowns")
@@ -114,6 +116,11 @@ function _M.access(conf, ctx)
     end
     tracing.pass_on(ctx, request.headers)
     state.pool, state.request = pool, request
+    if not state.client then
+        state.ephemeral_key =
+            ephemeral_keys.among(client_keys.of(ctx, state.surface), request.method, ctx.var.uri)
+    end
+    request.ephemeral_key = state.ephemeral_key
 
     state.lane = limits.lane(ctx, state.client)
     local refused, buckets = limits.check(state.client, pool, request, state.lane)

@@ -34,6 +34,8 @@ class Call:
         self.fault: Fault = NO_FAULT
         self.id = str(uuid4())
         self.verdict: Verdict | None = None
+        self.bound_deployment: str | None = None
+        """The deployment that an ephemeral key was made for."""
 
     @property
     def surface(self) -> Surface:
@@ -77,6 +79,8 @@ class Call:
     @property
     def deployment_name(self) -> str | None:
         """The name of the wanted deployment, from the path or from ``model``; ``None`` when there is none."""
+        if self.bound_deployment is not None:
+            return self.bound_deployment
         if self.target.deployment is not None:
             return self.target.deployment
         content_type = self.request.header("content-type") or ""

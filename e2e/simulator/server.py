@@ -15,6 +15,7 @@ from e2e.simulator.calls import Call
 from e2e.simulator.delivery import AT_ONCE, Pace, deliver
 from e2e.simulator.error_bodies import AzureError
 from e2e.simulator.faults import NO_FAULT, Fault, FaultScript
+from e2e.simulator.operations import ephemeral_keys
 from e2e.simulator.recorder import RecordedRequest, Recorder
 from e2e.simulator.regions import Region
 from e2e.simulator.state import RegionState
@@ -103,12 +104,21 @@ class RegionServer:
 
     def _refused(self, call: Call) -> Answer | None:
         """The answer to a call that no operation sees: its credential is wrong, or its surface absent."""
-        wrong = self._credential_error(call.request, call.surface.key_headers)
-        if wrong is not None:
-            return call.refusal(wrong)
+        if not self._accept_ephemeral_key(call):
+            wrong = self._credential_error(call.request, call.surface.key_headers)
+            if wrong is not None:
+                return call.refusal(wrong)
         if call.surface.family not in self.state.surfaces:
             return error_bodies.unknown_path().answer()
         return None
+
+    def _accept_ephemeral_key(self, call: Call) -> bool:
+        """Whether a call begins a realtime session with a key that the region has made for it."""
+        bearer = _bearer(call.request)
+        if bearer is None or call.target.operation not in ("realtime", "realtime/calls"):
+            return False
+        call.bound_deployment = ephemeral_keys.deployment_of(self.state, bearer)
+        return call.bound_deployment is not None
 
     def _credential_error(self, request: Request, key_headers: Sequence[str]) -> AzureError | None:
         """The 401 for a request without a valid key or token."""

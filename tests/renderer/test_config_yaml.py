@@ -113,6 +113,7 @@ def test_shared_dictionaries_grow_with_backends_and_clients() -> None:
     assert set(small) == {
         "azure-openai-availability",
         "azure-openai-unproven",
+        "azure-openai-ephemeral",
         "azure-openai-sightings",
         "azure-openai-identity",
         "azure-openai-hints",

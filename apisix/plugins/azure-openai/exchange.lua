@@ -12,6 +12,7 @@ local outcomes = require("apisix.plugins.azure-openai.outcome.outcomes")
 local repeats = require("apisix.plugins.azure-openai.outcome.repeats")
 local operations = require("apisix.plugins.azure-openai.request.operations")
 local balancer = require("apisix.plugins.azure-openai.routing.balancer")
+local ephemeral_keys = require("apisix.plugins.azure-openai.routing.ephemeral_keys")
 local fallbacks = require("apisix.plugins.azure-openai.routing.fallbacks")
 local ownership = require("apisix.plugins.azure-openai.routing.ownership")
 local resource_lessons = require("apisix.plugins.azure-openai.routing.resource_lessons")
@@ -156,6 +157,7 @@ end
 
 local function note_winner(ctx, state, plan, answer)
     state.winner = answer.backend
+    ephemeral_keys.learn(state.request, answer, state.client)
     -- APISIX's own metrics and logs call this the node.
     ctx.balancer_ip = answer.backend.name
     resource_lessons.learn(plan, state.request, answer, function(id, derived)
@@ -181,6 +183,12 @@ function _M.run(ctx, state)
     if plan.fault then
         state.error = "resource_" .. plan.fault
         return not_yours.compose(state.request, plan.fault, plan.fault_id)
+    end
+    if state.request.ephemeral_key then
+        plan.owner = state.pool.by_name[state.request.ephemeral_key.backend]
+        if not plan.owner then
+            return final_answer.maker_gone()
+        end
     end
     local tried, failures = {}, {}
     state.failures = {}

@@ -18,6 +18,7 @@
 ---@field target string path and query, without the prefix of a test route; read by the access phase
 ---@field surface Surface|nil of that path (base/surfaces.lua), nil when it is not plain; read by base/errors
 ---@field client table|nil the client's configuration, nil when authentication is off; read by every later writer
+---@field ephemeral_key EphemeralKey|nil with which it came (routing/ephemeral_keys.lua); read by the access phase
 --- Access phase, azure-openai-gateway:
 ---@field pool Pool the configuration of this request, which a reload does not change; read by exchange, answer, account
 ---@field request Request what the client wants; the driver of ai-proxy-multi replaces it with the request as it goes to
@@ -76,6 +77,7 @@
 ---@field is_unread boolean the gateway cannot read what the body refers to: it is neither JSON nor a plain form
 ---@field json_fault string|nil what is wrong with a JSON body
 ---@field is_upgrade boolean the client asks for a WebSocket
+---@field ephemeral_key EphemeralKey|nil the call goes to its backend, with it
 ---@field edit table|nil what is changed in the body for backends
 ---@field hides_usage boolean|nil the client must not see the usage chunk
 ---@field as_sent Request|nil the same with the client's own bytes, when the gateway asks for the usage

@@ -26,6 +26,14 @@ local function time()
     return written_time
 end
 
+-- Whether a call begins whose sound does not pass the gateway, so that nobody can count its tokens here.
+local function is_uncounted(request, status)
+    return request ~= nil
+        and request.operation == "realtime/calls"
+        and request.method == "POST"
+        and status < 300
+end
+
 local function describe(ctx, state, status)
     local request, winner = state.request, state.winner
     return {
@@ -52,6 +60,7 @@ local function describe(ctx, state, status)
         total_ms = milliseconds(ngx.now() - (state.started_at or ngx.req.start_time())),
         bytes_in = ngx.var.request_length,
         bytes_out = ngx.var.bytes_sent,
+        uncounted = is_uncounted(request, status) and "webrtc" or nil,
         outcome = metrics.outcome(state, status),
         error = state.error or state.failure,
     }

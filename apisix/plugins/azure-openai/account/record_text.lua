@@ -26,6 +26,7 @@ local SHARED = {
     "backend",
     "region",
     "streamed",
+    "uncounted",
     "outcome",
     "error",
 }

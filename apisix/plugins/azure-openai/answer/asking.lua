@@ -101,10 +101,15 @@ local function hidden_failure(response, body, request)
     return nil
 end
 
+-- Whether an answer is about the client's own key.
+local function is_about_clients_key(response, request)
+    return request.ephemeral_key ~= nil and (response.status == 401 or response.status == 403)
+end
+
 -- What a body that was read whole says of its attempt.
-local function judged(response, body, plan)
+local function judged(response, body, request, plan)
     local reason = verdict.reason(response.status, body, #plan.references + #plan.items > 0)
-    if reason then
+    if reason and not is_about_clients_key(response, request) then
         return { reason = reason, status = response.status, headers = response.headers, body = body }
     end
     return success(response, { body = body })
@@ -115,13 +120,13 @@ local function read_error(response, request, plan)
     local body, err = body_of(response, LARGEST_ERROR_BYTES)
     if body then
         upstream.release(response)
-        return judged(response, body, plan)
+        return judged(response, body, request, plan)
     end
     if err == "too large" or response.body.is_garbled then
         local message = response.body.is_garbled and GARBLED_ERROR or TOO_LARGE_ERROR
-        return judged(response, own_words(response, message, request), plan)
+        return judged(response, own_words(response, message, request), request, plan)
     end
-    local outcome = judged(response, own_words(response, CUT_ERROR, request), plan)
+    local outcome = judged(response, own_words(response, CUT_ERROR, request), request, plan)
     -- Some statuses say enough. The client gets no error of which a part is missing.
     return outcome.reason and outcome or broken_off(response, err)
 end
@@ -136,7 +141,7 @@ local function read_whole(response, request, plan)
         return broken_off(response, err)
     end
     upstream.release(response)
-    return hidden_failure(response, body, request) or judged(response, body, plan)
+    return hidden_failure(response, body, request) or judged(response, body, request, plan)
 end
 
 -- Any other answer is passed on as it arrives. Until its beginning is there it can still fail over.

@@ -7,14 +7,18 @@ local websocket = require("apisix.plugins.azure-openai.request.websocket")
 
 local _M = {}
 
--- Adds the backend's credential. Returns true, or nil and an error.
-local function add_credential(message_headers, backend, surface)
+-- Adds the backend's credential, or the ephemeral key that it has made. Returns true, or nil and an error.
+local function add_credential(message_headers, backend, request)
+    if request.ephemeral_key then
+        message_headers["authorization"] = "Bearer " .. request.ephemeral_key.key
+        return true
+    end
     if backend.auth ~= "managed-identity" then
         message_headers["api-key"] = backend.key
         return true
     end
 
-    local token, err = identity.token(backend, backend.token_scopes[surface.name])
+    local token, err = identity.token(backend, backend.token_scopes[request.surface.name])
     if not token then
         return nil, err
     end
@@ -34,7 +38,7 @@ function _M.send(pool, attempt, request)
     local message_headers = headers.to_backend(request.headers)
     -- The gateway reads bodies (usage, error codes); it could not read compressed ones.
     message_headers["accept-encoding"] = nil
-    local ok, err = add_credential(message_headers, attempt.backend, request.surface)
+    local ok, err = add_credential(message_headers, attempt.backend, request)
     if not ok then
         return nil, "identity", err
     end

@@ -207,6 +207,12 @@ function _M.outcome_unknown()
     return answer
 end
 
+--- The answer to a call with an ephemeral key whose backend is no longer configured.
+-- @return Answer
+function _M.maker_gone()
+    return own_answer(401, "The backend that made this ephemeral key is no longer there. Ask for a new key.")
+end
+
 --- The answer after the last candidate.
 -- @param request table from `reading.read`
 -- @param plans Plan[] that of the request's deployment, and those of its fallbacks

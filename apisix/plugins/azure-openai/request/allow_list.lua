@@ -33,8 +33,14 @@ local RUNS = { "^threads/runs$", "^threads/[^/]+/runs$", "^videos/[^/]+/remix$" 
 
 local _M = {}
 
+-- Whether a request goes on with a session whose deployment was decided when its ephemeral key was made.
+local function is_decided(request)
+    return request.ephemeral_key ~= nil
+        and (request.is_upgrade or request.headers["content-type"] == "application/sdp")
+end
+
 local function is_out_of_sight(request)
-    if request.is_bodyless then
+    if request.is_bodyless or is_decided(request) then
         return false
     end
     -- The session of a call can be part of a form.
@@ -53,6 +59,9 @@ end
 
 -- Whether a request must name its deployment. Requests for stored resources need not; those that run a model must.
 local function must_name(request)
+    if is_decided(request) then
+        return false
+    end
     if request.is_upgrade then
         return true
     end
