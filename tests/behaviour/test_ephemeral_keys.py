@@ -145,7 +145,11 @@ def test_a7_a_key_serves_what_its_client_was_allowed(stage: Stage) -> None:
 
 
 def test_a8_without_authentication_keys_still_find_their_maker(stage: Stage) -> None:
-    names = {"GATEWAY_CLIENT_NAME_0": "", "GATEWAY_CLIENT_KEY_0": "", "GATEWAY_REQUIRE_AUTH": "false"}
+    names: dict[str, Any] = {
+        "GATEWAY_CLIENT_NAME_0": "",
+        "GATEWAY_CLIENT_KEY_0": "",
+        "GATEWAY_REQUIRE_AUTH": "false",
+    }
     gateway = stage.gateway(REGIONS, **names)
     keys = [make_key(stage.http(gateway, None)) for _ in range(4)]
     assert [winner(call(gateway, key)) for key, _ in keys] == [maker for _, maker in keys]
@@ -153,9 +157,9 @@ def test_a8_without_authentication_keys_still_find_their_maker(stage: Stage) -> 
 
 @needs_redis
 def test_a8_a_client_that_was_removed_takes_its_keys_along(stage: Stage) -> None:
-    both = {"GATEWAY_CLIENT_NAME_1": "team-b", "GATEWAY_CLIENT_KEY_1": OTHER_KEY}
+    both: dict[str, Any] = {"GATEWAY_CLIENT_NAME_1": "team-b", "GATEWAY_CLIENT_KEY_1": OTHER_KEY}
     with RedisServer() as redis:
-        shared = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": redis.port}
+        shared: dict[str, Any] = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": redis.port}
         key, _ = make_key(stage.http(stage.gateway(**both, **shared), OTHER_KEY))
         assert call(stage.gateway(**both, **shared), key).status_code == 201
         assert call(stage.gateway(**shared), key).status_code == 401
@@ -164,7 +168,7 @@ def test_a8_a_client_that_was_removed_takes_its_keys_along(stage: Stage) -> None
 @needs_redis
 def test_a8_another_replica_knows_the_key(stage: Stage) -> None:
     with RedisServer() as redis:
-        shared = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": redis.port}
+        shared: dict[str, Any] = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": redis.port}
         first, second = stage.gateway(REGIONS, **shared), stage.gateway(REGIONS, **shared)
         key, maker = make_key(stage.http(first))
         assert winner(call(second, key)) == maker
