@@ -150,7 +150,7 @@ def test_a8_without_authentication_keys_still_find_their_maker(stage: Stage) -> 
         "GATEWAY_CLIENT_KEY_0": "",
         "GATEWAY_REQUIRE_AUTH": "false",
     }
-    gateway = stage.gateway(REGIONS, **names)
+    gateway = stage.gateway(REGIONS, GATEWAY_REQUIRE_AUTH="false", **names)
     keys = [make_key(stage.http(gateway, None)) for _ in range(4)]
     assert [winner(call(gateway, key)) for key, _ in keys] == [maker for _, maker in keys]
 
