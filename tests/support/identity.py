@@ -78,10 +78,11 @@ class IdentityEndpoint:
         self.released.wait(10)
         if self.status != 200:
             return self.status, self.refusal, {}
-        body = {"access_token": self.token, "token_type": "Bearer"}
-        if request.method == "POST":  # Entra ID tells the rest of the life, the others its end.
-            return 200, body | {"expires_in": self.lifetime_seconds}, {}
-        return 200, body | {"expires_on": str(int(time.time() + self.lifetime_seconds))}, {}
+        rest = {"expires_in": int(self.lifetime_seconds)}
+        end = {"expires_on": str(int(time.time() + self.lifetime_seconds))}
+        # Entra ID tells the rest of a token's life, Container Apps its end, a virtual machine both.
+        life = rest if request.method == "POST" else end if "msi" in request.path else rest | end
+        return 200, {"access_token": self.token, "token_type": "Bearer", **life}, {}
 
 
 @contextmanager
