@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -24,6 +25,7 @@ from renderer.names import variable
 from scripts.engines import EngineError, Gateway, choose_engine, start_files
 from scripts.engines.selection import AUTO, NAMES
 from scripts.local_authority import LocalAuthority, open_authority, user_directory
+from scripts.local_identity import AzureCliIdentity, scopes_for_azure_cli
 from scripts.local_trust import ways_to_trust
 
 STOP_GRACE_SECONDS = 30.0
@@ -37,8 +39,8 @@ _out = Console(highlight=False, soft_wrap=True)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class _StopRequestedError(Exception):
-    """SIGINT or SIGTERM has arrived."""
+class _StopRequestedError(BaseException):
+    """SIGINT or SIGTERM has arrived. No library takes it for a failure of its own."""
 
 
 def _request_stop(_number: int, _frame: FrameType | None) -> None:
@@ -52,12 +54,20 @@ def _fail(heading: str, problems: list[str], status: int) -> typer.Exit:
     return typer.Exit(status)
 
 
-def _announce(gateway: Gateway, why: str, authority: LocalAuthority | None) -> None:
+def _warn(heading: str, text: str) -> None:
+    _err.print(f"[bold yellow]{escape(heading)}[/]")
+    for line in text.splitlines():
+        _err.print(f"  {escape(line)}")
+
+
+def _announce(gateway: Gateway, why: str, authority: LocalAuthority | None, uses_azure_cli: bool) -> None:
     lines = {"engine": [f"{gateway.engine} ({why})"]}
     if gateway.engine == "embedded":
         lines["engine"].append("the embedded engine is for development and tests")
     if authority is not None:
         lines["tls"] = ways_to_trust(authority)
+    if uses_azure_cli:
+        lines["identity"] = ["the login of the Azure CLI, in the place of managed identities"]
     if gateway.live_url is not None:
         lines["live"] = [gateway.live_url]
     lines["metrics"] = [gateway.metrics_url]
@@ -103,6 +113,16 @@ def _open_authority(env: Mapping[str, str]) -> LocalAuthority:
     return authority
 
 
+def _open_identity(scopes: list[str]) -> AzureCliIdentity:
+    def say(scope: str, why: str) -> None:
+        _warn(f"The Azure CLI gives no token for {scope}:", why)
+
+    identity = AzureCliIdentity(say)
+    # So that a missing login is told now, and not only when the first request fails.
+    identity.fetch(scopes)
+    return identity
+
+
 @app.command()
 def run(
     engine: Annotated[str, typer.Option(help=f"The engine that runs it: {', '.join(NAMES)}.")] = AUTO,
@@ -120,6 +140,14 @@ def run(
     tls: Annotated[
         bool, typer.Option("--tls", help="Serve HTTPS, with a certificate of a local authority.")
     ] = False,
+    azure_cli: Annotated[
+        bool | None,
+        typer.Option(
+            help="Take the login of az in the place of managed identities. Default: where the environment "
+            "names no other.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Render the settings and run the gateway on this machine until it is stopped.
 
@@ -128,10 +156,14 @@ def run(
     for number in _BY_SIGNAL:
         signal.signal(number, _request_stop)
     gateway: Gateway | None = None
+    beside = ExitStack()
     try:
         chosen, why = choose_engine(engine)
         settings, env = _load(env_file)
         authority = _open_authority(env) if tls else None
+        scopes = scopes_for_azure_cli(settings, env, azure_cli)
+        if scopes:
+            env = beside.enter_context(_open_identity(scopes)).announced_in(env)
         gateway = start_files(
             render_files(settings, chosen.bundle_root),
             engine=chosen,
@@ -142,7 +174,7 @@ def run(
             keep_files=keep_files or directory is not None,
             tls=authority.issue() if authority is not None else None,
         )
-        _announce(gateway, why, authority)
+        _announce(gateway, why, authority, bool(scopes))
         _serve(gateway)
     except _StopRequestedError:
         pass
@@ -157,6 +189,7 @@ def run(
     finally:
         if gateway is not None:
             _stop(gateway)
+        beside.close()
 
 
 def main() -> None:
