@@ -205,7 +205,7 @@ def test_h3_what_the_metadata_service_says_of_a_refusal_is_logged(
     endpoint.refusal = {"error": "invalid_request", "error_description": "Identity not found"}
     gateway = start(stage, endpoint.metadata_environment)
     chat(stage.http(gateway))
-    assert logged(gateway, "the metadata service answered 400: Identity not found")
+    assert logged(gateway, f"the metadata service at {endpoint.url} answered 400: Identity not found")
 
 
 def test_h3_where_there_is_no_identity_at_all_the_log_says_what_was_looked_for(stage: Stage) -> None:

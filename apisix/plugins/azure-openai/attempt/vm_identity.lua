@@ -25,14 +25,12 @@ function _M.is_here()
 end
 
 local function explain(err)
+    local text = "the metadata service at " .. HOST .. " " .. err
     if err:find("did not answer", 1, true) then
-        return "no managed identity here: AZURE_FEDERATED_TOKEN_FILE and IDENTITY_ENDPOINT are not set, and the "
-            .. "metadata service of a virtual machine at "
-            .. HOST
-            .. " "
-            .. err
+        return "no managed identity here: AZURE_FEDERATED_TOKEN_FILE and IDENTITY_ENDPOINT are not set, and "
+            .. text
     end
-    return "the metadata service " .. err
+    return text
 end
 
 --- Asks for a token; arguments and results as in app_service_identity.lua.
