@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -10,13 +12,21 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from renderer import ConfigurationError, KeyVaultError, read_env_file
+from renderer import (
+    ConfigurationError,
+    KeyVaultError,
+    Settings,
+    load_settings,
+    read_env_file,
+    render_files,
+)
 from renderer.model.gateway import LivePage
 from renderer.names import variable
 from scripts.engines import EngineError, Gateway, choose_engine, start_files
-from scripts.engines.base import Engine
-from scripts.engines.files import render
 from scripts.engines.selection import AUTO, NAMES
+from scripts.local_authority import LocalAuthority, open_authority, user_directory
+from scripts.local_identity import AzureCliIdentity, scopes_for_azure_cli
+from scripts.local_trust import ways_to_trust
 
 STOP_GRACE_SECONDS = 30.0
 _NOT_STARTED = 1
@@ -29,8 +39,8 @@ _out = Console(highlight=False, soft_wrap=True)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class _StopRequestedError(Exception):
-    """SIGINT or SIGTERM has arrived."""
+class _StopRequestedError(BaseException):
+    """SIGINT or SIGTERM has arrived. No library takes it for a failure of its own."""
 
 
 def _request_stop(_number: int, _frame: FrameType | None) -> None:
@@ -44,18 +54,30 @@ def _fail(heading: str, problems: list[str], status: int) -> typer.Exit:
     return typer.Exit(status)
 
 
-def _announce(gateway: Gateway, why: str) -> None:
-    _out.print(f"[bold green]The gateway serves at {gateway.url}[/]")
-    _out.print(f"  engine   {gateway.engine} ({escape(why)})")
+def _warn(heading: str, text: str) -> None:
+    _err.print(f"[bold yellow]{escape(heading)}[/]")
+    for line in text.splitlines():
+        _err.print(f"  {escape(line)}")
+
+
+def _announce(gateway: Gateway, why: str, authority: LocalAuthority | None, uses_azure_cli: bool) -> None:
+    lines = {"engine": [f"{gateway.engine} ({why})"]}
     if gateway.engine == "embedded":
-        _out.print("           the embedded engine is for development and tests")
+        lines["engine"].append("the embedded engine is for development and tests")
+    if authority is not None:
+        lines["tls"] = ways_to_trust(authority)
+    if uses_azure_cli:
+        lines["identity"] = ["the login of the Azure CLI, in the place of managed identities"]
     if gateway.live_url is not None:
-        _out.print(f"  live     {gateway.live_url}")
-    _out.print(f"  metrics  {gateway.metrics_url}")
-    _out.print(f"  status   {gateway.status_url}")
-    _out.print(f"  files    {gateway.directory}")
-    _out.print(f"  logs     {gateway.error_log}")
-    _out.print(f"           {gateway.access_log}")
+        lines["live"] = [gateway.live_url]
+    lines["metrics"] = [gateway.metrics_url]
+    lines["status"] = [gateway.status_url]
+    lines["files"] = [str(gateway.directory)]
+    lines["logs"] = [str(gateway.error_log), str(gateway.access_log)]
+    _out.print(f"[bold green]The gateway serves at {gateway.url}[/]")
+    for label, texts in lines.items():
+        for position, text in enumerate(texts):
+            _out.print(f"  {'' if position else label:8} {escape(text)}")
     _out.print("Stop it with Ctrl-C.")
 
 
@@ -78,19 +100,27 @@ def _stop(gateway: Gateway) -> None:
         gateway.stop(grace=0.1)
 
 
-def _start(
-    engine: Engine, settings: Path | None, port: int, workers: int | None, directory: Path | None, keep: bool
-) -> Gateway:
-    values = {**_DEFAULTS, **(read_env_file(settings) if settings is not None else {})}
-    return start_files(
-        render(os.environ, engine.bundle_root, values),
-        engine=engine,
-        env={**values, **os.environ},
-        workers=workers,
-        port=port,
-        directory=directory,
-        keep_files=keep,
-    )
+def _load(env_file: Path | None) -> tuple[Settings, dict[str, str]]:
+    """The settings, and all the variables that they were read from."""
+    values = {**_DEFAULTS, **(read_env_file(env_file) if env_file is not None else {})}
+    return load_settings(os.environ, env_file=values), {**values, **os.environ}
+
+
+def _open_authority(env: Mapping[str, str]) -> LocalAuthority:
+    authority = open_authority(user_directory(env), env)
+    for note in authority.notes:
+        _out.print(f"[bold]{escape(note)}[/]")
+    return authority
+
+
+def _open_identity(scopes: list[str]) -> AzureCliIdentity:
+    def say(scope: str, why: str) -> None:
+        _warn(f"The Azure CLI gives no token for {scope}:", why)
+
+    identity = AzureCliIdentity(say)
+    # So that a missing login is told now, and not only when the first request fails.
+    identity.fetch(scopes)
+    return identity
 
 
 @app.command()
@@ -107,6 +137,17 @@ def run(
         Path | None, typer.Option(help="Directory for its files, which is kept. Default: a temporary one.")
     ] = None,
     keep_files: Annotated[bool, typer.Option(help="Keep the files after the gateway has stopped.")] = False,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Serve HTTPS, with a certificate of a local authority.")
+    ] = False,
+    azure_cli: Annotated[
+        bool | None,
+        typer.Option(
+            help="Take the login of az in the place of managed identities. Default: where the environment "
+            "names no other.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Render the settings and run the gateway on this machine until it is stopped.
 
@@ -115,10 +156,25 @@ def run(
     for number in _BY_SIGNAL:
         signal.signal(number, _request_stop)
     gateway: Gateway | None = None
+    beside = ExitStack()
     try:
         chosen, why = choose_engine(engine)
-        gateway = _start(chosen, env_file, port, workers, directory, keep_files or directory is not None)
-        _announce(gateway, why)
+        settings, env = _load(env_file)
+        authority = _open_authority(env) if tls else None
+        scopes = scopes_for_azure_cli(settings, env, azure_cli)
+        if scopes:
+            env = beside.enter_context(_open_identity(scopes)).announced_in(env)
+        gateway = start_files(
+            render_files(settings, chosen.bundle_root),
+            engine=chosen,
+            env=env,
+            workers=workers,
+            port=port,
+            directory=directory,
+            keep_files=keep_files or directory is not None,
+            tls=authority.issue() if authority is not None else None,
+        )
+        _announce(gateway, why, authority, bool(scopes))
         _serve(gateway)
     except _StopRequestedError:
         pass
@@ -133,6 +189,7 @@ def run(
     finally:
         if gateway is not None:
             _stop(gateway)
+        beside.close()
 
 
 def main() -> None:

@@ -86,7 +86,7 @@ class Backend(NumberedGroup):
         "CLIENT_ID",
         None,
         about="User-assigned identity, for managed identity.",
-        shown="the platform's identity",
+        shown="`AZURE_CLIENT_ID`",
     )
     token_scope: HttpsUrl | None = setting(
         "TOKEN_SCOPE",

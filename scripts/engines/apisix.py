@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from scripts.engines.files import (
     dump_config,
     parse_config,
     section,
+    with_certificate,
     with_errors_on_stderr,
     with_listeners,
+    with_tls,
     write_private,
 )
 from scripts.engines.ports import free_ports
@@ -51,8 +54,9 @@ def _private(config: Mapping[str, Any]) -> dict[str, Any]:
     control, tls = free_ports(2)
     if apisix.get("enable_control", True):
         apisix["control"] = {"ip": LOOPBACK, "port": control}
-    if section(apisix, "ssl").get("enable", True):
-        apisix["ssl"] = {**section(apisix, "ssl"), "listen": [{"ip": LOOPBACK, "port": tls}]}
+    ssl = section(apisix, "ssl")
+    if ssl.get("enable", True) and "listen" not in ssl:
+        apisix["ssl"] = {**ssl, "listen": [{"ip": LOOPBACK, "port": tls}]}
     return as_root(changed) if os.getuid() == 0 else changed
 
 
@@ -93,8 +97,11 @@ class ApisixEngine:
                 link.symlink_to(part)
 
         config = with_listeners(parse_config(instance.files["config.yaml"]), instance.ports, instance.workers)
+        fitted = partial(with_certificate, tls=instance.tls) if instance.tls else str
+        if instance.tls:
+            config = with_tls(config)
         apisix_yaml = directory / "conf" / "apisix.yaml"
-        write_private(apisix_yaml, instance.files["apisix.yaml"])
+        write_private(apisix_yaml, fitted(instance.files["apisix.yaml"]))
         write_private(directory / "conf" / "config.yaml", dump_config(_private(config)))
         for name in ("apisix.yaml", "config.yaml"):
             link = directory / name
@@ -112,6 +119,7 @@ class ApisixEngine:
             apisix_yaml=apisix_yaml,
             error_log=directory / "logs" / "error.log",
             access_log=directory / "logs" / "access.log",
+            fitted=fitted,
         )
 
     @staticmethod

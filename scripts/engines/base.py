@@ -26,11 +26,20 @@ class Ports:
 
 
 @dataclass(frozen=True)
+class Tls:
+    """The certificate that a gateway shows to its clients, and the key to it; both are PEM texts."""
+
+    certificate: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Instance:
     """One gateway to run: its directory, its rendered files and its listeners.
 
     `files` maps file names (apisix.yaml, config.yaml) to their text. `env` holds the variables that the
-    gateway's Lua may read. Without `workers`, config.yaml decides how many there are.
+    gateway's Lua may read. Without `workers`, config.yaml decides how many there are. With `tls` the listener
+    for clients speaks HTTPS.
     """
 
     directory: Path
@@ -38,6 +47,7 @@ class Instance:
     ports: Ports
     env: Mapping[str, str] = field(default_factory=dict)
     workers: int | None = None
+    tls: Tls | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,8 @@ class Launch:
 
     The running gateway reloads when the file `apisix_yaml` changes. `stop_command` makes the command that
     stops the gateway where a signal to the started process would not reach it, as with a container. Its
-    argument is how many seconds requests in flight may still take.
+    argument is how many seconds requests in flight may still take. `fitted` makes the text of that file from
+    a rendered one.
     """
 
     argv: list[str]
@@ -56,6 +67,7 @@ class Launch:
     error_log: Path
     access_log: Path
     stop_command: Callable[[float], list[str]] | None = None
+    fitted: Callable[[str], str] = str
 
 
 class Engine(Protocol):

@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 import subprocess
+from functools import partial
 
 from scripts.engines.base import REPOSITORY, EngineError, Instance, Launch
 from scripts.engines.files import (
@@ -11,7 +12,9 @@ from scripts.engines.files import (
     dump_config,
     parse_config,
     trusted_certificates,
+    with_certificate,
     with_listeners,
+    with_tls,
     write_private,
 )
 
@@ -70,7 +73,10 @@ class DockerEngine:
         logs = directory / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         config = with_listeners(parse_config(instance.files["config.yaml"]), instance.ports, instance.workers)
-        write_private(directory / "apisix.yaml", instance.files["apisix.yaml"])
+        fitted = partial(with_certificate, tls=instance.tls) if instance.tls else str
+        if instance.tls:
+            config = with_tls(config)
+        write_private(directory / "apisix.yaml", fitted(instance.files["apisix.yaml"]))
         write_private(directory / "config.yaml", dump_config(as_root(config)))
         container = f"azure-openai-gateway-{instance.ports.traffic}"
         certificates = trusted_certificates(config)
@@ -93,4 +99,5 @@ class DockerEngine:
             error_log=logs / "error.log",
             access_log=logs / "access.log",
             stop_command=lambda grace: [client, "stop", "-t", str(math.ceil(grace)), container],
+            fitted=fitted,
         )

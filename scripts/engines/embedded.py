@@ -101,7 +101,11 @@ class EmbeddedEngine:
             (directory / name).mkdir(parents=True, exist_ok=True)
         write_private(directory / "apisix.yaml", instance.files["apisix.yaml"])
         write_private(directory / "config.yaml", dump_config(config))
-        (directory / "nginx.conf").write_text(nginx_conf(with_errors_on_stderr(config)))
+        certificate = None
+        if instance.tls is not None:
+            certificate = "tls.pem"
+            write_private(directory / certificate, instance.tls.certificate + instance.tls.key)
+        (directory / "nginx.conf").write_text(nginx_conf(with_errors_on_stderr(config), certificate))
         nginx = shutil.which("nginx")
         assert nginx is not None
         return Launch(

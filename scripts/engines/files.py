@@ -9,10 +9,17 @@ from typing import Any
 import yaml
 
 from renderer import load_settings, render_files
-from scripts.engines.base import Ports
+from scripts.engines.base import Ports, Tls
 
 LOOPBACK = "127.0.0.1"
 METRICS_URI = "/apisix/prometheus/metrics"
+_CERTIFICATES = (
+    Path("/etc/ssl/certs/ca-certificates.crt"),  # Debian
+    Path("/etc/pki/tls/certs/ca-bundle.crt"),  # Fedora
+    Path("/etc/ssl/ca-bundle.pem"),  # SUSE
+    Path("/etc/ssl/cert.pem"),  # macOS, Alpine
+)
+_END = "#END"
 
 
 def render(
@@ -48,6 +55,11 @@ def section(config: Mapping[str, Any], *path: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def system_certificates() -> Path | None:
+    """The file of certificates that this system trusts; `None` where it is in none of the usual places."""
+    return next((path for path in _CERTIFICATES if path.is_file()), None)
+
+
 def trusted_certificates(config: Mapping[str, Any]) -> str | None:
     """The file of certificates that backends are checked against; `None` for the system's own."""
     path = section(config, "apisix", "ssl").get("ssl_trusted_certificate", "system")
@@ -67,6 +79,25 @@ def with_listeners(config: Mapping[str, Any], ports: Ports, workers: int | None 
     if workers is not None:
         changed.setdefault("nginx_config", {})["worker_processes"] = workers
     return changed
+
+
+def with_tls(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `config` whose listeners for clients speak HTTPS, on APISIX."""
+    apisix = section(config, "apisix")
+    ssl = {
+        **section(apisix, "ssl"),
+        "enable": True,
+        "listen": apisix["node_listen"],
+        # A client that calls an address does not say which server it means.
+        "fallback_sni": "localhost",
+    }
+    return {**config, "apisix": {**apisix, "node_listen": [], "ssl": ssl}}
+
+
+def with_certificate(apisix_yaml: str, tls: Tls) -> str:
+    """An apisix.yaml with a certificate for every server name, on APISIX."""
+    ssl = {"id": "local", "snis": ["*"], "cert": tls.certificate, "key": tls.key}
+    return f"{apisix_yaml.rstrip().removesuffix(_END)}{dump_config({'ssls': [ssl]})}{_END}\n"
 
 
 def with_errors_on_stderr(config: Mapping[str, Any]) -> dict[str, Any]:

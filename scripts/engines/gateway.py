@@ -43,13 +43,15 @@ class Gateway:
         self.directory: Path = instance.directory
         self.error_log: Path = launch.error_log
         self.access_log: Path = launch.access_log
-        self.url = f"http://{LOOPBACK}:{instance.ports.traffic}"
+        scheme = "http" if instance.tls is None else "https"
+        self.url = f"{scheme}://{LOOPBACK}:{instance.ports.traffic}"
         self.status_url = f"http://{LOOPBACK}:{instance.ports.status}/status"
         config = parse_config(instance.files["config.yaml"])
         self.metrics_url = f"http://{LOOPBACK}:{instance.ports.metrics}{metrics_uri(config)}"
         self.live_url = f"{self.url}/live" if LIVE_PLUGIN in (config.get("plugins") or []) else None
         self._bundle_root = engine.bundle_root
         self._apisix_yaml = launch.apisix_yaml
+        self._fitted = launch.fitted
         self._keep_files = keep_files
         self._settle_seconds = engine.settle_seconds
         self._process = GatewayProcess(launch, instance.ports.status)
@@ -92,7 +94,7 @@ class Gateway:
         # The engines notice a change by the modification time in whole seconds.
         modified = max(int(time.time()), int(self._apisix_yaml.stat().st_mtime) + 1)
         replacement = self._apisix_yaml.with_suffix(".new")
-        write_private(replacement, apisix_yaml)
+        write_private(replacement, self._fitted(apisix_yaml))
         os.utime(replacement, (modified, modified))
         replacement.replace(self._apisix_yaml)
         self._await_reload(start)

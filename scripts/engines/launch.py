@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from scripts.engines.base import Engine, EngineError, Instance
+from scripts.engines.base import Engine, EngineError, Instance, Tls
 from scripts.engines.files import parse_config, render, section
 from scripts.engines.gateway import START_TIMEOUT_SECONDS, Gateway
 from scripts.engines.ports import choose_ports
@@ -40,6 +40,7 @@ def start_files(
     port: int = 0,
     directory: Path | None = None,
     keep_files: bool = False,
+    tls: Tls | None = None,
     timeout: float = START_TIMEOUT_SECONDS,
 ) -> Gateway:
     """Starts a gateway from rendered files (apisix.yaml and config.yaml) and waits until it is ready.
@@ -49,6 +50,7 @@ def start_files(
         workers: how many nginx workers; `None` for as many as config.yaml says.
         directory: where the instance's files go; a temporary directory by default.
         keep_files: keep the directory after the gateway has stopped.
+        tls: the certificate with which it serves HTTPS; without one it serves HTTP.
         timeout: how many seconds the gateway may take to become ready.
 
     Raises:
@@ -64,6 +66,7 @@ def start_files(
             ports=ports,
             env=_passed_on(files["config.yaml"], env or {}),
             workers=workers,
+            tls=tls,
         )
         try:
             return _start_once(engine, instance, keep_files=keep_files, timeout=timeout)

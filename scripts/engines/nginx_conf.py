@@ -12,14 +12,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from scripts.engines.base import REPOSITORY
-from scripts.engines.files import section, trusted_certificates
+from scripts.engines.files import section, system_certificates, trusted_certificates
 
 HOST = REPOSITORY / "apisix" / "embedded"
 LUALIB = HOST / "lualib"
 
 _MODULE_DIRECTORIES = (Path("/usr/lib/nginx/modules"), Path("/usr/lib64/nginx/modules"))
 MODULES = ("ndk_http_module.so", "ngx_http_lua_module.so")
-_CERTIFICATES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
 
 # APISIX's defaults for what nginx.conf needs. Source: apisix/cli/config.lua of 3.18.0.
 _NGINX_DEFAULTS: dict[str, Any] = {
@@ -76,7 +75,8 @@ def _trusted_certificate(config: Mapping[str, Any]) -> str | None:
     configured = trusted_certificates(config)
     if configured:
         return configured
-    return next((str(path) for path in _CERTIFICATES if path.is_file()), None)
+    system = system_certificates()
+    return str(system) if system else None
 
 
 def _user() -> str | None:
@@ -101,8 +101,11 @@ def _templates() -> Environment:
     )
 
 
-def nginx_conf(config: Mapping[str, Any]) -> str:
-    """The nginx.conf for a config.yaml in which every listener has an ip and a port."""
+def nginx_conf(config: Mapping[str, Any], certificate: str | None = None) -> str:
+    """The nginx.conf for a config.yaml in which every listener has an ip and a port.
+
+    With `certificate`, the file of a certificate and its key, the listeners for clients speak HTTPS.
+    """
     apisix, attributes = section(config, "apisix"), section(config, "plugin_attr")
     given = section(config, "nginx_config")
     http = {**_HTTP_DEFAULTS, **section(given, "http")}
@@ -136,5 +139,6 @@ def nginx_conf(config: Mapping[str, Any]) -> str:
                 else None
             ),
             traffic_addresses=[_address(listener) for listener in apisix["node_listen"]],
+            certificate=certificate,
         )
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,13 +13,18 @@ from typing import Any
 import pytest
 
 from e2e.simulator import Simulator
-from tests.behaviour.conftest import REGIONS, Stage, sim, simulator, stage
+from tests.behaviour.conftest import CLIENT_KEY, REGIONS, Stage, sim, simulator, stage
 from tests.clients.ingress import Ingress
 from tests.support.certificates import Certificate, make_certificate
+from tests.support.node_packages import node_with_packages
 
 __all__ = ["sim", "simulator", "stage"]
 
 OpenGateway = Callable[..., str]
+RunScript = Callable[..., Any]
+
+JAVASCRIPT = Path(__file__).parent / "js"
+RUN_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
@@ -74,3 +81,29 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("audio") / "speech.wav"
     path.write_bytes(b"RIFF" + bytes(range(256)) * 400)
     return path
+
+
+@pytest.fixture(scope="session")
+def node(outer_environment: dict[str, str]) -> str:
+    return node_with_packages(JAVASCRIPT, outer_environment)
+
+
+@pytest.fixture(scope="session")
+def run_script(node: str, recording: Path) -> RunScript:
+    """Runs one script against a gateway; returns its results by client and case."""
+
+    def run(name: str, url: str, key: str = CLIENT_KEY, **environment: str) -> Any:
+        done = subprocess.run(
+            [node, f"{name}.mjs"],
+            cwd=JAVASCRIPT,
+            env={**os.environ, "GATEWAY_URL": url, "RECORDING": str(recording), **environment},
+            input=key,
+            capture_output=True,
+            text=True,
+            timeout=RUN_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run

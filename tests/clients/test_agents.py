@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,23 +12,19 @@ import pytest
 
 from e2e.simulator import Simulator
 from tests.behaviour.conftest import CLIENT_KEY
+from tests.support.uv_scripts import script_command
 
 # Installing the SDK takes long, so one process does it for all of these tests.
 pytestmark = pytest.mark.xdist_group("agents")
 
 SCRIPT = Path(__file__).parent / "agents" / "agent.py"
-INSTALL_SECONDS, RUN_SECONDS = 300, 300
+RUN_SECONDS = 300
 
 
 @pytest.fixture(scope="session")
 def command(outer_environment: dict[str, str]) -> list[str]:
     """Runs the script, once its pinned packages are installed."""
-    uv = shutil.which("uv")
-    if uv is None:
-        pytest.skip("uv is not installed")
-    install = [uv, "sync", "--quiet", "--locked", "--script", str(SCRIPT)]
-    subprocess.run(install, env=outer_environment, check=True, capture_output=True, timeout=INSTALL_SECONDS)
-    return [uv, "run", "--quiet", "--locked", "--offline", "--script", str(SCRIPT)]
+    return script_command(SCRIPT, outer_environment)
 
 
 @pytest.fixture(scope="session")

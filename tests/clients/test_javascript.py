@@ -5,51 +5,15 @@ Each group of cases is one Node script in ``js/``, which prints what it saw.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from e2e.simulator import Simulator
-from tests.behaviour.conftest import CLIENT_KEY
-from tests.clients.conftest import OpenGateway
-from tests.support.node_packages import node_with_packages
+from tests.clients.conftest import OpenGateway, RunScript
 
-SCRIPTS = Path(__file__).parent / "js"
-RUN_SECONDS = 60
 CLIENTS = ["OpenAI", "AzureOpenAI"]
-
-RunScript = Callable[..., Any]
-
-
-@pytest.fixture(scope="session")
-def node(outer_environment: dict[str, str]) -> str:
-    return node_with_packages(SCRIPTS, outer_environment)
-
-
-@pytest.fixture(scope="session")
-def run_script(node: str, recording: Path) -> RunScript:
-    """Runs one script against a gateway; returns its results by client and case."""
-
-    def run(name: str, url: str, key: str = CLIENT_KEY, **environment: str) -> Any:
-        done = subprocess.run(
-            [node, f"{name}.mjs"],
-            cwd=SCRIPTS,
-            env={**os.environ, "GATEWAY_URL": url, "RECORDING": str(recording), **environment},
-            input=key,
-            capture_output=True,
-            text=True,
-            timeout=RUN_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,7 @@ def config_yaml(root: Path, plugins: list[str], hook: str | None = None, server_
             "http": {
                 "custom_lua_shared_dict": {
                     "tests": "1m",
+                    "azure-openai-identity": "1m",
                     "azure-openai-availability": "1m",
                     "azure-openai-unproven": "1m",
                     "azure-openai-items": "2m",

@@ -1,17 +1,13 @@
 """The command `local-gateway`."""
 
-import os
-import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.signals import heed_signals
+from tests.support.local_gateway import Command, url_in
 
 SETTINGS = """
 AZURE_OPENAI_ENDPOINT_0=http://127.0.0.1:9
@@ -22,55 +18,12 @@ GATEWAY_CLIENT_KEY_0=client-key-of-the-team
 """
 
 
-class Command:
-    """A running local-gateway."""
-
-    def __init__(self, tmp_path: Path, settings: str, *arguments: str) -> None:
-        file = tmp_path / "settings.env"
-        file.write_text(settings)
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-c", "from scripts.local_gateway import main; main()"),
-                *("--env-file", str(file), "--port", "0", *arguments),
-            ],
-            cwd=Path(__file__).parents[2],
-            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=heed_signals,
-        )
-
-    def announced(self) -> str:
-        """Its output before it serves."""
-        assert self.process.stdout is not None
-        lines = []
-        for line in self.process.stdout:
-            lines.append(line)
-            if "Ctrl-C" in line:
-                break
-        return "".join(lines)
-
-    def end(self, number: int | None = None) -> tuple[int, str, str]:
-        """Its exit status and output, after a signal if one is given."""
-        if number is not None:
-            self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
-        return self.process.returncode, out, err
-
-
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[Command]:
     started = Command(tmp_path, SETTINGS, "--engine", "embedded", "--workers", "1")
     yield started
     if started.process.poll() is None:
         started.end(signal.SIGTERM)
-
-
-def url_in(text: str) -> str:
-    match = re.search(r"serves at (\S+)", text)
-    assert match, text
-    return match[1]
 
 
 def test_it_serves_what_the_settings_say(command: Command) -> None:

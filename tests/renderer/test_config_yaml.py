@@ -54,7 +54,10 @@ def test_no_secret_is_in_config_yaml_or_otel_collector_yaml() -> None:
 
 def test_the_environment_that_lua_reads_is_let_through() -> None:
     envs = config()["nginx_config"]["envs"]
-    assert set(envs) >= {"IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_ENDPOINT", "AZURE_CLIENT_ID"}
+    assert set(envs) >= {
+        *("IDENTITY_ENDPOINT", "IDENTITY_HEADER", "AZURE_CLIENT_ID", "AZURE_TENANT_ID"),
+        *("AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST", "AZURE_POD_IDENTITY_AUTHORITY_HOST"),
+    }
 
 
 @pytest.mark.parametrize("mode", ["prod", "test", "dev"])

@@ -21,9 +21,10 @@ from renderer.problems import (
     KeyVaultUnreachableError,
 )
 from tests.renderer.support import env
-from tests.support.certificates import make_certificate
+from tests.support.certificates import Certificate, make_certificate
+from tests.support.identity import identity_endpoint
 from tests.support.key_vault import FixedToken, KeyVaultEmulator
-from tests.support.scripted_vault import THROTTLED, Answer, ScriptedVault, forbidden
+from tests.support.scripted_vault import TENANT, THROTTLED, Answer, ScriptedVault, forbidden
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -184,6 +185,33 @@ def test_the_command_reads_a_vault_as_the_managed_identity(vault: ScriptedVault,
     done = render_config(tmp_path, **variables, REQUESTS_CA_BUNDLE=os.environ["REQUESTS_CA_BUNDLE"])
     assert done.returncode == 0, done.stderr
     assert "key-from-the-vault" in (tmp_path / "apisix.yaml").read_text()
+
+
+def test_the_command_reads_a_vault_as_a_workload_identity(
+    vault: ScriptedVault, certificate: Certificate, tmp_path: Path
+) -> None:
+    vault.secrets = {"azure-openai-key-0": "key-from-the-vault"}
+    token_file = tmp_path / "azure-identity-token"
+    token_file.write_text("token-of-the-service-account")
+    with identity_endpoint(certificate) as entra:
+        identity = entra.workload_environment(token_file) | {"AZURE_TENANT_ID": TENANT}
+        trust = certificate.trusting_environment
+        variables = {**env(AZURE_OPENAI_KEY_0=None), "KEY_VAULT_URL": vault.url, **identity, **trust}
+        done = render_config(tmp_path, **variables)
+    assert done.returncode == 0, done.stderr
+    assert entra.requests[0].arguments["client_assertion"] == "token-of-the-service-account"
+
+
+def test_the_command_reads_a_vault_as_a_virtual_machine(
+    vault: ScriptedVault, certificate: Certificate, tmp_path: Path
+) -> None:
+    vault.secrets = {"azure-openai-key-0": "key-from-the-vault"}
+    with identity_endpoint() as metadata:
+        identity = metadata.metadata_environment | certificate.trusting_environment
+        variables = {**env(AZURE_OPENAI_KEY_0=None), "KEY_VAULT_URL": vault.url, **identity}
+        done = render_config(tmp_path, **variables)
+    assert done.returncode == 0, done.stderr
+    assert metadata.requests[0].path == "/metadata/identity/oauth2/token"
 
 
 def test_the_command_tells_a_missing_permission_in_three_lines(vault: ScriptedVault, tmp_path: Path) -> None:

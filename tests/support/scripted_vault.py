@@ -18,6 +18,7 @@ from tests.support.certificates import Certificate
 from tests.support.loopback_server import LoopbackServer, Reply, Request
 
 PAGE_SIZE = 25
+TENANT = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ class ScriptedVault:
             # The SDK accepts a challenge only for a parent domain of the vault's; "0.0.1" is the one of
             # 127.0.0.1, as vault.azure.net is of a real vault's.
             challenge = (
-                'Bearer authorization="https://login.microsoftonline.com/00000000-0000-0000-0000-'
-                f'000000000000", resource="https://0.0.1:{self.port}"'
+                f'Bearer authorization="https://login.microsoftonline.com/{TENANT}", '
+                f'resource="https://0.0.1:{self.port}"'
             )
             return 401, {}, {"WWW-Authenticate": challenge}
         answer = self._answer(request)

@@ -1,21 +1,18 @@
---- Managed-identity tokens by the Container Apps / App Service protocol.
---
--- Source: "How to use managed identities for App Service", REST endpoint reference, api-version 2019-08-01.
--- Tokens are shared by the workers, refreshed in the background before they expire, one refresh at a time.
+--- Tokens of managed identities: shared by the workers, refreshed in the background before they expire, one refresh at
+--- a time.
 local core = require("apisix.core")
-local http = require("resty.http")
+local environment = require("apisix.plugins.azure-openai.base.environment")
+local identity_sources = require("apisix.plugins.azure-openai.attempt.identity_sources")
+local token_request = require("apisix.plugins.azure-openai.attempt.token_request")
 
 local ngx = ngx
 local ngx_now = ngx.now
-local tonumber = tonumber
-local type = type
 local math_min = math.min
-local os_getenv = os.getenv
 
 local dict = ngx.shared["azure-openai-identity"]
 
-local API_VERSION = "2019-08-01"
-local REQUEST_TIMEOUT_MS = 5000
+-- A request waits so long for a token that another one asks for.
+local WAIT_SECONDS = 5
 -- Refresh this long before the end; Azure itself hands out a new token only in a token's last minutes.
 local REFRESH_AHEAD_SECONDS = 300
 -- A token this close to its end, or in the last tenth of a short life, may expire on the way.
@@ -23,74 +20,22 @@ local UNUSABLE_SECONDS = 10
 local RETRY_REFRESH_SECONDS = 15
 local POLL_SECONDS = 0.02
 
--- Read when the module loads: nginx hands the environment to the master process only.
-local ENDPOINT = os_getenv("IDENTITY_ENDPOINT")
-local SECRET = os_getenv("IDENTITY_HEADER")
+-- The identity of backends that name none.
+local CLIENT_ID = environment.get("AZURE_CLIENT_ID")
 
 local _M = {}
 
-local function resource_of(scope)
-    return (scope:gsub("/%.default$", ""))
+local function client_id_of(backend)
+    return backend.client_id or CLIENT_ID
 end
 
--- One GET on a connection of its own: tokens are fetched once an hour or so.
-local function get(url, query)
-    local scheme, host, port, path = url:match("^(https?)://([^:/]+):?(%d*)(.*)$")
-    if not scheme then
-        return nil, "IDENTITY_ENDPOINT is not a URL"
-    end
-
-    local client = http.new()
-    client:set_timeouts(REQUEST_TIMEOUT_MS, REQUEST_TIMEOUT_MS, REQUEST_TIMEOUT_MS)
-    local ok, err = client:connect({
-        scheme = scheme,
-        host = host,
-        port = tonumber(port) or (scheme == "https" and 443 or 80),
-    })
-    if not ok then
-        return nil, err
-    end
-
-    local res, body
-    res, err = client:request({
-        method = "GET",
-        path = path == "" and "/" or path,
-        query = query,
-        headers = { ["X-IDENTITY-HEADER"] = SECRET },
-    })
-    if res then
-        body, err = res:read_body()
-    end
-    client:close()
-    if not body then
-        return nil, err
-    end
-    return { status = res.status, body = body }
-end
-
+-- A token from where this gateway has its identity. Without a client id Azure takes the platform's own identity.
 local function request_token(backend, scope)
-    if not ENDPOINT or not SECRET then
-        return nil, "no managed identity here: IDENTITY_ENDPOINT and IDENTITY_HEADER are not set"
+    local source = identity_sources.chosen()
+    if dict:add("source", source.NAME) then
+        core.log.notice("azure-openai: tokens of managed identities come from ", source.NAME)
     end
-
-    local res, err = get(ENDPOINT, {
-        ["api-version"] = API_VERSION,
-        resource = resource_of(scope),
-        client_id = backend.client_id,
-    })
-    if not res then
-        return nil, "the identity endpoint did not answer: " .. err
-    end
-    if res.status ~= 200 then
-        return nil, "the identity endpoint answered " .. res.status
-    end
-
-    local answer = core.json.decode(res.body)
-    local expires_on = answer and tonumber(answer.expires_on)
-    if not expires_on or type(answer.access_token) ~= "string" then
-        return nil, "the identity endpoint's answer has no access_token or expires_on"
-    end
-    return answer.access_token, nil, expires_on
+    return source.request(scope, client_id_of(backend))
 end
 
 local function refresh(backend, scope, entry)
@@ -111,10 +56,15 @@ end
 -- Runs `refresh` unless another request does. The lock expires after the longest possible request.
 local function refresh_once(backend, scope, entry)
     local lock = "refreshing|" .. entry
-    if not dict:add(lock, true, REQUEST_TIMEOUT_MS / 1000 * 3) then
+    if not dict:add(lock, true, token_request.LONGEST_SECONDS) then
         return nil, "busy"
     end
+    dict:delete("failed|" .. entry)
     local token, err = refresh(backend, scope, entry)
+    if not token then
+        -- For those who wait. Otherwise each of them would ask in turn, and wait for all before it.
+        dict:set("failed|" .. entry, err, WAIT_SECONDS)
+    end
     dict:delete(lock)
     return token, err
 end
@@ -137,12 +87,12 @@ local function refresh_in_background(premature, backend, scope, entry)
 end
 
 --- A valid bearer token for a backend.
--- @param backend table with client_id for a user-assigned identity
+-- @param backend table with client_id, unless its identity is that of AZURE_CLIENT_ID
 -- @param scope string
 -- @return string|nil token
 -- @return string|nil error
 function _M.token(backend, scope)
-    local entry = (backend.client_id or "") .. "|" .. scope
+    local entry = (client_id_of(backend) or "") .. "|" .. scope
     local token = dict:get("token|" .. entry)
     if token then
         if ngx_now() >= (dict:get("refresh|" .. entry) or 0) and not dict:get("refreshing|" .. entry) then
@@ -151,7 +101,7 @@ function _M.token(backend, scope)
         return token
     end
 
-    local deadline = ngx_now() + REQUEST_TIMEOUT_MS / 1000
+    local deadline = ngx_now() + WAIT_SECONDS
     local err
     repeat
         token, err = refresh_once(backend, scope, entry)
@@ -159,9 +109,9 @@ function _M.token(backend, scope)
             return token, err
         end
         ngx.sleep(POLL_SECONDS)
-        token = dict:get("token|" .. entry)
-    until token or ngx_now() >= deadline
-    return token, not token and "the identity endpoint is slow" or nil
+        token, err = dict:get("token|" .. entry), dict:get("failed|" .. entry)
+    until token or err or ngx_now() >= deadline
+    return token, not token and (err or identity_sources.chosen().NAME .. " is slow") or nil
 end
 
 return _M
