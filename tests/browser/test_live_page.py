@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from e2e.simulator import Simulator
 from e2e.waiting import eventually
@@ -229,3 +230,73 @@ def test_each_of_very_many_backends_can_be_chosen(stage: Stage, sim: Simulator, 
         expect(page.locator("#lanes svg")).to_have_count(1)
         page.locator("select#backend").select_option(answer.headers["x-gateway-backend"])
         expect(rows(page)).to_have_count(1)
+
+
+# What a page keeps. Bytes would differ from run to run.
+KEPT = """() => ({
+  ticks: ticks.length, requests: requests.length, events: events.length, rows: rows.size,
+  nodes: document.querySelectorAll("*").length, choices: document.querySelectorAll("option").length,
+})"""
+MESSAGES = 400
+
+
+class Replay:
+    """Answers each connection to the events with many messages at once, from one replica after another."""
+
+    def __init__(self) -> None:
+        self.allowed = self.served = 0
+
+    def answer(self, route: Route) -> None:
+        if self.served == self.allowed:
+            route.fulfill(status=503, body="{}")
+            return
+        self.served += 1
+        numbers = range(self.served * MESSAGES, (self.served + 1) * MESSAGES)
+        body = "".join(f"data: {json.dumps(self._message(number))}\n\n" for number in numbers)
+        route.fulfill(status=200, content_type="text/event-stream", body=body)
+
+    def _message(self, number: int) -> dict[str, Any]:
+        name = f"of-{self.served}"
+        sums = dict.fromkeys(
+            ("requests", "failed", "failovers", "prompt", "cached", "completion", "cost"), number
+        )
+        pairs = [{"deployment": name, "state": "throttled" if number % 3 else "ready", "seconds": 1}]
+        backend = {"name": name, "priority": 0, "weight": 1, "state": "ready", "pairs": pairs}
+        failed = {"backend": name, "status": 429, "reason": "throttled", "at_ms": 0, "ms": 1}
+        request = {"at": number, "client": name, "label": name, "status": 429, "outcome": "throttled"}
+        requests = [request | {"id": f"{number}-{n}", "total_ms": 1, "attempts": [failed]} for n in range(3)]
+        return {
+            "now": number,
+            "replica": name,
+            "sums": [{"client": name, "deployment": name, **sums}],
+            "backends": [backend],
+            "requests": requests,
+        }
+
+    def kept_after(self, connections: int, page: Page) -> Any:
+        """What the page keeps once it has seen the messages of so many connections."""
+        self.allowed = connections
+        last = (connections + 1) * MESSAGES - 1
+        page.wait_for_function("last => latest && latest.now === last", arg=last)
+        return page.evaluate(KEPT)
+
+
+def test_a_long_watch_keeps_no_more_than_a_short_one(stage: Stage, screen: Screen) -> None:
+    """Over new connections, replicas, requests and names of clients, deployments and backends."""
+    replay = Replay()
+    with screen.open(stage.gateway(**LOCAL)) as page:
+        page.route("**/live/events", replay.answer)
+        page.reload()
+        first = replay.kept_after(1, page)
+        assert replay.kept_after(4, page) == first
+
+
+def test_a_chosen_name_stays_when_it_is_gone(stage: Stage, screen: Screen) -> None:
+    replay = Replay()
+    with screen.open(stage.gateway(**LOCAL)) as page:
+        page.route("**/live/events", replay.answer)
+        page.reload()
+        replay.kept_after(1, page)
+        page.get_by_label("Client").select_option("of-1")
+        replay.kept_after(2, page)
+        expect(page.get_by_label("Client")).to_have_value("=of-1")

@@ -22,7 +22,7 @@ package.loaded[sources] = {
 local identity = require("apisix.plugins.azure-openai.attempt.identity")
 local threads, errors = {}, {}
 for index = 1, 8 do
-    threads[index] = ngx.thread.spawn(identity.token, { name = "eastus", token_scope = "scope" })
+    threads[index] = ngx.thread.spawn(identity.token, { name = "eastus" }, "scope")
 end
 for index = 1, 8 do
     local _, _, err = ngx.thread.wait(threads[index])

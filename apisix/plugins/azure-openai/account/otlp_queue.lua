@@ -3,7 +3,7 @@
 -- What the collector does not take stays in the queue, so a collector that restarts loses nothing that fits. A worker
 -- that stops sends what it has.
 local core = require("apisix.core")
-local http = require("resty.http")
+local otlp_exchange = require("apisix.plugins.azure-openai.account.otlp_exchange")
 local otlp_json = require("apisix.plugins.azure-openai.account.otlp_json")
 local registry = require("apisix.plugins.azure-openai.account.registry")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
@@ -21,7 +21,7 @@ local table_concat = table.concat
 local MOST_BYTES = 8 * 1024 * 1024
 local MOST_BYTES_IN_BATCH = 1024 * 1024
 local PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1, 5
-local TIMEOUT_MS = 5000
+local DEADLINE_SECONDS = 5
 -- A worker that stops waits no longer for a collector that may have stopped too.
 local MOST_LAST_TRIES = 3
 
@@ -132,14 +132,7 @@ local function forget(self, last)
 end
 
 local function post(self, telemetry, body)
-    local client = http.new()
-    client:set_timeouts(TIMEOUT_MS, TIMEOUT_MS, TIMEOUT_MS)
-    local response, err = client:request_uri(telemetry.collector_endpoint .. SIGNALS[self.signal].path, {
-        method = "POST",
-        headers = { ["Content-Type"] = "application/json" },
-        body = body,
-    })
-    return response and response.status, err
+    return otlp_exchange.post(telemetry.collector_endpoint, SIGNALS[self.signal].path, body, DEADLINE_SECONDS)
 end
 
 -- Drops what the collector refuses, or makes the next batch smaller.

@@ -24,8 +24,8 @@ local _M = {
     },
 }
 
--- Which client uses reasoning matters, not which backend. What is written to a cache stays with a backend. One of them
--- each keeps the series few.
+-- Which client uses reasoning matters, not which backend; what is written to a cache stays with a backend. To have each
+-- in one of them only keeps the series few.
 local NOT_BY_BACKEND = { reasoning = true }
 local NOT_BY_CLIENT = { cache_write = true }
 
