@@ -45,7 +45,12 @@ def scopes_for_azure_cli(settings: Settings, env: Mapping[str, str], wanted: boo
     """
     if wanted is None:
         wanted = not any(env.get(name) for name in _SOURCES)
-    scopes = {backend.token_scope for backend in settings.backends if backend.auth == "managed-identity"}
+    scopes = {
+        scope
+        for backend in settings.backends
+        if backend.auth == "managed-identity"
+        for scope in backend.token_scopes.values()
+    }
     return sorted(scopes) if wanted else []
 
 
