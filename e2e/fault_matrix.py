@@ -42,8 +42,11 @@ class Case:
     moves_on: bool = True
     """Whether another backend can serve instead."""
     streams_only: bool = False
+    surface: str | None = None
+    """The only surface that has it, by its path; all have the others."""
 
 
+ANTHROPIC = "/anthropic/"
 NOT_VERIFIED = "The encrypted content gAAA could not be verified."
 CASES = [
     Case("healthy", {}, "200", moves_on=False),
@@ -137,6 +140,24 @@ CASES = [
         streams_only=True,
     ),
     Case("stream in single bytes", {"split": 1}, "200", moves_on=False, streams_only=True),
+    Case("overloaded", {"status": 529}, "429", surface=ANTHROPIC),
+    Case(
+        "unknown model, in Azure's own words",
+        {"status": 404, "code": "DeploymentNotFound", "azure_errors": True},
+        "404",
+        surface=ANTHROPIC,
+    ),
+    Case(
+        "overloaded inside the stream", {"stream_error": "auto"}, "429", streams_only=True, surface=ANTHROPIC
+    ),
+    Case(
+        "usage of older models",
+        {"older_usage": True},
+        "200",
+        moves_on=False,
+        streams_only=True,
+        surface=ANTHROPIC,
+    ),
 ]
 
 
@@ -156,6 +177,8 @@ class Surface:
 
 CHAT: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
 RESPONSES: dict[str, Any] = {"model": "gpt-4o", "input": "Hello"}
+MESSAGE: dict[str, Any] = CHAT | {"max_tokens": 64}
+INFERENCE_TARGET = "/models/chat/completions?api-version=2024-05-01-preview"
 DEPLOYMENT_TARGET = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
 SURFACES = [
     Surface("v1 chat", "/openai/v1/chat/completions", CHAT),
@@ -165,7 +188,12 @@ SURFACES = [
     Surface("v1 responses", "/openai/v1/responses", RESPONSES),
     Surface("v1 responses, streamed", "/openai/v1/responses", RESPONSES | {"stream": True}),
     Surface("v1 embeddings", "/openai/v1/embeddings", {"model": "gpt-4o", "input": "Hello"}),
+    Surface("messages", "/anthropic/v1/messages", MESSAGE),
+    Surface("messages, streamed", "/anthropic/v1/messages", MESSAGE | {"stream": True}),
+    Surface("inference chat", INFERENCE_TARGET, CHAT),
+    Surface("inference chat, streamed", INFERENCE_TARGET, CHAT | {"stream": True}),
 ]
+HEADERS = {"api-key": CLIENT_KEY, "anthropic-version": "2023-06-01", "extra-parameters": "pass-through"}
 
 
 def environment(sim: Simulator, backends: int) -> dict[str, str]:
@@ -173,6 +201,7 @@ def environment(sim: Simulator, backends: int) -> dict[str, str]:
     env = client_settings(0, "matrix", CLIENT_KEY) | {"AI_PROXY_READ_TIMEOUT_MS": str(READ_TIMEOUT_MS)}
     for index, region in enumerate(REGIONS[:backends]):
         env |= backend_settings(index, region, sim.endpoint(region), priority="1" if index == 0 else "0")
+        env[f"AZURE_OPENAI_SURFACES_{index}"] = "openai,anthropic,inference"
     return env
 
 
@@ -187,7 +216,7 @@ def is_complete(surface: Surface, text: str) -> bool:
         return False
     if not surface.is_stream:
         return isinstance(json.loads(text), dict)
-    return "data: [DONE]" in text or "event: response.completed" in text
+    return any(end in text for end in ("data: [DONE]", "event: response.completed", "event: message_stop"))
 
 
 def ask(gateway: Gateway, surface: Surface) -> tuple[str, str]:
@@ -195,7 +224,7 @@ def ask(gateway: Gateway, surface: Surface) -> tuple[str, str]:
     text, trail, status = "", "", 0
     try:
         with (
-            httpx.Client(headers={"api-key": CLIENT_KEY}, timeout=10, verify=TLS) as client,
+            httpx.Client(headers=HEADERS, timeout=10, verify=TLS) as client,
             client.stream("POST", gateway.url + surface.target, json=surface.body) as response,
         ):
             status, trail = response.status_code, response.headers.get("x-gateway-attempts", "")
@@ -206,7 +235,7 @@ def ask(gateway: Gateway, surface: Surface) -> tuple[str, str]:
         return ("broken" if is_told else "broken silently"), trail
     if status != httpx.codes.OK:
         return str(status), trail
-    if '"rate_limit_exceeded"' in text:
+    if '"error"' in text and "rate_limit" in text:
         return "error passed on", trail
     return ("200" if is_complete(surface, text) else "200 but incomplete"), trail
 
@@ -239,7 +268,8 @@ def measure(sim: Simulator, engine: str, cases: Sequence[Case], backends: int) -
     """Runs all surfaces for each case, each with a gateway that has seen no earlier fault."""
     for case in cases:
         for surface in SURFACES:
-            if case.streams_only and not surface.is_stream:
+            is_elsewhere = case.surface is not None and not surface.target.startswith(case.surface)
+            if is_elsewhere or (case.streams_only and not surface.is_stream):
                 continue
             sim.reset()
             with start_gateway(environment(sim, backends), engine=engine) as gateway:

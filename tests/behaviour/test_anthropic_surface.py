@@ -16,6 +16,7 @@ from scripts.engines import Gateway
 from tests.behaviour.conftest import CLIENT_KEY, TLS, Stage
 from tests.behaviour.support import attempts, chat, record_of
 from tests.engines.raw_server import RawServer
+from tests.support.identity import identity_endpoint
 
 BASE = "/anthropic/v1"
 MESSAGES = f"{BASE}/messages"
@@ -528,3 +529,24 @@ def test_o1_a_record_of_each_request(stage: Stage) -> None:
     record = record_of(gateway)
     expected = {"path": MESSAGES, "deployment": CLAUDE, "operation": "messages", "outcome": "success"}
     assert {name: record[name] for name in expected} == expected
+
+
+def test_f8_a_refused_key_of_the_gateway_is_not_the_clients_concern(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=401)
+    response = message(client_of(stage, AZURE_OPENAI_SURFACES_1="openai"))
+    assert (response.status_code, error_type(response)) == (503, "api_error")
+
+
+def test_f8_a_refused_token_of_this_surface_leaves_the_others_open(stage: Stage, sim: Simulator) -> None:
+    """Each surface gets a token of its own, so one of them says nothing of the rest."""
+    sim.fail("eastus", status=401, path="/anthropic/", count=1)
+    managed = {
+        "AZURE_OPENAI_AUTH_0": "managed-identity",
+        "AZURE_OPENAI_KEY_0": "",
+        "AZURE_OPENAI_SURFACES_0": ALL,
+    }
+    with identity_endpoint() as endpoint:
+        client = client_at(stage, stage.gateway(["eastus"], **(managed | endpoint.environment)))
+        assert (message(client).status_code, chat(client).status_code) == (403, 200)
+        scopes = [request.arguments["resource"] for request in endpoint.requests]
+    assert scopes == ["https://ai.azure.com", "https://cognitiveservices.azure.com"]

@@ -26,7 +26,7 @@ from tests.support.worker_memory import peak_growth
 NO_IMAGES = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\n\r\n{"data":[]}'
 TAKEN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 BAD = "/openai/v1/bad"
-# What is on its way to the collector takes some 35 MiB on APISIX; to keep 950 long texts would take as much again.
+# What is on its way to the collector takes 35 MiB on APISIX. To keep 950 long texts would take as much again.
 MOST_GROWTH_MIB = 48
 
 

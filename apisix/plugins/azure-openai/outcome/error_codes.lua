@@ -145,7 +145,10 @@ end
 
 -- What a code, or a text without a code, says of what one backend has.
 local function place(err)
-    local code = word(err.code)
+    local code, kind = word(err.code), word(err.type)
+    if PLACES[kind] then
+        return PLACES[kind]
+    end
     -- Azure's platform repeats the status as the code.
     if code and not tonumber(code) then
         return PLACES[code]

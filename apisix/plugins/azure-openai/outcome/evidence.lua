@@ -4,6 +4,7 @@
 -- backend and not against the request: another backend has served the request, another client meets the same, or nobody
 -- has been served there for a while. Faults that no request can cause (a refused connection) are settled by `outcomes`.
 local core = require("apisix.core")
+local surfaces = require("apisix.plugins.azure-openai.base.surfaces")
 local throttle_hints = require("apisix.plugins.azure-openai.outcome.throttle_hints")
 local verdict = require("apisix.plugins.azure-openai.outcome.verdict")
 local body_module = require("apisix.plugins.azure-openai.request.body")
@@ -145,10 +146,13 @@ function _M.blame(pool, backend, deployment, failure)
     end
 end
 
--- Whether a 401 is about the credential. Other operations may need rights that a good credential need not have.
+-- Whether a 401 is about the credential. Other operations may need rights that a good credential need not have, and other
+-- surfaces get tokens of their own.
 local function is_of_credential(state, failure)
-    local last = sightings.last_operation(failure.attempt.backend)
-    return operations.is_of_every_credential(state.request)
+    local backend = failure.attempt.backend
+    local last = sightings.last_operation(backend)
+    return (backend.auth == "key" or state.request.surface == surfaces.OPENAI)
+        and operations.is_of_every_credential(state.request)
         and (last == nil or last == failure.attempt.operation)
 end
 

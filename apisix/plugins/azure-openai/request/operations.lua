@@ -38,9 +38,8 @@ local OF_EVERY_CREDENTIAL = {
     deployments = OF_DEPLOYMENTS,
     v1 = setmetatable({ ["responses"] = true }, { __index = OF_DEPLOYMENTS }),
     plain = {},
-    -- The roles that Azure documents for Azure OpenAI are not enough for these.
-    anthropic = {},
-    inference = {},
+    anthropic = { ["messages"] = true },
+    inference = { ["chat/completions"] = true, ["embeddings"] = true },
 }
 -- Other methods could be a client's invention.
 local METHODS = { GET = true, HEAD = true, POST = true, PUT = true, PATCH = true, DELETE = true }
