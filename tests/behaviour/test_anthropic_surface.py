@@ -540,7 +540,7 @@ def test_f8_a_refused_key_of_the_gateway_is_not_the_clients_concern(stage: Stage
 def test_f8_a_refused_token_of_this_surface_leaves_the_others_open(stage: Stage, sim: Simulator) -> None:
     """Each surface gets a token of its own, so one of them says nothing of the rest."""
     sim.fail("eastus", status=401, path="/anthropic/", count=1)
-    managed = {
+    managed: dict[str, Any] = {
         "AZURE_OPENAI_AUTH_0": "managed-identity",
         "AZURE_OPENAI_KEY_0": "",
         "AZURE_OPENAI_SURFACES_0": ALL,
