@@ -550,3 +550,14 @@ def test_f8_a_refused_token_of_this_surface_leaves_the_others_open(stage: Stage,
         assert (message(client).status_code, chat(client).status_code) == (403, 200)
         scopes = [request.arguments["resource"] for request in endpoint.requests]
     assert scopes == ["https://ai.azure.com", "https://cognitiveservices.azure.com"]
+
+
+def test_o1_claude_has_prices_and_its_cache_has_its_own(stage: Stage) -> None:
+    """Per million tokens Sonnet 4.5 costs 3 USD, from the cache 0.30, written to it 3.75, and answers 15."""
+    told = usage(input_tokens=1000, cache_read_input_tokens=2000, cache_creation_input_tokens=400)
+    body = {"type": "message", "model": "claude-sonnet-4-5-20250929", "content": [], "usage": told}
+    with RawServer(document(200, body)) as backend:
+        gateway = gateway_of(stage, AZURE_OPENAI_ENDPOINT_0=backend.url, AZURE_OPENAI_PRIORITY_0=1)
+        message(client_at(stage, gateway))
+    expected = (1000 * 3 + 2000 * 0.3 + 400 * 3.75 + 5 * 15) / 1_000_000
+    assert record_of(gateway)["cost_usd"] == pytest.approx(expected)

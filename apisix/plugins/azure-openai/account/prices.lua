@@ -10,11 +10,17 @@ local OTHER_THAN_TEXT = { "audio", "image" }
 
 local _M = {}
 
--- The price of the model that answered, with or without the date of its version ("gpt-4o-2024-08-06" -> "gpt-4o"), else
--- of the deployment, which often has its model's name.
+-- The date of a model's version, as OpenAI and Anthropic write it.
+local DATES = { "%-%d%d%d%d%-%d%d%-%d%d$", "%-%d%d%d%d%d%d%d%d$" }
+
+-- The price of the model that answered, with or without its date ("gpt-4o-2024-08-06" -> "gpt-4o"), else of the
+-- deployment, which often has its model's name.
 local function price_of(pricing, model, deployment)
-    return model and (pricing[model] or pricing[model:gsub("%-%d%d%d%d%-%d%d%-%d%d$", "")])
-        or pricing[deployment]
+    local price = model and pricing[model]
+    for _, date in ipairs(model and not price and DATES or {}) do
+        price = price or pricing[(model:gsub(date, ""))]
+    end
+    return price or pricing[deployment]
 end
 
 -- The prices of text. Above some length of the prompt many models have others.
