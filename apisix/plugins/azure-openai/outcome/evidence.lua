@@ -146,7 +146,7 @@ function _M.blame(pool, backend, deployment, failure)
     end
 end
 
--- Whether a 401 is about the credential. Other operations may need rights that a good credential need not have, and other
+-- Whether a 401 is about the credential. Other operations may need rights that a good credential need not have. Other
 -- surfaces get tokens of their own.
 local function is_of_credential(state, failure)
     local backend = failure.attempt.backend
