@@ -15,8 +15,8 @@ import pytest
 from e2e.simulator import Simulator
 from e2e.waiting import eventually
 from tests.behaviour.conftest import CHAT, Stage
-from tests.behaviour.support import V1_CHAT, chat, record_of, samples, total, value
-from tests.behaviour.telemetry import ARRIVAL_SECONDS, NOT_SAMPLED, log_of, observed
+from tests.behaviour.support import V1_CHAT, chat, leave_before_the_answer, record_of, samples, total, value
+from tests.behaviour.telemetry import ARRIVAL_SECONDS, NOT_SAMPLED, log_of, observed, server_span
 from tests.behaviour.test_logs import dropped
 from tests.engines.raw_server import RawServer
 from tests.support.loopback_server import Reply, Request
@@ -26,7 +26,7 @@ from tests.support.worker_memory import peak_growth
 NO_IMAGES = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\n\r\n{"data":[]}'
 TAKEN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 BAD = "/openai/v1/bad"
-# What is on its way to the collector takes 35 MiB on APISIX. To keep 950 long texts would take as much again.
+# What is on its way to the collector takes some 35 MiB on APISIX; 950 long texts would take as much again.
 MOST_GROWTH_MIB = 48
 
 
@@ -175,3 +175,21 @@ def test_o1_statuses_that_a_backend_invents_make_no_series(stage: Stage) -> None
             chat(client, messages=[{"role": "user", "content": str(number)}])
         assert eventually(lambda: total(gateway, "exhausted_total") == len(heads), seconds=ARRIVAL_SECONDS)
         assert len({sample.labels["status"] for sample in samples(gateway, "exhausted_total")}) < 10
+
+
+def test_o1_what_a_client_used_that_left_before_the_answer_is_the_same_everywhere(
+    stage: Stage, sim: Simulator, receiver: OtlpReceiver
+) -> None:
+    """The backend may have read the prompt by then."""
+    sim.fail("eastus", hang=True)
+    gateway = observed(stage, receiver)
+    leave_before_the_answer(gateway, sim, CHAT)
+    record = record_of(gateway)
+    prompt, cost = record["tokens"]["prompt"], record["cost_usd"]
+    span = server_span(receiver).attributes
+    assert prompt > 0
+    assert span["gen_ai.usage.input_tokens"] == prompt
+    assert span["azure_openai.cost_usd"] == pytest.approx(cost)
+    assert value(gateway, "tokens_total", client="team-a", kind="prompt", estimated="true") == prompt
+    assert value(gateway, "backend_tokens_total", backend="eastus", kind="prompt") == prompt
+    assert value(gateway, "cost_usd_total", client="team-a") == pytest.approx(cost)

@@ -33,6 +33,7 @@
 ---@field served_deployment string|nil the fallback that served in place of the request's deployment; read by answer,
 ---  account
 ---@field winner Backend|nil the backend whose answer the client gets; read by answer, account
+---@field left Backend|nil the backend that was at work when the client left before the answer; read by account
 ---@field answered_id string|nil id of the stored resource that the answer is; read by account
 ---@field answered_in string|nil the thread of a run, when the answer names it; read by account
 ---@field is_exhausted boolean|nil no backend could serve the request for want of capacity or health; read by account

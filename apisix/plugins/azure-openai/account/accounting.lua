@@ -127,7 +127,7 @@ local function note_left_attempt(state)
         return
     end
     state.sent_events = state.sent_events or 0
-    state.attempt = nil
+    state.attempt, state.left = nil, attempt.backend
     outcomes.left(attempt)
     outcomes.conclude(state)
     state.trail[#state.trail + 1] = {
@@ -179,9 +179,10 @@ function _M.settle(state)
     if not state.usage and state.winner and ngx.status < 300 and operations.is_inference(state.request) then
         state.usage = units.of_request(state.request)
     end
-    if state.usage and state.winner then
+    local server = state.winner or state.left
+    if state.usage and server then
         local deployment = state.served_deployment or state.request.deployment
-        state.cost_usd = prices.cost(state.pool.pricing, state.winner, state.model, deployment, state.usage)
+        state.cost_usd = prices.cost(state.pool.pricing, server, state.model, deployment, state.usage)
     end
 end
 
