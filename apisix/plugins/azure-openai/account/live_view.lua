@@ -1,5 +1,6 @@
 --- What one watcher of the live page sees: the backends as they are now, sums, and the requests since the last look.
 local core = require("apisix.core")
+local budgets = require("apisix.plugins.azure-openai.account.budgets")
 local feed = require("apisix.plugins.azure-openai.account.live_feed")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local breakers = require("apisix.plugins.azure-openai.routing.breakers")
@@ -126,7 +127,7 @@ end
 
 --- What there is to see now.
 -- @param pool Pool
--- @return string JSON: { now, replica, scope, client, sums, backends (with pairs), missed, requests }
+-- @return string JSON: { now, replica, scope, client, sums, budgets, backends (with pairs), missed, requests }
 function _M:next(pool)
     local client = self.client and self.client.name
     local texts, last, missed = feed.entries_since(self.seen, client, MOST_REQUESTS)
@@ -140,6 +141,7 @@ function _M:next(pool)
         scope = client and "own" or "all",
         client = client,
         sums = setmetatable(sums, core.json.array_mt),
+        budgets = setmetatable(budgets.standings(self.client), core.json.array_mt),
         backends = setmetatable(is_hidden and {} or self:backends(pool, sums), core.json.array_mt),
         missed = not client and not is_first and missed or 0,
     }

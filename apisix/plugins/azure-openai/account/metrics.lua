@@ -169,7 +169,7 @@ local function tokens_of(account)
     local deployment = labels.deployments:of(account.served_deployment or account.request.deployment)
     return sums.of_tokens(
         client_name(account),
-        account.winner.name,
+        (account.winner or account.left).name,
         deployment,
         account.model and labels.models:of(account.model) or deployment,
         account.usage.estimated and "true" or "false"
@@ -225,7 +225,7 @@ function _M.count(state, status)
     )
     sums.add(sum, "requests", 1)
     note_times(sum, state, status)
-    if winner and state.usage then
+    if (winner or state.left) and state.usage then
         add_tokens(tokens_of(state), state.usage, state.cost_usd)
     end
     sums.flush_at_the_end()
