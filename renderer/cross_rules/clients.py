@@ -157,9 +157,7 @@ def _prices_for_budgets(draft: Draft) -> Iterator[Problem]:
             )
 
 
-def _unpriced(
-    client: Client, backends: Collection[Backend], prices: Mapping[str, Price]
-) -> Iterator[str]:
+def _unpriced(client: Client, backends: Collection[Backend], prices: Mapping[str, Price]) -> Iterator[str]:
     """The deployments without a price that a client may call, as far as the settings name them."""
     names = set(client.deployments or ())
     if not names and all(backend.deployments for backend in backends):

@@ -22,6 +22,8 @@ local UNITS_PER_USD = 1e10
 -- No request costs as much. It keeps sums in the range of what Redis can add.
 local MOST_USD = 1e6
 local NEARLY = 0.8
+-- What is 20 % shall not be shown as 19 %.
+local ROUNDING = 1e-6
 local HOUR_SECONDS, MINUTE_SECONDS = 3600, 60
 local SHARE_EVERY_SECONDS = 5
 -- These use nothing, and they let a client see, stop and remove what it has.
@@ -160,7 +162,7 @@ local function notice(standings)
     local parts = {}
     for _, standing in ipairs(standings) do
         if standing.share >= NEARLY then
-            local left = math_floor(math_max(1 - standing.share, 0) * 100)
+            local left = math_floor(math_max(100 - 100 * standing.share, 0) + ROUNDING)
             parts[#parts + 1] = left .. "%; period=" .. standing.period .. "; unit=" .. standing.unit
         end
     end
