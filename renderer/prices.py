@@ -25,8 +25,9 @@ def all_prices(telemetry: Telemetry) -> dict[str, Price]:
 
 
 def priced_name(prices: Mapping[str, Price], *names: str) -> str | None:
-    """The first of some names that has a price, as the gateway looks it up: with or without the date of a version.
+    """The first of some names that has a price, with or without the date of a version.
 
+    The gateway looks prices up in the same way (account/prices.lua).
     Example: `({"gpt-4o": …}, "chat", "gpt-4o-2024-08-06")` → `gpt-4o`.
     """
     for name in names:

@@ -72,8 +72,8 @@ class Client(NumberedGroup):
     tokens_per_month: int | None = budget_of_tokens("TOKENS_PER_MONTH", "Budget of tokens in a month.")
     usd_per_hour: float | None = budget_of_usd(
         "USD_PER_HOUR",
-        "Budget of money in an hour of the clock, by the prices of `MODEL_PRICING`. Every deployment that the "
-        "client may call must have a price.",
+        "Budget of money in an hour of the clock, by the prices of `MODEL_PRICING`. Every deployment that "
+        "the client may call must have a price.",
     )
     usd_per_day: float | None = budget_of_usd("USD_PER_DAY", "Budget of money in a day.")
     usd_per_month: float | None = budget_of_usd("USD_PER_MONTH", "Budget of money in a month.")

@@ -68,12 +68,24 @@ def used(gateway: Gateway, period: str, unit: str, client: str = "team-a") -> fl
     return float(found["used"])
 
 
+def keys_of(redis: RedisServer, pattern: str = "*budget:*") -> list[str]:
+    """The names under which Redis holds budgets."""
+    found = redis.command("KEYS", pattern)
+    assert isinstance(found, list)
+    return found
+
+
 def shared(redis: RedisServer, unit: str, client: str = "team-a") -> Decimal:
     """What Redis holds of a client's month, in tokens or USD."""
-    [key] = keys if (keys := redis.command("KEYS", f"*budget:{unit}|*|{client}")) else [""]  # type: ignore[misc]
-    fields = [redis.command("HGET", str(key), name) for name in ("floor", "sum")]
-    total = sum(Decimal(str(each)) for each in fields if each is not None)
-    return total / UNITS_PER_USD if unit == "usd" else Decimal(total)
+    total = Decimal(0)
+    for key in keys_of(redis, f"*budget:{unit}|*|{client}"):
+        total += sum(Decimal(str(redis.command("HGET", key, name) or 0)) for name in ("floor", "sum"))
+    return total / UNITS_PER_USD if unit == "usd" else total
+
+
+def shows(gateway: Gateway, tokens: int) -> bool:
+    """Waits until the live page shows so many tokens of the month."""
+    return bool(eventually(lambda: used(gateway, "month", "tokens") == tokens, seconds=20))
 
 
 def cost_of(usage: dict[str, Any], model: str = "gpt-4o") -> Decimal:
@@ -84,14 +96,15 @@ def cost_of(usage: dict[str, Any], model: str = "gpt-4o") -> Decimal:
     return sum((tokens * price[kind] for tokens, kind in parts), Decimal(0)) / 10**6
 
 
-# ---------------------------------------------------------------------------------------- a budget is used up
+# ---- a budget is used up
 
 
 @pytest.mark.parametrize("unit", ["TOKENS", "USD"])
 @pytest.mark.parametrize("period", ["HOUR", "DAY", "MONTH"])
 def test_a7_a_budget_that_is_used_up_is_429(stage: Stage, sim: Simulator, unit: str, period: str) -> None:
     report_usage(sim, usage=USAGE | {"prompt_tokens": 1_000_000, "total_tokens": 1_000_200})
-    client = stage.http(stage.gateway(**{f"GATEWAY_CLIENT_{unit}_PER_{period}_0": 1}))
+    settings: dict[str, Any] = {f"GATEWAY_CLIENT_{unit}_PER_{period}_0": 1}
+    client = stage.http(stage.gateway(**settings))
     answers = [chat(client), chat(client)]
     assert [(each.status_code, each.headers.get(REASON)) for each in answers] == [
         (200, None),
@@ -189,7 +202,7 @@ def test_a7_the_workers_share_a_budget(stage: Stage) -> None:
     assert [chat(stage.http(gateway)).status_code for _ in range(6)] == [200] + 5 * [429]
 
 
-# ---------------------------------------------------------------------------------------- what is told before
+# ---- what is told before
 
 
 def test_a7_little_that_is_left_stands_in_a_header(stage: Stage, sim: Simulator) -> None:
@@ -234,7 +247,7 @@ def test_o1_the_used_share_is_a_metric(stage: Stage, sim: Simulator) -> None:
     assert len(samples(gateway, "budget_used_ratio")) == 2
 
 
-# ---------------------------------------------------------------------------------------- what counts
+# ---- what counts
 
 
 def test_a7_money_counts_as_the_record_says_it(stage: Stage, sim: Simulator) -> None:
@@ -307,7 +320,7 @@ def test_a7_a_background_response_of_an_alias_is_priced_when_its_client_reads_it
     assert eventually(lambda: used(gateway, "month", "usd"), seconds=30)
 
 
-# ---------------------------------------------------------------------------------------- what cannot be counted
+# ---- what cannot be counted
 
 
 def refusal(answer: httpx.Response) -> tuple[int, object]:
@@ -433,7 +446,7 @@ def test_a7_a_request_that_can_be_read_in_two_ways_is_refused(
     assert (refusal(answer), sim.requests("eastus")) == ((400, "ambiguous_request"), [])
 
 
-# ---------------------------------------------------------------------------------------- over replicas
+# ---- over replicas
 
 
 def spend(clients: list[httpx.Client], count: int) -> list[httpx.Response]:
@@ -468,7 +481,7 @@ def test_a7_a_month_over_replicas_is_exact(stage: Stage, redis: RedisServer) -> 
     assert eventually(lambda: shared(redis, "tokens") == tokens), (shared(redis, "tokens"), tokens)
     assert shared(redis, "usd") == usd
     for gateway in gateways:
-        assert eventually(lambda gateway=gateway: used(gateway, "month", "tokens") == tokens, seconds=20)
+        assert shows(gateway, tokens)
         assert math.isclose(used(gateway, "month", "usd"), float(usd), abs_tol=1e-9)
 
 
@@ -507,13 +520,14 @@ def test_a7_without_redis_a_replica_counts_for_itself(stage: Stage) -> None:
 @needs_redis
 def test_a7_redis_keeps_a_count_until_its_period_is_over(stage: Stage, redis: RedisServer) -> None:
     chat(stage.http(stage.gateway(GATEWAY_CLIENT_TOKENS_PER_HOUR_0=1, **redis.settings)))
-    eventually(lambda: redis.command("KEYS", "*budget:*"))
-    [key] = redis.command("KEYS", "*budget:*")  # type: ignore[misc]
-    seconds = redis.command("TTL", str(key))
-    assert isinstance(seconds, int) and 3600 <= seconds <= 2 * 3600
+    eventually(lambda: keys_of(redis))
+    [key] = keys_of(redis)
+    seconds = redis.command("TTL", key)
+    assert isinstance(seconds, int)
+    assert 3600 <= seconds <= 2 * 3600
 
 
-# ---------------------------------------------------------------------------------------- Redis fails
+# ---- Redis fails
 
 
 @needs_redis
@@ -526,7 +540,7 @@ def test_a7_an_outage_of_redis_refuses_nobody_and_forgets_nothing(
     clients = [stage.http(gateway) for gateway in gateways]
     before = [chat(client).status_code for client in clients]
     for gateway in gateways:
-        eventually(lambda gateway=gateway: used(gateway, "month", "tokens") == 2 * TOKENS, seconds=20)
+        shows(gateway, 2 * TOKENS)
     redis.stop()
     # Each goes on from what all had used, and counts its own.
     during = [chat(clients[0]).status_code for _ in range(5)]
@@ -563,10 +577,10 @@ def test_a7_what_redis_did_without_an_answer_counts_once(
 def test_a7_a_request_without_a_budget_asks_redis_nothing(stage: Stage, redis: RedisServer) -> None:
     gateway = stage.gateway(**redis.settings)
     chat(stage.http(gateway))
-    assert redis.command("KEYS", "*budget:*") == []
+    assert keys_of(redis) == []
 
 
-# ---------------------------------------------------------------------------------------- who sees it
+# ---- who sees it
 
 
 def test_a7_a_client_sees_its_own_budgets_on_the_live_page(stage: Stage) -> None:

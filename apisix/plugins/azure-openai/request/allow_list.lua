@@ -39,8 +39,7 @@ local function is_decided(request)
         and (request.is_upgrade or request.headers["content-type"] == "application/sdp")
 end
 
---- Whether a request runs deployments that the gateway cannot see.
-function _M.is_out_of_sight(request)
+local function is_out_of_sight(request)
     if request.is_bodyless or is_decided(request) then
         return false
     end
@@ -151,7 +150,7 @@ function _M.fault(client, request)
             .. "another case.",
             true
     end
-    if _M.is_out_of_sight(request) then
+    if is_out_of_sight(request) then
         return prefix .. "this request names its deployments out of sight.", false
     end
     if request.facts and not request.facts.deployments then
