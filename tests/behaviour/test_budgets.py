@@ -29,6 +29,7 @@ from tests.behaviour.support import (
     samples,
     value,
 )
+from tests.behaviour.test_configuration_changes import stopping
 from tests.support.live import watching
 
 needs_redis = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
@@ -510,6 +511,20 @@ def test_a7_a_replica_that_starts_anew_goes_on_where_it_was(stage: Stage, redis:
     eventually(lambda: shared(redis, "tokens"))
     first.stop()
     assert chat(stage.http(stage.gateway(**settings))).status_code == 429
+
+
+@needs_redis
+def test_c3_a7_what_a_stopping_replica_still_serves_counts(
+    stage: Stage, sim: Simulator, redis: RedisServer
+) -> None:
+    sim.fail("eastus", slow_first_byte=2)
+    gateway = stage.gateway(["eastus"], **MANY_TOKENS, **redis.settings)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(chat, stage.http(gateway))
+        sim.wait_for_requests("eastus")
+        with stopping(gateway):
+            usage = answer.result().json()["usage"]
+    assert shared(redis, "tokens") == usage["total_tokens"]
 
 
 def test_a7_without_redis_a_replica_counts_for_itself(stage: Stage) -> None:
