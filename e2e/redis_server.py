@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -75,6 +76,21 @@ class RedisServer:
         self._process.kill()
         self._process.wait()
 
+    def start_again(self) -> None:
+        """Starts a server that was stopped on the same port; it has forgotten everything."""
+        self._launch()
+        eventually(lambda: self._has_ended() or self._answers(), seconds=10)
+        if self._has_ended():
+            raise RuntimeError(f"{EXECUTABLE} does not start on port {self.port} again")
+
+    def pause(self) -> None:
+        """Lets the server stand still: it takes commands and answers none."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets the server go on. First it does what it was asked meanwhile."""
+        self._process.send_signal(signal.SIGCONT)
+
     def command(self, *words: str) -> object:
         """The answer to one command: text, number, list or None. Raises ``RuntimeError`` for an error."""
         with self._connect() as connection:
@@ -95,6 +111,9 @@ class RedisServer:
 
     def _start(self) -> None:
         (self.port,) = free_ports(1)
+        self._launch()
+
+    def _launch(self) -> None:
         options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         if self._certificate:
             pem = str(self._certificate.chain_and_key)

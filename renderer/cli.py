@@ -126,6 +126,10 @@ def render(
         _write(output_dir, files)
     verdict = "Valid" if check or diff else "Rendered"
     _say(f"{verdict}: {_summary(len(settings.backends), len(settings.clients))}.")
+    if any(client.budgets for client in settings.clients) and settings.redis.host is None:
+        _say(
+            "Budgets without REDIS_HOST: each replica counts for itself, and a restart forgets what was used."
+        )
     if watch and not (check or diff):
         _watch(lambda: render_files(load(), bundle_root), output_dir, watch)
 

@@ -41,7 +41,7 @@ def render_files(settings: Settings, bundle_root: Path | str = DEFAULT_BUNDLE_RO
         ],
         "surfaces": {name for backend in settings.backends for name in backend.surfaces},
         "test_pools": test_routes.pools_of(settings),
-        "pricing": all_prices(settings),
+        "pricing": all_prices(settings.telemetry),
         "shared_dictionaries": sizing.shared_dictionaries(settings),
         "worker_processes": sizing.worker_processes(settings),
         "worker": sizing.connections(settings),

@@ -20,6 +20,8 @@ _AVAILABILITY_PER_PAIR = 2 * KIB
 _SIGHTINGS_PER_BACKEND = 32 * KIB
 _SIGHTINGS_PER_CLIENT = 8 * KIB
 _LIMITS_PER_CLIENT = 2 * KIB
+# What this period and the last have used, and what Redis has told of it, for six budgets.
+_BUDGETS_PER_CLIENT = 8 * KIB
 _METRICS_PER_PAIR = 2 * KIB
 _METRICS_PER_CLIENT = 4 * KIB
 
@@ -60,6 +62,7 @@ def shared_dictionaries(settings: Settings) -> dict[str, str]:
         # Items that clients send again with each turn: 1 MiB for each client (routing/item_hints.lua).
         "azure-openai-items": _megabytes(1 * MIB + min(clients, _MOST_CLIENTS_WITH_ITEMS) * MIB),
         "azure-openai-limits": _megabytes(1 * MIB + clients * _LIMITS_PER_CLIENT),
+        "azure-openai-budgets": _megabytes(1 * MIB + clients * _BUDGETS_PER_CLIENT),
         "azure-openai-metrics": _megabytes(
             8 * MIB + pairs * _METRICS_PER_PAIR + clients * _METRICS_PER_CLIENT
         ),

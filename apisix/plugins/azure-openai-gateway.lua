@@ -2,6 +2,7 @@
 -- errors of other plugins the shape that clients understand.
 local core = require("apisix.core")
 local accounting = require("apisix.plugins.azure-openai.account.accounting")
+local budgets = require("apisix.plugins.azure-openai.account.budgets")
 local first_values = require("apisix.plugins.azure-openai.account.first_values")
 local gauges = require("apisix.plugins.azure-openai.account.gauges")
 local limits = require("apisix.plugins.azure-openai.account.limits")
@@ -43,7 +44,8 @@ local _M = {
 local REFRESH_SECONDS = 1
 
 -- Reasons of refusals that concern what a request names, not how much a client uses.
-local NO_LIMIT = { model_not_allowed = true, ambiguous_request = true }
+local NO_LIMIT =
+    { model_not_allowed = true, ambiguous_request = true, not_countable = true, cost_unknown = true }
 
 -- The client's own id, unless it could break a log line.
 local function request_id(ctx)
@@ -66,6 +68,7 @@ function _M.init()
     sums.watch()
     if ngx.worker.id() == 0 then
         ngx.timer.every(REFRESH_SECONDS, refresh_metrics)
+        budgets.watch()
     end
 end
 
@@ -89,6 +92,7 @@ local function refuse(ctx, refused)
     ctx.azure_openai.error = refused.reason
     core.response.set_header("x-gw-ratelimit-reason", not NO_LIMIT[refused.reason] and refused.reason or nil)
     core.response.set_header("Retry-After", refused.retry_after_seconds)
+    core.response.set_header("x-should-retry", refused.is_final and "false" or nil)
     return errors.respond(ctx, refused.status, refused.message, refused.code)
 end
 
@@ -123,7 +127,8 @@ function _M.access(conf, ctx)
     request.ephemeral_key = state.ephemeral_key
 
     state.lane = limits.lane(ctx, state.client)
-    local refused, buckets = limits.check(state.client, pool, request, state.lane)
+    local refused, buckets, notice = limits.check(state.client, pool, request, state.lane)
+    state.budget_notice = notice
     if refused then
         return refuse(ctx, refused)
     end
@@ -138,6 +143,9 @@ function _M.header_filter(_, ctx)
     local state = ctx.azure_openai
     if state and state.request then
         metrics.learn_names(state, ngx.status)
+    end
+    if state and state.budget_notice then
+        ngx.header["x-gateway-budget-remaining"] = state.budget_notice
     end
     if not ngx.header["X-Request-ID"] then
         ngx.header["X-Request-ID"] = state and state.request_id

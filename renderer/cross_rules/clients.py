@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from renderer.draft import Draft
 from renderer.model.backends import Backend
 from renderer.model.clients import MINIMUM_KEY_LENGTH, Client
-from renderer.model.gateway import Gateway, Redis
+from renderer.model.gateway import Gateway, Redis, Telemetry
 from renderer.model.guardrails import EntraAuth
 from renderer.names import variable
+from renderer.parsers.prices import Price
+from renderer.prices import all_prices, priced_name
 from renderer.problems import Problem
 
 _JWT_SHAPE = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*")
@@ -126,6 +128,49 @@ def _stored_resources(draft: Draft) -> Iterator[Problem]:
         )
 
 
+def _budgets(draft: Draft) -> Iterator[Problem]:
+    gateway = draft.group(Gateway)
+    for index, client in draft.valid(Client).items():
+        if client.budgets and gateway is not None and not gateway.require_auth:
+            yield Problem(
+                variable(Client, client.budgets[0].field, index),
+                "is a budget, but clients that do not sign in cannot be told apart",
+                "Remove it, or GATEWAY_REQUIRE_AUTH=false",
+            )
+
+
+def _prices_for_budgets(draft: Draft) -> Iterator[Problem]:
+    telemetry, backends = draft.group(Telemetry), draft.valid(Backend)
+    if telemetry is None or len(backends) < len(draft.members[Backend]):
+        return
+    prices = all_prices(telemetry)
+    for index, client in draft.valid(Client).items():
+        in_usd = next((budget for budget in client.budgets if budget.unit == "usd"), None)
+        unpriced = sorted(_unpriced(client, backends.values(), prices)) if in_usd else []
+        if in_usd and unpriced:
+            names = ", ".join(f"'{name}'" for name in unpriced[:10]) + (", …" if len(unpriced) > 10 else "")
+            yield Problem(
+                variable(Client, in_usd.field, index),
+                f"is in USD, but the client may call what has no price: {names}",
+                "Add each deployment to MODEL_PRICING by this name, with the price of its model, or list in "
+                f"{variable(Client, 'deployments', index)} those that have one",
+            )
+
+
+def _unpriced(client: Client, backends: Collection[Backend], prices: Mapping[str, Price]) -> Iterator[str]:
+    """The deployments without a price that a client may call, as far as the settings name them."""
+    names = set(client.deployments or ())
+    if not names and all(backend.deployments for backend in backends):
+        names = {name for backend in backends for name in backend.deployments or ()}
+    for name in names:
+        for backend in backends:
+            own_name = name if backend.deployments is None else backend.deployments.get(name)
+            is_by_hour = backend.provisioned_usd_per_hour is not None
+            if own_name and not is_by_hour and priced_name(prices, name, own_name) is None:
+                yield name
+                break
+
+
 RULES = (
     _unique_names,
     _client_credentials,
@@ -133,4 +178,6 @@ RULES = (
     _client_applications,
     _some_credential,
     _stored_resources,
+    _budgets,
+    _prices_for_budgets,
 )

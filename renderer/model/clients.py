@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import SecretStr
 
-from renderer.model.group import Guardrail, NumberedGroup, limit, seconds, setting
+from renderer.model.group import (
+    Guardrail,
+    NumberedGroup,
+    budget_of_tokens,
+    budget_of_usd,
+    limit,
+    seconds,
+    setting,
+)
 from renderer.parsers.basics import AppId, DeploymentNames, Flag, HeaderSecret, Label
 
 MINIMUM_KEY_LENGTH = 16
 """Characters of the shortest client key: shorter ones can be guessed from their digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a client may use in a period of the calendar, in UTC."""
+
+    field: str
+    """The field of the client that sets it."""
+    unit: str
+    """`tokens` or `usd`."""
+    period: str
+    """`hour`, `day` or `month`."""
+    limit: float
 
 
 class Client(NumberedGroup):
@@ -43,12 +65,35 @@ class Client(NumberedGroup):
     )
     tokens_per_minute: int | None = limit("TOKENS_PER_MINUTE", "Limit of tokens.", unit="tokens/min")
     requests_per_minute: int | None = limit("REQUESTS_PER_MINUTE", "Limit of requests.", unit="requests/min")
+    tokens_per_hour: int | None = budget_of_tokens(
+        "TOKENS_PER_HOUR", "Budget of tokens in an hour of the clock. All periods are of the calendar in UTC."
+    )
+    tokens_per_day: int | None = budget_of_tokens("TOKENS_PER_DAY", "Budget of tokens in a day.")
+    tokens_per_month: int | None = budget_of_tokens("TOKENS_PER_MONTH", "Budget of tokens in a month.")
+    usd_per_hour: float | None = budget_of_usd(
+        "USD_PER_HOUR",
+        "Budget of money in an hour of the clock, by the prices of `MODEL_PRICING`. Every deployment that "
+        "the client may call must have a price.",
+    )
+    usd_per_day: float | None = budget_of_usd("USD_PER_DAY", "Budget of money in a day.")
+    usd_per_month: float | None = budget_of_usd("USD_PER_MONTH", "Budget of money in a month.")
     lane: Literal["high", "low"] | None = setting(
         "LANE", None, about="Pins the client to a lane, whatever its `x-priority` says.", shown="as requested"
     )
     group: Label | None = setting(
         "GROUP", None, about="Clients of one group share their stored resources.", shown="no group"
     )
+
+    @property
+    def budgets(self) -> list[Budget]:
+        """What it may use in each period; empty without budgets."""
+        found = []
+        for unit in ("tokens", "usd"):
+            for period in ("hour", "day", "month"):
+                field = f"{unit}_per_{period}"
+                if (amount := getattr(self, field)) is not None:
+                    found.append(Budget(field, unit, period, amount))
+        return found
 
     @property
     def keys(self) -> tuple[SecretStr, ...]:

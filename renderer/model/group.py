@@ -12,6 +12,9 @@ from pydantic.fields import FieldInfo
 DAY_MS = 86_400_000
 DAY_SECONDS = 86_400
 BIGGEST_COUNT = 1_000_000_000
+BIGGEST_BUDGET_TOKENS = 1_000_000_000_000
+SMALLEST_BUDGET_USD = 0.01
+BIGGEST_BUDGET_USD = 10_000_000
 
 
 def setting(
@@ -39,6 +42,24 @@ def seconds(env: str, default: int, about: str, *, least: int = 1) -> Any:
 def limit(env: str, about: str, *, default: int | None = None, unit: str = "", shown: str = "") -> Any:
     """Declare a limit of requests or tokens."""
     return setting(env, default, about=about, unit=unit, shown=shown, ge=1, le=BIGGEST_COUNT)
+
+
+def budget_of_tokens(env: str, about: str) -> Any:
+    """Declare a budget of tokens in a period."""
+    return setting(env, None, about=about, unit="tokens", ge=1, le=BIGGEST_BUDGET_TOKENS)
+
+
+def budget_of_usd(env: str, about: str) -> Any:
+    """Declare a budget of USD in a period."""
+    return setting(
+        env,
+        None,
+        about=about,
+        unit="USD",
+        ge=SMALLEST_BUDGET_USD,
+        le=BIGGEST_BUDGET_USD,
+        allow_inf_nan=False,
+    )
 
 
 def extra_of(info: FieldInfo) -> dict[str, str]:

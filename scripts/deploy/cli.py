@@ -279,13 +279,13 @@ def status(
 ) -> None:
     """Show which stacks are deployed and whether the gateway runs, or what it does now."""
     if live and (url or not environment):
-        _show_live(Screen(output), url or LOCAL_URL, lambda error: DeployError(str(error)))
+        _ask_live(Screen(output), url or LOCAL_URL, _show_live, lambda error: DeployError(str(error)))
         return
     with _session(environment, output) as session:
         if live:
             from scripts.deploy.live_status import explained, gateway_url
 
-            _show_live(session.screen, gateway_url(session), partial(explained, session))
+            _ask_live(session.screen, gateway_url(session), _show_live, partial(explained, session))
             return
         facts, rows, failure = overview(session)
         session.screen.result("status", facts, {"stacks": rows})
@@ -293,22 +293,65 @@ def status(
             raise failure
 
 
-def _show_live(screen: Screen, url: str, explain_live: Callable[[LiveError], DeployError]) -> None:
-    # Loads an HTTP client, which the other commands do without.
-    from scripts.live.events import LiveError
+def usage(
+    environment: Annotated[
+        str, typer.Argument(envvar="GATEWAY_ENVIRONMENT", help="As for the other commands.", metavar="[ENV]")
+    ] = "",
+    output: Output = OutputFormat.TABLE,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="The address of the gateway: else that of ENV or this machine."),
+    ] = None,
+) -> None:
+    """Show who has used what of which budget. GATEWAY_KEY is a client's key: each client sees its own."""
+    if url or not environment:
+        _ask_live(Screen(output), url or LOCAL_URL, _show_usage, lambda error: DeployError(str(error)))
+        return
+    with _session(environment, output) as session:
+        from scripts.deploy.live_status import explained, gateway_url
+
+        _ask_live(session.screen, gateway_url(session), _show_usage, partial(explained, session))
+
+
+def _show_usage(screen: Screen, url: str, key: str | None) -> None:
+    from scripts.live.tables import budgets_table
+    from scripts.live.watching import one_look
+
+    look = one_look(url, key)
+    if screen.output is not OutputFormat.TABLE:
+        screen.result("usage", {}, {"budgets": look["budgets"]})
+    elif look["budgets"]:
+        Console(highlight=False).print(budgets_table(look))
+    else:
+        Console(highlight=False).print("No client has a budget." if look["scope"] == "all" else "No budget.")
+
+
+def _show_live(screen: Screen, url: str, key: str | None) -> None:
     from scripts.live.tables import rates
     from scripts.live.watching import one_picture, watch
+
+    if screen.output is OutputFormat.TABLE:
+        watch(url, key, Console(highlight=False))
+        return
+    picture = one_picture(url, key)
+    names = ("backends", "budgets")
+    tables = {name: picture.look[name] for name in names} | {"requests": picture.requests}
+    screen.result("live", rates(picture), tables)
+
+
+def _ask_live(
+    screen: Screen,
+    url: str,
+    show: Callable[[Screen, str, str | None], None],
+    explain_live: Callable[[LiveError], DeployError],
+) -> None:
+    # Loads an HTTP client, which the other commands do without.
+    from scripts.live.events import LiveError
 
     key = os.environ.get("GATEWAY_KEY")
     screen.hide([key] if key else [])
     try:
-        if screen.output is OutputFormat.TABLE:
-            watch(url.rstrip("/"), key, Console(highlight=False))
-        else:
-            picture = one_picture(url.rstrip("/"), key)
-            screen.result(
-                "live", rates(picture), {"backends": picture.look["backends"], "requests": picture.requests}
-            )
+        show(screen, url.rstrip("/"), key)
     except LiveError as error:
         screen.failure(explain_live(error))
         raise typer.Exit(ExitCode.FAILED) from None
@@ -343,3 +386,4 @@ main_workload = _entry(workload)
 main_destroy = _entry(destroy)
 main_doctor = _entry(doctor)
 main_status = _entry(status)
+main_usage = _entry(usage)

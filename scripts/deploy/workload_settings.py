@@ -148,17 +148,27 @@ def multiplied_limits(settings: GatewaySettings | None, values: Mapping[str, Any
             if getattr(client, field) is not None
         ),
         *(
+            variable(Client, budget.field, index)
+            for index, client in enumerate(settings.clients)
+            for budget in client.budgets
+        ),
+        *(
             variable(type(group), "enabled")
             for group in (settings.token_limits, settings.rate_limit, settings.quota)
             if group.enabled
         ),
     ]
-    if settings.redis.host or not limited or not isinstance(replicas, int) or replicas < 2:
+    if settings.redis.host or not limited:
         return ""
-    return (
-        f"{', '.join(limited)}: each of up to {replicas} replicas counts for itself, so the limits are up to "
-        f"{replicas} times as high. Set redis_enabled = true, or REDIS_HOST."
-    )
+    remedy = "Set redis_enabled = true, or REDIS_HOST."
+    forgets = any(client.budgets for client in settings.clients)
+    if isinstance(replicas, int) and replicas >= 2:
+        anew = ", and a new replica begins budgets anew" if forgets else ""
+        return (
+            f"{', '.join(limited)}: each of up to {replicas} replicas counts for itself, so the limits are "
+            f"up to {replicas} times as high{anew}. {remedy}"
+        )
+    return f"A restart forgets what was used of the budgets of clients. {remedy}" if forgets else ""
 
 
 def _in_other_clouds(backends: Sequence[Backend]) -> Iterator[str]:

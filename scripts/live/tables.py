@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scripts.live.events import Picture
+from scripts.live.events import Look, Picture
 
 _MOST_CHARACTERS = 60
+_NEARLY = 0.8
+_UNITS = {"tokens": "tokens", "usd": "USD"}
 _STYLES = {
     "ready": "green",
     "success": "green",
@@ -38,7 +40,34 @@ def plain(value: object) -> str:
 
 def tables(picture: Picture, most_rows: int | None = None) -> Group:
     """Everything that there is to see; at most `most_rows` of backends, those that take no requests first."""
-    return Group(_rates(picture), _backends(picture, most_rows), _requests(picture))
+    parts: list[RenderableType] = [_rates(picture), _backends(picture, most_rows), _requests(picture)]
+    if picture.look.get("budgets"):
+        parts.insert(2, budgets_table(picture.look, most_rows))
+    return Group(*parts)
+
+
+def budgets_table(look: Look, most_rows: int | None = None) -> Table:
+    """Who has used what of which budget, those of which most is used first."""
+    table = Table("client", "budget", "used", "of", "share", "next one begins", title="Budgets")
+    shown = look["budgets"][:most_rows]
+    hidden = len(look["budgets"]) - len(shown) + look.get("more_budgets", 0)
+    table.caption = f"{hidden} more, of which less is used." if hidden else None
+    for one in shown:
+        style = "red" if one["share"] >= 1 else "yellow" if one["share"] >= _NEARLY else "green"
+        ends_at = datetime.fromtimestamp(one["ends_at"], UTC).strftime("%Y-%m-%d %H:%M UTC")
+        table.add_row(
+            Text(plain(one["client"])),
+            f"{_UNITS[one['unit']]} a {one['period']}".replace("a hour", "an hour"),
+            _amount(one["unit"], one["used"]),
+            _amount(one["unit"], one["limit"]),
+            Text(f"{one['share']:.0%}", style=style),
+            ends_at,
+        )
+    return table
+
+
+def _amount(unit: str, amount: float) -> str:
+    return f"{amount:,.4f}" if unit == "usd" else f"{amount:,.0f}"
 
 
 def rates(picture: Picture) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.live import Live
 
-from scripts.live.events import Picture, pictures
+from scripts.live.events import Look, Picture, pictures
 from scripts.live.tables import tables
 
 # Rates need some time between two looks.
@@ -25,6 +25,14 @@ def one_picture(url: str, key: str | None) -> Picture:
             break
     assert picture is not None
     return picture
+
+
+def one_look(url: str, key: str | None) -> Look:
+    """What the gateway says now."""
+    picture = next(pictures(url, key))
+    if picture.lost:
+        raise picture.lost
+    return picture.look
 
 
 def watch(url: str, key: str | None, console: Console) -> None:

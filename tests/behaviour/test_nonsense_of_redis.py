@@ -21,7 +21,9 @@ MOST_GROWTH_MIB = 64
     "answer", [b":5\r\n", b"$5\r\nhello\r\n", b"*1\r\n$-1\r\n", b"*1\r\n*1\r\n:1\r\n", b"!\r\n"]
 )
 @pytest.mark.parametrize(
-    "limits", [{}, {"GATEWAY_CLIENT_REQUESTS_PER_MINUTE_0": 1000}], ids=["owners", "limits"]
+    "limits",
+    [{}, {"GATEWAY_CLIENT_REQUESTS_PER_MINUTE_0": 1000}, {"GATEWAY_CLIENT_TOKENS_PER_MONTH_0": 1000}],
+    ids=["owners", "limits", "budgets"],
 )
 def test_r4_redis_that_answers_nonsense_fails_no_request(
     stage: Stage, answer: bytes, limits: dict[str, Any]

@@ -24,6 +24,7 @@ from e2e.simulator import Simulator
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CLIENT_KEY, Stage
 from tests.behaviour.support import V1_RESPONSES, value
+from tests.support.live import watching
 
 V1 = "/openai/v1/realtime?model=gpt-realtime"
 PREVIEW = "/openai/realtime?api-version=2024-10-01-preview&deployment=gpt-realtime"
@@ -559,6 +560,44 @@ def test_s3_a7_a_session_is_charged_while_it_runs(stage: Stage) -> None:
         with dial(gateway) as session:
             session.recv()
             assert refusal(gateway).status_code == 429
+
+
+def test_s3_a7_a_budget_in_usd_is_charged_while_a_session_runs_and_once(stage: Stage) -> None:
+    def answer(session: ServerConnection) -> None:
+        session.send(json.dumps(DONE))
+        for _ in session:
+            session.send(json.dumps(DONE))
+
+    price = {"gpt-realtime": {"prompt": 1000, "completion": 1000}}
+    with web_socket_server(answer) as endpoint:
+        gateway = stage.gateway(
+            ["eastus"],
+            AZURE_OPENAI_ENDPOINT_0=endpoint,
+            GATEWAY_CLIENT_USD_PER_MONTH_0="0.05",
+            GATEWAY_LOG_MODE="test",
+            GATEWAY_LIVE_PAGE="local",
+            MODEL_PRICING=json.dumps(price),
+        )
+        with dial(gateway) as session:
+            session.recv()
+            # Each time 30 tokens at 0.001 USD.
+            session.send("more")
+            session.recv()
+            assert refusal(gateway).headers["x-gw-ratelimit-reason"] == "client-budget"
+    with watching(gateway.url) as watcher:
+        [budget] = watcher.look()["budgets"]
+    assert budget["used"] == pytest.approx(0.06)
+
+
+def test_s3_a7_with_a_budget_in_usd_a_session_names_its_deployment(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], GATEWAY_CLIENT_USD_PER_MONTH_0=1)
+    answer = refusal(gateway, "/openai/v1/realtime?intent=transcription")
+    assert (answer.status_code, json.loads(answer.body)["error"]["code"]) == (403, "cost_unknown")
+
+
+def test_s3_a7_with_a_budget_in_usd_a_session_elsewhere_is_426(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], GATEWAY_CLIENT_USD_PER_MONTH_0=1)
+    assert refusal(gateway, V1_RESPONSES).status_code == 426
 
 
 def test_s3_o1_the_tokens_of_a_session_are_in_the_metrics(stage: Stage) -> None:

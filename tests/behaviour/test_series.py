@@ -46,7 +46,7 @@ def stage(sim: Simulator, pytestconfig: pytest.Config) -> Iterator[Stage]:
 
 
 def large(stage: Stage) -> Gateway:
-    """A gateway of ten backends, five deployments and ten clients."""
+    """A gateway of ten backends, five deployments and ten clients with three budgets each."""
     settings: dict[str, object] = {"GATEWAY_LOG_MODE": "test", "BREAKER_FAILURES": 100}
     for index, name in enumerate(BACKENDS):
         settings[f"AZURE_OPENAI_DEPLOYMENTS_{index}"] = ",".join(DEPLOYMENTS)
@@ -54,6 +54,8 @@ def large(stage: Stage) -> Gateway:
     for index, name in enumerate(CLIENTS):
         settings[f"GATEWAY_CLIENT_NAME_{index}"] = name
         settings[f"GATEWAY_CLIENT_KEY_{index}"] = key_of(name)
+        for period in ("HOUR", "DAY", "MONTH"):
+            settings[f"GATEWAY_CLIENT_TOKENS_PER_{period}_{index}"] = 10**9
     return stage.gateway(BACKENDS, **settings)
 
 

@@ -51,6 +51,7 @@ def start_gateway(stage: Stage) -> Gateway:
         settings[f"GATEWAY_CLIENT_NAME_{index}"] = name
         settings[f"GATEWAY_CLIENT_KEY_{index}"] = key_of(name)
         settings[f"GATEWAY_CLIENT_LANE_{index}"] = lane
+    settings |= {"GATEWAY_CLIENT_TOKENS_PER_DAY_0": 1_000_000}
     settings |= {"AZURE_OPENAI_PRIORITY_0": 10, "AZURE_OPENAI_PROVISIONED_USD_PER_HOUR_2": 12.5}
     return stage.gateway(BACKENDS, **settings)
 

@@ -64,6 +64,53 @@ def test_it_shows_the_same_as_json(stage: Stage) -> None:
     assert shown["requests_per_second"] == 0
 
 
+BUDGET: dict[str, Any] = {"GATEWAY_CLIENT_TOKENS_PER_MONTH_0": 1}
+
+
+def usage(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command where no environment is deployed."""
+    return subprocess.run(
+        [sys.executable, "-c", "from scripts.deploy.cli import main_usage; main_usage()", *arguments],
+        cwd=Path(__file__).parents[2],
+        env={"PATH": os.environ["PATH"], "COLUMNS": "160", **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_usage_shows_who_used_what_of_which_budget(stage: Stage) -> None:
+    gateway = stage.gateway(**LOCAL, **BUDGET)
+    chat(stage.http(gateway))
+    shown = usage("--url", gateway.url)
+    assert shown.returncode == 0, shown.stderr
+    assert "team-a" in shown.stdout
+    assert "tokens a month" in shown.stdout
+    assert "-01 00:00 UTC" in shown.stdout
+
+
+def test_usage_shows_the_same_as_json(stage: Stage) -> None:
+    gateway = stage.gateway(**LOCAL, **BUDGET)
+    used = chat(stage.http(gateway)).json()["usage"]["total_tokens"]
+    [shown] = json.loads(usage("--url", gateway.url, "-o", "json").stdout)["budgets"]
+    assert (shown["client"], shown["unit"], shown["period"], shown["limit"]) == (
+        "team-a",
+        "tokens",
+        "month",
+        1,
+    )
+    assert shown["used"] == used
+
+
+def test_usage_says_when_there_is_no_budget(stage: Stage) -> None:
+    assert usage("--url", stage.gateway(**LOCAL).url).stdout == "No client has a budget.\n"
+
+
+def test_the_live_tables_show_budgets(stage: Stage) -> None:
+    gateway = stage.gateway(**LOCAL, **BUDGET)
+    assert "tokens a month" in status("--live", "--url", gateway.url).stdout
+
+
 def test_a_key_comes_from_the_environment(stage: Stage) -> None:
     gateway = stage.gateway(GATEWAY_LIVE_PAGE="keys")
     asked = status("--live", "--url", gateway.url)

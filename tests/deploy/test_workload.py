@@ -156,6 +156,29 @@ def test_limits_that_each_replica_counts_for_itself_are_told(
     assert ("each of up to 5 replicas counts for itself" in capfd.readouterr().err) is warned
 
 
+BUDGET = {"GATEWAY_CLIENT_NAME_0": "team-a", "GATEWAY_CLIENT_TOKENS_PER_MONTH_0": "1000"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        ({"app_settings": BUDGET}, "a new replica begins budgets anew"),
+        ({"app_settings": BUDGET, "max_replicas": 1}, "A restart forgets what was used"),
+        ({"app_settings": {**BUDGET, "REDIS_HOST": "redis.example.com"}}, ""),
+    ],
+    ids=["replicas", "one replica", "Redis"],
+)
+def test_a7_budgets_that_a_restart_forgets_are_told(
+    world: World, capfd: pytest.CaptureFixture[str], changes: dict[str, Any], warning: str
+) -> None:
+    changes["app_settings"]["AZURE_OPENAI_ENDPOINT_0"] = "https://mine.openai.azure.com"
+    world.settings(**changes)
+    world.deploy(Mode.PLAN)
+    told = capfd.readouterr().err
+    assert warning in told
+    assert ("budgets" in told) is bool(warning)
+
+
 def test_redis_of_the_stack_needs_no_host(world: World) -> None:
     main = world.session.layout.directory(STACKS["workload"]) / "main.tf"
     main.write_text(main.read_text() + 'variable "redis_enabled" { type = bool }\n')

@@ -63,6 +63,7 @@ def config_yaml(root: Path, plugins: list[str], hook: str | None = None, server_
                     "azure-openai-items": "2m",
                     "azure-openai-sightings": "1m",
                     "azure-openai-ephemeral": "1m",
+                    "azure-openai-budgets": "1m",
                     "azure-openai-live": "4m",
                 },
                 "access_log_buffer": 1,

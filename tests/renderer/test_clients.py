@@ -53,6 +53,75 @@ def test_a7_limits_deployments_and_lane_are_optional() -> None:
     }
 
 
+def test_a7_budgets_reach_the_plugin() -> None:
+    (client,) = metadata(
+        "azure-openai-auth",
+        GATEWAY_CLIENT_TOKENS_PER_HOUR_0="1000",
+        GATEWAY_CLIENT_TOKENS_PER_MONTH_0="50000000000",
+        GATEWAY_CLIENT_USD_PER_DAY_0="12.50",
+    )["clients"]
+    assert client["budgets"] == [
+        {"unit": "tokens", "period": "hour", "limit": 1000},
+        {"unit": "tokens", "period": "month", "limit": 50_000_000_000},
+        {"unit": "usd", "period": "day", "limit": 12.5},
+    ]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e30", "10 USD", "$10", "0.001"])
+def test_a7_money_that_is_no_amount_is_wrong(text: str) -> None:
+    assert problem("GATEWAY_CLIENT_USD_PER_DAY_0", GATEWAY_CLIENT_USD_PER_DAY_0=text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many"])
+def test_a7_a_budget_of_tokens_is_a_whole_number(text: str) -> None:
+    assert problem("GATEWAY_CLIENT_TOKENS_PER_DAY_0", GATEWAY_CLIENT_TOKENS_PER_DAY_0=text)
+
+
+def test_a7_a_budget_without_clients_that_sign_in_is_wrong() -> None:
+    found = problem(
+        "GATEWAY_CLIENT_TOKENS_PER_DAY_0",
+        GATEWAY_CLIENT_TOKENS_PER_DAY_0="1",
+        GATEWAY_REQUIRE_AUTH="false",
+    )
+    assert "cannot be told apart" in found.message
+
+
+IN_USD = {"GATEWAY_CLIENT_USD_PER_DAY_0": "1"}
+LISTED = {"AZURE_OPENAI_DEPLOYMENTS_0": "gpt-4o,chat=our-chat,fast=gpt-4o-mini-2024-07-18"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "unpriced"),
+    [
+        ({"GATEWAY_CLIENT_DEPLOYMENTS_0": "gpt-4o,chat"}, "'chat'"),
+        (LISTED, "'chat'"),
+        (LISTED | {"GATEWAY_CLIENT_DEPLOYMENTS_0": "gpt-4o,fast"}, ""),
+        (LISTED | {"MODEL_PRICING": '{"chat":{"prompt":1}}'}, ""),
+        (LISTED | {"MODEL_PRICING": '{"our-chat":{"prompt":1}}'}, ""),
+        (LISTED | {"AZURE_OPENAI_PROVISIONED_USD_PER_HOUR_0": "10"}, ""),
+        # Which deployments there are shows at the first request.
+        ({}, ""),
+    ],
+    ids=[
+        "allow-list",
+        "backends",
+        "not allowed",
+        "price",
+        "price of the backend's name",
+        "provisioned",
+        "any",
+    ],
+)
+def test_a7_a_budget_in_usd_needs_prices(changes: dict[str, str], unpriced: str) -> None:
+    found = problems(**IN_USD, **changes)
+    assert [each.setting for each in found] == (["GATEWAY_CLIENT_USD_PER_DAY_0"] if unpriced else [])
+    assert all(f"no price: {unpriced}" in each.message for each in found)
+
+
+def test_a7_a_budget_of_tokens_needs_none() -> None:
+    assert not problems(**LISTED, GATEWAY_CLIENT_TOKENS_PER_DAY_0="1")
+
+
 def test_a9_the_group_of_a_client_reaches_the_plugin() -> None:
     (client,) = metadata("azure-openai-auth", GATEWAY_CLIENT_GROUP_0="research")["clients"]
     assert client["group"] == "research"

@@ -124,6 +124,7 @@ def test_shared_dictionaries_grow_with_backends_and_clients() -> None:
         "azure-openai-ownership",
         "azure-openai-limits",
         "azure-openai-metrics",
+        "azure-openai-budgets",
     }
     assert int(large["azure-openai-limits"][:-1]) > int(small["azure-openai-limits"][:-1])
 

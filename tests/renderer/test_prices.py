@@ -39,7 +39,7 @@ def test_tools_cost_the_same_with_every_model_that_writes_text() -> None:
     own = (
         '{"mine": {"prompt": 1, "completion": 2}, "cheap": {"prompt": 1, "completion": 2, "web_search": 10}}'
     )
-    prices = all_prices(load(MODEL_PRICING=own))
+    prices = all_prices(load(MODEL_PRICING=own).telemetry)
     searching = {name: price.get("web_search") for name, price in prices.items()}
     chosen = {
         name: searching[name] for name in ("mine", "cheap", "gpt-5.4", "text-embedding-3-small", "whisper")

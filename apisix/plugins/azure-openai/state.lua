@@ -25,6 +25,7 @@
 ---  backends; read by every later writer
 ---@field lane string "high" or "low"; read by account
 ---@field buckets table list of the limits to charge afterwards (account/limits.lua); read by account
+---@field budget_notice string|nil what to tell a client of whose budgets little is left; read by the header filter
 --- exchange:
 ---@field attempt Attempt|nil the attempt that is under way; read by account
 ---@field trail TrailEntry[] the attempts that are over; read by answer, account
@@ -51,7 +52,8 @@
 ---@field model string|nil the model that answered, as the backend reports it
 ---@field cost_usd number|nil
 ---@field is_followed boolean|nil the gateway asks for the usage of a response that is made in the background
----@field charged_tokens number|nil tokens of a session that the limits have been charged with already
+---@field left Backend|nil the backend that was asked when the client left
+---@field charged table|nil { tokens, cost_usd } that the limits have been charged with already
 --- Wherever a request ends early:
 ---@field error EarlyEnd|string|nil an early end, or why the gateway refused the request; read by account
 

@@ -1,5 +1,6 @@
 --- Settles a finished request: tokens, their price, limits and metrics.
 local background = require("apisix.plugins.azure-openai.account.background")
+local budgets = require("apisix.plugins.azure-openai.account.budgets")
 local limits = require("apisix.plugins.azure-openai.account.limits")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local prices = require("apisix.plugins.azure-openai.account.prices")
@@ -14,8 +15,34 @@ local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ngx = ngx
 local math_floor = math.floor
+local math_max = math.max
 
 local _M = {}
+
+-- The deployment that answered, as clients call it. A request for a response that is made in the background names none.
+local function deployment_of(state)
+    local deployment, source = state.served_deployment or state.request.deployment, state.usage_source
+    if deployment == "" and source and source.id then
+        return usage_reports.deployment(source.id) or ""
+    end
+    return deployment
+end
+
+local function cost_of(state)
+    local backend = state.winner or state.left
+    if not state.usage or not backend then
+        return nil
+    end
+    return prices.cost(state.pool.pricing, backend, state.model, deployment_of(state), state.usage)
+end
+
+-- Charges the client's limits with what they have not been charged with yet.
+local function charge(state)
+    local charged = state.charged or { tokens = 0, cost_usd = 0 }
+    local tokens, cost_usd = state.usage.total, math_max(state.cost_usd or 0, charged.cost_usd)
+    limits.charge(state, tokens - charged.tokens, cost_usd - charged.cost_usd)
+    state.charged = { tokens = tokens, cost_usd = cost_usd }
+end
 
 -- What watches the messages of a realtime session. Its limits are charged at once, since it can last for an hour.
 local function session_listener(state)
@@ -29,8 +56,8 @@ local function session_listener(state)
             elseif usage then
                 state.sent_events = not is_done and state.sent_events or nil
                 state.usage = usage_module.sum(state.usage, usage)
-                state.charged_tokens = (state.charged_tokens or 0) + usage.total
-                limits.charge(state.buckets, usage.total)
+                state.cost_usd = cost_of(state)
+                charge(state)
             end
         end,
     }
@@ -97,6 +124,11 @@ local function drop_repeated_usage(state)
     if is_empty or not collections.is_stored(state.request.operation) then
         return
     end
+    if budgets.are_in_usd(state.client) and not cost_of(state) then
+        -- Another replica follows the response. It knows the deployment, and with that the price.
+        state.usage = nil
+        return
+    end
     local was_counted = source.is_background == false and not operations.is_inference(state.request)
     if was_counted or (source.id and not usage_reports.is_first_report(source.id)) then
         state.usage = nil
@@ -158,6 +190,8 @@ local function estimate(state, is_left_behind)
     end
     if is_to_be_estimated(state) then
         local estimated = usage_module.estimate(size.prompt(state.request), state.sent_events)
+        local by_units = state.left and units.of_request(state.request)
+        estimated = by_units and usage_module.sum(estimated, by_units) or estimated
         state.usage, state.sent_events = usage_module.sum(state.usage, estimated), nil
         if state.answered_id and not is_left_behind then
             usage_reports.note_report(state.answered_id)
@@ -179,11 +213,7 @@ function _M.settle(state)
     if not state.usage and state.winner and ngx.status < 300 and operations.is_inference(state.request) then
         state.usage = units.of_request(state.request)
     end
-    local server = state.winner or state.left
-    if state.usage and server then
-        local deployment = state.served_deployment or state.request.deployment
-        state.cost_usd = prices.cost(state.pool.pricing, server, state.model, deployment, state.usage)
-    end
+    state.cost_usd = cost_of(state)
 end
 
 --- Charges and counts a request, in the log phase.
@@ -191,7 +221,7 @@ end
 function _M.finish(state)
     _M.settle(state)
     if state.usage then
-        limits.charge(state.buckets, state.usage.total - (state.charged_tokens or 0))
+        charge(state)
     end
     metrics.count(state, ngx.status)
 end

@@ -4,6 +4,7 @@
 -- of its thread. So the gateway asks for it until it is done. Reads of the client that come first count instead. What
 -- ends without a usage (cancelled, deleted, lost) is charged the estimate of its prompt.
 local core = require("apisix.core")
+local followers = require("apisix.plugins.azure-openai.account.followers")
 local limits = require("apisix.plugins.azure-openai.account.limits")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local prices = require("apisix.plugins.azure-openai.account.prices")
@@ -23,16 +24,12 @@ local math_min = math.min
 
 -- The pauses double. After all of them, some three hours, the response counts as lost.
 local FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, MOST_QUESTIONS = 3, 300, 40
--- In a worker, so that they take a bounded part of its timers and of the backends' time.
-local MOST_RESPONSES = 200
 local LARGEST_BYTES = 8 * 1024 * 1024
 
 local RESPONSES = "/responses"
 local RUNNING = { queued = true, in_progress = true, requires_action = true, cancelling = true }
 
 local _M = {}
-
-local followed = 0
 
 --- Whether a request has left a response behind that has not reported its usage.
 -- @param state RequestState
@@ -48,7 +45,7 @@ local function count(account, usage, model)
     account.usage, account.model = usage, model
     local deployment = account.served_deployment or account.request.deployment
     account.cost_usd = prices.cost(account.pool.pricing, account.winner, model, deployment, usage)
-    limits.charge(account.buckets, usage.total)
+    limits.charge(account, usage.total, account.cost_usd or 0)
     metrics.count_later_usage(account)
 end
 
@@ -73,7 +70,7 @@ local function ask(job)
 end
 
 local function settle(job, usage, model)
-    followed = followed - 1
+    followers.finish()
     if usage_reports.is_first_report(job.id) then
         count(job.account, usage or usage_module.estimate(job.prompt_tokens, 0), model)
     end
@@ -141,7 +138,7 @@ end
 -- @return boolean false when too many are followed already, or nobody knows where it is
 function _M.follow(state)
     local target = target_of(state)
-    if not target or followed >= MOST_RESPONSES then
+    if not target or not followers.have_room() then
         return false
     end
     local job = {
@@ -162,7 +159,8 @@ function _M.follow(state)
     if not ngx.timer.at(job.pause_seconds, follow, job) then
         return false
     end
-    followed = followed + 1
+    followers.begin()
+    usage_reports.note_deployment(job.id, state.request.deployment)
     return true
 end
 

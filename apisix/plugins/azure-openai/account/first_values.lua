@@ -17,7 +17,8 @@ local OF_CLIENT =
     { "success", "client_error", "client_gone", "interrupted", "refused", "server_error", "throttled" }
 local OF_PAIR = { "throttled", "server_error", "timeout", "reset" }
 local EXHAUSTED = { "429", "503" }
-local REFUSALS = { "client-requests", "client-tokens", "lane", "low-lane-reserve", "model_not_allowed" }
+local REFUSALS =
+    { "client-budget", "client-requests", "client-tokens", "lane", "low-lane-reserve", "model_not_allowed" }
 local LANES = { "high", "low" }
 local SIGNALS = { "logs", "traces" }
 

@@ -1,5 +1,6 @@
---- Keeps gauges up to date that no request changes: what is left of quotas, the regions of backends, and what those of
---- provisioned throughput cost.
+--- Keeps gauges up to date that no request changes: what is left of quotas, the regions of backends, what those of
+--- provisioned throughput cost, and what is used of budgets.
+local budgets = require("apisix.plugins.azure-openai.account.budgets")
 local labels = require("apisix.plugins.azure-openai.account.labels")
 local registry = require("apisix.plugins.azure-openai.account.registry")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
@@ -61,6 +62,15 @@ local function hourly_costs(pool)
     return found
 end
 
+local function used_budgets()
+    local found = {}
+    for _, one in ipairs(budgets.standings()) do
+        local labels_of_one = { one.client, one.period, one.unit, value = one.share }
+        found[one.client .. "\0" .. one.period .. "\0" .. one.unit] = labels_of_one
+    end
+    return found
+end
+
 --- Sets the gauges to what holds now. In one worker, now and then.
 -- @param pool Pool
 function _M.refresh(pool)
@@ -69,6 +79,7 @@ function _M.refresh(pool)
         show(metrics.remaining_quota, shares(pool))
         show(metrics.backend_info, known_regions(pool))
         show(metrics.provisioned_cost, hourly_costs(pool))
+        show(metrics.budget_used, used_budgets())
     end
 end
 

@@ -1,6 +1,8 @@
---- Decides whether a request may run: its client's deployments and per-minute limits, the buckets of the lanes, and the
---- reserve that low-priority work leaves to the rest.
+--- Decides whether a request may run: its client's deployments, budgets and per-minute limits, the buckets of the
+--- lanes, and the reserve that low-priority work leaves to the rest.
 local core = require("apisix.core")
+local budgets = require("apisix.plugins.azure-openai.account.budgets")
+local countable = require("apisix.plugins.azure-openai.account.countable")
 local reserve = require("apisix.plugins.azure-openai.account.reserve")
 local windows = require("apisix.plugins.azure-openai.base.windows")
 local allow_list = require("apisix.plugins.azure-openai.request.allow_list")
@@ -130,36 +132,51 @@ local function check_deployments(client, request)
     return fault and refusal(403, "model_not_allowed", fault, "model_not_allowed") or nil
 end
 
+local function check_countable(client, pool, request)
+    local status, code, message, reason = countable.fault(client, pool, request)
+    return status and refusal(status, code, message, reason, 1) or nil
+end
+
 --- Decides whether a request may run.
 -- @param client table|nil
 -- @param request table with `deployment`
 -- @param lane string
--- @return table|nil refusal { status, code, message, reason, retry_after_seconds }
+-- @return table|nil refusal { status, code, message, reason, retry_after_seconds, is_final }
 -- @return table buckets to `charge` afterwards
+-- @return string|nil what to tell a client of whose budgets little is left
 function _M.check(client, pool, request, lane)
-    local refused = check_deployments(client, request) or check_reserve(pool, request, lane)
+    local refused = check_deployments(client, request)
+        or check_countable(client, pool, request)
+        or check_reserve(pool, request, lane)
     if refused then
         return refused, {}
+    end
+    local notice
+    refused, notice = budgets.check(client, request)
+    if refused then
+        return refused, {}, notice
     end
     local list = buckets(client, pool, lane)
     for _, bucket in ipairs(list) do
         refused = check_bucket(bucket)
         if refused then
-            return refused, {}
+            return refused, {}, notice
         end
     end
-    return nil, list
+    return nil, list, notice
 end
 
---- Charges tokens that were used, in any phase.
--- @param list table as `check` returned it
+--- Charges what was used, in any phase.
+-- @param account table { client, buckets (as `check` returned them) }, as in a RequestState
 -- @param tokens number
-function _M.charge(list, tokens)
-    if tokens == 0 or #list == 0 then
+-- @param cost_usd number
+function _M.charge(account, tokens, cost_usd)
+    budgets.charge(account.client, tokens, cost_usd)
+    if tokens == 0 then
         return
     end
     local charged = {}
-    for _, bucket in ipairs(list) do
+    for _, bucket in ipairs(account.buckets) do
         if bucket.kind == "tokens" then
             charged[#charged + 1] = { name = bucket.name, amount = tokens, seconds = bucket.window_seconds }
         end

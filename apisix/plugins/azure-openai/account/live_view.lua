@@ -1,5 +1,6 @@
 --- What one watcher of the live page sees: the backends as they are now, sums, and the requests since the last look.
 local core = require("apisix.core")
+local budgets = require("apisix.plugins.azure-openai.account.budgets")
 local feed = require("apisix.plugins.azure-openai.account.live_feed")
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local breakers = require("apisix.plugins.azure-openai.routing.breakers")
@@ -20,6 +21,8 @@ local table_sort = table.sort
 local MOST_REQUESTS = 100
 -- Rows of backend and deployment in one look. Each backend gets its share, and one at least.
 local MOST_PAIRS = 1000
+-- Budgets in one look: those of which the largest share is used.
+local MOST_BUDGETS = 200
 -- The state of a pair that takes requests.
 local READY = "ready"
 local REPLICA = os_getenv("CONTAINER_APP_REPLICA_NAME") or os_getenv("HOSTNAME")
@@ -112,6 +115,19 @@ function _M:backends(pool, sums)
     return list
 end
 
+-- The budgets that are shown, those of which most is used first, and how many more there are.
+local function used_budgets(client)
+    local list = budgets.standings(client)
+    table_sort(list, function(one, other)
+        return one.share > other.share
+    end)
+    local more = math_max(#list - MOST_BUDGETS, 0)
+    for index = #list, MOST_BUDGETS + 1, -1 do
+        list[index] = nil
+    end
+    return setmetatable(list, core.json.array_mt), more
+end
+
 -- Takes out of a request what its client does not learn from answers either.
 local function without_backends(texts)
     for index, text in ipairs(texts) do
@@ -126,13 +142,15 @@ end
 
 --- What there is to see now.
 -- @param pool Pool
--- @return string JSON: { now, replica, scope, client, sums, backends (with pairs), missed, requests }
+-- @return string JSON: { now, replica, scope, client, sums, budgets, more_budgets, backends (with pairs), missed,
+--   requests }
 function _M:next(pool)
     local client = self.client and self.client.name
     local texts, last, missed = feed.entries_since(self.seen, client, MOST_REQUESTS)
     local is_first = self.seen == 0
     self.seen = last
 
+    local shown, more = used_budgets(self.client)
     local sums, is_hidden = feed.sums(client), client and not pool.expose_backend_headers
     local state = {
         now = ngx_now(),
@@ -140,6 +158,8 @@ function _M:next(pool)
         scope = client and "own" or "all",
         client = client,
         sums = setmetatable(sums, core.json.array_mt),
+        budgets = shown,
+        more_budgets = more,
         backends = setmetatable(is_hidden and {} or self:backends(pool, sums), core.json.array_mt),
         missed = not client and not is_first and missed or 0,
     }

@@ -225,7 +225,7 @@ function _M.count(state, status)
     )
     sums.add(sum, "requests", 1)
     note_times(sum, state, status)
-    if state.usage and (winner or state.left) then
+    if (winner or state.left) and state.usage then
         add_tokens(tokens_of(state), state.usage, state.cost_usd)
     end
     sums.flush_at_the_end()

@@ -13,14 +13,19 @@ local _M = {}
 -- The date of a model's version, as OpenAI and Anthropic write it.
 local DATES = { "%-%d%d%d%d%-%d%d%-%d%d$", "%-%d%d%d%d%d%d%d%d$" }
 
--- The price of the model that answered, with or without its date ("gpt-4o-2024-08-06" -> "gpt-4o"), else of the
--- deployment, which often has its model's name.
-local function price_of(pricing, model, deployment)
-    local price = model and pricing[model]
-    for _, date in ipairs(model and not price and DATES or {}) do
-        price = price or pricing[(model:gsub(date, ""))]
+-- A model's price, with or without the date of its version: "gpt-4o-2024-08-06" -> "gpt-4o".
+local function price_named(pricing, name)
+    local price = name and pricing[name]
+    for _, date in ipairs(name and not price and DATES or {}) do
+        price = price or pricing[(name:gsub(date, ""))]
     end
-    return price or pricing[deployment]
+    return price
+end
+
+-- The price that a deployment's name tells: the client's name for it, or the backend's.
+local function price_of_deployment(pricing, backend, deployment)
+    local own_name = backend.deployments and backend.deployments[deployment]
+    return price_named(pricing, deployment) or price_named(pricing, own_name)
 end
 
 -- The prices of text. Above some length of the prompt many models have others.
@@ -72,7 +77,8 @@ local function of_tools(price, usage)
     return (usage.web_searches or 0) * PER_THOUSAND * (price.web_search or 0)
 end
 
---- The cost of some usage, by the configured prices.
+--- The cost of some usage, by the configured prices: of the model that answered, else of the deployment, which often
+--- has its model's name.
 -- @param pricing table|nil model -> price
 -- @param backend Backend that served; provisioned throughput is paid by the hour, so only its tools cost more
 -- @param model string|nil as the backend reports it
@@ -80,11 +86,21 @@ end
 -- @param usage Usage
 -- @return number|nil USD, nil for models without a price
 function _M.cost(pricing, backend, model, deployment, usage)
-    local price = pricing and price_of(pricing, model, deployment)
+    local price = pricing
+        and (price_named(pricing, model) or price_of_deployment(pricing, backend, deployment))
     if backend.provisioned_usd_per_hour then
         return price and of_tools(price, usage) or 0
     end
     return price and of_tokens(price, usage) + of_units(price, usage) + of_tools(price, usage) or nil
+end
+
+--- Whether any answer of a deployment has a cost, whichever model it names.
+-- @param backend Backend
+-- @param deployment string the client's name for it
+-- @return boolean
+function _M.is_sure(pricing, backend, deployment)
+    return backend.provisioned_usd_per_hour ~= nil
+        or (pricing ~= nil and price_of_deployment(pricing, backend, deployment) ~= nil)
 end
 
 return _M

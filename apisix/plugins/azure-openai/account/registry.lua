@@ -100,6 +100,11 @@ local function register(registry)
             "What a backend of provisioned throughput costs in USD an hour; all replicas say the same",
             { "backend" }
         ),
+        budget_used = registry:gauge(
+            "azure_openai_budget_used_ratio",
+            "Share of a client's budget that is used in this hour, day or month; all replicas say about the same",
+            { "client", "period", "unit" }
+        ),
         unpriced_tokens = registry:counter(
             "azure_openai_unpriced_tokens_total",
             "Tokens of models without a price, which are in no cost",

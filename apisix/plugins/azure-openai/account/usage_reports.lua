@@ -7,6 +7,9 @@ local dict = ngx.shared["azure-openai-ownership"]
 
 -- A name space of its own: nothing else that is kept by an id begins like this.
 local PREFIX = "reported|"
+local DEPLOYMENT = "deployment-of|"
+-- A response that is followed is done, or counts as lost, by then.
+local FOLLOWED_SECONDS = 4 * 3600
 -- Azure keeps responses as long.
 local REMEMBER_SECONDS = 30 * 86400
 
@@ -35,6 +38,20 @@ function _M.is_first_report(id)
     end
     local reports = shared_state.count("reported:" .. id, 1, REMEMBER_SECONDS * 1000)
     return reports == nil or reports == 1
+end
+
+--- Notes, in this replica, which deployment makes a response in the background. Its answers name only the model.
+-- @param id string
+-- @param deployment string
+function _M.note_deployment(id, deployment)
+    dict:set(DEPLOYMENT .. id, deployment, FOLLOWED_SECONDS)
+end
+
+--- The deployment that makes a response in the background, as far as this replica knows.
+-- @param id string
+-- @return string|nil
+function _M.deployment(id)
+    return dict:get(DEPLOYMENT .. id)
 end
 
 return _M

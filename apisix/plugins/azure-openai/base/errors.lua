@@ -9,6 +9,9 @@ local _M = {}
 --- Azure's code for a deployment that does not exist.
 _M.DEPLOYMENT_NOT_FOUND = "DeploymentNotFound"
 
+--- The longest time that a `Retry-After` names: SDKs give up when they are asked to wait longer.
+_M.LONGEST_RETRY_AFTER_SECONDS = 120
+
 -- `type` and the usual `code` of each status that the gateway itself answers. Codes that are numbers are Azure's own.
 local ERRORS = {
     [400] = { type = "invalid_request_error", code = "invalid_request" },

@@ -8,6 +8,7 @@ local ngx = ngx
 local ngx_now = ngx.now
 local ipairs = ipairs
 local rawget = rawget
+local select = select
 local unpack = unpack
 local tonumber = tonumber
 local type = type
@@ -107,8 +108,8 @@ local function is_broken()
     return seconds > 0 and seconds <= RETRY_AFTER_SECONDS
 end
 
--- Runs one command; nil when Redis is not configured, not reachable or has no such key.
-local function run(command, ...)
+-- Lets `use(client)` ask Redis, in one round trip. Returns its result; nil when Redis cannot be asked.
+local function ask(use)
     local conf = configured
     if not conf or is_broken() then
         return nil
@@ -118,12 +119,21 @@ local function run(command, ...)
     if not client then
         return fail(connect_err)
     end
-    local result, err = client[command](client, ...)
+    local result, err = use(client)
     if err then
         client:close()
         return fail(err)
     end
     client:set_keepalive(KEEPALIVE_MS, CONNECTIONS)
+    return result
+end
+
+-- Runs one command; nil when Redis cannot be asked or has no such key.
+local function run(command, ...)
+    local arguments, count = { ... }, select("#", ...)
+    local result = ask(function(client)
+        return client[command](client, unpack(arguments, 1, count))
+    end)
     if result == ngx.null then
         return nil
     end
@@ -220,6 +230,21 @@ end
 -- @return any what the script returns; nil when Redis cannot say
 function _M.eval(script, key, ...)
     return run("eval", script, 1, PREFIX .. key, ...)
+end
+
+--- Runs a script on several keys, on each in one step, in one round trip for all.
+-- @param script string
+-- @param calls table[] list of { key, argument, argument … }; at most a thousand
+-- @return table|nil what the script returns for each, under the same indices; nil when Redis cannot say
+function _M.eval_each(script, calls)
+    local results = ask(function(client)
+        client:init_pipeline(#calls)
+        for _, call in ipairs(calls) do
+            client:eval(script, 1, PREFIX .. call[1], unpack(call, 2))
+        end
+        return client:commit_pipeline()
+    end)
+    return list_from("eval", results)
 end
 
 local function delete(premature, key)

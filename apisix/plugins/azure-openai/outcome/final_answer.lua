@@ -12,8 +12,7 @@ local math_min = math.min
 local math_huge = math.huge
 local math_max = math.max
 
--- SDKs give up when they are asked to wait longer.
-local LONGEST_RETRY_AFTER_SECONDS = 120
+local LONGEST_RETRY_AFTER_SECONDS = errors.LONGEST_RETRY_AFTER_SECONDS
 
 -- Timers are not exact. Without this margin the candidate would still rest.
 local WAKE_UP_SECONDS = 0.005

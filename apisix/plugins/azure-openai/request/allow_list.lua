@@ -97,21 +97,32 @@ local function find_forbidden(client, names)
     return nil
 end
 
--- A deployment that a request names and the client may not use; nil when there is none.
-local function forbidden(client, request)
-    local name = find_forbidden(client, { request.deployment })
-        or find_forbidden(client, request.facts and request.facts.deployments or {})
+--- The deployments that a request names beside its own: those of tools, sessions and headers.
+-- @param request Request
+-- @return string[]
+function _M.further_names(request)
+    local names = {}
+    for _, name in ipairs(request.facts and request.facts.deployments or {}) do
+        names[#names + 1] = name
+    end
     for header, value in pairs(request.headers) do
         -- `_` counts as `-`, as in `headers`.
-        if not name and NAMING_HEADERS[(header:lower():gsub("_", "-"))] then
-            name = find_forbidden(client, type(value) == "table" and value or { value })
+        if NAMING_HEADERS[(header:lower():gsub("_", "-"))] then
+            for _, name in ipairs(type(value) == "table" and value or { value }) do
+                names[#names + 1] = name
+            end
         end
     end
-    return name
+    return names
 end
 
--- A name as an answer can show it: "deployment", "o1" -> "the deployment 'o1'". A client can put any bytes there.
-local function shown(what, name)
+-- A deployment that a request names and the client may not use; nil when there is none.
+local function forbidden(client, request)
+    return find_forbidden(client, { request.deployment }) or find_forbidden(client, _M.further_names(request))
+end
+
+--- A name as an answer can show it: "deployment", "o1" -> "the deployment 'o1'". A client can put any bytes there.
+function _M.shown(what, name)
     local is_text = #name <= 128 and not name:find("[%c\128-\255]")
     return is_text and "the " .. what .. " '" .. name .. "'" or "a " .. what
 end
@@ -134,7 +145,7 @@ function _M.fault(client, request)
     if request.ambiguous then
         return prefix
             .. "this request is ambiguous: "
-            .. shown("member", request.ambiguous)
+            .. _M.shown("member", request.ambiguous)
             .. " stands twice or in "
             .. "another case.",
             true
@@ -147,7 +158,7 @@ function _M.fault(client, request)
     end
     local name = forbidden(client, request)
     if name then
-        return "This client may not use " .. shown("deployment", name) .. ".", false
+        return "This client may not use " .. _M.shown("deployment", name) .. ".", false
     end
     if must_name(request) and not has_named(request) then
         return prefix .. "the request names none.", false

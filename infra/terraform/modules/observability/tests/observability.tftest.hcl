@@ -80,7 +80,7 @@ run "metrics_of_the_workspace_raise_alerts" {
     error_message = "The rules must read the workspace that the collector writes to."
   }
   assert {
-    condition     = toset(azurerm_monitor_alert_prometheus_rule_group.gateway.rule[*].alert) == toset(["exhausted", "no-capacity", "backend-resting", "failover", "backend-credential", "forbidden-everywhere", "telemetry-dropped", "silent", "budget"])
+    condition     = toset(azurerm_monitor_alert_prometheus_rule_group.gateway.rule[*].alert) == toset(["exhausted", "no-capacity", "backend-resting", "failover", "backend-credential", "forbidden-everywhere", "telemetry-dropped", "client-budget-nearly-used", "client-budget-used-up", "silent", "budget"])
     error_message = "Each rule of the file must be there."
   }
   assert {
@@ -99,7 +99,7 @@ run "thresholds_reach_the_rules" {
     error_message = "The thresholds of the variables must be those of the rules."
   }
   assert {
-    condition     = toset(azurerm_monitor_alert_prometheus_rule_group.gateway.rule[*].alert) == toset(["exhausted", "no-capacity", "backend-resting", "failover", "backend-credential", "forbidden-everywhere", "telemetry-dropped"])
+    condition     = toset(azurerm_monitor_alert_prometheus_rule_group.gateway.rule[*].alert) == toset(["exhausted", "no-capacity", "backend-resting", "failover", "backend-credential", "forbidden-everywhere", "telemetry-dropped", "client-budget-nearly-used", "client-budget-used-up"])
     error_message = "Without a threshold, the alerts on silence and on the budget must be off."
   }
 }
