@@ -6,6 +6,10 @@ from tests.engines.support import Lua
 
 CHUNK = """
 local sources = "apisix.plugins.azure-openai.attempt.identity_sources"
+local identity_name = "apisix.plugins.azure-openai.attempt.identity"
+-- Another test may have loaded it, with the real sources.
+local before = { [sources] = package.loaded[sources], [identity_name] = package.loaded[identity_name] }
+package.loaded[identity_name] = nil
 local asked = 0
 package.loaded[sources] = {
     chosen = function()
@@ -19,7 +23,7 @@ package.loaded[sources] = {
         }
     end,
 }
-local identity = require("apisix.plugins.azure-openai.attempt.identity")
+local identity = require(identity_name)
 local threads, errors = {}, {}
 for index = 1, 8 do
     threads[index] = ngx.thread.spawn(identity.token, { name = "eastus" }, "scope")
@@ -28,7 +32,7 @@ for index = 1, 8 do
     local _, _, err = ngx.thread.wait(threads[index])
     errors[index] = err
 end
-package.loaded[sources] = nil
+package.loaded[sources], package.loaded[identity_name] = before[sources], before[identity_name]
 return asked, errors
 """
 
