@@ -6,6 +6,7 @@ Commands
     cli                options, exit codes, results
     up                 `deploy up`: all stacks in their order
     status             `status`: which stacks are deployed, and whether the gateway runs
+    live_status        where the live page of a deployed gateway is, and why it shows nothing
     doctor             `doctor`: checks everything that a deployment needs
     roles              the part of `doctor` that compares the login's roles with the commands
     model_quota        the part of `doctor` that compares the foundry stack's models with what regions offer

@@ -145,11 +145,7 @@ def test_a7_a_key_serves_what_its_client_was_allowed(stage: Stage) -> None:
 
 
 def test_a8_without_authentication_keys_still_find_their_maker(stage: Stage) -> None:
-    names: dict[str, Any] = {
-        "GATEWAY_CLIENT_NAME_0": "",
-        "GATEWAY_CLIENT_KEY_0": "",
-        "GATEWAY_REQUIRE_AUTH": "false",
-    }
+    names: dict[str, Any] = {"GATEWAY_CLIENT_NAME_0": "", "GATEWAY_CLIENT_KEY_0": ""}
     gateway = stage.gateway(REGIONS, GATEWAY_REQUIRE_AUTH="false", **names)
     keys = [make_key(stage.http(gateway, None)) for _ in range(4)]
     assert [winner(call(gateway, key)) for key, _ in keys] == [maker for _, maker in keys]
