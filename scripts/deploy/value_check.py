@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.deploy.declarations import missing_names
 from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.deployment import variable_file
+from scripts.deploy.example import BASE, EXAMPLES
 from scripts.deploy.layout import Stack
 from scripts.deploy.session import Session
+from scripts.deploy.tfvars import read_tfvars
 from scripts.terraform import Terraform, TerraformError
 
 _STAND_IN = "none"
@@ -35,6 +38,15 @@ def check_values(session: Session, stack: Stack, values: Mapping[str, Any]) -> N
     problems = _problems(session, stack, given, stand_ins(session, stack, values))
     if problems:
         raise InvalidSettingsError(f"{session.settings.path(stack)} cannot be used:", details=problems)
+
+
+def check_missing(session: Session, stack: Stack, values: Mapping[str, Any]) -> None:
+    """Raise `InvalidSettingsError` with every setting that the user has to give: those are in the example."""
+    example = read_tfvars(EXAMPLES / f"{BASE}.tfvars.example")
+    asked = {*example, *example.get(stack.name, {})}
+    missing = missing_names(session.settings.declared(stack).required & asked, values)
+    if missing:
+        raise InvalidSettingsError("Settings are missing:", details=missing)
 
 
 def stand_ins(session: Session, stack: Stack, values: Mapping[str, Any]) -> dict[str, Any]:
