@@ -10,7 +10,14 @@ from scripts.deploy.doctor import PROVIDERS
 from tests.rehearsal.azure.apps import Apps
 from tests.rehearsal.azure.definitions import Definitions
 from tests.rehearsal.azure.faults import Faults
-from tests.rehearsal.azure.kinds import NEVER_201, SLOW, SLOW_TO_DELETE, SOFT_DELETED, complete
+from tests.rehearsal.azure.kinds import (
+    NEVER_201,
+    SLOW,
+    SLOW_TO_DELETE,
+    SOFT_DELETED,
+    complete,
+    managed_group_of,
+)
 from tests.rehearsal.azure.registry import Registry
 from tests.rehearsal.azure.roles import ROLES, permissions
 from tests.rehearsal.azure.state import SUBSCRIPTION, TENANT, Ledger, Operation, Resource, State, Vault
@@ -178,6 +185,9 @@ class ResourceManager:
         for name, role in ROLES.items():
             if role.id == key.lower():
                 return Reply(200, _definition(name))
+        custom = self._state.find(request.path)
+        if custom is not None:
+            return Reply(200, custom)
         return refusal(404, "RoleDefinitionDoesNotExist", "There is no such role.")
 
     # Soft-deleted resources
@@ -346,6 +356,9 @@ class ResourceManager:
 
     def _forget_contents(self, item: Resource) -> None:
         name = item["name"].lower()
+        if item["type"].lower() == "microsoft.monitor/accounts":
+            for key in self._state.below(managed_group_of(item)):
+                del self._state.resources[key]
         if item["type"].lower() == "microsoft.storage/storageaccounts":
             self._state.blobs = {
                 key: blob for key, blob in self._state.blobs.items() if not key.startswith(f"{name}/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from pathlib import Path
 
@@ -42,6 +43,11 @@ class Cloud:
                 self._write(f"  {request.content[:3000]!r}\n  {reply.content[:600]!r}")
             return reply
 
+    def snapshot(self) -> State:
+        """A copy of the state, also while somebody sends requests."""
+        with self._lock:
+            return self.state.copy()
+
     def _service(self, request: Request) -> Reply:
         host = request.host.lower()
         if host == entra.HOST:
@@ -64,4 +70,4 @@ class Cloud:
     def _write(self, line: str) -> None:
         if self._log is not None:
             with self._log.open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
+                file.write(f"{time.strftime('%H:%M:%S')} {line}\n")

@@ -107,9 +107,15 @@ def _insights(state: State, item: Resource, properties: dict[str, Any]) -> None:
     )
 
 
+def managed_group_of(account: Resource) -> str:
+    """The resource group that Azure makes and removes with an account of Azure Monitor."""
+    name, location = account["name"], account["location"]
+    return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/MA_{name}_{location}_managed"
+
+
 def _monitor(state: State, item: Resource, properties: dict[str, Any]) -> None:
     name, location = item["name"], item["location"]
-    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/MA_{name}_{location}_managed"
+    group = managed_group_of(item)
     endpoint, rule = (
         f"{group}/providers/Microsoft.Insights/{kind}/{name}"
         for kind in ("dataCollectionEndpoints", "dataCollectionRules")
