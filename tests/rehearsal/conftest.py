@@ -11,6 +11,7 @@ import pytest
 from scripts.deploy.layout import REPOSITORY
 from tests.rehearsal.stage import Stage, log_in, open_stage
 from tests.rehearsal.story import Story
+from tests.rehearsal.summary import summary
 from tests.rehearsal.tools import find_tools
 
 
@@ -28,7 +29,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         log_in(made)
         assert made.run("deploy init dev").code == 0
         yield made
-        made.note(made.cloud.ledger.summary())
+        shown = summary(made.ran, made.cloud.ledger)
+        made.note(shown)
+        log.with_suffix(".summary.txt").write_text(f"{shown}\n", encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,9 @@ from tests.rehearsal.tools import Tools
 _REMOVED = re.compile(
     r"(ARM_|AZURE_|TF_|GATEWAY_|AZURERM_)\w*|\w*(_PROXY|_CA_BUNDLE)|SSL_CERT_\w+", re.IGNORECASE
 )
+
+
+_PATIENCE_SECONDS = 1800.0
 
 
 @dataclass(frozen=True)
@@ -46,25 +50,41 @@ class Stage:
     log: Path
     ran: list[Ran] = field(default_factory=list)
 
-    def run(self, line: str, timeout: float = 900) -> Ran:
-        """Run a command of the repository or `az`, as typed: `deploy-platform dev --yes`."""
+    def run(self, line: str, listener: Callable[[str], None] = lambda _: None) -> Ran:
+        """Run a command of the repository or `az`, as typed: `deploy-platform dev --yes`.
+
+        `listener` gets each line of the screen while the command works.
+        """
         name, *arguments = line.split()
         own = Path(sys.executable).parent / name
+        typed = line if name == "az" else f"uv run {line}"
+        return self._run(typed, [str(own) if own.exists() and name != "az" else name, *arguments], listener)
+
+    def paste(self, lines: str) -> Ran:
+        """Run lines of a shell, as somebody does who copies them from a screen."""
+        return self._run(lines, ["bash", "-c", lines])
+
+    def _run(self, typed: str, words: list[str], listener: Callable[[str], None] = lambda _: None) -> Ran:
         started = time.monotonic()
-        process = subprocess.run(
-            [str(own) if own.exists() and name != "az" else name, *arguments],
+        lines = []
+        with subprocess.Popen(
+            words,
             env=dict(self.environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=timeout,
-            check=False,
-        )
-        text = process.stdout.replace(str(self.layout.stacks.parent), "infra/terraform")
-        ran = Ran(line, text, process.returncode, time.monotonic() - started)
+        ) as process:
+            assert process.stdout is not None
+            watchdog = threading.Timer(_PATIENCE_SECONDS, process.terminate)
+            watchdog.start()
+            for each in process.stdout:
+                listener(each)
+                lines.append(each)
+            watchdog.cancel()
+        text = "".join(lines).replace(str(self.layout.stacks.parent), "infra/terraform")
+        ran = Ran(typed, text, process.returncode, time.monotonic() - started)
         self.ran.append(ran)
-        typed = line if name == "az" else f"uv run {line}"
         self.note(f"$ {typed}\n{text.rstrip()}\n[exit code {ran.code}, {ran.seconds:.1f} s]\n")
         return ran
 
@@ -125,6 +145,8 @@ def open_stage(root: Path, tools: Tools, log: Path) -> Iterator[Stage]:
             "HTTPS_PROXY": proxy.url,
             "HTTP_PROXY": proxy.url,
             "COLUMNS": "120",
+            # As in the tests of the provider's SDK: ask at once how an operation goes on.
+            "GO_AZURE_SDK_SKIP_POLLING_DELAY": "true",
         }
         if "TERRAFORM_BINARY" in os.environ:
             environment["TERRAFORM_BINARY"] = os.environ["TERRAFORM_BINARY"]
