@@ -39,7 +39,7 @@ _UNSAVED = "errored.tfstate"
 
 _BY_POLICY = ("RequestDisallowedByPolicy",)
 _NAME_OF_DELETED = ("FlagMustBeSetForRestore", "soft-deleted", "exists in deleted state")
-_UNKNOWN_TO_STATE = ("already exists - to be managed via Terraform",)
+_UNKNOWN_TO_STATE = ("already exists - to be managed via Terraform", "RoleAssignmentExists")
 _BUSY = ("TooManyRequests", "RequestConflict", "AnotherOperationInProgress", "status 429")
 
 _READING = {"init", "output", "state list"}
@@ -73,8 +73,8 @@ _EXPLANATIONS = (
     ),
     _Explanation(
         lambda error: error.interrupted,
-        "Stopped. Terraform finished what it had begun, saved the state and released its lock.",
-        "Run the command again to go on from here.",
+        "Stopped. Terraform saved its state and released its lock.",
+        "Run the command again to go on from here. It also takes over what Azure was still making.",
         InterruptedDeploymentError,
         quotes_terraform=False,
     ),
@@ -119,11 +119,11 @@ _EXPLANATIONS = (
         "set another `suffix` before the first deployment. Then run the command again.",
     ),
     _Explanation(
-        lambda error: error.command == "apply" and _says(error, _UNKNOWN_TO_STATE),
+        lambda error: error.command == "apply" and exists_already(error),
         "The {what} wants to make a resource that exists already, but is not in its state.",
-        "A run that was killed may have left it. If nothing else needs it, remove it with az resource delete "
-        "--ids and the id above, and run the command again. To keep it: {by_hand} import, with the address "
-        "and the id above.",
+        "A run that was killed may have left it. If nothing else uses what is named above, take it over: set "
+        "adopt_existing = true for one run, in the section of this stack (for the gateway at the top), and "
+        "run the command again. Otherwise remove it with az resource delete --ids and the id above.",
     ),
     _Explanation(
         lambda error: error.command == "apply" and _says(error, _BUSY),
@@ -169,6 +169,11 @@ def explain(
 def is_denied(error: TerraformError) -> bool:
     """Whether the state's storage denied access, which a new role may still change."""
     return _says(error, _NO_ACCESS)
+
+
+def exists_already(error: TerraformError) -> bool:
+    """Whether a resource that was to be made is there, but in no state."""
+    return _says(error, _UNKNOWN_TO_STATE)
 
 
 def _says(error: TerraformError, signs: Sequence[str]) -> bool:

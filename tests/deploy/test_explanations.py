@@ -22,7 +22,7 @@ _EXISTS = (
             "private_endpoints_enabled",
         ),
         ("FlagMustBeSetForRestore: An existing resource has been soft-deleted.", "deleted", "account purge"),
-        (_EXISTS, "exists already", "terraform -chdir=stack import"),
+        (_EXISTS, "exists already", "adopt_existing = true"),
         ("unexpected status 429 with error: TooManyRequests: Slow down.", "too busy", "in some minutes"),
         ("unexpected status 409 with error: RequestConflict: Busy.", "too busy", "in some minutes"),
         ("polling after CreateOrUpdate: Failed", "could not apply", "replaces what Azure could not finish"),
