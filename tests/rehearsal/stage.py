@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.rehearsal.azure.proxy import Proxy
 from tests.rehearsal.azure.state import TENANT
 from tests.rehearsal.azure.tls import Authority
 from tests.rehearsal.tools import Tools
+from tests.support.signals import heed_signals
 
 # Whatever points clients at other clouds, proxies, logins or plans than those of the rehearsal.
 _REMOVED = re.compile(
@@ -50,21 +52,22 @@ class Stage:
     log: Path
     ran: list[Ran] = field(default_factory=list)
 
-    def run(self, line: str, listener: Callable[[str], None] = lambda _: None) -> Ran:
+    def run(self, line: str, *, interrupt_at: str = "") -> Ran:
         """Run a command of the repository or `az`, as typed: `deploy-platform dev --yes`.
 
-        `listener` gets each line of the screen while the command works.
+        A line of the screen with `interrupt_at` is the moment for Ctrl-C.
         """
         name, *arguments = line.split()
         own = Path(sys.executable).parent / name
         typed = line if name == "az" else f"uv run {line}"
-        return self._run(typed, [str(own) if own.exists() and name != "az" else name, *arguments], listener)
+        program = str(own) if own.exists() and name != "az" else name
+        return self._run(typed, [program, *arguments], interrupt_at)
 
     def paste(self, lines: str) -> Ran:
         """Run lines of a shell, as somebody does who copies them from a screen."""
         return self._run(lines, ["bash", "-c", lines])
 
-    def _run(self, typed: str, words: list[str], listener: Callable[[str], None] = lambda _: None) -> Ran:
+    def _run(self, typed: str, words: list[str], interrupt_at: str = "") -> Ran:
         started = time.monotonic()
         lines = []
         with subprocess.Popen(
@@ -74,13 +77,16 @@ class Stage:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=heed_signals,
         ) as process:
             assert process.stdout is not None
             watchdog = threading.Timer(_PATIENCE_SECONDS, process.terminate)
             watchdog.start()
             for each in process.stdout:
-                listener(each)
                 lines.append(each)
+                if interrupt_at and interrupt_at in each:
+                    process.send_signal(signal.SIGINT)
+                    interrupt_at = ""
             watchdog.cancel()
         text = "".join(lines).replace(str(self.layout.stacks.parent), "infra/terraform")
         ran = Ran(typed, text, process.returncode, time.monotonic() - started)
@@ -100,6 +106,13 @@ class Stage:
         assert old in text, f"{path.name} does not contain {old!r}"
         path.write_text(text.replace(old, new), encoding="utf-8")
 
+    def files(self) -> Iterator[Path]:
+        """All files that commands have left, but for those with settings."""
+        root = self.layout.stacks.parents[2]
+        for path in root.rglob("*"):
+            if path.is_file() and path.parent != self.layout.settings.parent:
+                yield path
+
     def setting(self, name: str) -> str:
         """The text of a setting in quotes: that of `NAME = "text"`."""
         found = re.search(rf'^ *{name} *= "([^"]*)"', self.layout.settings.read_text(encoding="utf-8"), re.M)
@@ -118,6 +131,8 @@ def open_stage(root: Path, tools: Tools, log: Path) -> Iterator[Stage]:
         ignore=shutil.ignore_patterns(".*", "*.tfvars", "terraform.tfvars.*"),
     )
     layout = Layout("dev", terraform / "stacks", terraform / ".deploy" / "dev")
+    temporary = root / "tmp"
+    temporary.mkdir()
     certificates = root / "certificates"
     certificates.mkdir()
     authority = Authority(certificates)
@@ -133,6 +148,7 @@ def open_stage(root: Path, tools: Tools, log: Path) -> Iterator[Stage]:
             **kept,
             "PATH": f"{tools.az.parent}:{os.environ['PATH']}",
             "HOME": str(root),
+            "TMPDIR": str(temporary),
             "AZURE_CONFIG_DIR": str(root / "azure"),
             "AZURE_CORE_COLLECT_TELEMETRY": "no",
             "AZURE_CORE_NO_COLOR": "yes",

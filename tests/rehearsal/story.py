@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from tests.rehearsal.azure.state import State
@@ -10,8 +9,6 @@ from tests.rehearsal.stage import Ran, Stage
 
 POINTS = ("login", "bootstrap", "observability", "platform", "foundry", "workload")
 """What is deployed at each point: all up to the stack of that name."""
-
-_BEGINS = re.compile(r"── (\w+), \d of \d")
 
 
 @dataclass
@@ -41,20 +38,7 @@ class Story:
         """Deploy one stack with its own command."""
         return self.stage.run(f"deploy-{stack} dev --yes")
 
-    def deploy_all(self) -> Ran:
-        """Deploy everything with one command, and remember each point on its way."""
-        ran = self.stage.run("deploy up dev --yes", listener=self._follow)
-        if ran.code == 0:
-            self.remember("workload")
-        return ran
-
-    def _follow(self, line: str) -> None:
-        """When a stack begins, the one before it is done. Nothing is changed before Terraform has planned."""
-        begins = _BEGINS.match(line)
-        if begins is not None:
-            self.remember(POINTS[POINTS.index(begins[1]) - 1])
-
     def remember(self, point: str) -> None:
         """Keep the present as a point of the story."""
         settings = self.stage.layout.settings.read_text(encoding="utf-8")
-        self._reached[point] = (self.stage.cloud.snapshot(), settings)
+        self._reached[point] = (self.stage.cloud.state.copy(), settings)

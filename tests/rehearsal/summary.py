@@ -20,14 +20,14 @@ _STEP = re.compile(r"▸ (.+)")
 _TOOK = re.compile(r"  ((?:\d+ min )?[\d.]+ s)")
 
 
-def summary(ran: Iterable[Ran], ledger: Ledger) -> str:
+def summary(name: str, ran: Iterable[Ran], ledger: Ledger) -> str:
     """The whole summary, as text."""
-    lines = ["Time of each command and of its steps:"]
+    lines = [f"── {name}", "Time of each command and of its steps:"]
     for command in ran:
         took, first = f"{command.seconds:.1f} s", command.line.splitlines()[-1]
         lines.append(f"  {took:>10}  {first}  (exit code {command.code})")
         lines += [f"  {took:>10}    {step}" for step, took in _steps(command.screen)]
-    return "\n".join([*lines, "", ledger.summary(), "", CANNOT_SHOW])
+    return "\n".join([*lines, "", ledger.summary(), "", CANNOT_SHOW, ""])
 
 
 def _steps(screen: str) -> Iterator[tuple[str, str]]:

@@ -7,16 +7,14 @@ from dataclasses import replace
 import pytest
 
 from scripts.deploy.layout import Layout
-from tests.rehearsal.azure.state import State
 from tests.rehearsal.stage import Stage
 
-pytestmark = pytest.mark.xdist_group("rehearsal")
+pytestmark = pytest.mark.xdist_group("production")
 
 
 @pytest.fixture(scope="module")
 def production(stage: Stage) -> Stage:
-    """An environment of its own in an empty subscription, with receivers of alerts and private accounts."""
-    stage.cloud.state = State()
+    """The environment, with receivers of alerts and private accounts."""
     layout = stage.layout
     made = replace(stage, layout=Layout("prod", layout.stacks, layout.working.parent / "prod"))
     assert made.run("deploy init prod").code == 0

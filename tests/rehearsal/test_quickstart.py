@@ -8,9 +8,8 @@ import pytest
 
 from tests.rehearsal.azure.wire import Request
 from tests.rehearsal.stage import Stage
-from tests.rehearsal.story import Story
 
-pytestmark = pytest.mark.xdist_group("rehearsal")
+pytestmark = pytest.mark.xdist_group("quickstart")
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +35,8 @@ def test_doctor_finds_nothing_bad_before_the_first_deployment(stage: Stage) -> N
     assert "kv-aigw-dev-" in ran.screen
 
 
-def test_one_command_deploys_everything(story: Story) -> None:
-    ran = story.deploy_all()
+def test_one_command_deploys_everything(stage: Stage) -> None:
+    ran = stage.run("deploy up dev --yes")
     assert ran.code == 0, ran.screen
     assert re.search(r"HTTP 200 from \w+", ran.screen), ran.screen
 
@@ -94,7 +93,7 @@ def test_status_shows_all_stacks_and_the_revision(stage: Stage) -> None:
     assert "Running" in ran.screen
 
 
-def test_no_screen_and_no_state_has_a_key(stage: Stage, first_key: str) -> None:
+def test_no_screen_no_file_and_no_state_has_a_key(stage: Stage, first_key: str) -> None:
     keys = [first_key, first_key[::-1]]
     assert [ran.line for ran in stage.ran if any(key in ran.screen for key in keys)] == []
     states = [
@@ -103,6 +102,12 @@ def test_no_screen_and_no_state_has_a_key(stage: Stage, first_key: str) -> None:
         if any(key.encode() in blob.content for key in keys)
     ]
     assert states == []
+    files = [path.name for path in stage.files() if any(key.encode() in path.read_bytes() for key in keys)]
+    assert files == []
+
+
+def test_no_temporary_file_is_left(stage: Stage) -> None:
+    assert [path for path in stage.files() if path.parent.name == "tmp" or "run-" in path.parent.name] == []
 
 
 def test_destroy_leaves_nothing_but_what_can_be_recovered(stage: Stage) -> None:

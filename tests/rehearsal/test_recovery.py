@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 
 import pytest
@@ -11,7 +13,7 @@ from tests.rehearsal.azure.state import Resource
 from tests.rehearsal.stage import Ran, Stage
 from tests.rehearsal.story import POINTS, Story
 
-pytestmark = pytest.mark.xdist_group("rehearsal")
+pytestmark = pytest.mark.xdist_group("recovery")
 
 BROKEN = {"code": "InternalServerError", "message": "The operation failed inside Azure."}
 
@@ -210,3 +212,24 @@ def test_what_a_killed_run_left_is_explained(story: Story) -> None:
     ran: Ran = story.deploy("observability")
     assert ran.code == 1, ran.screen
     assert "az resource delete" in ran.screen
+
+
+def test_a_run_that_is_interrupted_goes_on_from_there(story: Story) -> None:
+    stage = begin(story, "platform")
+    ran = stage.run("deploy-platform dev --yes", interrupt_at="azurerm_key_vault.this: Still creating")
+    assert ran.code == 130, ran.screen
+    assert "Run the command again to go on from here." in " ".join(ran.screen.split())
+    recovers(story, "platform")
+
+
+def test_a_locked_state_says_who_holds_it(story: Story) -> None:
+    story.start_at("observability")
+    (state,) = [blob for name, blob in story.stage.cloud.state.blobs.items() if "05-observability" in name]
+    lock = {"ID": "11112222-3333", "Operation": "OperationTypeApply", "Who": "bob@laptop"}
+    lock |= {"Version": "1.11.4", "Created": "2026-01-01T00:00:00Z", "Path": "", "Info": ""}
+    state.lease = lock["ID"]
+    state.metadata = {"terraformlockid": base64.b64encode(json.dumps(lock).encode()).decode()}
+    ran = story.deploy("observability")
+    assert ran.code == 5, ran.screen
+    assert "held by: bob@laptop" in ran.screen
+    assert "force-unlock 11112222-3333" in ran.screen

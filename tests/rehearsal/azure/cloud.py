@@ -43,11 +43,6 @@ class Cloud:
                 self._write(f"  {request.content[:3000]!r}\n  {reply.content[:600]!r}")
             return reply
 
-    def snapshot(self) -> State:
-        """A copy of the state, also while somebody sends requests."""
-        with self._lock:
-            return self.state.copy()
-
     def _service(self, request: Request) -> Reply:
         host = request.host.lower()
         if host == entra.HOST:
