@@ -14,7 +14,7 @@ from typing import Any
 from scripts.deploy.explanations import exists_already
 from scripts.deploy.layout import Stack
 from scripts.deploy.session import Session
-from scripts.terraform import TerraformError
+from scripts.terraform import StalePlanError, StateLockedError, TerraformError
 
 SETTING = "adopt_existing"
 """The variable of a stack that lets the provider take over what exists."""
@@ -39,7 +39,9 @@ def unfinished_until_done(session: Session, stack: Stack) -> Iterator[None]:
     try:
         yield
     except TerraformError as error:
-        if is_first and exists_already(error):  # whose that is, only the operator knows
+        began = not isinstance(error, StalePlanError | StateLockedError)
+        # What was there before the first run: whose that is, only the operator knows.
+        if is_first and (exists_already(error) or not began):
             marker.unlink()
         raise
     forget_unfinished(session, stack)

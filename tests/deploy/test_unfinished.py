@@ -9,7 +9,7 @@ from scripts.deploy.deploy_errors import DeployError
 from scripts.deploy.deployment import Mode, deploy
 from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session
-from scripts.terraform import Terraform
+from scripts.terraform import StalePlanError, Terraform
 from tests.deploy.support import write_tfvars
 
 STACK = STACKS["observability"]
@@ -76,3 +76,17 @@ def test_a_run_that_was_killed_counts_as_one_that_did_not_end_well(
     with pytest.raises(SystemExit):
         deploy(session, STACK, Mode.YES)
     assert (layout.data(STACK) / "unfinished").exists()
+
+
+def test_a_run_that_applied_nothing_leaves_nothing_to_take_over(
+    session: Session, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy_bootstrap(session, Mode.YES)
+
+    def refuse(*_: object) -> None:
+        raise StalePlanError("apply", ["Saved plan is stale"])
+
+    monkeypatch.setattr(Terraform, "apply", refuse)
+    with pytest.raises(DeployError):
+        deploy(session, STACK, Mode.YES)
+    assert not (layout.data(STACK) / "unfinished").exists()
