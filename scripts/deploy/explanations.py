@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,9 @@ _BY_POLICY = ("RequestDisallowedByPolicy",)
 _NAME_OF_DELETED = ("FlagMustBeSetForRestore", "soft-deleted", "exists in deleted state")
 _UNKNOWN_TO_STATE = ("already exists - to be managed via Terraform", "RoleAssignmentExists")
 _BUSY = ("TooManyRequests", "RequestConflict", "AnotherOperationInProgress", "status 429")
+
+# The provider says code and message of a failed operation, and then the whole answer once more.
+_ANSWER = re.compile(r'(Message: "[^"\n]+"\n).*?-----\[end\]-----\s*', re.DOTALL)
 
 _READING = {"init", "output", "state list"}
 
@@ -161,9 +165,19 @@ def explain(
     verb = _VERBS.get(error.command, error.command)
     return found.kind(
         found.message.format(what=what, verb=verb),
-        details=error.diagnostics if found.quotes_terraform else (),
+        details=_readable(error.diagnostics) if found.quotes_terraform else (),
         remedy=found.remedy.format(by_hand=by_hand),
     )
+
+
+def _readable(diagnostics: Sequence[str]) -> list[str]:
+    """The words of the provider, each once: without the whole answer, and without what ends another text."""
+    short = [_ANSWER.sub(r"\1", text) for text in diagnostics]
+    return [
+        text
+        for text in dict.fromkeys(short)
+        if not any(other != text and other.endswith(text) for other in short)
+    ]
 
 
 def is_denied(error: TerraformError) -> bool:
