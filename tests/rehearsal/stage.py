@@ -113,6 +113,13 @@ class Stage:
             if path.is_file() and path.parent != self.layout.settings.parent:
                 yield path
 
+    def holders(self, *secrets: str) -> list[str]:
+        """The screens, states and files that have one of these texts in them."""
+        found = [(ran.line, ran.screen.encode()) for ran in self.ran]
+        found += [(name, blob.content) for name, blob in self.cloud.state.blobs.items()]
+        found += [(str(path), path.read_bytes()) for path in self.files()]
+        return [name for name, content in found if any(secret.encode() in content for secret in secrets)]
+
     def setting(self, name: str) -> str:
         """The text of a setting in quotes: that of `NAME = "text"`."""
         found = re.search(rf'^ *{name} *= "([^"]*)"', self.layout.settings.read_text(encoding="utf-8"), re.M)

@@ -50,6 +50,11 @@ def test_a_second_run_changes_nothing(production: Stage) -> None:
     assert (ran.code, ran.screen.count("no changes") >= 5) == (0, True), ran.screen
 
 
+def test_no_screen_no_file_and_no_state_has_a_secret(production: Stage) -> None:
+    secrets = [production.setting(name) for name in ("GATEWAY_CLIENT_KEY_0", "REDIS_PASSWORD")]
+    assert production.holders(*secrets) == []
+
+
 def test_destroy_leaves_nothing_but_the_vault(production: Stage) -> None:
     ran = production.run("destroy all prod --yes")
     assert ran.code == 0, ran.screen

@@ -212,6 +212,9 @@ def test_what_a_killed_run_left_is_explained(story: Story) -> None:
     ran: Ran = story.deploy("observability")
     assert ran.code == 1, ran.screen
     assert "az resource delete" in ran.screen
+    assert "adopt_existing = true" in ran.screen
+    stage.edit("observability = {", "observability = {\n  adopt_existing = true")
+    recovers(story, "observability")
 
 
 def test_a_run_that_is_interrupted_goes_on_from_there(story: Story) -> None:
