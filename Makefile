@@ -37,7 +37,7 @@ behaviour: setup ## The behaviour suite alone, for example with ENGINE=apisix
 	@$(PYTEST) tests/behaviour
 
 rehearsal: setup ## To Azure and back against a stand-in, with the real az and azurerm provider
-	@AZURE_REHEARSAL=1 .venv/bin/pytest tests/rehearsal -rs --quiet
+	@AZURE_REHEARSAL=1 .venv/bin/pytest tests/rehearsal -rs --quiet -n 3 --dist loadgroup
 
 lint: setup ## Static checks: style, types, Lua, Terraform's format
 	@scripts/lint.sh

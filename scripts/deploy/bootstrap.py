@@ -100,7 +100,7 @@ def _apply_on_disk(session: Session, mode: Mode, settings: Mapping[str, Any]) ->
     terraform = session.terraform(BOOTSTRAP)
     with keep_on_disk(session):
         session.init(terraform, {})
-        return plan_and_apply(session, terraform, mode, settings)
+        return plan_and_apply(session, BOOTSTRAP, terraform, mode, settings)
 
 
 def _move_to_store(session: Session, terraform: Terraform) -> None:

@@ -18,6 +18,7 @@ from scripts.deploy.deploy_errors import ExitCode
 from scripts.deploy.explanations import explain
 from scripts.deploy.layout import Stack
 from scripts.deploy.session import Session
+from scripts.deploy.unfinished import forget_unfinished, unfinished_until_done, with_adoption
 from scripts.terraform import Output, Plan, Terraform, TerraformError, TerraformMissingError
 
 
@@ -101,17 +102,19 @@ def deploy(
     with explained(session, stack), session.screen.step(f"{stack.name} ({session.layout.environment})"):
         session.init(terraform, session.store.backend_config(stack))
         session.forget(stack)
-        return plan_and_apply(session, terraform, mode, {**given, **found})
+        return plan_and_apply(session, stack, terraform, mode, {**given, **found})
 
 
 def plan_and_apply(
-    session: Session, terraform: Terraform, mode: Mode, variables: Mapping[str, Any]
+    session: Session, stack: Stack, terraform: Terraform, mode: Mode, variables: Mapping[str, Any]
 ) -> Outcome:
     """Plan, show, ask if the mode says so, and apply exactly the plan that was shown."""
-    with temporary_directory(session) as directory, variable_file(directory, variables) as path:
+    given = with_adoption(session, stack, variables)
+    with temporary_directory(session) as directory, variable_file(directory, given) as path:
         plan = terraform.plan(directory / "plan", [path])
         if not plan.has_changes:
             session.screen.done("no changes")
+            forget_unfinished(session, stack)
             return Outcome(Ended.UNCHANGED, terraform.outputs())
         session.screen.changes(plan.changes)
         if mode is Mode.PLAN:
@@ -121,7 +124,8 @@ def plan_and_apply(
         if not agreed(session.screen, mode, plan):
             session.screen.warn("the plan was not applied")
             return Outcome(Ended.DECLINED, terraform.outputs())
-        terraform.apply(plan)
+        with unfinished_until_done(session, stack):
+            terraform.apply(plan)
         return Outcome(Ended.APPLIED, terraform.outputs())
 
 

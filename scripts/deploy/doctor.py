@@ -5,23 +5,19 @@ from __future__ import annotations
 import platform
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from scripts.deploy.azure_cli import INSTALL_AZURE_CLI
 from scripts.deploy.check_result import CheckResult, Verdict, run_check, run_checks
-from scripts.deploy.declarations import missing_names
 from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError
-from scripts.deploy.example import BASE, EXAMPLES
 from scripts.deploy.explanations import INSTALL_TERRAFORM
 from scripts.deploy.layout import STACKS, Stack
 from scripts.deploy.model_quota import look_at_quota
 from scripts.deploy.roles import look_at_roles
 from scripts.deploy.session import Session
 from scripts.deploy.state_store import resource_names
-from scripts.deploy.tfvars import read_tfvars
-from scripts.deploy.value_check import check_values
+from scripts.deploy.value_check import check_missing, check_values
 from scripts.deploy.workload_settings import WorkloadSettings, multiplied_limits
 from scripts.terraform import MINIMUM_VERSION, Terraform, TerraformMissingError
 
@@ -120,7 +116,7 @@ def _settings(session: Session) -> Iterator[CheckResult]:
 def _stack_settings(session: Session, stack: Stack, label: str) -> CheckResult:
     values = session.settings.read(stack)
     session.settings.check_agreement(stack, values)
-    _check_missing(session, stack, values)
+    check_missing(session, stack, values)
     check_values(session, stack, values)
     if not stack.own:
         return CheckResult(label, Verdict.OK, "valid")
@@ -139,15 +135,6 @@ def _readable_by_others(session: Session) -> Iterator[CheckResult]:
                 "other users of this machine can read its secrets",
                 f"chmod 600 {path}",
             )
-
-
-def _check_missing(session: Session, stack: Stack, values: Mapping[str, Any]) -> None:
-    """Complain about missing settings that the user has to give: those are in the example."""
-    example = read_tfvars(EXAMPLES / f"{BASE}.tfvars.example")
-    asked = {*example, *example.get(stack.name, {})}
-    missing = missing_names(session.settings.declared(stack).required & asked, values)
-    if missing:
-        raise InvalidSettingsError("Settings are missing:", details=missing)
 
 
 def _subscription(session: Session) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -39,8 +40,11 @@ _UNSAVED = "errored.tfstate"
 
 _BY_POLICY = ("RequestDisallowedByPolicy",)
 _NAME_OF_DELETED = ("FlagMustBeSetForRestore", "soft-deleted", "exists in deleted state")
-_UNKNOWN_TO_STATE = ("already exists - to be managed via Terraform",)
+_UNKNOWN_TO_STATE = ("already exists - to be managed via Terraform", "RoleAssignmentExists")
 _BUSY = ("TooManyRequests", "RequestConflict", "AnotherOperationInProgress", "status 429")
+
+# The provider says code and message of a failed operation, and then the whole answer once more.
+_ANSWER = re.compile(r'(Message: "[^"\n]+"\n).*?-----\[end\]-----\s*', re.DOTALL)
 
 _READING = {"init", "output", "state list"}
 
@@ -73,8 +77,8 @@ _EXPLANATIONS = (
     ),
     _Explanation(
         lambda error: error.interrupted,
-        "Stopped. Terraform finished what it had begun, saved the state and released its lock.",
-        "Run the command again to go on from here.",
+        "Stopped. Terraform saved its state and released its lock.",
+        "Run the command again to go on from here. It also takes over what Azure was still making.",
         InterruptedDeploymentError,
         quotes_terraform=False,
     ),
@@ -119,11 +123,11 @@ _EXPLANATIONS = (
         "set another `suffix` before the first deployment. Then run the command again.",
     ),
     _Explanation(
-        lambda error: error.command == "apply" and _says(error, _UNKNOWN_TO_STATE),
+        lambda error: error.command == "apply" and exists_already(error),
         "The {what} wants to make a resource that exists already, but is not in its state.",
-        "A run that was killed may have left it. If nothing else needs it, remove it with az resource delete "
-        "--ids and the id above, and run the command again. To keep it: {by_hand} import, with the address "
-        "and the id above.",
+        "A run that was killed may have left it. If nothing else uses what is named above, take it over: set "
+        "adopt_existing = true for one run, in the section of this stack (for the gateway at the top), and "
+        "run the command again. Otherwise remove it with az resource delete --ids and the id above.",
     ),
     _Explanation(
         lambda error: error.command == "apply" and _says(error, _BUSY),
@@ -161,14 +165,29 @@ def explain(
     verb = _VERBS.get(error.command, error.command)
     return found.kind(
         found.message.format(what=what, verb=verb),
-        details=error.diagnostics if found.quotes_terraform else (),
+        details=_readable(error.diagnostics) if found.quotes_terraform else (),
         remedy=found.remedy.format(by_hand=by_hand),
     )
+
+
+def _readable(diagnostics: Sequence[str]) -> list[str]:
+    """The words of the provider, each once: without the whole answer, and without what ends another text."""
+    short = [_ANSWER.sub(r"\1", text) for text in diagnostics]
+    return [
+        text
+        for text in dict.fromkeys(short)
+        if not any(other != text and other.endswith(text) for other in short)
+    ]
 
 
 def is_denied(error: TerraformError) -> bool:
     """Whether the state's storage denied access, which a new role may still change."""
     return _says(error, _NO_ACCESS)
+
+
+def exists_already(error: TerraformError) -> bool:
+    """Whether a resource that was to be made is there, but in no state."""
+    return _says(error, _UNKNOWN_TO_STATE)
 
 
 def _says(error: TerraformError, signs: Sequence[str]) -> bool:

@@ -31,7 +31,7 @@ SECTIONS = tuple(name for name, stack in STACKS.items() if stack is not GATEWAY)
 IDENTITY = ("subscription_id", "name", "environment", "suffix")
 """Settings that must be the same in every stack: names, and so the state, depend on them."""
 
-COMMON = (*IDENTITY, "location", "tags")
+COMMON = (*IDENTITY, "location", "tags", "adopt_existing")
 """Settings that every stack has. In a section, location and tags may differ from those at the top."""
 
 

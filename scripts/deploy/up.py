@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from scripts.deploy.bootstrap import deploy_bootstrap, is_on_disk
@@ -11,6 +11,7 @@ from scripts.deploy.deploy_errors import InvalidSettingsError, NotReadyError
 from scripts.deploy.deployment import Ended, Mode, Outcome, deploy
 from scripts.deploy.layout import STACKS, Stack
 from scripts.deploy.session import Session
+from scripts.deploy.value_check import check_missing, check_values
 from scripts.deploy.workload import WORKLOAD, Deployed, Options, deploy_workload, read_settings
 
 
@@ -112,19 +113,34 @@ def _ended(rows: dict[str, str], ended: Ended, run: _Run) -> Up:
 
 def _check(session: Session, stacks: Sequence[Stack], options: Options) -> None:
     """Raise one error with everything that is wrong with the settings, before anything is asked or done."""
-    details: list[str] = []
+    found: dict[str, list[Stack]] = {}
     for stack in stacks or [WORKLOAD]:
-        try:
-            values = session.settings.read(stack)
-            if stack is WORKLOAD:
-                read_settings(session, values, options)
-            else:
-                session.settings.check_agreement(stack, values)
-        except InvalidSettingsError as error:
-            if not error.details:
-                raise
-            details += [item for item in error.details if item not in details]
-    if details:
+        for problem in _problems(session, stack, options):
+            found.setdefault(problem, []).append(stack)
+    if found:
         raise InvalidSettingsError(
-            f"The settings of {session.layout.environment} cannot be used:", details=details
+            f"The settings of {session.layout.environment} cannot be used:",
+            details=[_placed(problem, owners) for problem, owners in found.items()],
         )
+
+
+def _problems(session: Session, stack: Stack, options: Options) -> Iterator[str]:
+    try:
+        values = session.settings.read(stack)
+        if stack is WORKLOAD:
+            read_settings(session, values, options)
+        else:
+            session.settings.check_agreement(stack, values)
+            check_missing(session, stack, values)
+            check_values(session, stack, values)
+    except InvalidSettingsError as error:
+        if not error.details:
+            raise
+        yield from error.details
+
+
+def _placed(problem: str, owners: Sequence[Stack]) -> str:
+    """A problem with the section that it is in; what several stacks complain about stands above them."""
+    (name, *others) = [stack.name for stack in owners]
+    is_plain = others or name == WORKLOAD.name or problem.startswith(f"{name}.")
+    return problem if is_plain else f"{name}.{problem}"

@@ -12,14 +12,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.deploy.declarations import missing_names
 from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.deployment import variable_file
-from scripts.deploy.layout import Stack
+from scripts.deploy.example import BASE, EXAMPLES
+from scripts.deploy.layout import STACKS, Stack
 from scripts.deploy.session import Session
+from scripts.deploy.tfvars import read_tfvars
 from scripts.terraform import Terraform, TerraformError
+
+PLATFORM = STACKS["platform"]
 
 _STAND_IN = "none"
 """The value of a variable that only a deployment computes."""
+
+_OF_NETWORK = ("endpoints_subnet_id", "virtual_network_id")
+"""Optional variables, which the platform stack fills when it has a network."""
 
 _APART = "stand-ins"
 """The folder of those values: Terraform may well refuse one, which says nothing about the user's settings."""
@@ -37,13 +45,32 @@ def check_values(session: Session, stack: Stack, values: Mapping[str, Any]) -> N
         raise InvalidSettingsError(f"{session.settings.path(stack)} cannot be used:", details=problems)
 
 
+def check_missing(session: Session, stack: Stack, values: Mapping[str, Any]) -> None:
+    """Raise `InvalidSettingsError` with every setting that the user has to give: those are in the example."""
+    example = read_tfvars(EXAMPLES / f"{BASE}.tfvars.example")
+    asked = {*example, *example.get(stack.name, {})}
+    missing = missing_names(session.settings.declared(stack).required & asked, values)
+    if missing:
+        raise InvalidSettingsError("Settings are missing:", details=missing)
+
+
 def stand_ins(session: Session, stack: Stack, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for the required variables that the user does not set."""
+    """Values for the variables that the user does not set and an earlier stack fills."""
     secrets = values.get("secrets")
     # The stack validates the names of the secrets: a Redis needs its password among them, for example.
     versions = dict.fromkeys(secrets, _STAND_IN) if isinstance(secrets, Mapping) else {}
-    missing = session.settings.declared(stack).required - set(values)
+    declared = session.settings.declared(stack)
+    missing = declared.required - set(values)
+    if PLATFORM.name in stack.needs and _has_network(session):
+        missing |= {name for name in _OF_NETWORK if name in declared.all and name not in values}
     return {name: versions if name == "secret_versions" else _STAND_IN for name in missing}
+
+
+def _has_network(session: Session) -> bool:
+    try:
+        return session.settings.read(PLATFORM).get("network_address_space") is not None
+    except InvalidSettingsError:
+        return False  # the check of that stack says why
 
 
 def _problems(

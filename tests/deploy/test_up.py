@@ -95,3 +95,13 @@ def test_everything_wrong_is_told_before_anything_is_done(made: Installation) ->
     assert "COOLDOWN_MAX_SECONDS" in result.stderr
     assert "observability.vaullt" in result.stderr
     assert (made.root / "state").exists() is False
+
+
+def test_a_value_that_terraform_refuses_is_told_before_anything_is_done(made: Installation) -> None:
+    variables = made.layout.directory(STACKS["foundry"]) / "variables.tf"
+    variables.write_text('variable "quota" {\n  type    = map(number)\n  default = {}\n}\n')
+    write_tfvars(made.layout, "foundry", quota={"gpt-5-mini": "ten"})
+    result = made.commands.run("deploy", "up", "--yes")
+    assert result.returncode == 2
+    assert "foundry.quota: " in result.stderr
+    assert (made.root / "state").exists() is False

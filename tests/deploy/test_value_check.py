@@ -71,3 +71,19 @@ def test_what_the_command_computes_is_not_complained_about(session: Session) -> 
 def test_a_condition_across_two_settings_is_checked(session: Session) -> None:
     (found,) = complaints(session, WORKLOAD, redis_enabled=True)
     assert found.startswith("redis_enabled needs REDIS_PASSWORD in secrets")
+
+
+def test_private_accounts_need_a_network(session: Session) -> None:
+    (found,) = complaints(session, STACKS["foundry"], private_endpoints_enabled=True)
+    assert found.startswith("private_endpoints_enabled needs a virtual network")
+
+
+def test_private_accounts_are_accepted_before_their_network_exists(session: Session) -> None:
+    path = session.layout.settings
+    text = path.read_text().replace(
+        "network_address_space   = null", 'network_address_space = "10.20.0.0/22"'
+    )
+    path.write_text(text)
+    check_values(
+        session, STACKS["foundry"], example(session, STACKS["foundry"], private_endpoints_enabled=True)
+    )

@@ -82,6 +82,17 @@ def test_a_creation_that_fails_leaves_its_resource_in_the_state(directory: Path)
     (provider,) = parse(directory / "providers.tf")["provider"]
     (features,) = provider["azurerm"]["features"]
     assert features["persist_id_on_create_before_polling_for_completion"] is True
+    adopts = features["skip_import_check_on_create_and_allow_overwriting_existing_resources"]
+    assert adopts == "${var.adopt_existing}"
+
+
+@pytest.mark.parametrize("directory", DIRECTORIES, ids=lambda path: path.name)
+def test_a_role_assignment_has_the_same_name_in_every_run(directory: Path) -> None:
+    # Azure refuses a second one with another name, and a run that was stopped may have made the first.
+    for path in directory.glob("*.tf"):
+        for block in parse(path).get("resource", []):
+            for body in block.get("azurerm_role_assignment", {}).values():
+                assert "uuidv5(" in body["name"]
 
 
 def test_every_input_from_another_stack_is_an_output_of_one_before() -> None:

@@ -11,27 +11,30 @@ import pytest
 from scripts.deploy.layout import REPOSITORY
 from tests.rehearsal.stage import Stage, log_in, open_stage
 from tests.rehearsal.story import Story
+from tests.rehearsal.summary import summary
 from tests.rehearsal.tools import find_tools
 
 
-@pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+@pytest.fixture(scope="module")
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A stage with a login and settings from the example. Skips where a real tool is missing."""
     tools = find_tools()
     if isinstance(tools, str):
         pytest.skip(tools)
-    log = Path(os.environ.get("AZURE_REHEARSAL_LOG", REPOSITORY / "build" / "rehearsal.log"))
-    log.parent.mkdir(parents=True, exist_ok=True)
-    for path in (log, log.with_suffix(".requests.log")):
-        path.unlink(missing_ok=True)
+    name = request.module.__name__.rpartition(".test_")[2]
+    folder = Path(os.environ.get("AZURE_REHEARSAL_LOGS", REPOSITORY / "build"))
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"rehearsal.{name}.log"
+    for path in folder.glob(f"{log.stem}.*"):
+        path.unlink()
     with open_stage(tmp_path_factory.mktemp("rehearsal"), tools, log) as made:
         log_in(made)
         assert made.run("deploy init dev").code == 0
         yield made
-        made.note(made.cloud.ledger.summary())
+        log.with_suffix(".summary.txt").write_text(summary(name, made.ran, made.cloud.ledger), "utf-8")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def story(stage: Stage) -> Story:
     """The points of the story so far."""
     return Story(stage)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,11 +21,15 @@ from tests.rehearsal.azure.proxy import Proxy
 from tests.rehearsal.azure.state import TENANT
 from tests.rehearsal.azure.tls import Authority
 from tests.rehearsal.tools import Tools
+from tests.support.signals import heed_signals
 
 # Whatever points clients at other clouds, proxies, logins or plans than those of the rehearsal.
 _REMOVED = re.compile(
     r"(ARM_|AZURE_|TF_|GATEWAY_|AZURERM_)\w*|\w*(_PROXY|_CA_BUNDLE)|SSL_CERT_\w+", re.IGNORECASE
 )
+
+
+_PATIENCE_SECONDS = 1800.0
 
 
 @dataclass(frozen=True)
@@ -46,25 +52,45 @@ class Stage:
     log: Path
     ran: list[Ran] = field(default_factory=list)
 
-    def run(self, line: str, timeout: float = 900) -> Ran:
-        """Run a command of the repository or `az`, as typed: `deploy-platform dev --yes`."""
+    def run(self, line: str, *, interrupt_at: str = "") -> Ran:
+        """Run a command of the repository or `az`, as typed: `deploy-platform dev --yes`.
+
+        A line of the screen with `interrupt_at` is the moment for Ctrl-C.
+        """
         name, *arguments = line.split()
         own = Path(sys.executable).parent / name
+        typed = line if name == "az" else f"uv run {line}"
+        program = str(own) if own.exists() and name != "az" else name
+        return self._run(typed, [program, *arguments], interrupt_at)
+
+    def paste(self, lines: str) -> Ran:
+        """Run lines of a shell, as somebody does who copies them from a screen."""
+        return self._run(lines, ["bash", "-c", lines])
+
+    def _run(self, typed: str, words: list[str], interrupt_at: str = "") -> Ran:
         started = time.monotonic()
-        process = subprocess.run(
-            [str(own) if own.exists() and name != "az" else name, *arguments],
+        lines = []
+        with subprocess.Popen(
+            words,
             env=dict(self.environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=timeout,
-            check=False,
-        )
-        text = process.stdout.replace(str(self.layout.stacks.parent), "infra/terraform")
-        ran = Ran(line, text, process.returncode, time.monotonic() - started)
+            preexec_fn=heed_signals,
+        ) as process:
+            assert process.stdout is not None
+            watchdog = threading.Timer(_PATIENCE_SECONDS, process.terminate)
+            watchdog.start()
+            for each in process.stdout:
+                lines.append(each)
+                if interrupt_at and interrupt_at in each:
+                    process.send_signal(signal.SIGINT)
+                    interrupt_at = ""
+            watchdog.cancel()
+        text = "".join(lines).replace(str(self.layout.stacks.parent), "infra/terraform")
+        ran = Ran(typed, text, process.returncode, time.monotonic() - started)
         self.ran.append(ran)
-        typed = line if name == "az" else f"uv run {line}"
         self.note(f"$ {typed}\n{text.rstrip()}\n[exit code {ran.code}, {ran.seconds:.1f} s]\n")
         return ran
 
@@ -79,6 +105,20 @@ class Stage:
         text = path.read_text(encoding="utf-8")
         assert old in text, f"{path.name} does not contain {old!r}"
         path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def files(self) -> Iterator[Path]:
+        """All files that commands have left, but for those with settings."""
+        root = self.layout.stacks.parents[2]
+        for path in root.rglob("*"):
+            if path.is_file() and path.parent != self.layout.settings.parent:
+                yield path
+
+    def holders(self, *secrets: str) -> list[str]:
+        """The screens, states and files that have one of these texts in them."""
+        found = [(ran.line, ran.screen.encode()) for ran in self.ran]
+        found += [(name, blob.content) for name, blob in self.cloud.state.blobs.items()]
+        found += [(str(path), path.read_bytes()) for path in self.files()]
+        return [name for name, content in found if any(secret.encode() in content for secret in secrets)]
 
     def setting(self, name: str) -> str:
         """The text of a setting in quotes: that of `NAME = "text"`."""
@@ -98,6 +138,8 @@ def open_stage(root: Path, tools: Tools, log: Path) -> Iterator[Stage]:
         ignore=shutil.ignore_patterns(".*", "*.tfvars", "terraform.tfvars.*"),
     )
     layout = Layout("dev", terraform / "stacks", terraform / ".deploy" / "dev")
+    temporary = root / "tmp"
+    temporary.mkdir()
     certificates = root / "certificates"
     certificates.mkdir()
     authority = Authority(certificates)
@@ -113,6 +155,7 @@ def open_stage(root: Path, tools: Tools, log: Path) -> Iterator[Stage]:
             **kept,
             "PATH": f"{tools.az.parent}:{os.environ['PATH']}",
             "HOME": str(root),
+            "TMPDIR": str(temporary),
             "AZURE_CONFIG_DIR": str(root / "azure"),
             "AZURE_CORE_COLLECT_TELEMETRY": "no",
             "AZURE_CORE_NO_COLOR": "yes",
@@ -125,6 +168,8 @@ def open_stage(root: Path, tools: Tools, log: Path) -> Iterator[Stage]:
             "HTTPS_PROXY": proxy.url,
             "HTTP_PROXY": proxy.url,
             "COLUMNS": "120",
+            # As in the tests of the provider's SDK: ask at once how an operation goes on.
+            "GO_AZURE_SDK_SKIP_POLLING_DELAY": "true",
         }
         if "TERRAFORM_BINARY" in os.environ:
             environment["TERRAFORM_BINARY"] = os.environ["TERRAFORM_BINARY"]

@@ -59,3 +59,10 @@ variable "tags" {
   default     = {}
   nullable    = false
 }
+
+variable "adopt_existing" {
+  description = "Whether what a run left half made, and no state knows, is taken over instead of refused. The deploy commands set it after a run of theirs that did not end well."
+  type        = bool
+  default     = false
+  nullable    = false
+}

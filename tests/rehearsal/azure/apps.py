@@ -18,6 +18,7 @@ from tests.rehearsal.azure.wire import Reply, Request, refusal
 SUFFIX = ".azurecontainerapps.io"
 STREAMS = "swedencentral.azurecontainerapps.dev"
 _RENDERER = "config-renderer"
+_THEN = "2026-01-01T00:00:00Z"
 
 
 class Apps:
@@ -58,10 +59,9 @@ class Apps:
         if ingress:
             inside = "" if ingress.get("external") else "internal."
             ingress["fqdn"] = f"{item['name']}.{inside}{environment['properties']['defaultDomain']}"
-        path = item["id"]
         properties |= {
             "environmentId": properties["managedEnvironmentId"],
-            "eventStreamEndpoint": f"https://{STREAMS}{path}/eventstream",
+            "eventStreamEndpoint": f"{_stream_of(item['id'])}/eventstream",
             "outboundIpAddresses": ["20.0.0.2"],
             "customDomainVerificationId": "0" * 64,
             "runningStatus": "Running",
@@ -133,16 +133,17 @@ class Apps:
         if not found:
             return refusal(404, "RevisionNotFound", f"There is no revision {name}.")
         if rest[:1] == ["replicas"]:
-            return Reply(200, {"value": [_replica(app_id, found[0])]})
+            replica = _replica(app_id, found[0])
+            return Reply(200, replica if rest[1:2] == [replica["name"]] else {"value": [replica]})
         return Reply(200, _revision(app_id, found[0]))
 
     def stream(self, request: Request) -> Reply:
         """Answer the endpoint of the logs: of the system, or of one container."""
         if request.headers.get("authorization") != "Bearer stream-token":
             return Reply(401, b"")
-        app_id, _, rest = request.path.partition("/revisions/")
-        if not rest:
-            app_id = request.path.removesuffix("/eventstream")
+        path, _, rest = request.path.partition("/revisions/")
+        group, _, app = path.removesuffix("/eventstream").partition("/containerApps/")
+        app_id = f"{group}/providers/Microsoft.App/containerApps/{app}"
         revisions = self._state().revisions.get(app_id.lower(), [])
         if not revisions:
             return Reply(404, b"")
@@ -152,6 +153,8 @@ class Apps:
             words = rest.split("/")
             revision = next(each for each in revisions if each.name == words[0])
             lines = revision.logs.get(words[words.index("containers") + 1], [])
+            if request.query.get("output") == "json":
+                lines = [json.dumps({"TimeStamp": _THEN, "Log": line}) for line in lines]
         return Reply(200, "".join(f"{line}\n" for line in lines).encode(), {"Content-Type": "text/plain"})
 
     def answer(self, request: Request) -> Reply:
@@ -169,8 +172,17 @@ class Apps:
             if request.headers.get("api-key") not in keys:
                 return refusal(401, "401", "Access denied due to invalid subscription key.")
             name = revision.settings.get("AZURE_OPENAI_NAME_0", "backend")
-            return Reply(200, {"data": []}, {"x-gateway-backend": name, "x-gateway-attempts": f"{name}:200"})
+            headers = {"x-gateway-backend": name, "x-gateway-attempts": f"{name}:200"}
+            if request.method == "GET":
+                return Reply(200, {"object": "list", "data": []}, headers)
+            said = {"role": "assistant", "content": "Hello."}
+            return Reply(200, {"model": request.body["model"], "choices": [{"message": said}]}, headers)
         return Reply(404, b"")
+
+
+def _stream_of(app_id: str) -> str:
+    """Where the logs of an app are: its id without the provider."""
+    return f"https://{STREAMS}{app_id.replace('/providers/Microsoft.App', '')}"
 
 
 def _by_digest(image: str) -> str:
@@ -197,7 +209,7 @@ def _events(revision: Revision) -> list[dict[str, str]]:
     reason = "RevisionReady" if revision.running_state == "Running" else "ContainerTerminated"
     return [
         {
-            "TimeStamp": "2026-01-01T00:00:00Z",
+            "TimeStamp": _THEN,
             "Type": "Normal" if reason == "RevisionReady" else "Warning",
             "RevisionName": revision.name,
             "Reason": reason,
@@ -225,7 +237,7 @@ def _revision(app_id: str, revision: Revision) -> Resource:
 
 def _replica(app_id: str, revision: Revision) -> Resource:
     name = f"{revision.name}-5d4c7b"
-    base = f"https://{STREAMS}{app_id}/revisions/{revision.name}/replicas/{name}/containers"
+    base = f"{_stream_of(app_id)}/revisions/{revision.name}/replicas/{name}/containers"
     running = revision.running_state == "Running"
 
     def shown(container: dict[str, Any]) -> Resource:

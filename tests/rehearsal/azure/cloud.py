@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from pathlib import Path
 
@@ -64,4 +65,4 @@ class Cloud:
     def _write(self, line: str) -> None:
         if self._log is not None:
             with self._log.open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
+                file.write(f"{time.strftime('%H:%M:%S')} {line}\n")

@@ -7,7 +7,7 @@ ignore an unknown property; it is then an error all the same, because what it as
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,12 @@ class Definitions:
     def find(self, resource_type: str, version: str) -> Definition | None:
         """The definition; None when it is not among the recorded ones."""
         return self._versions.get(resource_type.lower(), {}).get(version)
+
+    def types(self, namespace: str) -> Iterator[tuple[str, list[str]]]:
+        """The recorded types of a resource provider, each with its versions: `("vaults", ["2026-02-01"])`."""
+        for name in sorted(self._versions):
+            if name.startswith(f"{namespace.lower()}/"):
+                yield name.partition("/")[2], self.versions(name)
 
     def versions(self, resource_type: str) -> list[str]:
         """The recorded versions of a type."""

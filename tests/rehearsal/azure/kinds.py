@@ -107,9 +107,15 @@ def _insights(state: State, item: Resource, properties: dict[str, Any]) -> None:
     )
 
 
+def managed_group_of(account: Resource) -> str:
+    """The resource group that Azure makes and removes with an account of Azure Monitor."""
+    name, location = account["name"], account["location"]
+    return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/MA_{name}_{location}_managed"
+
+
 def _monitor(state: State, item: Resource, properties: dict[str, Any]) -> None:
     name, location = item["name"], item["location"]
-    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/MA_{name}_{location}_managed"
+    group = managed_group_of(item)
     endpoint, rule = (
         f"{group}/providers/Microsoft.Insights/{kind}/{name}"
         for kind in ("dataCollectionEndpoints", "dataCollectionRules")
@@ -221,6 +227,37 @@ def _assignment(state: State, item: Resource, properties: dict[str, Any]) -> Non
     _once(properties, scope=item["id"].rpartition("/providers/")[0], principalType="User")
 
 
+def _zone(state: State, item: Resource, properties: dict[str, Any]) -> None:
+    path = f"{item['id']}/SOA/@"
+    record = {
+        "email": "azureprivatedns-host.microsoft.com",
+        "expireTime": 2419200,
+        "host": "azureprivatedns.net",
+        "minimumTtl": 10,
+        "refreshTime": 3600,
+        "retryTime": 300,
+        "serialNumber": 1,
+    }
+    start = {"fqdn": f"{item['name']}.", "ttl": 3600, "soaRecord": record}
+    kind = "Microsoft.Network/privateDnsZones/SOA"
+    state.resources.setdefault(path.lower(), {"id": path, "name": "@", "type": kind, "properties": start})
+
+
+def _endpoint(state: State, item: Resource, properties: dict[str, Any]) -> None:
+    """Its network interface, with an address of the subnet."""
+    group = item["id"].partition("/providers/")[0]
+    path = f"{group}/providers/Microsoft.Network/networkInterfaces/{item['name']}.nic"
+    _once(properties, networkInterfaces=[{"id": path}], customDnsConfigs=[])
+    address = {"name": "privateEndpointIpConfig", "properties": {"privateIPAddress": "10.20.3.4"}}
+    state.resources[path.lower()] = {
+        "id": path,
+        "name": f"{item['name']}.nic",
+        "type": "Microsoft.Network/networkInterfaces",
+        "location": item["location"],
+        "properties": {"provisioningState": "Succeeded", "ipConfigurations": [address]},
+    }
+
+
 _ADDED: dict[str, Callable[[State, Resource, dict[str, Any]], None]] = {
     "microsoft.app/managedenvironments": _environment,
     "microsoft.authorization/roleassignments": _assignment,
@@ -231,6 +268,8 @@ _ADDED: dict[str, Callable[[State, Resource, dict[str, Any]], None]] = {
     "microsoft.keyvault/vaults": _vault,
     "microsoft.managedidentity/userassignedidentities": _identity,
     "microsoft.monitor/accounts": _monitor,
+    "microsoft.network/privatednszones": _zone,
+    "microsoft.network/privateendpoints": _endpoint,
     "microsoft.operationalinsights/workspaces": _workspace,
     "microsoft.storage/storageaccounts": _storage,
     "microsoft.storage/storageaccounts/blobservices/containers": _container,

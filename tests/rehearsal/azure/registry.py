@@ -69,7 +69,8 @@ class Registry:
     def answer(self, request: Request) -> Reply:
         """Answer a registry's own API: tokens, and which images there are."""
         name = request.host.removesuffix(HOST_SUFFIX).lower()
-        images = self._state().images.get(name)
+        state = self._state()
+        images = state.images.get(name)
         if images is None:
             return refusal(404, "NAME_UNKNOWN", f"There is no registry {name}.")
         path = request.path.rstrip("/")
@@ -85,6 +86,8 @@ class Registry:
         if f"{repository}:{tag}" in images:
             shown = {"name": tag, "digest": digest_of(f"{repository}:{tag}")}
             return Reply(200, {"registry": request.host, "imageName": repository, "tag": shown})
-        known = any(each.startswith(f"{repository}:") for each in images)
-        code = "TAG_UNKNOWN" if known else "NAME_UNKNOWN"
-        return Reply(404, {"errors": [{"code": code, "message": f"{repository}:{tag} is not known"}]})
+        if any(each.startswith(f"{repository}:") for each in images):
+            error = {"code": "TAG_UNKNOWN", "message": "the specified tag does not exist"}
+        else:
+            error = {"code": "NAME_UNKNOWN", "message": f'repository "{repository}" is not found'}
+        return Reply(404, {"errors": [error]}, {"x-ms-correlation-request-id": state.guid()})

@@ -89,5 +89,9 @@ def _held(state: State, scope: str, principal: str) -> list[Role]:
         properties = item["properties"]
         above = item["id"].partition("/providers/Microsoft.Authorization/")[0]
         if properties["principalId"] == principal and f"{scope}/".lower().startswith(f"{above}/".lower()):
-            found.append(by_id[properties["roleDefinitionId"].rpartition("/")[2].lower()])
+            found += [
+                by_id[role_id]
+                for role_id in [properties["roleDefinitionId"][-36:].lower()]
+                if role_id in by_id
+            ]
     return found

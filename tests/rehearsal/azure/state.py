@@ -120,6 +120,8 @@ class Ledger:
     not_validated: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
     """Bodies that do not follow their definition, with what is wrong."""
+    tolerated: Counter[str] = field(default_factory=Counter)
+    """What a definition refuses and Azure takes."""
     unknown: Counter[str] = field(default_factory=Counter)
     """Requests that the stand-in has no answer for."""
 
@@ -137,6 +139,8 @@ class Ledger:
                 *listed(self.not_validated),
                 f"{len(self.refused)} complaints about bodies:",
                 *self.refused,
+                f"{sum(self.tolerated.values())} complaints that Azure does not make:",
+                *listed(self.tolerated),
                 f"{len(self.unknown)} kinds of requests without an answer:",
                 *listed(self.unknown),
             ]

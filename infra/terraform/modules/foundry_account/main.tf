@@ -49,6 +49,7 @@ resource "azurerm_cognitive_deployment" "this" {
 
 # This role may call models. It may not read keys, change deployments or upload training data.
 resource "azurerm_role_assignment" "gateway" {
+  name                 = uuidv5("url", "${azurerm_cognitive_account.this.id}/user/${var.gateway_principal_id}")
   scope                = azurerm_cognitive_account.this.id
   role_definition_name = "Cognitive Services OpenAI User"
   principal_id         = var.gateway_principal_id

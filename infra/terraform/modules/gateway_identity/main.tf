@@ -19,6 +19,7 @@ locals {
 resource "azurerm_role_assignment" "gateway" {
   for_each = local.roles
 
+  name                 = uuidv5("url", "${each.value.scope}/${each.key}/${azurerm_user_assigned_identity.gateway.principal_id}")
   scope                = each.value.scope
   role_definition_name = each.value.role
   principal_id         = azurerm_user_assigned_identity.gateway.principal_id

@@ -30,6 +30,7 @@ resource "azurerm_key_vault" "this" {
 resource "azurerm_role_assignment" "officers" {
   for_each = toset(values(var.secret_officers))
 
+  name                 = uuidv5("url", "${azurerm_key_vault.this.id}/officer/${each.value}")
   scope                = azurerm_key_vault.this.id
   role_definition_name = "Key Vault Secrets Officer"
   principal_id         = each.value

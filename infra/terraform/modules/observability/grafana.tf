@@ -28,6 +28,7 @@ resource "azurerm_dashboard_grafana" "this" {
 resource "azurerm_role_assignment" "grafana" {
   count = var.grafana.enabled ? 1 : 0
 
+  name                 = uuidv5("url", "${azurerm_monitor_workspace.this.id}/reader/${azurerm_dashboard_grafana.this[0].identity[0].principal_id}")
   scope                = azurerm_monitor_workspace.this.id
   role_definition_name = "Monitoring Data Reader"
   principal_id         = azurerm_dashboard_grafana.this[0].identity[0].principal_id

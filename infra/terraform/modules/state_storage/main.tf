@@ -68,6 +68,7 @@ resource "azurerm_storage_container" "state" {
 resource "azurerm_role_assignment" "state" {
   for_each = toset(values(var.state_principals))
 
+  name                 = uuidv5("url", "${azurerm_storage_account.state.id}/state/${each.value}")
   scope                = azurerm_storage_account.state.id
   role_definition_name = "Storage Blob Data Contributor"
   principal_id         = each.value

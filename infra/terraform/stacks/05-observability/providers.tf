@@ -13,6 +13,9 @@ provider "azurerm" {
     # run would stop at a resource that "already exists".
     persist_id_on_create_before_polling_for_completion = true
 
+    # Some resources get into the state only some time after Azure has made them. This is for those of a run that was stopped.
+    skip_import_check_on_create_and_allow_overwriting_existing_resources = var.adopt_existing
+
     resource_group {
       # Application Insights makes an action group and a detector by itself, which are in no state.
       prevent_deletion_if_contains_resources = false

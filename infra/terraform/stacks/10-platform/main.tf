@@ -51,6 +51,7 @@ module "registry" {
 resource "azurerm_role_assignment" "push" {
   for_each = toset(values(local.deployers))
 
+  name                 = uuidv5("url", "${module.registry.id}/push/${each.value}")
   scope                = module.registry.id
   role_definition_name = "AcrPush"
   principal_id         = each.value

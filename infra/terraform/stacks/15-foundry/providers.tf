@@ -13,6 +13,9 @@ provider "azurerm" {
     # run would stop at a resource that "already exists".
     persist_id_on_create_before_polling_for_completion = true
 
+    # Some resources get into the state only some time after Azure has made them. This is for those of a run that was stopped.
+    skip_import_check_on_create_and_allow_overwriting_existing_resources = var.adopt_existing
+
     cognitive_account {
       # A soft-deleted account would keep its name and subdomain, and the next account needs the same ones.
       purge_soft_delete_on_destroy = true

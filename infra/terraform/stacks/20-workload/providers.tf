@@ -12,5 +12,8 @@ provider "azurerm" {
     # Azure can fail while it makes a resource. The state then knows it, and the next run replaces it. Without this the next
     # run would stop at a resource that "already exists".
     persist_id_on_create_before_polling_for_completion = true
+
+    # Some resources get into the state only some time after Azure has made them. This is for those of a run that was stopped.
+    skip_import_check_on_create_and_allow_overwriting_existing_resources = var.adopt_existing
   }
 }
