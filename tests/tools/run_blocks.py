@@ -1,8 +1,8 @@
 """Runs blocks of Python as one program and tells what each of them wrote; for the interpreter of a tool.
 
-Standard input: the blocks as a JSON list. Standard output: for each block, a JSON list of what it wrote, piece
-by piece. A block that fails ends the program with its traceback. Blocks may await outside of functions, as in
-notebooks; they share one event loop.
+Standard input: the blocks as a JSON list. Standard output: for each block, a JSON list of what it wrote,
+piece by piece. A block that fails ends the program with its traceback. Blocks may await outside of functions,
+as in notebooks; they share one event loop.
 """
 
 import ast

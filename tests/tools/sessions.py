@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from e2e.simulator import RecordedRequest, Simulator
 from tests.behaviour.conftest import CLIENT_KEY
 from tests.support.certificates import Certificate
 from tests.support.node_packages import node_with_packages
+from tests.support.uv_scripts import script_interpreter
 from tests.tools import pages
 
 HERE = Path(__file__).parent
-_LOCAL_UV = Path(__file__).parents[2] / ".cache" / "bin" / "uv"
-INSTALL_SECONDS, RUN_SECONDS = 300, 300
+RUN_SECONDS = 300
 
 STREAMED = "Count to ten"
 """What every page asks for in pieces; the first backend is throttled then."""
@@ -54,10 +54,14 @@ class World:
         """The paths that were asked for, without their query."""
         return {request.path.partition("?")[0] for request in self.requests()}
 
-    def prepare(self, **tools: dict[str, str]) -> None:
-        """Throttle the first backend when it is asked for the stream; make the model call these tools."""
+    def call_tools(self, **tools: dict[str, str]) -> None:
+        """Make the model call these tools."""
         for region in ("eastus", "westus"):
             self.sim.tool_calls(region, **tools)
+
+    def prepare(self, **tools: dict[str, str]) -> None:
+        """Throttle the first backend when it is asked for the stream; make the model call these tools."""
+        self.call_tools(**tools)
         self.sim.fail("eastus", status=429, retry_after=1, contains=STREAMED, count=1)
 
 
@@ -74,35 +78,23 @@ class Machine:
 
     def python(self, packages: str) -> str:
         """The interpreter with the packages of ``python/<packages>.py``. Skips where they cannot be had."""
-        uv = shutil.which("uv") or shutil.which(_LOCAL_UV)
-        if uv is None:
-            pytest.skip("uv is not installed")
-        script = HERE / "python" / f"{packages}.py"
-        self._install(packages, [uv, "sync", "--quiet", "--locked", "--script", str(script)])
-        found = subprocess.run(
-            [uv, "python", "find", "--script", str(script)],
-            env=dict(self.outer),
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return found.stdout.strip()
+        with _skipping(packages):
+            return script_interpreter(HERE / "python" / f"{packages}.py", self.outer)
 
     def node(self, packages: str) -> tuple[str, Path]:
         """Node, and the folder with the packages of ``node/<packages>``. Skips where they cannot be had."""
         folder = HERE / "node" / packages
-        try:
+        with _skipping(packages):
             return node_with_packages(folder, self.outer), folder
-        except subprocess.CalledProcessError as error:
-            pytest.skip(f"the packages of {packages} cannot be installed: {_last_line(error.stderr)}")
 
-    def _install(self, packages: str, command: Sequence[str]) -> None:
-        try:
-            subprocess.run(
-                command, env=dict(self.outer), check=True, capture_output=True, timeout=INSTALL_SECONDS
-            )
-        except subprocess.CalledProcessError as error:
-            pytest.skip(f"the packages of {packages} cannot be installed: {_last_line(error.stderr)}")
+
+@contextmanager
+def _skipping(packages: str) -> Iterator[None]:
+    """Skip, with the last line of what the installer said, when it fails."""
+    try:
+        yield
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"the packages of {packages} cannot be installed: {_last_line(error.stderr)}")
 
 
 def _last_line(output: bytes) -> str:
