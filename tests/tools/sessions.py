@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,12 +55,12 @@ class World:
         """The paths that were asked for, without their query."""
         return {request.path.partition("?")[0] for request in self.requests()}
 
-    def call_tools(self, **tools: dict[str, str]) -> None:
+    def call_tools(self, **tools: dict[str, Any]) -> None:
         """Make the model call these tools."""
         for region in ("eastus", "westus"):
             self.sim.tool_calls(region, **tools)
 
-    def prepare(self, **tools: dict[str, str]) -> None:
+    def prepare(self, **tools: dict[str, Any]) -> None:
         """Throttle the first backend when it is asked for the stream; make the model call these tools."""
         self.call_tools(**tools)
         self.sim.fail("eastus", status=429, retry_after=1, contains=STREAMED, count=1)
@@ -90,16 +91,18 @@ class Machine:
 
 @contextmanager
 def _skipping(packages: str) -> Iterator[None]:
-    """Skip, with the last line of what the installer said, when it fails."""
+    """Skip, with what the installer said, when it fails."""
     try:
         yield
     except subprocess.CalledProcessError as error:
-        pytest.skip(f"the packages of {packages} cannot be installed: {_last_line(error.stderr)}")
+        pytest.skip(f"the packages of {packages} cannot be installed: {_reason(error.stderr)}")
 
 
-def _last_line(output: bytes) -> str:
+def _reason(output: bytes) -> str:
+    """The line of an installer's output that says most."""
     lines = output.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "no reason was given"
+    errors = [line for line in lines if "error" in line.lower()]
+    return next(iter(errors or lines[-1:]), "no reason was given")
 
 
 Written = list[list[str]]

@@ -57,6 +57,60 @@ class Program:
 
 
 @dataclass(frozen=True)
+class Tool:
+    """A page with commands: which of its settings to take, and what the model calls."""
+
+    page: str
+    binary: str
+    """The program, below the packages' folder. The first one that is there."""
+    calls: dict[str, dict[str, object]]
+    way: int | None = None
+    """Which of the page's shell blocks holds the settings."""
+    files: tuple[tuple[str, str], ...] = ()
+    """Path below the home and language of the blocks that are files."""
+    before: str = ""
+    """What the machine needs."""
+
+    def installed(self, machine: Machine, root: Path, gateway: str) -> Program:
+        """The program with the settings of its page. Skips where npm does not have it."""
+        _, folder = machine.node(self.page)
+        found = sorted(folder.glob(f"node_modules/{self.binary}"))
+        if not found:
+            pytest.skip(f"npm has no {self.page} for this system")
+        # The packages' own links are made by scripts of theirs, which are not run.
+        (root / "bin").mkdir()
+        link = root / "bin" / pages.commands(self.page)[0].split()[0]
+        link.symlink_to(found[0])
+        for path, language in self.files:
+            (settings,) = pages.code(self.page, language)
+            (root / path).parent.mkdir(exist_ok=True)
+            (root / path).write_text(pages.aimed_at(gateway, settings))
+        shell = [] if self.way is None else [pages.aimed_at(gateway, pages.code(self.page, "sh")[self.way])]
+        return Program(link, machine, root, "\n".join([self.before, *shell]))
+
+
+CLAUDE = "@anthropic-ai/claude-code-*/claude"
+COPILOT = "@github/copilot-*/copilot"
+LS: dict[str, object] = {"command": "ls", "description": "List the files"}
+TOOLS = {
+    "claude-code-foundry": Tool("claude-code", CLAUDE, {"Bash": LS}, 0),
+    "claude-code-gateway": Tool("claude-code", CLAUDE, {"Bash": LS}, 1),
+    # Codex wants a repository around the folder in which it works.
+    "codex": Tool(
+        "codex",
+        ".bin/codex",
+        {"exec_command": {"cmd": "ls"}},
+        files=((".codex/config.toml", "toml"),),
+        before="git init --quiet",
+    ),
+    "github-copilot-openai": Tool("github-copilot", COPILOT, {"bash": LS}, 0),
+    "github-copilot-claude": Tool("github-copilot", COPILOT, {"bash": LS}, 1),
+    "continue": Tool("continue", ".bin/cn", {"Bash": LS}, files=((".continue/config.yaml", "yaml"),)),
+    "cline": Tool("cline", "@cline/cli-*/bin/cline", {"run_commands": {"commands": ["ls"]}}, 0),
+}
+
+
+@dataclass(frozen=True)
 class Session:
     """What the three commands of a page printed, and what reached the regions."""
 
@@ -67,62 +121,32 @@ class Session:
     bodies: list[str]
 
 
-def played(program: Program, page: str, world: World, **tools: dict[str, str]) -> Session:
-    """Run the commands of a page; the last one is the one in which the model calls a tool."""
-    world.prepare()
-    printed = []
-    *plain, last = pages.commands(page)
-    for command in plain:
-        printed.append(succeeded(program.run(command)))
-    world.call_tools(**tools)
-    printed.append(succeeded(program.run(last)))
-    bodies = [record.body.decode() for record in world.requests()]
-    return Session(page, printed, world.attempts(STREAMED), world.paths(), bodies)
-
-
-def succeeded(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-    return done.stdout
-
-
-def claude_code(machine: Machine, root: Path, settings: str) -> Program:
-    _, folder = machine.node("claude-code")
-    # The package for this system brings the program; a script of the main one would link it.
-    found = sorted(folder.glob("node_modules/@anthropic-ai/claude-code-*/claude"))
-    if not found:
-        pytest.skip("npm has no Claude Code for this system")
-    (root / "bin").mkdir()
-    link = root / "bin" / "claude"
-    link.symlink_to(found[0])
-    return Program(link, machine, root, settings)
-
-
-def codex(machine: Machine, root: Path, gateway: str) -> Program:
-    _, folder = machine.node("codex")
-    (root / ".codex").mkdir()
-    (settings,) = pages.code("codex", "toml")
-    (root / ".codex" / "config.toml").write_text(pages.aimed_at(gateway, settings))
-    # Codex wants a repository around the folder in which it works.
-    return Program(folder / "node_modules" / ".bin" / "codex", machine, root, "git init --quiet")
-
-
-@pytest.fixture(scope="module", params=["claude-code-foundry", "claude-code-gateway", "codex"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(tool.page)) for name, tool in TOOLS.items()],
+)
 def session(
     request: pytest.FixtureRequest,
     machine: Machine,
     open_world: OpenWorld,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Session]:
-    root = tmp_path_factory.mktemp(request.param)
+    """The page's commands; the model calls a tool in the last one."""
+    tool = TOOLS[request.param]
     with open_world() as world:
-        if request.param == "codex":
-            yield played(codex(machine, root, world.gateway), "codex", world, exec_command={"cmd": "ls"})
-            return
-        way = ["claude-code-foundry", "claude-code-gateway"].index(request.param)
-        settings = pages.aimed_at(world.gateway, pages.code("claude-code", "sh")[way])
-        program = claude_code(machine, root, settings)
-        ls = {"command": "ls", "description": "List the files"}
-        yield played(program, "claude-code", world, Bash=ls)
+        program = tool.installed(machine, tmp_path_factory.mktemp(request.param), world.gateway)
+        world.prepare()
+        *plain, last = pages.commands(tool.page)
+        printed = [succeeded(program.run(command)) for command in plain]
+        world.call_tools(**tool.calls)
+        printed.append(succeeded(program.run(last)))
+        bodies = [record.body.decode() for record in world.requests()]
+        yield Session(tool.page, printed, world.attempts(STREAMED), world.paths(), bodies)
+
+
+def succeeded(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    return done.stdout
 
 
 def test_every_command_gets_an_answer(session: Session) -> None:
@@ -148,15 +172,15 @@ def test_the_result_of_the_tool_is_answered(session: Session) -> None:
 
 
 def test_it_uses_the_paths_that_its_page_names(session: Session) -> None:
-    assert session.paths == pages.paths(session.page)
+    assert session.paths <= pages.paths(session.page)
 
 
+@pytest.mark.xdist_group("claude-code")
 def test_claude_code_tells_of_a_wrong_key_at_once(
     machine: Machine, open_world: OpenWorld, tmp_path: Path
 ) -> None:
     with open_world() as world:
-        settings = pages.aimed_at(world.gateway, pages.code("claude-code", "sh")[0])
-        program = claude_code(machine, tmp_path, settings)
+        program = TOOLS["claude-code-foundry"].installed(machine, tmp_path, world.gateway)
         command = 'claude -p "Say hello" --output-format stream-json --verbose'
         done = program.run(command, GATEWAY_KEY=WRONG_KEY)
     assert (done.returncode, "api_retry" in done.stdout, "authentication" in done.stdout) == (1, False, True)
