@@ -24,11 +24,19 @@ from tests.tools import pages
 HERE = Path(__file__).parent
 RUN_SECONDS = 300
 
+OWN = "own"
+"""The packages are among this project's own."""
+
 STREAMED = "Count to ten"
 """What every page asks for in pieces; the first backend is throttled then."""
 
 RESULT = "sunny with light winds"
 """What the tool of every page returns."""
+
+
+def marks(page: str, *, quick: bool) -> list[pytest.MarkDecorator]:
+    """The marks of a page's tests: one process installs its packages; ``make test`` runs the quick ones."""
+    return [pytest.mark.xdist_group(page), *([] if quick else [pytest.mark.long])]
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,8 @@ class Machine:
 
     def python(self, packages: str) -> str:
         """The interpreter with the packages of ``python/<packages>.py``. Skips where they cannot be had."""
+        if packages == OWN:
+            return sys.executable
         with _skipping(packages):
             return script_interpreter(HERE / "python" / f"{packages}.py", self.outer)
 

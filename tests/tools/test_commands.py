@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools import pages
-from tests.tools.sessions import STREAMED, Machine, World
+from tests.tools.sessions import STREAMED, Machine, World, marks
 
 ANSWER = re.compile(r"\b(eastus|westus)/[\w.-]+#\d+: ")
 FILE = "a-file-of-the-session.txt"
@@ -109,6 +109,8 @@ TOOLS = {
     "cline": Tool("cline", "@cline/cli-*/bin/cline", {"run_commands": {"commands": ["ls"]}}, 0),
 }
 
+QUICK = ("claude-code-foundry",)
+
 
 @dataclass(frozen=True)
 class Session:
@@ -123,7 +125,7 @@ class Session:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(tool.page)) for name, tool in TOOLS.items()],
+    params=[pytest.param(name, marks=marks(tool.page, quick=name in QUICK)) for name, tool in TOOLS.items()],
 )
 def session(
     request: pytest.FixtureRequest,

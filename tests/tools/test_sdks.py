@@ -11,12 +11,14 @@ import pytest
 
 from tests.tools import pages
 from tests.tools.sessions import (
+    OWN,
     RESULT,
     STREAMED,
     Machine,
     World,
     Written,
     javascript_session,
+    marks,
     python_session,
     text,
 )
@@ -32,17 +34,18 @@ class Page:
     name: str
     packages: str
     run: Callable[[Machine, World, str, str], Written] = python_session
+    quick: bool = False
 
 
 PAGES = [
-    Page("anthropic-sdk", "anthropic"),
+    Page("anthropic-sdk", OWN, quick=True),
     Page("openai-agents", "openai_agents"),
     Page("langchain", "langchain"),
     Page("llamaindex", "llamaindex"),
     Page("semantic-kernel", "semantic_kernel"),
     Page("litellm", "litellm"),
     Page("pydantic-ai", "pydantic_ai"),
-    Page("ai-sdk", "ai-sdk", javascript_session),
+    Page("ai-sdk", "ai-sdk", javascript_session, quick=True),
 ]
 
 
@@ -60,7 +63,7 @@ class Session:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(page, id=page.name, marks=pytest.mark.xdist_group(page.name)) for page in PAGES],
+    params=[pytest.param(page, id=page.name, marks=marks(page.name, quick=page.quick)) for page in PAGES],
 )
 def session(
     request: pytest.FixtureRequest,
