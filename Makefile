@@ -14,7 +14,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest -n $(JOBS) --dist loadgroup --engine $(ENGINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long behaviour rehearsal e2e lint audit format clean
+.PHONY: help setup demo test test-long tools behaviour rehearsal e2e lint audit format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +30,11 @@ demo: ## Three simulated regions, the gateway and the official client; KEEP=1 le
 test: setup ## The whole quick suite, static checks among it
 	@$(PYTEST)
 
-test-long: setup ## The same, with the variants that are left out because one like them runs
+test-long: setup ## The same, with variants that are left out because one like them runs, and every tool
 	@$(PYTEST) --long
+
+tools: setup ## The pages of docs/tools: their settings, commands and code, with the real tools
+	@$(PYTEST) --long tests/tools
 
 behaviour: setup ## The behaviour suite alone, for example with ENGINE=apisix
 	@$(PYTEST) tests/behaviour

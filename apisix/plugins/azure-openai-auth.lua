@@ -133,6 +133,8 @@ function _M.rewrite(conf, ctx)
     local client, fault = find_client(ctx)
     if not client then
         core.response.set_header("WWW-Authenticate", 'Bearer realm="' .. conf.realm .. '"')
+        -- Claude Code would repeat a 401 ten times, for minutes, before it says what is wrong.
+        core.response.set_header("x-should-retry", "false")
         return errors.respond(ctx, 401, "Access denied: " .. fault)
     end
 

@@ -19,6 +19,7 @@ What a request passes:
 - `state`, `quotas`: what a region remembers, and what it has left
 - `tokens`: counts the tokens of prompts and makes the text of answers
 - `prompts`, `prompt_cache`: a prompt laid out by its tokens, and the beginnings that a region has seen
+- `tool_calls`: which tool the model calls, and with what
 - `answers`, `error_bodies`: what an operation returns
 - `error_forms`, `anthropic_forms`: how a surface words errors
 - `delivery`: writes the answer, with the region's latency, and broken as the fault says

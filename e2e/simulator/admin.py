@@ -44,6 +44,7 @@ class _PromptCacheChange(BaseModel):
 
 _PROMPT_CACHE = TypeAdapter(_PromptCacheChange)
 _SURFACES = TypeAdapter(dict[Family, bool])
+_TOOL_CALLS = TypeAdapter(dict[str, dict[str, Any]])
 
 
 class AdminError(Exception):
@@ -119,6 +120,7 @@ def _state(server: RegionServer) -> dict[str, Any]:
         "deployments": server.state.deployment_names(),
         "surfaces": server.state.offers(),
         "prompt_cache": _prompt_cache(server),
+        "tool_calls": server.state.tool_calls,
         "requests": server.recorder.total,
         "answers": server.state.generated,
         "stored": server.state.store.sizes(),
@@ -248,6 +250,15 @@ async def _delete_prompt_cache(server: RegionServer, _: Request) -> Any:
     return _prompt_cache(server)
 
 
+async def _get_tool_calls(server: RegionServer, _: Request) -> Any:
+    return server.state.tool_calls
+
+
+async def _put_tool_calls(server: RegionServer, request: Request) -> Any:
+    server.state.tool_calls = _validated(_TOOL_CALLS, _document(request))
+    return server.state.tool_calls
+
+
 def _described(record: RecordedRequest, with_body: bool) -> dict[str, Any]:
     description = asdict(record)
     body = description.pop("body")
@@ -280,4 +291,5 @@ _RESOURCES: dict[str, dict[str, _Action]] = {
     "latency": {"GET": _get_latency, "PUT": _put_latency},
     "surfaces": {"GET": _get_surfaces, "PUT": _put_surfaces},
     "prompt_cache": {"GET": _get_prompt_cache, "PUT": _put_prompt_cache, "DELETE": _delete_prompt_cache},
+    "tool_calls": {"GET": _get_tool_calls, "PUT": _put_tool_calls},
 }

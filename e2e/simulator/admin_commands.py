@@ -226,6 +226,25 @@ def prompt_cache(
 
 
 @commands.command()
+def tool_calls(
+    region: RegionName,
+    calls: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME={…}]", help="Tools to call, with their arguments as JSON."),
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Call no tools any more.")] = False,
+    url: Url = DEFAULT_URL,
+    admin_key: AdminKey = None,
+) -> None:
+    """Show which tools a region's model calls of its own accord, or name others."""
+    with problems_reported():
+        change = {} if clear else parse_fault(calls or [])
+        asked = clear or bool(calls)
+        client = AdminClient(url, admin_key)
+        _print_json(client.region(region, "PUT" if asked else "GET", "tool_calls", change if asked else None))
+
+
+@commands.command()
 def reset(
     region: Annotated[
         str | None, typer.Argument(metavar="[REGION]", help="One region; all when left out.")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 from uuid import uuid4
 
+from e2e.simulator import tool_calls
 from e2e.simulator.answers import Answer, Json, dump, json_answer
 from e2e.simulator.error_bodies import AzureError, invalid_request, not_found
 from e2e.simulator.error_forms import AZURE, ErrorForms
@@ -137,6 +138,10 @@ class Call:
         state = self.state
         number = state.next_number()
         return generate(state.region.name, self.deployment.name, number, prompt, state.answer_tokens, limit)
+
+    def wanted_tool(self, offered: Sequence[str], items: Sequence[Any]) -> str | None:
+        """The tool that the model calls of its own accord; see :func:`tool_calls.wanted`."""
+        return tool_calls.wanted(self.state.tool_calls, offered, items)
 
     def stored(self, kind: str, key: str, form: type[T], missing_text: str) -> T:
         """The stored object of a kind with this id. Raises 404 with ``missing_text`` when there is none."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Family = Literal["openai", "anthropic", "inference"]
 """The surfaces that a resource has or lacks together, by the beginning of their paths."""
@@ -92,7 +92,8 @@ class Region:
     accepted as that of a managed identity. ``port`` 0 picks a free one. ``quota`` holds for deployments
     without their own. ``answer_tokens`` is the length of generated answers. ``background_s`` is how long a
     background response runs. ``surfaces``: a path of another one is 404, as at a resource without it.
-    ``prompt_cache``: without one, no prompt is ever cached.
+    ``prompt_cache``: without one, no prompt is ever cached. ``tool_calls``: what the model calls of its own
+    accord, as arguments by the name of the tool.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Region:
     seed: int = 0
     surfaces: Sequence[Family] = FAMILIES
     prompt_cache: PromptCaching | None = None
+    tool_calls: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def location(self) -> str:

@@ -82,6 +82,7 @@ class RegionSettings(_Model):
     latency: LatencySettings | None = None
     surfaces: list[Family] | None = None
     prompt_cache: PromptCacheSettings | None = None
+    tool_calls: dict[str, dict[str, Any]] | None = None
     faults: list[Fault] = []
 
 
@@ -99,6 +100,7 @@ class Settings(_Model):
     seed: int = 0
     surfaces: list[Family] = list(FAMILIES)
     prompt_cache: PromptCacheSettings = PromptCacheSettings(enabled=False)
+    tool_calls: dict[str, dict[str, Any]] = {}
     regions: list[RegionSettings] = []
 
 
@@ -254,6 +256,7 @@ def _region(settings: Settings, region: RegionSettings, keys: dict[str, str]) ->
         seed=settings.seed,
         surfaces=region.surfaces if region.surfaces is not None else settings.surfaces,
         prompt_cache=(region.prompt_cache or settings.prompt_cache).caching(),
+        tool_calls=region.tool_calls if region.tool_calls is not None else settings.tool_calls,
     )
     if deployments is None:
         return base

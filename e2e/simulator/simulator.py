@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from e2e.simulator.answers import Json
 from e2e.simulator.faults import Fault
 from e2e.simulator.fleet import Fleet
 from e2e.simulator.recorder import RecordedRequest
@@ -119,6 +120,11 @@ class Simulator:
         """Begin with an empty prompt cache; ``None``: cache no prompts."""
         server = self._server(region)
         self._call(lambda: server.state.cache_prompts(caching))
+
+    def tool_calls(self, region: str, **arguments: Json) -> None:
+        """Call these tools of the model's own accord, for example ``get_weather={"city": "Oslo"}``."""
+        server = self._server(region)
+        self._call(lambda: setattr(server.state, "tool_calls", arguments))
 
     def reset(self) -> None:
         """Return every region to its first state: no faults, recordings, stored objects or used quota."""

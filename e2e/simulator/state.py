@@ -25,6 +25,7 @@ class RegionState:
         self.surfaces: set[Family] = set(region.surfaces)
         self.prompt_cache: PromptCache | None = None
         self.cache_prompts(region.prompt_cache)
+        self.tool_calls: dict[str, Json] = dict(region.tool_calls)
         self.store = Store()
         self.generated = 0
         self._random = Random(region.seed)  # noqa: S311 - repeatable, not secret

@@ -150,6 +150,12 @@ def test_a4_the_401_challenges(stage: Stage) -> None:
     assert response.headers["www-authenticate"].startswith("Bearer")
 
 
+def test_a4_the_401_asks_clients_not_to_try_again(stage: Stage) -> None:
+    """Claude Code repeats a 401 for minutes where nothing says this."""
+    answer = chat(stage.http(stage.gateway(["eastus"]), WRONG))
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (401, "false")
+
+
 def test_a4_the_401_has_the_shape_of_an_azure_error(stage: Stage) -> None:
     assert chat(stage.http(stage.gateway(["eastus"]), WRONG)).json()["error"]["code"] == "401"
 

@@ -106,6 +106,12 @@ def test_prompt_cache_can_be_turned_on_emptied_and_off(admin: httpx.Client, http
     assert admin.put("/prompt_cache", json={"enabled": False}).json() == {"enabled": False}
 
 
+def test_tool_calls_are_shown_and_replaced(admin: httpx.Client) -> None:
+    admin.put("/tool_calls", json={"get_weather": {"city": "Oslo"}})
+    admin.put("/tool_calls", json={"get_time": {}})
+    assert admin.get("/tool_calls").json() == {"get_time": {}}
+
+
 def test_delete_state_resets_the_region(sim: Simulator, admin: httpx.Client, http: httpx.Client) -> None:
     sim.fail("eastus", status=500, count=1)
     http.post(CHAT_PATH, json=CHAT)
@@ -156,6 +162,7 @@ def test_wrong_admin_request_is_explained(admin: httpx.Client, method: str, path
         ("prompt_cache", {"lifes": 5}),
         ("surfaces", {"gopher": True}),
         ("surfaces", {"openai": "perhaps"}),
+        ("tool_calls", {"get_weather": "Oslo"}),
     ],
 )
 def test_malformed_document_is_refused(admin: httpx.Client, resource: str, document: Any) -> None:

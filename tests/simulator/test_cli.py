@@ -211,6 +211,20 @@ def test_prompt_cache_command_shows_and_changes(sim: Simulator) -> None:
     assert json.loads(run(sim, "prompt-cache", "eastus", "--off")) == {"enabled": False}
 
 
+def test_tool_calls_command_shows_and_changes(sim: Simulator) -> None:
+    told = {"get_weather": {"city": "Oslo"}}
+    assert json.loads(run(sim, "tool-calls", "eastus", 'get_weather={"city": "Oslo"}')) == told
+    assert json.loads(run(sim, "tool-calls", "eastus")) == told
+    assert json.loads(run(sim, "tool-calls", "eastus", "--clear")) == {}
+
+
+def test_a_regions_tool_calls_win_over_the_common_ones(tmp_path: Path) -> None:
+    path = tmp_path / "simulator.yaml"
+    path.write_text("tool_calls: {a_tool: {}}\nregions: [{name: a}, {name: b, tool_calls: {}}]\n")
+    first, second = plan(Options(config=path, values={"key": "k"})).regions
+    assert (first.tool_calls, second.tool_calls) == ({"a_tool": {}}, {})
+
+
 def test_absent_simulator_is_explained() -> None:
     result = runner.invoke(app, ["state", "--url", "http://127.0.0.1:1"])
     assert result.exit_code == 2

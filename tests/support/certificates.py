@@ -1,4 +1,4 @@
-"""A certificate for the loopback servers of the tests, and the environment that trusts it."""
+"""A certificate for the loopback servers of the tests, and the environment that trusts its authority."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """A self-signed certificate, in the formats that servers need."""
+    """A certificate of an authority of its own, in the formats that servers need."""
 
     pem: Path
-    """The certificate alone, for clients that have to trust it."""
+    """The authority's certificate alone, for clients that have to trust it."""
     chain_and_key: Path
     """Certificate and private key together, for Python's ssl."""
     keystore: Path
@@ -49,20 +49,21 @@ LOOPBACK: Sequence[x509.GeneralName] = (
 
 def make_certificate(directory: Path, names: Sequence[x509.GeneralName] = LOOPBACK) -> Certificate:
     """Write a fresh certificate, by default of 127.0.0.1 and localhost, to `directory`."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+    # Clients that are written in Rust accept no certificate that is its own authority.
+    authority_key = ec.generate_private_key(ec.SECP256R1())
+    authority = (
+        _described("authority of the tests", "authority of the tests")
+        .public_key(authority_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
+        .sign(authority_key, hashes.SHA256())
+    )
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    certificate = (
+        _described("localhost", "authority of the tests")
+        .public_key(key.public_key())
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(authority_key, hashes.SHA256())
     )
     public = certificate.public_bytes(serialization.Encoding.PEM)
     private = key.private_bytes(
@@ -73,7 +74,19 @@ def make_certificate(directory: Path, names: Sequence[x509.GeneralName] = LOOPBA
         b"localhost", key, certificate, None, serialization.BestAvailableEncryption(password.encode())
     )
     made = Certificate(directory / "ca.pem", directory / "server.pem", directory / "server.p12", password)
-    made.pem.write_bytes(public)
+    made.pem.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     made.chain_and_key.write_bytes(public + private)
     made.keystore.write_bytes(store)
     return made
+
+
+def _described(subject: str, issuer: str) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
+    )

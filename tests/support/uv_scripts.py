@@ -20,9 +20,22 @@ def script_command(script: Path, environment: Mapping[str, str]) -> list[str]:
 
     ``environment`` is the one to install in.
     """
+    uv = _installed(script, environment)
+    return [uv, "run", "--quiet", "--locked", "--offline", "--script", str(script)]
+
+
+def script_interpreter(script: Path, environment: Mapping[str, str]) -> str:
+    """The interpreter that has a script's packages, once they are installed. Skips without uv."""
+    uv = _installed(script, environment)
+    find = [uv, "python", "find", "--script", str(script)]
+    found = subprocess.run(find, env=dict(environment), check=True, capture_output=True, text=True)
+    return found.stdout.strip()
+
+
+def _installed(script: Path, environment: Mapping[str, str]) -> str:
     uv = shutil.which("uv") or shutil.which(_LOCAL_UV)
     if uv is None:
         pytest.skip("uv is not installed")
     install = [uv, "sync", "--quiet", "--locked", "--script", str(script)]
     subprocess.run(install, env=dict(environment), check=True, capture_output=True, timeout=INSTALL_SECONDS)
-    return [uv, "run", "--quiet", "--locked", "--offline", "--script", str(script)]
+    return uv

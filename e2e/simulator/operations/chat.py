@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from e2e.simulator import prompts, tokens
+from e2e.simulator import prompts, tokens, tool_calls
 from e2e.simulator.answers import Answer, Event, EventStream, Json, Stage, dump, json_answer
 from e2e.simulator.calls import Call
 from e2e.simulator.error_bodies import AzureError, invalid_request, missing, not_found, platform_body
@@ -90,11 +90,11 @@ def wants_stream_usage(call: Call) -> bool:
 class _Choice:
     """The content of one choice: text, or the call of a tool, with its arguments in pieces."""
 
-    def __init__(self, generated: Generated, tool: str | None) -> None:
+    def __init__(self, generated: Generated, tool: str | None, told: dict[str, Json]) -> None:
         self.tool = tool
         self.call_id = new_id("call_")[:29] if tool else ""
         self.pieces = (
-            ['{"', "text", '": "', generated.text.replace('"', "'"), '"}'] if tool else generated.pieces
+            tool_calls.pieces(tool_calls.arguments(told, tool, generated)) if tool else generated.pieces
         )
         self.finish = "tool_calls" if tool else generated.finish
 
@@ -104,16 +104,18 @@ class _Choice:
 
 
 def _choice(call: Call, prompt: str, limit: int | None) -> _Choice:
-    return _Choice(call.generate(prompt, limit), _forced_tool(call))
+    return _Choice(call.generate(prompt, limit), _tool(call), call.state.tool_calls)
 
 
-def _forced_tool(call: Call) -> str | None:
-    """The function that ``tool_choice`` forces; ``auto`` means an answer in text."""
+def _tool(call: Call) -> str | None:
+    """The function to call: the one that ``tool_choice`` forces, or one that the model wants."""
     choice = call.json.get("tool_choice")
+    offered = [name for tool in call.objects("tools") if (name := _function_name(tool))]
     if choice == "required":
-        names = [_function_name(tool) for tool in call.objects("tools")]
-        return next((name for name in names if name), None)
-    return _function_name(choice) if isinstance(choice, dict) else None
+        return next(iter(offered), None)
+    if isinstance(choice, dict):
+        return _function_name(choice)
+    return None if choice == "none" else call.wanted_tool(offered, call.json["messages"])
 
 
 def _function_name(holder: Json) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from e2e.simulator import prompts, tokens
+from e2e.simulator import prompts, tokens, tool_calls
 from e2e.simulator.answers import Answer, Event, EventStream, Json, Stage, dump, json_answer
 from e2e.simulator.calls import Call
 from e2e.simulator.error_bodies import AzureError, invalid_request, model_body
@@ -27,8 +27,6 @@ LEAST_BUDGET = 1024
 """The smallest budget for thinking, after the public description of the API."""
 
 _THOUGHT = ("The", " user", " wants", " an", " answer", ".")
-_JSON_PIECE = 8
-"""Characters of a tool's input that count as one token."""
 
 
 def create(call: Call) -> Answer | EventStream:
@@ -149,7 +147,7 @@ def _block(block: Json) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a body asks for: ``limit`` is ``max_tokens``, ``tool`` the one that must be used."""
+    """What a body asks for: ``limit`` is ``max_tokens``, ``tool`` the one to use."""
 
     prompt: Prompt
     limit: int
@@ -167,7 +165,9 @@ class Asked:
         tool, thinks = _forced_tool(call), _thinks(call, limit)
         if tool and thinks:
             raise invalid_request("Thinking may not be enabled when tool_choice forces tool use.")
-        return cls(Prompt.read(call), limit, tool, thinks, tokens.last_user_text(call.objects("messages")))
+        messages = call.objects("messages")
+        tool = tool or _wanted_tool(call, messages)
+        return cls(Prompt.read(call), limit, tool, thinks, tokens.last_user_text(messages))
 
 
 def _forced_tool(call: Call) -> str | None:
@@ -183,6 +183,12 @@ def _forced_tool(call: Call) -> str | None:
     if choice.get("name") not in names:
         raise invalid_request(f"Tool '{choice.get('name')}' not found in provided tools")
     return str(choice["name"])
+
+
+def _wanted_tool(call: Call, messages: list[Json]) -> str | None:
+    if (call.typed("tool_choice", dict) or {}).get("type") == "none":
+        return None
+    return call.wanted_tool([str(tool.get("name")) for tool in call.objects("tools")], messages)
 
 
 def _thinks(call: Call, limit: int) -> bool:
@@ -230,7 +236,12 @@ def compose(call: Call, asked: Asked) -> Message:
     blocks = [_thinking_block()] if asked.thinks else []
     limit = max(1, asked.limit - sum(len(block.pieces) for block in blocks))
     generated = call.generate(asked.text, limit)
-    blocks.append(_tool_block(asked.tool, generated.text) if asked.tool else _text_block(generated.pieces))
+    if asked.tool:
+        blocks.append(
+            _tool_block(asked.tool, tool_calls.arguments(call.state.tool_calls, asked.tool, generated))
+        )
+    else:
+        blocks.append(_text_block(generated.pieces))
     reason = "max_tokens" if generated.finish == "length" else "end_turn"
     whole = {
         "id": new_id("msg_"),
@@ -258,10 +269,9 @@ def _text_block(pieces: list[str]) -> _Block:
     )
 
 
-def _tool_block(name: str, text: str) -> _Block:
-    whole = {"type": "tool_use", "id": new_id("toolu_"), "name": name, "input": {"text": text}}
-    written = dump(whole["input"])
-    pieces = [written[start : start + _JSON_PIECE] for start in range(0, len(written), _JSON_PIECE)]
+def _tool_block(name: str, arguments: Json) -> _Block:
+    whole = {"type": "tool_use", "id": new_id("toolu_"), "name": name, "input": arguments}
+    pieces = tool_calls.pieces(arguments)
     return _Block(whole, {**whole, "input": {}}, "input_json_delta", "partial_json", pieces)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from e2e.simulator import prompts, tokens
+from e2e.simulator import prompts, tokens, tool_calls
 from e2e.simulator.answers import Answer, Event, EventStream, Json, Stage, dump, json_answer
 from e2e.simulator.calls import Call
 from e2e.simulator.error_bodies import AzureError, invalid_request, missing, model_body, not_found
@@ -17,6 +17,7 @@ KIND = "responses"
 CONVERSATIONS = "conversations"
 OPERATION_ID = "Responses_Create"
 _UNFINISHED = ("queued", "in_progress")
+_CALL = "function_call"
 
 
 class StoredResponse:
@@ -61,7 +62,11 @@ def create(call: Call) -> Answer | EventStream:
     call.charge(OPERATION_ID, prompt_tokens + (limit or call.state.answer_tokens))
     generated = call.generate(tokens.last_user_text(inputs), limit)
     started = _started(body, model)
-    output = _output_items(call, generated)
+    tool = _tool(call, [*context, *inputs])
+    if tool:
+        called = tool_calls.arguments(call.state.tool_calls, tool, generated)
+        generated = Generated(tool_calls.pieces(called), "stop")
+    output = _output_items(call, generated, tool)
     cached = call.cached(
         lambda: prompts.of_content(body.get("instructions")) + prompts.of_messages([*context, *inputs]),
         body.get("tools"),
@@ -98,7 +103,8 @@ def get(call: Call, response_id: str) -> Answer | EventStream:
     """``GET …/responses/{id}``; ``?stream=true`` sends the events again."""
     document = _stored(call, response_id).document
     if call.request.query.get("stream") == "true" and document["status"] == "completed":
-        text = document["output"][-1]["content"][0]["text"]
+        last = document["output"][-1]
+        text = last["arguments"] if last["type"] == _CALL else last["content"][0]["text"]
         pieces = [piece if index == 0 else f" {piece}" for index, piece in enumerate(text.split(" "))]
         started = {**document, "status": "in_progress", "output": [], "usage": None}
         return EventStream(
@@ -230,12 +236,26 @@ def _started(body: Json, model: str) -> Json:
     }
 
 
-def _output_items(call: Call, generated: Generated) -> list[Json]:
+def _tool(call: Call, items: list[Json]) -> str | None:
+    """The function to call: the one that ``tool_choice`` forces, or one that the model wants."""
+    choice = call.json.get("tool_choice")
+    offered = [str(tool.get("name")) for tool in call.objects("tools") if tool.get("type") == "function"]
+    if choice == "required":
+        return next(iter(offered), None)
+    if isinstance(choice, dict):
+        return str(choice["name"]) if choice.get("name") in offered else None
+    return None if choice == "none" else call.wanted_tool(offered, items)
+
+
+def _output_items(call: Call, generated: Generated, tool: str | None) -> list[Json]:
     items: list[Json] = []
     if "reasoning.encrypted_content" in (call.typed("include", list) or []):
         items.append(
             {"id": new_id("rs_"), "type": "reasoning", "summary": [], "encrypted_content": _seal(call)}
         )
+    if tool:
+        called = {"call_id": new_id("call_")[:29], "name": tool, "arguments": generated.text}
+        return [*items, {"id": new_id("fc_"), "type": _CALL, "status": "completed", **called}]
     content = {"type": "output_text", "annotations": [], "logprobs": [], "text": generated.text}
     message = {"id": new_id("msg_"), "type": "message", "status": "completed", "role": "assistant"}
     return [*items, {**message, "content": [content]}]
@@ -290,6 +310,15 @@ def _stream(started: Json, finished: Json, generated: Generated) -> Iterator[Eve
     yield event("response.created", Stage.PREAMBLE, response=started)
     yield event("response.in_progress", Stage.PREAMBLE, response=started)
     for index, item in enumerate(finished["output"]):
+        if item["type"] == _CALL:
+            place = {"item_id": item["id"], "output_index": index}
+            opened = {**item, "status": "in_progress", "arguments": ""}
+            yield event("response.output_item.added", output_index=index, item=opened)
+            for piece in generated.pieces:
+                yield event("response.function_call_arguments.delta", Stage.OUTPUT, **place, delta=piece)
+            yield event("response.function_call_arguments.done", **place, arguments=item["arguments"])
+            yield event("response.output_item.done", output_index=index, item=item)
+            continue
         if item["type"] != "message":
             yield event("response.output_item.added", output_index=index, item=item)
             yield event("response.output_item.done", output_index=index, item=item)
