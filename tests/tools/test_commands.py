@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import refusing_port
 from tests.tools import pages
 from tests.tools.sessions import STREAMED, Machine, World, marks
 
@@ -70,6 +71,8 @@ class Tool:
     """Path below the home and language of the blocks that are files."""
     before: str = ""
     """What the machine needs."""
+    after: str = ""
+    """Ends what the program leaves running."""
 
     def installed(self, machine: Machine, root: Path, gateway: str) -> Program:
         """The program with the settings of its page. Skips where npm does not have it."""
@@ -86,7 +89,10 @@ class Tool:
             (root / path).parent.mkdir(exist_ok=True)
             (root / path).write_text(pages.aimed_at(gateway, settings))
         shell = [] if self.way is None else [pages.aimed_at(gateway, pages.code(self.page, "sh")[self.way])]
-        return Program(link, machine, root, "\n".join([self.before, *shell]))
+        # Whoever runs this may have a hub of Cline's at its usual port.
+        with refusing_port() as port:
+            own_hub = f"export CLINE_HUB_PORT={port}"
+        return Program(link, machine, root, "\n".join([own_hub, self.before, *shell]))
 
 
 CLAUDE = "@anthropic-ai/claude-code-*/claude"
@@ -106,7 +112,9 @@ TOOLS = {
     "github-copilot-openai": Tool("github-copilot", COPILOT, {"bash": LS}, 0),
     "github-copilot-claude": Tool("github-copilot", COPILOT, {"bash": LS}, 1),
     "continue": Tool("continue", ".bin/cn", {"Bash": LS}, files=((".continue/config.yaml", "yaml"),)),
-    "cline": Tool("cline", "@cline/cli-*/bin/cline", {"run_commands": {"commands": ["ls"]}}, 0),
+    "cline": Tool(
+        "cline", "@cline/cli-*/bin/cline", {"run_commands": {"commands": ["ls"]}}, 0, after="cline hub stop"
+    ),
 }
 
 QUICK = ("claude-code-foundry",)
@@ -139,9 +147,13 @@ def session(
         program = tool.installed(machine, tmp_path_factory.mktemp(request.param), world.gateway)
         world.prepare()
         *plain, last = pages.commands(tool.page)
-        printed = [succeeded(program.run(command)) for command in plain]
-        world.call_tools(**tool.calls)
-        printed.append(succeeded(program.run(last)))
+        try:
+            printed = [succeeded(program.run(command)) for command in plain]
+            world.call_tools(**tool.calls)
+            printed.append(succeeded(program.run(last)))
+        finally:
+            if tool.after:
+                program.run(tool.after)
         bodies = [record.body.decode() for record in world.requests()]
         yield Session(tool.page, printed, world.attempts(STREAMED), world.paths(), bodies)
 
