@@ -12,7 +12,6 @@ Commands
     model_quota        the part of `doctor` that compares the foundry stack's models with what regions offer
     resource_manager   asks Azure what the login may do
     check_result       one row of `doctor`
-    example            `deploy init`: the user's file, made from the example
     destroy            `destroy`: removes stacks in reverse order
     bootstrap          `deploy-bootstrap`: makes the storage of the state and moves its own state there
     workload           `deploy-workload`: the steps below in their order
@@ -28,6 +27,7 @@ Steps of `deploy-workload`
     vault_seeder       writes secrets that differ into Key Vault
     vault_failure      why Key Vault refused, and what to do
     deployment         plans and applies a stack; the only step of the other deploy commands
+    unfinished         lets a run take over what the last one left in no state
     rollout            waits for the new revision and sends a first request
     revision_report    why a revision does not run
 What every command uses
@@ -35,6 +35,7 @@ What every command uses
     explanations       what the operator reads when Terraform fails
     stack_settings     the settings of each stack, checked against its declarations
     settings_files     which files hold them
+    example            the user's file, as `deploy init` makes it from the example
     state_store        where the states are
     declarations       variables, outputs and backend of a stack
     tfvars             the values in the user's files

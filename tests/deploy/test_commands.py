@@ -140,7 +140,7 @@ def test_stopping_saves_the_state_and_leaves_no_lock_and_no_file(
     process.send_signal(kind)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "saved the state and released its lock" in err
+    assert "saved its state and released its lock" in err
     assert not list(layout.working.glob("run-*"))
     main.write_text(working)
     again = commands.run("observability", "--yes")
