@@ -279,7 +279,7 @@ def stream(*events: tuple[str, Any]) -> bytes:
     return b"".join(f"event: {name}\ndata: {json.dumps(data)}\n\n".encode() for name, data in events)
 
 
-def start(**usage: int) -> tuple[str, Any]:
+def start(**usage: int | None) -> tuple[str, Any]:
     usage = {"input_tokens": 10, "output_tokens": 1} | usage
     told = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "usage": usage}
     return "message_start", {"type": "message_start", "message": told}
@@ -303,7 +303,7 @@ PING = ("ping", {"type": "ping"})
 STOP = ("message_stop", {"type": "message_stop"})
 
 
-def end(**usage: int) -> tuple[str, Any]:
+def end(**usage: int | None) -> tuple[str, Any]:
     stop = {"stop_reason": "end_turn"}
     return "message_delta", {"type": "message_delta", "delta": stop, "usage": {"output_tokens": 5} | usage}
 
@@ -389,7 +389,15 @@ def test_t6_cache_reads_and_writes_are_part_of_the_prompt(stage: Stage) -> None:
     }
 
 
-@pytest.mark.parametrize("last", [end(), end(input_tokens=10, **CACHED)], ids=["older", "cumulative"])
+# The documented type of these numbers in a last event is "number or null".
+NULLS = dict.fromkeys(("input_tokens", *CACHED))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [end(), end(input_tokens=10, **CACHED), end(**NULLS)],
+    ids=["older", "cumulative", "null"],
+)
 def test_t6_a_stream_tells_of_its_prompt_first_and_of_its_answer_last(stage: Stage, last: Any) -> None:
     _, gateway = streamed(stage, stream(start(**CACHED), block(), delta(), last, STOP))
     record = record_of(gateway)
