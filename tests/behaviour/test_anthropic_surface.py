@@ -446,6 +446,14 @@ def test_l3_a_picture_is_no_part_of_the_estimate(stage: Stage) -> None:
     assert "tokens" not in response.json()["error"]["message"]
 
 
+def test_b5_the_text_of_a_document_is_part_of_the_prompt(stage: Stage) -> None:
+    """It has more than 1,024 tokens, so that its conversation stays with one backend."""
+    client = client_of(stage)
+    source = {"type": "text", "media_type": "text/plain", "data": "word " * 4000}
+    said = [{"role": "user", "content": [{"type": "document", "source": source}]}]
+    assert len({attempts(message(client, messages=said))[0] for _ in range(6)}) == 1
+
+
 # --- Guards --------------------------------------------------------------------------------------------
 
 

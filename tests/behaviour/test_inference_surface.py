@@ -128,3 +128,12 @@ def test_t6_a_stream_that_may_ask_for_its_usage_reports_it(stage: Stage) -> None
 def test_a7_an_allow_list_holds(stage: Stage) -> None:
     response = client_of(stage, GATEWAY_CLIENT_DEPLOYMENTS_0="other").post(CHATS, json=CHAT)
     assert (response.status_code, response.json()["error"]["code"]) == (403, "model_not_allowed")
+
+
+@pytest.mark.parametrize("role", ["system", "user"])
+def test_t6_a_text_that_looks_like_a_file_counts(stage: Stage, role: str) -> None:
+    """The estimate is what a budget is charged with, so no beginning of a text may make it free."""
+    gateway = gateway_of(stage)
+    said = {"role": role, "content": "data:text/plain;base64," + "word " * 4000}
+    stage.http(gateway).post(CHATS, json=CHAT | {"stream": True, "messages": [said]})
+    assert record_of(gateway)["tokens"]["prompt"] > 4000
