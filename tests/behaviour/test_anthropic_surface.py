@@ -504,6 +504,46 @@ def test_s1_a_text_cannot_pass_for_a_picture(stage: Stage, sim: Simulator, place
     assert sim.requests("eastus") == sim.requests("westus") == []
 
 
+def called(**arguments: object) -> list[dict[str, Any]]:
+    """A history in which Claude called a tool."""
+    use = {"type": "tool_use", "id": "toolu_1", "name": "write", "input": arguments}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "done"}
+    return [
+        {"role": "user", "content": "Go on"},
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": [result]},
+    ]
+
+
+@pytest.mark.parametrize("name", ["type", "model", "role", "text"])
+@pytest.mark.parametrize("words", ["a secret", "x" * 9000 + "secret"], ids=["short", "long"])
+def test_s1_the_guard_sees_what_a_tool_was_given_under_any_name(
+    stage: Stage, sim: Simulator, name: str, words: str
+) -> None:
+    response = message(client_of(stage, **GUARD), messages=called(**{name: words}))
+    assert response.status_code == 400
+    assert sim.requests("eastus") == sim.requests("westus") == []
+
+
+@pytest.mark.parametrize("name", ["url", "data"])
+def test_s1_what_a_tool_was_given_is_no_picture(stage: Stage, sim: Simulator, name: str) -> None:
+    response = message(client_of(stage, **GUARD), messages=called(**{name: "x" * 9000 + "secret"}))
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize("name", ["type", "model", "role"])
+def test_s1_the_guard_sees_examples_for_a_tool(stage: Stage, name: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "object", "default": {name: "a secret"}}}}
+    response = message(client_of(stage, **GUARD), tools=[{"name": "a", "input_schema": schema}])
+    assert response.status_code == 400
+
+
+def test_s1_what_a_tool_was_given_are_no_words_of_a_user(stage: Stage) -> None:
+    settings = {"ENABLE_PROMPT_GUARD": "true", "PROMPT_ALLOW_PATTERNS": "^Go on"}
+    history = called(path="a", content="some words", prompt="others", todos=[{"content": "more"}])
+    assert message(client_of(stage, **settings), messages=history).status_code == 200
+
+
 def test_s1_a_batch_hides_its_prompts(stage: Stage) -> None:
     body = {"requests": [{"custom_id": "one", "params": MESSAGE}]}
     response = client_of(stage, **GUARD).post(f"{MESSAGES}/batches", json=body)
