@@ -11,12 +11,15 @@ import anthropic
 import httpx
 import pytest
 
+from e2e.redis_server import RedisServer, is_installed
 from e2e.simulator import Simulator
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CLIENT_KEY, TLS, Stage
 from tests.behaviour.support import attempts, chat, record_of
 from tests.engines.raw_server import RawServer
 from tests.support.identity import identity_endpoint
+
+needs_redis = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 
 BASE = "/anthropic/v1"
 MESSAGES = f"{BASE}/messages"
@@ -577,6 +580,16 @@ def test_a9_a_history_with_tools_binds_to_no_backend(stage: Stage) -> None:
     tools = [{"name": "w", "description": "weather", "input_schema": {"type": "object"}}]
     served = {attempts(message(client, messages=history, tools=tools))[0] for _ in range(4)}
     assert served == {"eastus:200", "westus:200"}
+
+
+@needs_redis
+@pytest.mark.parametrize("name", ["container", "file_id", "video", "vector_store_ids"])
+def test_a9_what_a_tool_was_given_is_no_stored_resource(stage: Stage, name: str) -> None:
+    """Tools of agents call their own things so. With `strict` an unknown resource would be 404."""
+    with RedisServer() as redis:
+        shared = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": redis.port}
+        client = client_of(stage, STORED_RESOURCES="strict", **shared)
+        assert message(client, messages=called(**{name: "web-1"})).status_code == 200
 
 
 def test_o1_a_record_of_each_request(stage: Stage) -> None:

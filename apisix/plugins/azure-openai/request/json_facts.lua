@@ -66,7 +66,7 @@ local NAMING_PARENTS = { session = true, tools = true }
 local MOST_WATCHED = 10000
 local MOST_DEPLOYMENTS = 100
 
--- A client's own data and schemas refer to nothing.
+-- A client's own data and schemas refer to nothing, nor does what Claude gave a tool (`input` inside of a message).
 local OWN = { metadata = true, schema = true, input_schema = true, item_schema = true }
 local TOOLS = { tools = true, functions = true }
 -- Below these a client may give tokens in place of words.
@@ -285,7 +285,10 @@ local function enter_member(self, frame, parent, depth)
         or NAMING_PARENTS[folded]
         or (not frame.in_content and string_find(folded, "transcription", 1, true) ~= nil)
     frame.in_tools = parent.in_tools or TOOLS[name] or false
-    frame.in_own = parent.in_own or OWN[name] or (parent.in_tools and name == "parameters")
+    frame.in_own = parent.in_own
+        or OWN[name]
+        or (parent.in_tools and name == "parameters")
+        or (parent.in_content and name == "input" and frame.is_object)
 end
 
 -- The same for an element of a list.
