@@ -134,6 +134,16 @@ def test_a8_there_is_no_failover_from_the_maker(stage: Stage, sim: Simulator) ->
     assert attempts(call(gateway, key)) == [f"{maker}:503"]
 
 
+def test_b6_no_fallback_takes_the_place_of_the_session(stage: Stage, sim: Simulator) -> None:
+    """Its model was decided when the key was made."""
+    gateway = stage.gateway(DEPLOYMENT_FALLBACKS=f"{MODEL}=gpt-realtime-mini")
+    key, maker = make_key(stage.http(gateway))
+    sim.fail(maker, status=503, path=REALTIME)
+    with pytest.raises(InvalidStatus) as caught:
+        talk(gateway, key)
+    assert caught.value.response.headers["x-gateway-attempts"] == f"{maker}:503"
+
+
 def test_a8_a_key_stays_with_the_first_to_whom_it_was_handed_out(stage: Stage, sim: Simulator) -> None:
     """Else a backend that names the key of another one would get that one's calls, and its client would pay."""
     other: dict[str, Any] = {"GATEWAY_CLIENT_NAME_1": "team-b", "GATEWAY_CLIENT_KEY_1": OTHER_KEY}
