@@ -11,12 +11,15 @@ import anthropic
 import httpx
 import pytest
 
+from e2e.redis_server import RedisServer, is_installed
 from e2e.simulator import Simulator
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CLIENT_KEY, TLS, Stage
 from tests.behaviour.support import attempts, chat, record_of
 from tests.engines.raw_server import RawServer
 from tests.support.identity import identity_endpoint
+
+needs_redis = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 
 BASE = "/anthropic/v1"
 MESSAGES = f"{BASE}/messages"
@@ -279,7 +282,7 @@ def stream(*events: tuple[str, Any]) -> bytes:
     return b"".join(f"event: {name}\ndata: {json.dumps(data)}\n\n".encode() for name, data in events)
 
 
-def start(**usage: int) -> tuple[str, Any]:
+def start(**usage: int | None) -> tuple[str, Any]:
     usage = {"input_tokens": 10, "output_tokens": 1} | usage
     told = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "usage": usage}
     return "message_start", {"type": "message_start", "message": told}
@@ -303,7 +306,7 @@ PING = ("ping", {"type": "ping"})
 STOP = ("message_stop", {"type": "message_stop"})
 
 
-def end(**usage: int) -> tuple[str, Any]:
+def end(**usage: int | None) -> tuple[str, Any]:
     stop = {"stop_reason": "end_turn"}
     return "message_delta", {"type": "message_delta", "delta": stop, "usage": {"output_tokens": 5} | usage}
 
@@ -389,7 +392,15 @@ def test_t6_cache_reads_and_writes_are_part_of_the_prompt(stage: Stage) -> None:
     }
 
 
-@pytest.mark.parametrize("last", [end(), end(input_tokens=10, **CACHED)], ids=["older", "cumulative"])
+# The documented type of these numbers in a last event is "number or null".
+NULLS = dict.fromkeys(("input_tokens", *CACHED))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [end(), end(input_tokens=10, **CACHED), end(**NULLS)],
+    ids=["older", "cumulative", "null"],
+)
 def test_t6_a_stream_tells_of_its_prompt_first_and_of_its_answer_last(stage: Stage, last: Any) -> None:
     _, gateway = streamed(stage, stream(start(**CACHED), block(), delta(), last, STOP))
     record = record_of(gateway)
@@ -436,6 +447,14 @@ def test_l3_a_picture_is_no_part_of_the_estimate(stage: Stage) -> None:
         response = message(client, messages=[{"role": "user", "content": picture}])
     assert response.status_code == 429
     assert "tokens" not in response.json()["error"]["message"]
+
+
+def test_b5_the_text_of_a_document_is_part_of_the_prompt(stage: Stage) -> None:
+    """It has more than 1,024 tokens, so that its conversation stays with one backend."""
+    client = client_of(stage)
+    source = {"type": "text", "media_type": "text/plain", "data": "word " * 4000}
+    said = [{"role": "user", "content": [{"type": "document", "source": source}]}]
+    assert len({attempts(message(client, messages=said))[0] for _ in range(6)}) == 1
 
 
 # --- Guards --------------------------------------------------------------------------------------------
@@ -488,6 +507,46 @@ def test_s1_a_text_cannot_pass_for_a_picture(stage: Stage, sim: Simulator, place
     assert sim.requests("eastus") == sim.requests("westus") == []
 
 
+def called(**arguments: object) -> list[dict[str, Any]]:
+    """A history in which Claude called a tool."""
+    use = {"type": "tool_use", "id": "toolu_1", "name": "write", "input": arguments}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "done"}
+    return [
+        {"role": "user", "content": "Go on"},
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": [result]},
+    ]
+
+
+@pytest.mark.parametrize("name", ["type", "model", "role", "text"])
+@pytest.mark.parametrize("words", ["a secret", "x" * 9000 + "secret"], ids=["short", "long"])
+def test_s1_the_guard_sees_what_a_tool_was_given_under_any_name(
+    stage: Stage, sim: Simulator, name: str, words: str
+) -> None:
+    response = message(client_of(stage, **GUARD), messages=called(**{name: words}))
+    assert response.status_code == 400
+    assert sim.requests("eastus") == sim.requests("westus") == []
+
+
+@pytest.mark.parametrize("name", ["url", "data"])
+def test_s1_what_a_tool_was_given_is_no_picture(stage: Stage, sim: Simulator, name: str) -> None:
+    response = message(client_of(stage, **GUARD), messages=called(**{name: "x" * 9000 + "secret"}))
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize("name", ["type", "model", "role"])
+def test_s1_the_guard_sees_examples_for_a_tool(stage: Stage, name: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "object", "default": {name: "a secret"}}}}
+    response = message(client_of(stage, **GUARD), tools=[{"name": "a", "input_schema": schema}])
+    assert response.status_code == 400
+
+
+def test_s1_what_a_tool_was_given_are_no_words_of_a_user(stage: Stage) -> None:
+    settings = {"ENABLE_PROMPT_GUARD": "true", "PROMPT_ALLOW_PATTERNS": "^Go on"}
+    history = called(path="a", content="some words", prompt="others", todos=[{"content": "more"}])
+    assert message(client_of(stage, **settings), messages=history).status_code == 200
+
+
 def test_s1_a_batch_hides_its_prompts(stage: Stage) -> None:
     body = {"requests": [{"custom_id": "one", "params": MESSAGE}]}
     response = client_of(stage, **GUARD).post(f"{MESSAGES}/batches", json=body)
@@ -521,6 +580,16 @@ def test_a9_a_history_with_tools_binds_to_no_backend(stage: Stage) -> None:
     tools = [{"name": "w", "description": "weather", "input_schema": {"type": "object"}}]
     served = {attempts(message(client, messages=history, tools=tools))[0] for _ in range(4)}
     assert served == {"eastus:200", "westus:200"}
+
+
+@needs_redis
+@pytest.mark.parametrize("name", ["container", "file_id", "video", "vector_store_ids"])
+def test_a9_what_a_tool_was_given_is_no_stored_resource(stage: Stage, name: str) -> None:
+    """Tools of agents call their own things so. With `strict` an unknown resource would be 404."""
+    with RedisServer() as redis:
+        shared = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": redis.port}
+        client = client_of(stage, STORED_RESOURCES="strict", **shared)
+        assert message(client, messages=called(**{name: "web-1"})).status_code == 200
 
 
 def test_o1_a_record_of_each_request(stage: Stage) -> None:

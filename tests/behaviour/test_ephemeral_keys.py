@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import httpx
@@ -38,6 +39,13 @@ def make_key(client: httpx.Client) -> tuple[str, str]:
 def call(gateway: Gateway, key: str, path: str = CALLS) -> httpx.Response:
     headers = {"authorization": f"Bearer {key}", "content-type": "application/sdp"}
     return httpx.post(gateway.url + path, content=OFFER, headers=headers, verify=TLS)
+
+
+def repeat_key(sim: Simulator, region: str, key: str) -> None:
+    """Lets a region hand out a key that exists."""
+    body = {"value": key, "expires_at": int(time.time()) + 600}
+    headers = {"content-type": "application/json"}
+    sim.fail(region, status=200, path="client_secrets", body=body, headers=headers)
 
 
 def talk(gateway: Gateway, key: str, *, in_header: bool = False, query: str = f"?model={MODEL}") -> str:
@@ -124,6 +132,41 @@ def test_a8_there_is_no_failover_from_the_maker(stage: Stage, sim: Simulator) ->
     key, maker = make_key(stage.http(gateway))
     sim.fail(maker, status=503, path="/realtime/calls")
     assert attempts(call(gateway, key)) == [f"{maker}:503"]
+
+
+def test_b6_no_fallback_takes_the_place_of_the_session(stage: Stage, sim: Simulator) -> None:
+    """Its model was decided when the key was made."""
+    gateway = stage.gateway(DEPLOYMENT_FALLBACKS=f"{MODEL}=gpt-realtime-mini")
+    key, maker = make_key(stage.http(gateway))
+    sim.fail(maker, status=503, path=REALTIME)
+    with pytest.raises(InvalidStatus) as caught:
+        talk(gateway, key)
+    assert caught.value.response.headers["x-gateway-attempts"] == f"{maker}:503"
+
+
+def test_a8_a_key_stays_with_the_first_to_whom_it_was_handed_out(stage: Stage, sim: Simulator) -> None:
+    """Else a backend that names the key of another one would get that one's calls, and its client would pay."""
+    other: dict[str, Any] = {"GATEWAY_CLIENT_NAME_1": "team-b", "GATEWAY_CLIENT_KEY_1": OTHER_KEY}
+    gateway = stage.gateway(AZURE_OPENAI_PRIORITY_0=1, **other)
+    key, _ = make_key(stage.http(gateway))
+    sim.fail("eastus", status=503, path="client_secrets")
+    repeat_key(sim, "westus", key)
+    assert make_key(stage.http(gateway, OTHER_KEY)) == (key, "westus")
+    assert winner(call(gateway, key)) == "eastus"
+    assert records(gateway, 3)[2]["client"] == "team-a"
+
+
+@needs_redis
+def test_a8_a_key_of_another_replica_stays_with_the_first(stage: Stage, sim: Simulator) -> None:
+    with RedisServer() as redis:
+        shared: dict[str, Any] = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": redis.port}
+        key, _ = make_key(
+            stage.http(stage.gateway(["eastus", "westus"], AZURE_OPENAI_PRIORITY_0=1, **shared))
+        )
+        second = stage.gateway(["eastus", "westus"], AZURE_OPENAI_PRIORITY_1=1, **shared)
+        repeat_key(sim, "westus", key)
+        assert make_key(stage.http(second)) == (key, "westus")
+        assert winner(call(second, key)) == "eastus"
 
 
 def test_a8_the_record_names_the_client_and_what_cannot_be_counted(stage: Stage) -> None:

@@ -9,7 +9,15 @@ import pytest
 from e2e.simulator import Simulator
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CHAT, Stage
-from tests.behaviour.support import DEPLOYMENT_CHAT, V1_CHAT, attempts, chat, record_of
+from tests.behaviour.support import (
+    DEPLOYMENT_CHAT,
+    V1_CHAT,
+    V1_RESPONSES,
+    attempts,
+    chat,
+    record_of,
+    winner,
+)
 
 SERVED = "x-gateway-deployment"
 FALLBACKS = "gpt-4o=gpt-4o-mini|gpt-4.1"
@@ -123,3 +131,18 @@ def test_f8_a_request_that_only_a_fallback_serves_speaks_against_nobody(stage: S
     response = chat(client)
     assert SERVED not in response.headers
     assert len(attempts(response)) == 1
+
+
+def test_r2_a_fallback_is_sought_elsewhere_when_the_owner_has_lost_what_is_asked(
+    stage: Stage, sim: Simulator
+) -> None:
+    client = stage.http(gateway_of(stage, DEPLOYMENT_FALLBACKS="gpt-4o=gpt-4o-mini"))
+    made = client.post(V1_RESPONSES, json={"model": "gpt-4o", "input": "Hello"})
+    owner = winner(made)
+    lost = {"error": {"code": "previous_response_not_found", "message": "Not found."}}
+    throttle(sim, "gpt-4o", owner)
+    sim.fail(owner, status=404, deployment="gpt-4o-mini", body=lost)
+    body = {"model": "gpt-4o", "input": "Go on", "previous_response_id": made.json()["id"]}
+    [first, second, third] = attempts(client.post(V1_RESPONSES, json=body))
+    assert (first, second) == (f"{owner}:429", f"{owner}:404")
+    assert third.partition(":")[0] != owner

@@ -11,7 +11,7 @@ import pytest
 from e2e.simulator import Simulator
 from scripts.engines import Gateway
 from tests.behaviour.conftest import CHAT, Stage
-from tests.behaviour.support import attempts, record_of
+from tests.behaviour.support import V1_CHAT, attempts, record_of
 
 VERSION = "api-version=2024-05-01-preview"
 CHATS = f"/models/chat/completions?{VERSION}"
@@ -73,6 +73,30 @@ def test_b3_the_surfaces_share_the_quota_of_a_deployment(stage: Stage, sim: Simu
     assert attempts(client.post("/openai/v1/chat/completions", json=CHAT)) == ["westus:200"]
 
 
+REFUSALS: dict[str, dict[str, Any]] = {
+    "key": {"status": 401},
+    "right": {"status": 403},
+    "model": {
+        "status": 404,
+        "body": {"error": {"code": "unknown_model", "message": "Unknown model: gpt-4o"}},
+    },
+}
+
+
+@pytest.mark.parametrize("refused", REFUSALS)
+@pytest.mark.parametrize("path", [CHATS, V1_CHAT], ids=["inference", "openai"])
+def test_f8_what_one_surface_refuses_is_open_on_the_other(
+    stage: Stage, sim: Simulator, path: str, refused: str
+) -> None:
+    """A role can leave out a surface, and each has its own models. One client's try must not cost others."""
+    client = client_of(stage, AZURE_OPENAI_PRIORITY_0=1)
+    other = CHATS if path == V1_CHAT else V1_CHAT
+    assert attempts(client.post(other, json=CHAT)) == ["eastus:200"]
+    sim.fail("eastus", path=path.partition("?")[0], **REFUSALS[refused])
+    assert attempts(client.post(path, json=CHAT))[1:] == ["westus:200"]
+    assert attempts(client.post(other, json=CHAT)) == ["eastus:200"]
+
+
 def test_b1_a_backend_may_rename_the_model(stage: Stage, sim: Simulator) -> None:
     settings = {"AZURE_OPENAI_PRIORITY_0": 1, "AZURE_OPENAI_DEPLOYMENTS_0": "gpt-4o=my-gpt4o"}
     client_of(stage, **settings).post(CHATS, json=CHAT)
@@ -104,3 +128,12 @@ def test_t6_a_stream_that_may_ask_for_its_usage_reports_it(stage: Stage) -> None
 def test_a7_an_allow_list_holds(stage: Stage) -> None:
     response = client_of(stage, GATEWAY_CLIENT_DEPLOYMENTS_0="other").post(CHATS, json=CHAT)
     assert (response.status_code, response.json()["error"]["code"]) == (403, "model_not_allowed")
+
+
+@pytest.mark.parametrize("role", ["system", "user"])
+def test_t6_a_text_that_looks_like_a_file_counts(stage: Stage, role: str) -> None:
+    """The estimate is what a budget is charged with, so no beginning of a text may make it free."""
+    gateway = gateway_of(stage)
+    said = {"role": role, "content": "data:text/plain;base64," + "word " * 4000}
+    stage.http(gateway).post(CHATS, json=CHAT | {"stream": True, "messages": [said]})
+    assert record_of(gateway)["tokens"]["prompt"] > 4000

@@ -195,7 +195,8 @@ function _M.run(ctx, state)
     local answer, ruled_out = try_candidates(ctx, state, plan, tried, failures)
     bind_to_maker(plan, failures)
     local other_plans = {}
-    if not answer and not ruled_out then
+    -- The model of a session with an ephemeral key was decided when the key was made.
+    if not answer and not ruled_out and not state.request.ephemeral_key then
         other_plans = fallbacks.of(state.pool, state.client, plan)
         answer, ruled_out = try_fallbacks(ctx, state, other_plans, failures)
     end

@@ -29,8 +29,8 @@ local OPERATION_NAMES = {
     ["images/embeddings"] = "embeddings",
 }
 
--- Where the routes of the parts of Azure OpenAI's surface begin.
-local PARTS = { v1 = "/openai/v1/", deployments = "/openai/deployments/{deployment}/" }
+-- Where routes begin, if not with the path of their surface. The names of inference operations begin with that.
+local BEGINNINGS = { v1 = "/openai/v1/", deployments = "/openai/deployments/{deployment}/", inference = "/" }
 
 --- How a request ended, for its spans.
 ---@class Ending
@@ -43,11 +43,11 @@ local _M = {}
 
 -- "/openai/v1/chat/completions", or the pattern of APISIX's route for what is not the operation of a model.
 local function route_of(ctx, request)
-    local name = request and operations.name(request)
-    if not name or name == request.method or name == "other" then
+    local name = request and operations.of_model(request)
+    if not name then
         return ctx.curr_req_matched and ctx.curr_req_matched._path
     end
-    return (PARTS[request.kind] or request.surface.path) .. name
+    return (BEGINNINGS[request.kind] or request.surface.path) .. name
 end
 
 local function add_usage(attributes, usage)

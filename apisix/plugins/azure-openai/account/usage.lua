@@ -386,7 +386,8 @@ end
 local function usage_of_message(decoded, told)
     local usage = object(decoded.type == "message_start" and object(decoded.message).usage or decoded.usage)
     for _, name in ipairs(OF_MESSAGE) do
-        told[name] = usage[name] or told[name]
+        -- What an event does not know is null there.
+        told[name] = type(usage[name]) == "number" and usage[name] or told[name]
     end
     local sum = normalise_message(told)
     sum.is_begun = decoded.type == "message_start" or nil

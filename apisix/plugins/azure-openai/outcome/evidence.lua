@@ -188,7 +188,8 @@ local function judge_failure(state, failure, shared)
     end
 end
 
--- Under which name a deployment is missing: one of another kind of model is so for its own operations only.
+-- Under which name a deployment is missing: one of another kind of model, and one on another surface, is so for its own
+-- operations only.
 local function missing_scope(attempt)
     local is_of_all = attempt.operation == "chat/completions"
     return is_of_all and attempt.deployment or scope_of(attempt)

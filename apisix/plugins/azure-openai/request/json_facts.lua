@@ -3,7 +3,6 @@ local json_scanner = require("apisix.plugins.azure-openai.base.json_scanner")
 local json_references = require("apisix.plugins.azure-openai.request.json_references")
 
 local setmetatable = setmetatable
-local string_byte = string.byte
 local string_find = string.find
 local string_lower = string.lower
 local string_sub = string.sub
@@ -67,7 +66,7 @@ local NAMING_PARENTS = { session = true, tools = true }
 local MOST_WATCHED = 10000
 local MOST_DEPLOYMENTS = 100
 
--- A client's own data and schemas refer to nothing.
+-- A client's own data and schemas refer to nothing, nor does what Claude gave a tool (`input` inside of a message).
 local OWN = { metadata = true, schema = true, input_schema = true, item_schema = true }
 local TOOLS = { tools = true, functions = true }
 -- Below these a client may give tokens in place of words.
@@ -78,12 +77,15 @@ local MESSAGES = { messages = true, input = true }
 local MESSAGE_DEPTH = 3
 
 local DATA_URL = "^data:[^,]-;base64,"
+-- Members that hold pictures and files. Elsewhere a model reads such a text like any other.
+local MEDIA = { url = true, image_url = true, file_data = true, image = true }
 
 -- What is known of an open list or object:
 --   is_object
 --   name, folded   the last member of an object, and the same in lower case: backends may not tell them apart
 --   ids            where the ids in it are collected; false when it refers to nothing
 --   in_content, in_naming, in_own, in_tools   whether it lies below a member of these kinds
+--   is_users, source_bytes   whether it is a user's message; how long its `data` is, when it is a source
 --   number         tells objects apart
 --   type, id, seal   members of an object
 --   refers, other_ids, says   whether one of its types refers by id; its other ids; whether it has content of its own
@@ -164,14 +166,19 @@ local function keep(self, kind, offset, length, value)
     end
 end
 
--- Anthropic's pictures and files: {"source": {"type": "base64", "data": …}}.
+-- Anthropic's pictures and files: {"source": {"type": "base64", "data": …}}. Sources of other types have text there.
 local function is_source(self, depth, frame)
-    return frame.is_object and frame.name == "data" and depth > 1 and self.frames[depth - 1].name == "source"
+    return frame.name == "data" and depth > 1 and self.frames[depth - 1].name == "source"
 end
 
 local function count_base64(self, depth, frame, text, from, bytes)
-    if string_find(text, DATA_URL, from) or is_source(self, depth, frame) then
+    if not frame.is_object or frame.in_own then
+        return
+    end
+    if MEDIA[frame.name] and string_find(text, DATA_URL, from) then
         self.base64_bytes = self.base64_bytes + bytes
+    elseif is_source(self, depth, frame) then
+        frame.source_bytes = bytes
     end
 end
 
@@ -192,7 +199,7 @@ function Listener:string(scanner, from, to)
     elseif frame.ids then
         add_id(self.found, frame.ids, scanner:string_at(from, to))
     end
-    if string_byte(scanner.text, from) == 100 or frame.name == "data" then
+    if MEDIA[frame.name] or frame.name == "data" then
         count_base64(self, depth, frame, scanner.text, from, to - from + 1)
     end
 end
@@ -251,6 +258,7 @@ local function new_frame()
         other_ids = false,
         says = false,
         is_users = false,
+        source_bytes = 0,
         ids = false,
         in_content = false,
         in_naming = false,
@@ -277,7 +285,10 @@ local function enter_member(self, frame, parent, depth)
         or NAMING_PARENTS[folded]
         or (not frame.in_content and string_find(folded, "transcription", 1, true) ~= nil)
     frame.in_tools = parent.in_tools or TOOLS[name] or false
-    frame.in_own = parent.in_own or OWN[name] or (parent.in_tools and name == "parameters")
+    frame.in_own = parent.in_own
+        or OWN[name]
+        or (parent.in_tools and name == "parameters")
+        or (parent.in_content and name == "input" and frame.is_object)
 end
 
 -- The same for an element of a list.
@@ -294,6 +305,7 @@ function Listener:open(scanner, is_object, offset)
     if is_object then
         self.objects = self.objects + 1
         frame.number, frame.name, frame.folded, frame.is_users = self.objects, false, false, false
+        frame.source_bytes = 0
         json_references.open(frame)
     end
     if depth == 1 then
@@ -322,6 +334,9 @@ function Listener:close(scanner, offset)
     end
     if depth == MESSAGE_DEPTH and frame.is_object and frame.is_users then
         self.first_user_end = self.first_user_end or (MESSAGES[self.frames[1].name] and offset)
+    end
+    if frame.is_object and frame.type == "base64" then
+        self.base64_bytes = self.base64_bytes + frame.source_bytes
     end
     if depth > 1 and frame.is_object and not frame.in_own then
         json_references.close(self.found, frame, depth == 3 and self.frames[1].folded == "input")

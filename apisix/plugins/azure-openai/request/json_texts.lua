@@ -16,6 +16,10 @@ local table_concat = table.concat
 local SPOKEN = { prompt = true, input = true, content = true }
 -- Words of the protocol, which a backend checks.
 local WORDS = { role = true, type = true, model = true }
+-- Below these stand a tool's arguments and their schemas: texts in members of any name, and no words of a user.
+local OWN = { input = true, parameters = true, input_schema = true, input_examples = true, schema = true }
+-- What is nested less deep is part of the protocol.
+local LEAST_OWN_DEPTH = 3
 -- Members with pictures, sound and files. No model reads these as text.
 local MEDIA = { url = true, image_url = true, file_data = true, data = true }
 local NOT_BASE64 = "[^%w+/=_\\-]"
@@ -127,14 +131,21 @@ local function hear_place(self, scanner, place)
     if name == "text" then
         add_part(self, depth - 1, place)
     end
-    if not WORDS[name] then
-        hear(self, { place }, SPOKEN[name] and depth)
-    end
+    hear(self, { place }, SPOKEN[name] and not self.at_own[depth] and depth)
+end
+
+-- Whether a member of the open object is a word of the protocol.
+local function is_word(self, scanner, depth)
+    return scanner.is_object[depth] and not self.at_own[depth] and WORDS[self.at_name[depth]]
 end
 
 -- Whether a member holds no text. Anthropic's sources have their text and their pictures in `data`, and `type` tells
 -- which it is.
 local function is_media(self, scanner, depth, name)
+    if self.at_own[depth] then
+        -- A model reads what a tool gets as text.
+        return false
+    end
     local is_source = name == "data" and scanner.is_object[depth - 1] and self.at_name[depth - 1] == "source"
     self.at_data[depth] = is_source and self.at_type[depth] == "base64"
     return is_source and self.at_data[depth] or not is_source and MEDIA[name]
@@ -160,7 +171,7 @@ end
 
 function Listener:string(scanner, from, to)
     local depth = scanner.depth
-    if scanner.is_object[depth] and WORDS[self.at_name[depth]] then
+    if is_word(self, scanner, depth) then
         note_word(self, depth, scanner:string_at(from, to))
     else
         hear_place(self, scanner, { offset = scanner.base + from - 2, length = to - from + 3 })
@@ -171,7 +182,7 @@ function Listener:long_string(scanner, _, offset, bytes)
     local depth = scanner.depth
     local place = { offset = offset, length = bytes }
     local name = scanner.is_object[depth] and self.at_name[depth]
-    if name and WORDS[name] then
+    if is_word(self, scanner, depth) then
         note_word(self, depth, "")
     elseif not (is_media(self, scanner, depth, name) and is_base64(self, place)) then
         hear_place(self, scanner, place)
@@ -187,6 +198,9 @@ function Listener:open(scanner, is_object)
     local parent = depth - 1
     local name = scanner.is_object[parent] and self.at_name[parent]
     self.at_parts[depth], self.at_owner[depth] = nil, nil
+    self.at_own[depth] = self.at_own[parent]
+        or (is_object and depth >= LEAST_OWN_DEPTH and OWN[name])
+        or false
     if name then
         note_word(self, parent, false)
     end
@@ -194,7 +208,7 @@ function Listener:open(scanner, is_object)
         self.at_role[depth], self.at_type[depth], self.at_data[depth] = nil, nil, nil
         self.at_waiting[depth] = #self.waiting
     elseif name then
-        self.at_owner[depth] = SPOKEN[name] and parent
+        self.at_owner[depth] = SPOKEN[name] and not self.at_own[depth] and parent
         self.at_parts[depth] = name == "content" and {} or nil
     else
         self.at_owner[depth] = self.at_owner[parent]
@@ -243,6 +257,7 @@ function _M.each(body, pause, visit)
         waiting = {},
         at_data = {},
         at_name = {},
+        at_own = {},
         at_owner = {},
         at_parts = {},
         at_role = {},

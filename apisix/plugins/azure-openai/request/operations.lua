@@ -39,8 +39,10 @@ local OF_EVERY_CREDENTIAL = {
     v1 = setmetatable({ ["responses"] = true }, { __index = OF_DEPLOYMENTS }),
     plain = {},
     anthropic = { ["messages"] = true },
-    inference = { ["chat/completions"] = true, ["embeddings"] = true },
+    inference = { ["models/chat/completions"] = true, ["models/embeddings"] = true },
 }
+-- Azure OpenAI's surface has operations of the same names. What a backend says of one tells nothing of the other.
+local QUALIFIERS = { inference = "models/" }
 -- Other methods could be a client's invention.
 local METHODS = { GET = true, HEAD = true, POST = true, PUT = true, PATCH = true, DELETE = true }
 -- These begin a run, on which a model works after the request has ended.
@@ -131,18 +133,24 @@ function _M.is_creation(request)
     return _M.is_background(request) or matches_one(request.operation:lower(), CREATING_PATTERNS)
 end
 
---- A name for what a request does, one of a fixed list: the operation of a model, else the method.
+--- The operation of a model that a request asks for, as one of a fixed list.
 -- @param request table from `reading.read`
--- @return string for example "chat/completions", "realtime" or "GET"
-function _M.name(request)
+-- @return string|nil for example "chat/completions", "models/chat/completions" (on the inference surface) or
+--   "realtime"; nil when it is none
+function _M.of_model(request)
     if request.is_upgrade then
         return "realtime"
     end
     local operation = request.operation:lower()
-    if request.method == "POST" and (INFERENCE[operation] or OTHER_NAMES[operation]) then
-        return operation
-    end
-    return METHODS[request.method] and request.method or "other"
+    local is_of_model = request.method == "POST" and (INFERENCE[operation] or OTHER_NAMES[operation])
+    return is_of_model and (QUALIFIERS[request.kind] or "") .. operation or nil
+end
+
+--- A name for what a request does, one of a fixed list: the operation of a model, else the method.
+-- @param request table from `reading.read`
+-- @return string for example "chat/completions", "realtime" or "GET"
+function _M.name(request)
+    return _M.of_model(request) or METHODS[request.method] and request.method or "other"
 end
 
 --- Whether every credential of a resource may do what a request does.

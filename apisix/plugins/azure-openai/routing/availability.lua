@@ -40,12 +40,18 @@ local function stronger(reason, seconds, other, other_seconds)
     return other, other_seconds
 end
 
--- Claude is on a surface of its own. That a chat misses a deployment says nothing of these.
-local OF_CLAUDE = { ["messages"] = true, ["messages/count_tokens"] = true }
+-- Operations of the other surfaces. That a chat of Azure OpenAI's misses a deployment says nothing of these.
+local OF_OTHER_SURFACES = {
+    ["messages"] = true,
+    ["messages/count_tokens"] = true,
+    ["models/chat/completions"] = true,
+    ["models/embeddings"] = true,
+    ["models/images/embeddings"] = true,
+}
 
 local function capacity(backend, deployment, operation, size)
     local reason, seconds = cooldowns.state(backend, deployment, size)
-    if reason == "missing" and OF_CLAUDE[operation] then
+    if reason == "missing" and OF_OTHER_SURFACES[operation] then
         return nil
     end
     return reason, seconds

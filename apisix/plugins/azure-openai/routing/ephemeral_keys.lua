@@ -32,8 +32,12 @@ local LONGEST_BYTES = 512
 -- Azure lets them live for two hours at most.
 local MOST_SECONDS = 86400
 local SHARED = "ephemeral:"
--- Nothing shall wait for a second command.
-local SET_SCRIPT = "return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])"
+-- A key stays with the first to whom it was handed out. A backend that names it once more would get the sessions of
+-- another one.
+local SET_SCRIPT = [[
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2], 'NX')
+return redis.call('GET', KEYS[1])
+]]
 
 --- To whom a key was handed out.
 ---@class EphemeralKey
@@ -85,9 +89,11 @@ function _M.learn(request, answer, client)
         return
     end
     local digest, text = digest_of(key), answer.backend.name .. "|" .. (client and client.name or "")
-    dict:set(digest, text, seconds)
-    if shared_state.is_configured() then
-        shared_state.eval(SET_SCRIPT, SHARED .. digest, text, seconds)
+    dict:add(digest, text, seconds)
+    local first = shared_state.is_configured()
+        and shared_state.eval(SET_SCRIPT, SHARED .. digest, text, seconds)
+    if type(first) == "string" and first ~= text then
+        dict:set(digest, first, seconds)
     end
 end
 

@@ -2,9 +2,19 @@
 local allow_list = require("apisix.plugins.azure-openai.request.allow_list")
 
 local ipairs = ipairs
-local setmetatable = setmetatable
+local pairs = pairs
 
 local _M = {}
+
+-- A plan of its own: what the attempts show of where something is changes it.
+local function with_deployment(plan, deployment)
+    local other = {}
+    for name, value in pairs(plan) do
+        other[name] = value
+    end
+    other.deployment = deployment
+    return other
+end
 
 --- The plans to follow when that of the request's own deployment leads nowhere.
 -- @param pool Pool
@@ -15,7 +25,7 @@ function _M.of(pool, client, plan)
     local plans = {}
     for _, deployment in ipairs(pool.fallbacks[plan.deployment] or {}) do
         if not client or allow_list.may_use(client, deployment) then
-            plans[#plans + 1] = setmetatable({ deployment = deployment }, { __index = plan })
+            plans[#plans + 1] = with_deployment(plan, deployment)
         end
     end
     return plans
