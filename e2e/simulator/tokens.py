@@ -44,7 +44,9 @@ def said(message: Any) -> list[str]:
     if not isinstance(message, dict):
         return texts(message)
     calls = message.get("tool_calls")
-    named = [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    named = (
+        [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    )
     return texts(message.get("content")) + [text for part in (message, *named) for text in _called(part)]
 
 
