@@ -30,7 +30,7 @@ local BEFORE_BYTES = 4096
 local MESSAGES = { "messages", "input", "prompt" }
 local MESSAGES_BYTES = 8192
 -- What changes from request to request, and is no text for the model: marks of the cache, which move along with the end
--- of the history, and the first line of Claude Code's system text. So much of it is made up for.
+-- of the history, and the first line of Claude Code's system text. So much more is read, because it is left out.
 local CHANGING = {
     { name = '"cache_control"', pattern = ',%s*"cache_control"%s*:%s*%b{}' },
     { name = "x-anthropic-billing-header:", pattern = 'x%-anthropic%-billing%-header:[^"\\]*' },
