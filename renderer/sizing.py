@@ -61,6 +61,8 @@ def shared_dictionaries(settings: Settings) -> dict[str, str]:
         "azure-openai-hints": "4m",
         # Items that clients send again with each turn: 1 MiB for each client (routing/item_hints.lua).
         "azure-openai-items": _megabytes(1 * MIB + min(clients, _MOST_CLIENTS_WITH_ITEMS) * MIB),
+        # Where some 30,000 conversations are, for minutes (routing/cache_affinity.lua).
+        "azure-openai-conversations": "4m",
         "azure-openai-limits": _megabytes(1 * MIB + clients * _LIMITS_PER_CLIENT),
         "azure-openai-budgets": _megabytes(1 * MIB + clients * _BUDGETS_PER_CLIENT),
         "azure-openai-metrics": _megabytes(

@@ -33,8 +33,8 @@ def of_messages(messages: list[Any]) -> bytes:
     """A chat prompt, with the tokens that open the reply."""
     parts = []
     for message in messages:
-        described = message if isinstance(message, dict) else {"content": message}
-        parts += [mark(str(described.get("role"))), of_content(described.get("content"))]
+        role = message.get("role") if isinstance(message, dict) else None
+        parts += [mark(str(role)), *map(of_text, tokens.said(message))]
     return b"".join(parts) + bytes(tokens.TOKENS_PER_REPLY * TOKEN_BYTES)
 
 

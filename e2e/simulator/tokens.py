@@ -31,10 +31,31 @@ def of_content(content: Any) -> int:
 
 def of_messages(messages: list[Any]) -> int:
     """The tokens of a chat prompt."""
-    total = sum(
-        TOKENS_PER_MESSAGE + of_content(m.get("content") if isinstance(m, dict) else m) for m in messages
-    )
+    total = sum(TOKENS_PER_MESSAGE + sum(map(of_text, said(message))) for message in messages)
     return total + TOKENS_PER_REPLY
+
+
+def said(message: Any) -> list[str]:
+    """The texts of a message, and what it says of calls of functions: their names, arguments and results.
+
+    >>> said({"type": "function_call", "name": "ls", "arguments": "{}"})
+    ['ls', '{}']
+    """
+    if not isinstance(message, dict):
+        return texts(message)
+    calls = message.get("tool_calls")
+    named = (
+        [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    )
+    return texts(message.get("content")) + [text for part in (message, *named) for text in _called(part)]
+
+
+def _called(part: Any) -> list[str]:
+    """What an item, or the function of a chat message, says of a call."""
+    if not isinstance(part, dict):
+        return []
+    values = [part.get(name) for name in ("name", "arguments", "output")]
+    return [text for value in values for text in texts(value)]
 
 
 def texts(content: Any) -> list[str]:

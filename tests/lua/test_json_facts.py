@@ -365,6 +365,28 @@ def test_a_clients_own_schemas_and_data_refer_to_nothing(lua: Lua, members: dict
     assert not facts_of(lua, **members)["references"]
 
 
+ASKED = [
+    {"role": "system", "content": "s"},
+    {"content": "u", "role": "user"},
+    {"role": "user", "content": "v"},
+]
+ANSWERS: list[dict[str, Any]] = [
+    {"role": "assistant", "content": "a"},
+    {"type": "function_call", "name": "f", "arguments": "{}"},
+]
+
+
+@pytest.mark.parametrize("name", ["messages", "input"])
+@pytest.mark.parametrize(
+    "later", [[], *([answer, *ASKED] for answer in ANSWERS)], ids=["none", "text", "call"]
+)
+def test_b5_what_was_asked_before_the_first_answer(lua: Lua, name: str, later: list[dict[str, Any]]) -> None:
+    text = json.dumps({name: [*ASKED, *later]}).encode()
+    facts = read(lua, text)
+    asked = [text[: facts[end]].count(b"role") for end in ("first_user_end", "asked_end")]
+    assert asked == [2, 3]
+
+
 def test_the_last_16_items_are_kept(lua: Lua) -> None:
     items = [{"type": "message", "id": f"msg_{number}"} for number in range(40)]
     facts = facts_of(lua, input=items)

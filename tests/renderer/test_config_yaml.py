@@ -119,6 +119,7 @@ def test_shared_dictionaries_grow_with_backends_and_clients() -> None:
         "azure-openai-ephemeral",
         "azure-openai-sightings",
         "azure-openai-identity",
+        "azure-openai-conversations",
         "azure-openai-hints",
         "azure-openai-items",
         "azure-openai-ownership",

@@ -263,6 +263,21 @@ def test_b5_a_reset_restores_the_configured_cache(sim: Simulator, http: httpx.Cl
     assert cached_of_chat(http, chat()) == 0
 
 
+CALL = {"type": "function_call", "call_id": "c", "name": "list", "arguments": "four" * 9}
+RESULT = {"type": "function_call_output", "call_id": "c", "output": "four" * 20}
+CHAT_CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "function": CALL}]}
+
+
+@pytest.mark.parametrize(
+    ("message", "size"),
+    [(CALL, 10), (RESULT, 20), (CHAT_CALL, 10), ({"tool_calls": "none"}, 0), ({"tool_calls": [None]}, 0)],
+    ids=["call", "result", "call in a chat message", "odd calls", "odd call"],
+)
+def test_b5_calls_of_functions_are_part_of_a_prompt(message: dict[str, Any], size: int) -> None:
+    expected = size + tokens.TOKENS_PER_MESSAGE + tokens.TOKENS_PER_REPLY
+    assert [tokens.of_messages([message]), prompts.count(prompts.of_messages([message]))] == [expected] * 2
+
+
 # --- the Anthropic surface: what is marked ----------------------------------------------------------------
 
 
@@ -295,6 +310,14 @@ def test_b5_another_question_reads_the_marked_text(claude: httpx.Client) -> None
 def test_b5_a_prompt_without_marks_is_not_cached(claude: httpx.Client) -> None:
     body = {**marked(), "system": TEXT}
     assert [kinds(claude, body)[:2] for _ in range(2)] == [(0, 0), (0, 0)]
+
+
+def test_b5_what_claude_code_tells_the_service_is_no_part_of_a_prompt(claude: httpx.Client) -> None:
+    bodies = [marked() for _ in range(2)]
+    for number, body in enumerate(bodies):
+        line = f"x-anthropic-billing-header: cc_version=2.1; cch={number:05x};"
+        body["system"] = [{"type": "text", "text": line}, *body["system"]]
+    assert [kinds(claude, body) for body in bodies] == [(0, 1152, 56), (1152, 0, 56)]
 
 
 def test_b5_a_short_marked_prompt_is_not_cached(claude: httpx.Client) -> None:

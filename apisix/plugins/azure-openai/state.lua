@@ -137,7 +137,9 @@
 ---@field operation string what the request does, one of a fixed list (request/operations.lua)
 ---@field size number tokens that it may take (request/size.lua)
 ---@field pace string|nil the kind of answer whose times are compared (routing/speeds.lua)
----@field conversation number|nil what its requests have in common (request/beginnings.lua); nil when it does not matter
+---@field kind number|nil what conversations that begin alike have in common (request/beginnings.lua); nil when it does
+---  not matter
+---@field conversation string|nil what only the requests of one conversation have in common; nil with `kind`
 ---@field references string[] ids that the request refers to
 ---@field owner Backend|nil the backend that holds one of them
 ---@field items Item[] what the client sends again (request/replayed_items.lua)

@@ -26,6 +26,9 @@ _MOST_MARKS = 4
 LEAST_BUDGET = 1024
 """The smallest budget for thinking, after the public description of the API."""
 
+_BILLING = "x-anthropic-billing-header:"
+"""So begins a block of Claude Code's system text that is for the service, not for the model."""
+
 _THOUGHT = ("The", " user", " wants", " an", " answer", ".")
 
 
@@ -77,7 +80,8 @@ class Prompt:
         for tool in call.objects("tools"):
             draft.add(prompts.of_text(dump(_unmarked(tool))), tool)
         for block in _blocks(call.json.get("system"), "system"):
-            draft.add(_block(block), block)
+            if not str(block.get("text")).startswith(_BILLING):
+                draft.add(_block(block), block)
         for index, message in enumerate(messages):
             place = f"messages.{index}"
             if message.get("role") not in ("user", "assistant"):

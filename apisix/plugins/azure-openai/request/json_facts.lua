@@ -35,6 +35,7 @@ local add_id, ids_of = json_references.add, json_references.ids_of
 ---@field refers boolean whether there is anything that may refer to what one backend alone has
 ---@field has_tokens boolean `prompt` or `input` is given in numbers
 ---@field first_user_end number|nil offset behind the first message of a user in `messages` or `input`
+---@field asked_end number|nil offset behind the last message there that comes before the first answer
 ---@field base64_bytes number bytes of images and files, which no model reads as text
 ---@field nodes number lists, objects, names and texts, at most a million
 
@@ -75,6 +76,8 @@ local TOKENS = { input = true, prompt = true }
 -- The messages are objects in lists at the top.
 local MESSAGES = { messages = true, input = true }
 local MESSAGE_DEPTH = 3
+-- Who speaks before the first answer.
+local ASKING = { user = true, system = true, developer = true }
 
 local DATA_URL = "^data:[^,]-;base64,"
 -- Members that hold pictures and files. Elsewhere a model reads such a text like any other.
@@ -85,7 +88,7 @@ local MEDIA = { url = true, image_url = true, file_data = true, image = true }
 --   name, folded   the last member of an object, and the same in lower case: backends may not tell them apart
 --   ids            where the ids in it are collected; false when it refers to nothing
 --   in_content, in_naming, in_own, in_tools   whether it lies below a member of these kinds
---   is_users, source_bytes   whether it is a user's message; how long its `data` is, when it is a source
+--   role, source_bytes   who speaks, when it is a message; how long its `data` is, when it is a source
 --   number         tells objects apart
 --   type, id, seal   members of an object
 --   refers, other_ids, says   whether one of its types refers by id; its other ids; whether it has content of its own
@@ -194,7 +197,7 @@ function Listener:string(scanner, from, to)
         if is_meant(depth, frame) then
             hear_member(self, depth, frame, scanner:string_at(from, to))
         elseif depth == MESSAGE_DEPTH and frame.name == "role" then
-            frame.is_users = scanner:string_at(from, to) == "user"
+            frame.role = scanner:string_at(from, to)
         end
     elseif frame.ids then
         add_id(self.found, frame.ids, scanner:string_at(from, to))
@@ -257,8 +260,8 @@ local function new_frame()
         refers = false,
         other_ids = false,
         says = false,
-        is_users = false,
         source_bytes = 0,
+        role = false,
         ids = false,
         in_content = false,
         in_naming = false,
@@ -304,7 +307,7 @@ function Listener:open(scanner, is_object, offset)
     self.frame, frame.is_object = frame, is_object
     if is_object then
         self.objects = self.objects + 1
-        frame.number, frame.name, frame.folded, frame.is_users = self.objects, false, false, false
+        frame.number, frame.name, frame.folded, frame.role = self.objects, false, false, false
         frame.source_bytes = 0
         json_references.open(frame)
     end
@@ -323,6 +326,17 @@ function Listener:open(scanner, is_object, offset)
     return frame.in_content and frame.in_own
 end
 
+-- A message has ended. What has no role is a call of a function, its result or reasoning.
+local function hear_message(self, role, offset)
+    if role == "user" then
+        self.first_user_end = self.first_user_end or offset
+    end
+    self.is_answered = self.is_answered or not ASKING[role]
+    if not self.is_answered then
+        self.asked_end = offset
+    end
+end
+
 function Listener:close(scanner, offset)
     local depth, frame = scanner.depth, self.frame
     self.frame = self.frames[depth - 1]
@@ -332,8 +346,8 @@ function Listener:close(scanner, offset)
             member.length = offset - member.offset
         end
     end
-    if depth == MESSAGE_DEPTH and frame.is_object and frame.is_users then
-        self.first_user_end = self.first_user_end or (MESSAGES[self.frames[1].name] and offset)
+    if depth == MESSAGE_DEPTH and frame.is_object and MESSAGES[self.frames[1].name] then
+        hear_message(self, frame.role, offset)
     end
     if frame.is_object and frame.type == "base64" then
         self.base64_bytes = self.base64_bytes + frame.source_bytes
@@ -355,7 +369,7 @@ local function borrow()
     listener.frame, listener.is_object, listener.head, listener.ambiguous = nil, false, nil, nil
     listener.members, listener.deployments, listener.is_named = {}, {}, {}
     listener.found = json_references.new()
-    listener.first_user_end = false
+    listener.first_user_end, listener.asked_end, listener.is_answered = false, false, false
     listener.names_session, listener.has_tokens, listener.base64_bytes = false, false, 0
     listener.is_unclear, listener.watched = false, 0
     return listener
@@ -376,6 +390,7 @@ local function facts_of(listener, nodes)
         deployments = not listener.is_unclear and listener.deployments or nil,
         names_session = listener.names_session,
         first_user_end = listener.first_user_end or nil,
+        asked_end = listener.asked_end or nil,
         has_tokens = listener.has_tokens,
         base64_bytes = listener.base64_bytes,
         nodes = nodes,

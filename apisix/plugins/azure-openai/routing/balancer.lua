@@ -136,9 +136,7 @@ local function next_in_group(ctx, pool, group, plan, tried)
     local backend, is_trial = choose(ctx, pool, group, plan, tried)
     while backend do
         if claim(pool, plan, backend, tried, is_trial) then
-            if pool.keeps_prompt_caches then
-                cache_affinity.count(pool, group, plan.deployment, backend)
-            end
+            cache_affinity.count(pool, plan.deployment, backend)
             return backend, pool_module.deployment_on(backend, plan), is_trial
         end
         backend, is_trial = choose(ctx, pool, group, plan, tried)
@@ -166,6 +164,7 @@ local function next_preferred(pool, plan, tried)
     end
     local deployment, is_trial = usable_deployment(backend, plan, tried)
     if deployment and claim(pool, plan, backend, tried, is_trial) then
+        cache_affinity.count(pool, plan.deployment, backend)
         return backend, deployment, is_trial
     end
     return nil

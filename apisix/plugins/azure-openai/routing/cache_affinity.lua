@@ -1,60 +1,80 @@
 --- Sends the requests of a conversation to the backend that has its prompt in its cache, so far as that keeps the load
 --- in balance (B5).
 --
--- Each worker counts for itself what it has sent to each backend in the last minute. A backend that has got more than
--- MOST_OF_SHARE of its share passes requests on to the next one in line.
-local lrucache = require("resty.lrucache")
+-- The workers count together what each backend has got in the last minute. A backend that would get more than
+-- MOST_OF_SHARE of its share passes the conversation on, to the one that has got the least. There it stays: each move
+-- costs as much as a new conversation. Conversations that begin alike meet at first, and move one by one.
 local rendezvous = require("apisix.plugins.azure-openai.routing.rendezvous")
 
-local ngx_now = ngx.now
+local ngx = ngx
 local ipairs = ipairs
+local math_floor = math.floor
+local ngx_now = ngx.now
+
+local dict = ngx.shared["azure-openai-conversations"]
 
 local MOST_OF_SHARE = 1.25
 local WINDOW_SECONDS = 60
 -- So few requests a minute say nothing of the balance.
 local FEW = 10
-
--- By pool, group and deployment. One that is forgotten counts anew.
-local counters = lrucache.new(1000)
+-- Caches forget what is not used for so long.
+local REMEMBER_SECONDS = 600
 
 local _M = {}
 
-local function counter_of(pool, group, deployment, now)
-    local id = pool.name .. "|" .. group.priority .. "|" .. deployment
-    local counter = counters:get(id)
-    if not counter or counter.pool ~= pool then
-        counter = { pool = pool, began_at = now, current = {}, previous = {} }
-        counters:set(id, counter)
-    end
-    local age = now - counter.began_at
-    if age < 0 or age >= 2 * WINDOW_SECONDS then
-        counter.began_at, counter.current, counter.previous = now, {}, {}
-    elseif age >= WINDOW_SECONDS then
-        counter.began_at = counter.began_at + WINDOW_SECONDS
-        counter.current, counter.previous = {}, counter.current
-    end
-    return counter
+local function counter_of(pool, deployment, backend, window)
+    return "count|" .. pool.name .. "|" .. deployment .. "|" .. backend.name .. "|" .. window
 end
 
--- What a backend has got in the last minute: all of this window, and so much of the one before.
-local function count_of(counter, backend, part)
-    return (counter.current[backend.name] or 0) + (counter.previous[backend.name] or 0) * part
+-- In each group of equals a conversation has a place of its own.
+local function place_of(pool, group, plan)
+    return "place|" .. pool.name .. "|" .. group.priority .. "|" .. plan.conversation
 end
 
-local function without_crowded(counter, available, now)
-    local part = 1 - (now - counter.began_at) / WINDOW_SECONDS
-    local total, weights = 0, 0
+-- What each backend has got in the last minute: all of this window, and so much of the one before as lies in it. Also
+-- the sums of these and of the weights.
+local function loads(pool, deployment, available)
+    local now = ngx_now()
+    local window = math_floor(now / WINDOW_SECONDS)
+    local part = 1 - now % WINDOW_SECONDS / WINDOW_SECONDS
+    local counts, total, weights = {}, 0, 0
     for _, backend in ipairs(available) do
-        total, weights = total + count_of(counter, backend, part), weights + backend.weight
+        local count = (dict:get(counter_of(pool, deployment, backend, window)) or 0)
+            + (dict:get(counter_of(pool, deployment, backend, window - 1)) or 0) * part
+        counts[backend] = count
+        total, weights = total + count, weights + backend.weight
     end
-    local free = {}
+    return { counts = counts, total = total, weights = weights }
+end
+
+-- Whether one more request is too much for a backend.
+local function is_crowded(load, backend)
+    local count = load.counts[backend] + 1
+    return count > FEW and count > MOST_OF_SHARE * (load.total + 1) * backend.weight / load.weights
+end
+
+-- The backend that has got the least for its weight; of equal ones the best for the kind.
+local function least_loaded(load, kind, available)
+    local least, equals = nil, {}
     for _, backend in ipairs(available) do
-        local count = count_of(counter, backend, part)
-        if count < FEW or count <= MOST_OF_SHARE * total * backend.weight / weights then
-            free[#free + 1] = backend
+        local count = load.counts[backend] / backend.weight
+        if not least or count < least then
+            least, equals = count, {}
+        end
+        if count == least then
+            equals[#equals + 1] = backend
         end
     end
-    return free
+    return rendezvous.best(kind, equals)
+end
+
+local function named(available, name)
+    for _, backend in ipairs(available) do
+        if backend.name == name then
+            return backend
+        end
+    end
+    return nil
 end
 
 --- The backend for the next request of a conversation.
@@ -64,16 +84,29 @@ end
 -- @param available Backend[] those of the group that may be asked; at least one
 -- @return Backend
 function _M.choose(pool, group, plan, available)
-    local now = ngx_now()
-    local free = without_crowded(counter_of(pool, group, plan.deployment, now), available, now)
-    return rendezvous.best(plan.conversation, #free > 0 and free or available)
+    local load = loads(pool, plan.deployment, available)
+    local key = place_of(pool, group, plan)
+    local place = named(available, dict:get(key))
+    local backend = place or rendezvous.best(plan.kind, available)
+    local must_move = is_crowded(load, backend)
+    if must_move then
+        backend = least_loaded(load, plan.kind, available)
+    end
+    -- A place that only rests is not forgotten.
+    if must_move or place then
+        dict:set(key, backend.name, REMEMBER_SECONDS)
+    end
+    return backend
 end
 
---- Counts a request that a backend of a group gets.
+--- Counts a request that a backend gets.
+-- @param pool Pool
 -- @param deployment string the client's name for it
-function _M.count(pool, group, deployment, backend)
-    local current = counter_of(pool, group, deployment, ngx_now()).current
-    current[backend.name] = (current[backend.name] or 0) + 1
+function _M.count(pool, deployment, backend)
+    if pool.keeps_prompt_caches then
+        local window = math_floor(ngx_now() / WINDOW_SECONDS)
+        dict:incr(counter_of(pool, deployment, backend, window), 1, 0, 2 * WINDOW_SECONDS)
+    end
 end
 
 return _M

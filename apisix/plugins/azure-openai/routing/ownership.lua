@@ -184,9 +184,6 @@ function _M.plan(pool, request, client)
         operation = operations.name(request),
         size = size.total(request),
         pace = speeds.pace(pool, request),
-        conversation = pool.keeps_prompt_caches
-                and beginnings.key(request, client and client.name or EVERYBODY)
-            or nil,
         references = named,
         items = replayed_items.of(request),
         home = collections.is_homed(request.operation) and pool.home or nil,
@@ -197,6 +194,9 @@ function _M.plan(pool, request, client)
         ids = ids,
         records = records,
     }
+    if pool.keeps_prompt_caches then
+        plan.kind, plan.conversation = beginnings.keys(request, plan.caller)
+    end
     if shared_state.is_configured() and made_resources.has_items(request.operation) then
         is_all_known = item_hints.recall(plan.client, wanted_items(plan)) and is_all_known
     end
