@@ -569,6 +569,21 @@ def test_a9_another_clients_batch_is_not_there(stage: Stage) -> None:
     assert caught.value.body["error"]["type"] == "not_found_error"  # type: ignore[index]
 
 
+@pytest.mark.parametrize("way", ["after_id", "before_id"])
+def test_a9_a_list_goes_on_to_the_page_with_the_clients_own_batches(stage: Stage, way: str) -> None:
+    """Two pages of another client's batches stand between the first and the last."""
+    other = "client-key-of-team-b-0001"
+    two: dict[str, Any] = {"GATEWAY_CLIENT_NAME_1": "team-b", "GATEWAY_CLIENT_KEY_1": other}
+    gateway = gateway_of(stage, AZURE_OPENAI_SURFACES_1="openai", **two)
+    mine, theirs = sdk_of(gateway).messages.batches, sdk_of(gateway, other).messages.batches
+    params = {"custom_id": "one", "params": MESSAGE}
+    clients = [mine, *[theirs] * 40, mine]
+    made = [client.create(requests=[params]).id for client in clients]  # type: ignore[list-item]
+    beginning, end = (made[-1], made[0]) if way == "after_id" else (made[0], made[-1])
+    page = mine.list(**{way: beginning})  # type: ignore[arg-type]
+    assert [batch.id for batch in page.data] == [end]
+
+
 def test_a9_a_history_with_tools_binds_to_no_backend(stage: Stage) -> None:
     gateway = gateway_of(stage)
     client = client_at(stage, gateway)

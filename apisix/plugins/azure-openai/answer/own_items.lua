@@ -65,15 +65,17 @@ end
 
 -- Which way a client pages: "after" an id, or "before" one.
 local function direction(request)
-    local is_back = #query.values(request.target, "before") > 0
-        and #query.values(request.target, "after") == 0
+    local suffix = request.surface.paging
+    local is_back = #query.values(request.target, "before" .. suffix) > 0
+        and #query.values(request.target, "after" .. suffix) == 0
     return is_back and "before" or "after"
 end
 
 -- The request for the page that follows.
 local function following(request, page)
     local way = direction(request)
-    local target = query.set(request.target, way, way == "before" and page.first_id or page.last_id)
+    local id = way == "before" and page.first_id or page.last_id
+    local target = query.set(request.target, way .. request.surface.paging, id)
     if query.values(target, "limit")[1] then
         target = query.set(target, "limit", LARGEST_PAGE)
     end

@@ -11,13 +11,14 @@ local has_prefix = core.string.has_prefix
 ---@field path string where its paths begin
 ---@field has_anthropic_errors boolean|nil errors have Anthropic's shape; else OpenAI's
 ---@field key_header string|nil a further header in which its clients send their key
+---@field paging string what stands behind "after" and "before" in the query of its lists
 ---@field provider string in traces (gen_ai.provider.name)
 
 local _M = {}
 
 --- Azure OpenAI: the v1 surface, the deployments surface, and the resources beside them.
 ---@type Surface
-_M.OPENAI = { name = "openai", path = "/openai/", provider = "azure.ai.openai" }
+_M.OPENAI = { name = "openai", path = "/openai/", paging = "", provider = "azure.ai.openai" }
 
 --- Claude on Foundry.
 ---@type Surface
@@ -26,12 +27,13 @@ _M.ANTHROPIC = {
     path = "/anthropic/v1/",
     has_anthropic_errors = true,
     key_header = "x-api-key",
+    paging = "_id",
     provider = "anthropic",
 }
 
 --- The model inference API of Foundry.
 ---@type Surface
-_M.INFERENCE = { name = "inference", path = "/models/", provider = "azure.ai.inference" }
+_M.INFERENCE = { name = "inference", path = "/models/", paging = "", provider = "azure.ai.inference" }
 
 local ALL = { _M.OPENAI, _M.ANTHROPIC, _M.INFERENCE }
 
