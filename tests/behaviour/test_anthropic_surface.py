@@ -584,6 +584,27 @@ def test_a9_a_list_goes_on_to_the_page_with_the_clients_own_batches(stage: Stage
     assert [batch.id for batch in page.data] == [end]
 
 
+def test_s6_the_results_of_a_batch_are_read_through_the_gateway(stage: Stage) -> None:
+    """The official client goes where `results_url` leads: at the backend it has no key."""
+    gateway = gateway_of(stage, AZURE_OPENAI_SURFACES_1="openai")
+    batches = sdk_of(gateway).messages.batches
+    params = {"custom_id": "one", "params": MESSAGE}
+    made = batches.create(requests=[params])  # type: ignore[list-item]
+    assert [line.custom_id for line in batches.results(made.id)] == ["one"]
+    [listed] = batches.list().data
+    assert str(listed.results_url).startswith(gateway.url)
+
+
+@pytest.mark.parametrize("proto", ["https", "http"])
+def test_s6_the_address_of_results_is_the_one_that_the_client_called(stage: Stage, proto: str) -> None:
+    client = client_of(stage)
+    params = {"custom_id": "one", "params": MESSAGE}
+    made = client.post(f"{MESSAGES}/batches", json={"requests": [params]}).json()["id"]
+    headers = {"host": "models.example.com", "x-forwarded-proto": proto}
+    document = client.get(f"{MESSAGES}/batches/{made}", headers=headers).json()
+    assert document["results_url"] == f"{proto}://models.example.com{MESSAGES}/batches/{made}/results"
+
+
 def test_a9_a_history_with_tools_binds_to_no_backend(stage: Stage) -> None:
     gateway = gateway_of(stage)
     client = client_at(stage, gateway)

@@ -4,6 +4,7 @@
 -- says what that means and what the client gets.
 -- Nothing reaches the client before the loop ends, so a failed attempt leaves no trace.
 local one_backend = require("apisix.plugins.azure-openai.one_backend")
+local own_addresses = require("apisix.plugins.azure-openai.answer.own_addresses")
 local own_items = require("apisix.plugins.azure-openai.answer.own_items")
 local final_answer = require("apisix.plugins.azure-openai.outcome.final_answer")
 local not_switched = require("apisix.plugins.azure-openai.outcome.not_switched")
@@ -206,7 +207,7 @@ function _M.run(ctx, state)
     if answer then
         note_winner(ctx, state, plan, answer)
         outcomes.conclude(state, answer)
-        return own_items.only(state, plan, answer)
+        return own_addresses.lead_back(ctx, state.request, own_items.only(state, plan, answer))
     end
     outcomes.conclude(state)
     if ruled_out == "unknown" then
