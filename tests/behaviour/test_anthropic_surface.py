@@ -417,6 +417,16 @@ def test_t6_of_a_stream_that_was_cut_the_prompt_is_known_and_the_answer_estimate
     assert (tokens["prompt"], tokens["completion"], tokens["estimated"]) == (150, 8, True)
 
 
+def test_t6_the_estimate_of_an_answer_goes_by_its_words(stage: Stage) -> None:
+    """Else who leaves before the last event pays a part of what it has read."""
+    words = [delta("word " * 40)] * 6
+    with RawServer([(EVENTS_HEAD, stream(start(), block(), *words))]) as backend:
+        gateway = gateway_of(stage, AZURE_OPENAI_ENDPOINT_0=backend.url, AZURE_OPENAI_PRIORITY_0=1)
+        with pytest.raises(httpx.RemoteProtocolError):
+            message(client_at(stage, gateway), stream=True)
+    assert 240 <= record_of(gateway)["tokens"]["completion"] <= 320
+
+
 def test_t6_counting_tokens_uses_none(stage: Stage) -> None:
     gateway = gateway_of(stage)
     client_at(stage, gateway).post(f"{MESSAGES}/count_tokens", json=MESSAGE)

@@ -47,6 +47,7 @@
 ---@field first_output_at number|nil when the first output arrived; read by account
 ---@field sent_events number|nil how many events the client got; read by account
 --- account room, which alone reads it:
+---@field written_tokens number|nil about how many tokens the deltas of a message have held so far
 ---@field usage Usage|nil tokens, reported or estimated (account/usage.lua)
 ---@field usage_source UsageSource|nil the stored response that reports the usage
 ---@field model string|nil the model that answered, as the backend reports it

@@ -106,6 +106,9 @@ function _M.meter(state)
             state.usage, state.model, state.usage_source = usage_module.of_body(text)
         end,
         events = function(block)
+            if request.operation == "messages" then
+                state.written_tokens = (state.written_tokens or 0) + usage_module.tokens_of_deltas(block)
+            end
             state.model = state.model or usage_module.model_of_events(block)
             local shown, usage, source = usage_module.of_block(block, request.hides_usage, told)
             if usage then
@@ -186,7 +189,7 @@ end
 -- Estimates what the answer has not told.
 local function estimate(state, is_left_behind)
     if state.usage and state.usage.is_begun then
-        state.usage = usage_module.complete(state.usage, state.sent_events or 0)
+        state.usage = usage_module.complete(state.usage, state.sent_events or 0, state.written_tokens or 0)
     end
     if is_to_be_estimated(state) then
         local estimated = usage_module.estimate(size.prompt(state.request), state.sent_events)

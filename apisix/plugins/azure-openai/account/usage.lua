@@ -12,6 +12,7 @@ local pairs = pairs
 local setmetatable = setmetatable
 local type = type
 local table_concat = table.concat
+local math_ceil = math.ceil
 local math_max = math.max
 local math_min = math.min
 
@@ -354,13 +355,31 @@ function _M.model_of_events(block)
     return nil
 end
 
+-- What stands around the words of a delta; and English prose has about four bytes a token.
+local DELTA_BYTES, BYTES_PER_TOKEN = 125, 4
+
+--- About how many tokens the deltas of a message in a block hold. One of Claude's has a few words, not one token.
+-- @param block string complete events
+-- @return number
+function _M.tokens_of_deltas(block)
+    local bytes = 0
+    for event in sse.events(block) do
+        -- The signature of a thought is none of the model's words.
+        if event:find("^event: ?content_block_delta") and not event:find('"signature_delta"', 1, true) then
+            bytes = bytes + math_max(#event - DELTA_BYTES, 0)
+        end
+    end
+    return math_ceil(bytes / BYTES_PER_TOKEN)
+end
+
 --- Completes the usage of a stream that was cut before it could tell what its answer took.
 -- @param usage Usage with `is_begun`
 -- @param events number how many events the client got
+-- @param written number what `tokens_of_deltas` has told of these
 -- @return Usage
-function _M.complete(usage, events)
+function _M.complete(usage, events, written)
     local completed = _M.sum(nil, usage)
-    completed.completion = math_max(usage.completion, events)
+    completed.completion = math_max(usage.completion, events, written)
     completed.total = completed.prompt + completed.completion
     completed.is_begun, completed.estimated = nil, true
     return completed
