@@ -145,7 +145,7 @@ def test_b6_no_fallback_takes_the_place_of_the_session(stage: Stage, sim: Simula
 
 
 def test_a8_a_key_stays_with_the_first_to_whom_it_was_handed_out(stage: Stage, sim: Simulator) -> None:
-    """Else a backend that names the key of another one would get that one's calls, and its client would pay."""
+    """Else a backend that names another one's key would get its calls, and a client would pay for others."""
     other: dict[str, Any] = {"GATEWAY_CLIENT_NAME_1": "team-b", "GATEWAY_CLIENT_KEY_1": OTHER_KEY}
     gateway = stage.gateway(AZURE_OPENAI_PRIORITY_0=1, **other)
     key, _ = make_key(stage.http(gateway))
