@@ -4,9 +4,11 @@
 -- gateway.
 local core = require("apisix.core")
 
+local tostring = tostring
 local type = type
 local has_prefix = core.string.has_prefix
 
+local HTTP_PORT = "80"
 local COLLECTION = "messages/batches"
 local ADDRESS = '("results_url"%s*:%s*")https?://[^/"\\]+(/[^"\\]*")'
 -- A host with a port. What else a client calls itself by, it does not get back.
@@ -20,9 +22,10 @@ local function origin(ctx)
     if type(host) ~= "string" or not host:find(HOST) then
         return nil
     end
-    -- TLS may end in front of the gateway.
-    local forwarded = core.request.header(ctx, "x-forwarded-proto")
-    return (forwarded == "https" and forwarded or ctx.var.scheme) .. "://" .. host
+    -- Who names no port has called a usual one, which the gateway does not have: then TLS ends in front of it. APISIX
+    -- drops what a proxy says of that. A client must not send its key in the clear.
+    local is_usual_port = not host:find(":%d+$") and tostring(ctx.var.server_port) ~= HTTP_PORT
+    return (is_usual_port and "https" or ctx.var.scheme) .. "://" .. host
 end
 
 --- Puts the client's own way to the gateway in the place of the backend's address.
