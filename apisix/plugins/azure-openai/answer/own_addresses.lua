@@ -34,8 +34,7 @@ end
 -- @param answer Answer its body changes
 -- @return Answer
 function _M.lead_back(ctx, request, answer)
-    local is_of_batches = request.surface.has_anthropic_errors
-        and has_prefix(request.operation:lower(), COLLECTION)
+    local is_of_batches = request.kind == "anthropic" and has_prefix(request.operation:lower(), COLLECTION)
     local own = is_of_batches and answer.body and answer.status < 300 and origin(ctx)
     if own then
         answer.body = answer.body:gsub(ADDRESS, function(before, path)
