@@ -553,7 +553,9 @@ def test_s1_the_guard_sees_examples_for_a_tool(stage: Stage, name: str) -> None:
 
 def test_s1_what_a_tool_was_given_are_no_words_of_a_user(stage: Stage) -> None:
     settings = {"ENABLE_PROMPT_GUARD": "true", "PROMPT_ALLOW_PATTERNS": "^Go on"}
-    history = called(path="a", content="some words", prompt="others", todos=[{"content": "more"}])
+    history = called(
+        path="a", content="some words", prompt="others", todos=[{"content": "more"}, {"content": ["a", "b"]}]
+    )
     assert message(client_of(stage, **settings), messages=history).status_code == 200
 
 

@@ -31,9 +31,13 @@ end
 
 SPOKEN = ("prompt", "input", "content")
 WORDS = ("role", "type", "model")
+# What a tool is given, when it is an object and no member of the body itself.
+OWN = ("input", "parameters")
 
 
-def texts_of(value: Any, is_spoken: bool = False) -> list[tuple[str, bool]]:
+def texts_of(
+    value: Any, is_spoken: bool = False, is_own: bool = False, depth: int = 1
+) -> list[tuple[str, bool]]:
     """The rule once more, on the whole document: texts, each with whether it is a user's words."""
     if isinstance(value, list):
         members: Any = [(None, element) for element in value]
@@ -41,16 +45,17 @@ def texts_of(value: Any, is_spoken: bool = False) -> list[tuple[str, bool]]:
     else:
         members = value.items()
         role, kind = value.get("role", ...), value.get("type", ...)
-        is_users = role == "user" or (role is ... and kind in (..., "message"))
+        is_users = not is_own and (role == "user" or (role is ... and kind in (..., "message")))
     found = []
     for name, member in members:
         is_said = is_spoken if name is None else is_users and name in SPOKEN
-        if isinstance(member, str) and name not in WORDS:
+        if isinstance(member, str) and (is_own or name not in WORDS):
             found.append((member, is_said))
         elif isinstance(member, (list, dict)):
             if name == "content" and isinstance(member, list):
                 found.append((joined(member), is_users))
-            found += texts_of(member, is_said)
+            is_given = is_own or (depth > 1 and isinstance(member, dict) and name in OWN)
+            found += texts_of(member, is_said, is_given, depth + 1)
     return [(text, is_said) for text, is_said in found if text]
 
 
@@ -66,7 +71,9 @@ TEXT = st.one_of(
     st.text(max_size=6),
 )
 SCALARS = st.one_of(TEXT, TEXT, st.integers(), st.none(), st.booleans())
-NAMES = st.sampled_from(["content", "role", "type", "text", "input", "prompt", "messages", "model", "x"])
+NAMES = st.sampled_from(
+    ["content", "role", "type", "text", "input", "prompt", "messages", "model", "parameters"]
+)
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(NAMES, inner, max_size=5)),

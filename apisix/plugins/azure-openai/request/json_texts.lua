@@ -220,7 +220,7 @@ function Listener:close(scanner)
     if not scanner.is_object[depth] then
         if self.at_parts[depth] then
             -- A message can come in parts; a pattern may match only all of them together.
-            hear(self, self.at_parts[depth], depth - 1)
+            hear(self, self.at_parts[depth], not self.at_own[depth] and depth - 1)
         end
         return
     end
