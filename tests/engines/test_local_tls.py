@@ -107,8 +107,9 @@ def test_a_damaged_authority_is_told_and_renewed(tmp_path: Path) -> None:
 
 def test_a_reload_keeps_the_certificate(tmp_path: Path, engine: str) -> None:
     certificate = make_certificate(tmp_path)
-    public = certificate.pem.read_text()
-    tls = Tls(public, certificate.chain_and_key.read_text().removeprefix(public))
+    end = "-----END CERTIFICATE-----\n"
+    public, _, key = certificate.chain_and_key.read_text().partition(end)
+    tls = Tls(public + end, key)
     write_plugins(tmp_path, {"say": SAY})
     files = {"apisix.yaml": apisix_yaml(**says("old")), "config.yaml": config_yaml(tmp_path, ["say"])}
     with start_files(files, engine=choose_engine(engine)[0], tls=tls) as gateway:
