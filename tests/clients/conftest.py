@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,25 @@ from tests.support.node_packages import node_with_packages
 __all__ = ["sim", "simulator", "stage"]
 
 OpenGateway = Callable[..., str]
+# Before any test changes it.
+OUTER = dict(os.environ)
 RunScript = Callable[..., Any]
 
 JAVASCRIPT = Path(__file__).parent / "js"
 RUN_SECONDS = 60
 
 
+@cache
+def _certificate(directory: Path) -> Certificate:
+    return make_certificate(directory)
+
+
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return make_certificate(tmp_path_factory.mktemp("certificate"))
+    """One for the whole process, which trusts one authority: the tests of tools have this fixture, too."""
+    directory = tmp_path_factory.getbasetemp() / "certificate"
+    directory.mkdir(exist_ok=True)
+    return _certificate(directory)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,14 +49,13 @@ def outer_environment(certificate: Certificate) -> Iterator[dict[str, str]]:
 
     The latter is for installing packages: their registry has a certificate of another kind.
     """
-    outer = dict(os.environ)
     inner = {**certificate.trusting_environment, "NODE_EXTRA_CA_CERTS": str(certificate.pem)}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in inner.items():
             patch.setenv(name, value)
-        for name in [name for name in outer if name.startswith(("OPENAI_", "AZURE_OPENAI_"))]:
-            patch.delenv(name)
-        yield outer
+        for name in [name for name in OUTER if name.startswith(("OPENAI_", "AZURE_OPENAI_"))]:
+            patch.delenv(name, raising=False)
+        yield OUTER
 
 
 @pytest.fixture(scope="session")
