@@ -283,8 +283,14 @@ def stream(*events: tuple[str, Any]) -> bytes:
 
 
 def start(**usage: int | None) -> tuple[str, Any]:
-    usage = {"input_tokens": 10, "output_tokens": 1} | usage
-    told = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "usage": usage}
+    used: dict[str, int | None] = {"input_tokens": 10, "output_tokens": 1}
+    told = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-x",
+        "usage": used | usage,
+    }
     return "message_start", {"type": "message_start", "message": told}
 
 
@@ -308,7 +314,8 @@ STOP = ("message_stop", {"type": "message_stop"})
 
 def end(**usage: int | None) -> tuple[str, Any]:
     stop = {"stop_reason": "end_turn"}
-    return "message_delta", {"type": "message_delta", "delta": stop, "usage": {"output_tokens": 5} | usage}
+    used: dict[str, int | None] = {"output_tokens": 5}
+    return "message_delta", {"type": "message_delta", "delta": stop, "usage": used | usage}
 
 
 def streamed(stage: Stage, *pieces: bytes, **settings: Any) -> tuple[httpx.Response, Gateway]:
