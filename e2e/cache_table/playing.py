@@ -23,9 +23,9 @@ from scripts.engines import Gateway
 CLIENT_KEYS = [f"client-key-of-cache-table-{number}" for number in range(3)]
 LIFE_S = 300.0
 # Simulated seconds.
-THROTTLE_EVERY, THROTTLE_FOR, COMES_BACK_AFTER = 50.0, 20.0, 5.0
-# A backend that is asked again while it is throttled refuses again, so this machine may be slow.
-_RETRY_AFTER_MS = 100
+THROTTLE_EVERY, THROTTLE_FOR, COMES_BACK_AFTER = 100.0, 20.0, 5.0
+# Real seconds: longer than it takes to play what happens while a backend is throttled, so it refuses once.
+_COOL_DOWN_S = 1.0
 _MARGIN_S = 0.05
 # Each client would read the system's certificates again, which takes 60 ms.
 _TLS = ssl.create_default_context()
@@ -108,6 +108,7 @@ class _Throttling:
         self._regions = itertools.cycle(regions)
         self._next = THROTTLE_EVERY
         self._throttled: str | None = None
+        self._cools_until = 0.0
 
     def follow(self, now: float) -> None:
         """Does what is due."""
@@ -115,12 +116,16 @@ class _Throttling:
             self._sim.clear_faults(self._throttled)
             self._throttled = None
             self._next += THROTTLE_EVERY - THROTTLE_FOR
-            # The last cool-down ends by the real clock.
-            time.sleep(_RETRY_AFTER_MS / 1000 + _MARGIN_S)
+            time.sleep(max(0.0, self._cools_until + _MARGIN_S - time.monotonic()))
         if not self._throttled and now >= self._next:
             self._throttled = next(self._regions)
-            self._sim.fail(self._throttled, status=429, retry_after_ms=_RETRY_AFTER_MS)
+            self._sim.fail(self._throttled, status=429, retry_after_ms=round(_COOL_DOWN_S * 1000))
             self._next += THROTTLE_FOR
+
+    def note(self, attempts: str) -> None:
+        """Learns from `eastus:429,westus:200` how long the gateway lets a backend rest."""
+        if ":429" in attempts:
+            self._cools_until = time.monotonic() + _COOL_DOWN_S
 
 
 class _Player:
@@ -146,9 +151,11 @@ class _Player:
             )
         return self._agents[id(session)]
 
-    def ask(self, session: Session, body: Json) -> Json | None:
+    def ask(self, session: Session, body: Json, throttling: _Throttling | None) -> Json | None:
         """The answer; `None` when nobody can serve now."""
         response = self._agent(session).post(session.path, json=body)
+        if throttling:
+            throttling.note(response.headers.get("x-gateway-attempts", ""))
         if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
             self.totals.refused += 1
             return None
@@ -189,7 +196,7 @@ def play(
             clock.now, _, session, body = heapq.heappop(due)
             if throttling:
                 throttling.follow(clock.now)
-            answer = player.ask(session, body)
+            answer = player.ask(session, body, throttling)
             if answer is None:
                 heapq.heappush(due, (clock.now + COMES_BACK_AFTER, next(order), session, body))
                 continue

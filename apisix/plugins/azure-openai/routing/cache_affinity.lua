@@ -13,7 +13,8 @@ local ngx_now = ngx.now
 
 local dict = ngx.shared["azure-openai-conversations"]
 
-local MOST_OF_SHARE = 1.25
+-- Nobody shall get more than 1.25 times its share, also when another one rests now and then.
+local MOST_OF_SHARE = 1.2
 local WINDOW_SECONDS = 60
 -- So few requests a minute say nothing of the balance.
 local FEW = 10
