@@ -14,7 +14,7 @@ import pytest
 from e2e.redis_server import RedisServer, is_installed
 from e2e.simulator import Simulator
 from scripts.engines import Gateway
-from tests.behaviour.conftest import CLIENT_KEY, TLS, Stage
+from tests.behaviour.conftest import CLIENT_KEY, REGIONS, TLS, Stage
 from tests.behaviour.support import attempts, chat, record_of
 from tests.engines.raw_server import RawServer
 from tests.support.identity import identity_endpoint
@@ -101,6 +101,24 @@ def test_s6_a_batch_is_found_again_where_it_was_made(stage: Stage) -> None:
     params = {"custom_id": "one", "params": MESSAGE}
     made = [client.create(requests=[params]).id for _ in range(4)]  # type: ignore[list-item]
     assert [client.retrieve(batch).id for batch in made] == made
+
+
+def test_r4_all_batches_are_made_where_their_list_is_shown(stage: Stage) -> None:
+    """The first backend, which new files of Azure OpenAI's go to, does not offer this surface."""
+    gateway = stage.gateway(REGIONS, AZURE_OPENAI_SURFACES_1=ALL, AZURE_OPENAI_SURFACES_2=ALL)
+    client = sdk_of(gateway).messages.batches
+    params = {"custom_id": "one", "params": MESSAGE}
+    made = [client.create(requests=[params]).id for _ in range(4)]  # type: ignore[list-item]
+    assert sorted(batch.id for batch in client.list()) == sorted(made)
+
+
+def test_r4_the_configured_home_is_that_of_batches_too(stage: Stage) -> None:
+    settings = {"AZURE_OPENAI_SURFACES_1": ALL, "GATEWAY_HOME_BACKEND": "westus"}
+    client = client_at(stage, stage.gateway(REGIONS[:2], **settings))
+    body = {"requests": [{"custom_id": "one", "params": MESSAGE}]}
+    assert attempts(client.post(f"{MESSAGES}/batches", json=body)) == ["westus:200"]
+    files = {"file": ("a.jsonl", b"{}"), "purpose": (None, "batch")}
+    assert attempts(client.post("/openai/v1/files", files=files)) == ["westus:201"]
 
 
 @pytest.mark.parametrize("header", ["x-api-key", "api-key", "authorization"])

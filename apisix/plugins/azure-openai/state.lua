@@ -117,7 +117,7 @@
 ---@field by_name table<string, Backend>
 ---@field groups table[] backends of one priority each, the highest first
 ---@field drained table backends of weight 0
----@field home Backend for files and what refers to files
+---@field homes table<string, Backend> for files, batches and what refers to them, by the name of the surface
 ---@field balancer table
 ---@field keeps_prompt_caches boolean whether conversations shall meet the same backend again
 ---@field failover table limits, cool-downs and breakers; times in the unit that the name says

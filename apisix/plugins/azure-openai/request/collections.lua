@@ -21,7 +21,7 @@ local COLLECTIONS = {
     ["messages/batches"] = true,
 }
 
--- Resources of these kinds refer to files, so all of them are created on one home backend.
+-- Resources of these kinds refer to files, or are looked for in lists, so all of them are created on one home backend.
 local HOME_COLLECTIONS = {
     files = true,
     uploads = true,
@@ -32,6 +32,7 @@ local HOME_COLLECTIONS = {
     fine_tuning = true,
     evals = true,
     containers = true,
+    ["messages/batches"] = true,
 }
 
 local MONTH_SECONDS = 30 * 86400

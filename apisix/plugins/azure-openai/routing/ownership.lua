@@ -186,7 +186,7 @@ function _M.plan(pool, request, client)
         pace = speeds.pace(pool, request),
         references = named,
         items = replayed_items.of(request),
-        home = collections.is_homed(request.operation) and pool.home or nil,
+        home = collections.is_homed(request.operation) and pool.homes[request.surface.name] or nil,
         policy = pool.stored_resources,
         client = names.maker,
         caller = client and client.name or EVERYBODY,

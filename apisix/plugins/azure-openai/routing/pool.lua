@@ -104,8 +104,8 @@ local function build_groups(backends)
     return groups, drained
 end
 
--- The backend for files and everything that refers to files: the configured one, else the first. A drained backend is
--- chosen only when all are drained.
+-- The backend for files, batches and everything that refers to them: the configured one, else the first. A drained
+-- backend is chosen only when all are drained.
 local function home_of(backends, configured)
     if configured and configured.weight > 0 then
         return configured
@@ -116,6 +116,21 @@ local function home_of(backends, configured)
         end
     end
     return configured or backends[1]
+end
+
+-- The same for each surface, of those that offer it.
+local function homes_of(backends, configured)
+    local offering, homes = {}, {}
+    for _, backend in ipairs(backends) do
+        for name in pairs(backend.surfaces) do
+            offering[name] = offering[name] or {}
+            offering[name][#offering[name] + 1] = backend
+        end
+    end
+    for name, list in pairs(offering) do
+        homes[name] = home_of(list, configured and configured.surfaces[name] and configured or nil)
+    end
+    return homes
 end
 
 -- Whether conversations shall meet the same backend again. Other algorithms have their own idea of that, and with one
@@ -131,7 +146,7 @@ local function fill(pool, backends, home_backend)
         pool.by_name[backend.name] = backend
     end
     pool.groups, pool.drained = build_groups(backends)
-    pool.home = home_of(backends, pool.by_name[home_backend])
+    pool.homes = homes_of(backends, pool.by_name[home_backend])
     pool.keeps_prompt_caches = keeps_prompt_caches(pool.balancer, backends) or false
     return pool
 end
