@@ -20,6 +20,7 @@ _AVAILABILITY_PER_PAIR = 2 * KIB
 _SIGHTINGS_PER_BACKEND = 32 * KIB
 _SIGHTINGS_PER_CLIENT = 8 * KIB
 _LIMITS_PER_CLIENT = 2 * KIB
+_CONVERSATIONS_PER_CLIENT = 64 * KIB
 # What this period and the last have used, and what Redis has told of it, for six budgets.
 _BUDGETS_PER_CLIENT = 8 * KIB
 _METRICS_PER_PAIR = 2 * KIB
@@ -61,8 +62,8 @@ def shared_dictionaries(settings: Settings) -> dict[str, str]:
         "azure-openai-hints": "4m",
         # Items that clients send again with each turn: 1 MiB for each client (routing/item_hints.lua).
         "azure-openai-items": _megabytes(1 * MIB + min(clients, _MOST_CLIENTS_WITH_ITEMS) * MIB),
-        # Where some 30,000 conversations are, for minutes (routing/cache_affinity.lua).
-        "azure-openai-conversations": "4m",
+        # Where conversations are, for minutes: 256 places for each client (routing/cache_affinity.lua).
+        "azure-openai-conversations": _megabytes(1 * MIB + clients * _CONVERSATIONS_PER_CLIENT),
         "azure-openai-limits": _megabytes(1 * MIB + clients * _LIMITS_PER_CLIENT),
         "azure-openai-budgets": _megabytes(1 * MIB + clients * _BUDGETS_PER_CLIENT),
         "azure-openai-metrics": _megabytes(

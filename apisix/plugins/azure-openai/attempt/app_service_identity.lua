@@ -32,11 +32,7 @@ function _M.request(scope, client_id)
         return nil, "IDENTITY_ENDPOINT is not a URL"
     end
     local token, err, expires_on = token_request.send(endpoint, {
-        query = {
-            ["api-version"] = API_VERSION,
-            resource = token_request.resource_of(scope),
-            client_id = client_id,
-        },
+        query = token_request.query(API_VERSION, scope, client_id),
         headers = { ["X-IDENTITY-HEADER"] = SECRET },
     })
     return token, err and "the identity endpoint " .. err, expires_on

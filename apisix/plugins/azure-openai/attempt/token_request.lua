@@ -33,9 +33,18 @@ function _M.endpoint(url)
     }
 end
 
---- The resource of a scope, as the protocols of managed identities have it: without "/.default".
-function _M.resource_of(scope)
-    return (scope:gsub("/%.default$", ""))
+--- The query of both protocols of managed identities.
+-- @param api_version string
+-- @param scope string as Entra ID has it, for example "https://cognitiveservices.azure.com/.default"
+-- @param client_id string|nil of a user-assigned identity
+-- @return table
+function _M.query(api_version, scope, client_id)
+    return {
+        ["api-version"] = api_version,
+        -- These protocols have resources, which are scopes without the end.
+        resource = (scope:gsub("/%.default$", "")),
+        client_id = client_id,
+    }
 end
 
 -- What an endpoint says about its refusal: Entra ID and virtual machines in `error_description`, Container Apps in

@@ -40,11 +40,7 @@ function _M.request(scope, client_id)
         return nil, "AZURE_POD_IDENTITY_AUTHORITY_HOST is not a URL"
     end
     local token, err, expires_on = token_request.send(endpoint, {
-        query = {
-            ["api-version"] = API_VERSION,
-            resource = token_request.resource_of(scope),
-            client_id = client_id,
-        },
+        query = token_request.query(API_VERSION, scope, client_id),
         headers = { Metadata = "true" },
         connect_timeout_ms = CONNECT_TIMEOUT_MS,
     })

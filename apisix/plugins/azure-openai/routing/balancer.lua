@@ -94,7 +94,7 @@ local function pick(ctx, pool, group, plan, available, deployments)
         return rendezvous.best(ngx_crc32(key), available)
     end
     if plan.conversation then
-        return cache_affinity.choose(pool, group, plan, available)
+        return cache_affinity.choose(group, plan, available)
     end
     local weights = deployments and #available > 1 and speeds.weights(available, deployments, plan.pace)
     return rotate(credits_for(pool, group, plan), available, weights)
@@ -136,8 +136,9 @@ local function next_in_group(ctx, pool, group, plan, tried)
     local backend, is_trial = choose(ctx, pool, group, plan, tried)
     while backend do
         if claim(pool, plan, backend, tried, is_trial) then
-            cache_affinity.count(pool, plan.deployment, backend)
-            return backend, pool_module.deployment_on(backend, plan), is_trial
+            local deployment = pool_module.deployment_on(backend, plan)
+            cache_affinity.count(pool, backend, deployment)
+            return backend, deployment, is_trial
         end
         backend, is_trial = choose(ctx, pool, group, plan, tried)
     end
@@ -164,7 +165,7 @@ local function next_preferred(pool, plan, tried)
     end
     local deployment, is_trial = usable_deployment(backend, plan, tried)
     if deployment and claim(pool, plan, backend, tried, is_trial) then
-        cache_affinity.count(pool, plan.deployment, backend)
+        cache_affinity.count(pool, backend, deployment)
         return backend, deployment, is_trial
     end
     return nil

@@ -4,12 +4,17 @@
 -- The workers count together what each backend has got in the last minute. A backend that would get more than
 -- MOST_OF_SHARE of its share passes the conversation on, to the one that has got the least. There it stays: each move
 -- costs as much as a new conversation. Conversations that begin alike meet at first, and move one by one.
+local core = require("apisix.core")
+local pair_memory = require("apisix.plugins.azure-openai.routing.pair_memory")
+local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 local rendezvous = require("apisix.plugins.azure-openai.routing.rendezvous")
 
 local ngx = ngx
 local ipairs = ipairs
 local math_floor = math.floor
+local ngx_crc32 = ngx.crc32_long
 local ngx_now = ngx.now
+local has_prefix = core.string.has_prefix
 
 local dict = ngx.shared["azure-openai-conversations"]
 
@@ -20,28 +25,32 @@ local WINDOW_SECONDS = 60
 local FEW = 10
 -- Caches forget what is not used for so long.
 local REMEMBER_SECONDS = 600
+-- A client could have any number of conversations. Those that meet in a slot take turns in it.
+local SLOTS_PER_CLIENT = 256
 
 local _M = {}
 
-local function counter_of(pool, deployment, backend, window)
-    return "count|" .. pool.name .. "|" .. deployment .. "|" .. backend.name .. "|" .. window
+local function kind_of(window)
+    return "sent-" .. window
 end
 
--- In each group of equals a conversation has a place of its own.
-local function place_of(pool, group, plan)
-    return "place|" .. pool.name .. "|" .. group.priority .. "|" .. plan.conversation
+-- Where the place of a conversation is kept; in each group of equals it has one of its own. And how the entry begins.
+local function place_of(group, plan)
+    local slot = ngx_crc32(plan.conversation) % SLOTS_PER_CLIENT
+    return group.priority .. "|" .. slot .. "|" .. plan.caller, plan.conversation .. "|"
 end
 
 -- What each backend has got in the last minute: all of this window, and so much of the one before as lies in it. Also
 -- the sums of these and of the weights.
-local function loads(pool, deployment, available)
+local function loads(plan, available)
     local now = ngx_now()
     local window = math_floor(now / WINDOW_SECONDS)
     local part = 1 - now % WINDOW_SECONDS / WINDOW_SECONDS
     local counts, total, weights = {}, 0, 0
     for _, backend in ipairs(available) do
-        local count = (dict:get(counter_of(pool, deployment, backend, window)) or 0)
-            + (dict:get(counter_of(pool, deployment, backend, window - 1)) or 0) * part
+        local deployment = pool_module.deployment_on(backend, plan)
+        local count = (pair_memory.get(kind_of(window), backend, deployment) or 0)
+            + (pair_memory.get(kind_of(window - 1), backend, deployment) or 0) * part
         counts[backend] = count
         total, weights = total + count, weights + backend.weight
     end
@@ -69,9 +78,13 @@ local function least_loaded(load, kind, available)
     return rendezvous.best(kind, equals)
 end
 
-local function named(available, name)
+-- The backend that an entry names, if it is that of the conversation and may be asked.
+local function named(available, entry, beginning)
+    if not entry or not has_prefix(entry, beginning) then
+        return nil
+    end
     for _, backend in ipairs(available) do
-        if backend.name == name then
+        if entry == beginning .. backend.name then
             return backend
         end
     end
@@ -79,15 +92,14 @@ local function named(available, name)
 end
 
 --- The backend for the next request of a conversation.
--- @param pool Pool
 -- @param group table of the pool
 -- @param plan Plan with `conversation`
 -- @param available Backend[] those of the group that may be asked; at least one
 -- @return Backend
-function _M.choose(pool, group, plan, available)
-    local load = loads(pool, plan.deployment, available)
-    local key = place_of(pool, group, plan)
-    local place = named(available, dict:get(key))
+function _M.choose(group, plan, available)
+    local load = loads(plan, available)
+    local key, beginning = place_of(group, plan)
+    local place = named(available, dict:get(key), beginning)
     local backend = place or rendezvous.best(plan.kind, available)
     local must_move = is_crowded(load, backend)
     if must_move then
@@ -95,18 +107,19 @@ function _M.choose(pool, group, plan, available)
     end
     -- A place that only rests is not forgotten.
     if must_move or place then
-        dict:set(key, backend.name, REMEMBER_SECONDS)
+        dict:set(key, beginning .. backend.name, REMEMBER_SECONDS)
     end
     return backend
 end
 
 --- Counts a request that a backend gets.
 -- @param pool Pool
--- @param deployment string the client's name for it
-function _M.count(pool, deployment, backend)
+-- @param backend Backend
+-- @param deployment string the backend's name for it
+function _M.count(pool, backend, deployment)
     if pool.keeps_prompt_caches then
         local window = math_floor(ngx_now() / WINDOW_SECONDS)
-        dict:incr(counter_of(pool, deployment, backend, window), 1, 0, 2 * WINDOW_SECONDS)
+        pair_memory.add_to(kind_of(window), backend, deployment, 1, 2 * WINDOW_SECONDS)
     end
 end
 
