@@ -56,8 +56,9 @@ class Gateway(Group):
     home_backend: BackendName | None = setting(
         "GATEWAY_HOME_BACKEND",
         None,
-        about="Name of the backend that new files, batches and vector stores go to.",
-        shown="the first backend",
+        about="Name of the backend that new files, batches and vector stores go to, where it offers their "
+        "surface.",
+        shown="the first backend that offers it",
     )
     deployment_fallbacks: Fallbacks | None = setting(
         "DEPLOYMENT_FALLBACKS",

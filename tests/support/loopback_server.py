@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.support.certificates import Certificate
+from tests.support.served import Served
 
 Reply = tuple[int, Any, Mapping[str, str]]
 """Status, body and headers. A body of bytes is sent as it is, any other as JSON."""
@@ -46,39 +45,21 @@ class Request:
         return json.loads(self.content or b"{}")
 
 
-class LoopbackServer:
+class LoopbackServer(Served):
     """A context manager: while entered, `answer` answers every request. With a certificate it uses TLS."""
 
     def __init__(self, answer: Callable[[Request], Reply], certificate: Certificate | None = None) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(answer))
+        super().__init__(_handler(answer))
         if certificate is not None:
             self._server.socket = certificate.server_context.wrap_socket(
                 self._server.socket, server_side=True
             )
         self._scheme = "http" if certificate is None else "https"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-
-    @property
-    def port(self) -> int:
-        return self._server.server_port
 
     @property
     def url(self) -> str:
         """Base URL without a trailing slash."""
         return f"{self._scheme}://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 def _handler(answer: Callable[[Request], Reply]) -> type[BaseHTTPRequestHandler]:

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from http.server import BaseHTTPRequestHandler
 
 from tests.rehearsal.azure.tls import Authority
 from tests.rehearsal.azure.wire import Reply, Request
+from tests.support.served import Served
 
 
-class Proxy:
+class Proxy(Served):
     """A context manager: while entered, `answer` answers every request to every host."""
 
     def __init__(self, answer: Callable[[Request], Reply], authority: Authority) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(answer, authority))
-        self._server.daemon_threads = True
+        super().__init__(_handler(answer, authority))
         self._server.block_on_close = False  # clients keep their connections open
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return f"http://127.0.0.1:{self.port}"
 
 
 def _handler(answer: Callable[[Request], Reply], authority: Authority) -> type[BaseHTTPRequestHandler]:
