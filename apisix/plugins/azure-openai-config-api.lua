@@ -1,11 +1,11 @@
 --- Hands a post of a client to the config API beside the gateway, which writes the gateway's configuration (end-to-end
 --- tests only).
 local core = require("apisix.core")
-local http = require("resty.http")
+local connection_module = require("apisix.plugins.azure-openai.attempt.connection")
+local http_exchange = require("apisix.plugins.azure-openai.attempt.http_exchange")
 local errors = require("apisix.plugins.azure-openai.base.errors")
 local schemas = require("apisix.plugins.azure-openai.base.schemas")
-
-local table_concat = table.concat
+local request_body = require("apisix.plugins.azure-openai.request.body")
 
 local PLUGIN = "azure-openai-config-api"
 local document = schemas.read(PLUGIN)
@@ -16,7 +16,6 @@ local PATH = "/helpers/set-preferred-backends"
 local MOST_BODY_BYTES = 65536
 -- Its answers repeat the body, in which an escape may stand for each byte.
 local MOST_ANSWER_BYTES = 8 * MOST_BODY_BYTES
-local PIECE_BYTES = 8192
 -- Those of the config API (e2e/config_api/app.py). Something else may listen on its port.
 local KNOWN_STATUSES = { [200] = true, [400] = true, [401] = true, [413] = true, [503] = true }
 local CONNECT_TIMEOUT_MS = 1000
@@ -32,50 +31,36 @@ local _M = {
 }
 
 local function read_answer(response)
-    local pieces, left = {}, MOST_ANSWER_BYTES
-    while response.body_reader do
-        local piece, err = response.body_reader(PIECE_BYTES)
-        if err then
-            return nil, err
-        end
-        if not piece then
-            break
-        end
-        left = left - #piece
-        if left < 0 then
-            return nil, "its answer is too large"
-        end
-        pieces[#pieces + 1] = piece
+    if not KNOWN_STATUSES[response.status] then
+        return nil, "its answer has the status " .. response.status
     end
-    return table_concat(pieces)
+    if not response.body then
+        return ""
+    end
+    return response.body:read_whole(MOST_ANSWER_BYTES)
 end
 
 local function post(conf, body)
-    local client = http.new()
-    client:set_timeouts(CONNECT_TIMEOUT_MS, READ_TIMEOUT_MS, READ_TIMEOUT_MS)
-    local ok, err = client:connect({ scheme = "http", host = HOST, port = conf.port })
-    if not ok then
+    local server = { scheme = "http", host = HOST, port = conf.port }
+    local connection, err = connection_module.open(server, {
+        connect_timeout_ms = CONNECT_TIMEOUT_MS,
+        timeout_ms = READ_TIMEOUT_MS,
+        is_unpooled = true,
+    })
+    if not connection then
         return nil, err
     end
-    local response
-    response, err = client:request({
+    local response, answer
+    response, err = http_exchange.exchange(connection, server, {
         method = "POST",
-        path = PATH,
-        headers = {
-            ["Host"] = HOST .. ":" .. conf.port,
-            ["Authorization"] = "Bearer " .. conf.token,
-            ["Content-Type"] = "application/json",
-            ["Content-Length"] = #body,
-        },
-        body = body,
+        target = PATH,
+        headers = { ["authorization"] = "Bearer " .. conf.token, ["content-type"] = "application/json" },
+        body = request_body.of_text(body),
     })
-    local answer
-    if response and KNOWN_STATUSES[response.status] then
+    if response then
         answer, err = read_answer(response)
-    elseif response then
-        err = "its answer has the status " .. response.status
     end
-    client:close()
+    connection:close()
     if not answer then
         return nil, err
     end

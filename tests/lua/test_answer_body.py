@@ -16,10 +16,10 @@ from tests.engines.support import Lua
 READ = """
 local answer_body = require("apisix.plugins.azure-openai.attempt.answer_body")
 
--- A socket that hands out the pieces one by one, then says how it ended.
-local function socket_of(pieces, ending)
+-- A connection that hands out the pieces one by one, then says how it ended.
+local function connection_of(pieces, ending)
     local position, rest = 0, ""
-    return { settimeout = function() end, receiveany = function(_, most)
+    return { timeout_ms = 1000, settimeout = function() end, receiveany = function(_, most)
         if rest == "" then
             position = position + 1
             rest = pieces[position] and ngx.decode_base64(pieces[position])
@@ -35,7 +35,7 @@ local function socket_of(pieces, ending)
 end
 
 local function read(headers, pieces, ending)
-    local body = assert(answer_body.new(socket_of(pieces, ending), headers, 1000))
+    local body = assert(answer_body.new(connection_of(pieces, ending), headers))
     local parts = {}
     local piece, err = body:next()
     while piece do
@@ -143,7 +143,7 @@ def test_f1_a_head_that_does_not_say_where_its_body_ends_is_an_error(
 ) -> None:
     chunk = """
     local answer_body = require("apisix.plugins.azure-openai.attempt.answer_body")
-    return (answer_body.new({}, headers, 1000)) == nil
+    return (answer_body.new({}, headers)) == nil
     """
     assert lua(chunk, headers=headers) == [True]
 

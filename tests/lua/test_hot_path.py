@@ -27,10 +27,8 @@ local answer = {
         held = {},
         splitter = sse.splitter(),
         connection = {
-            client = {
-                keepalive = true,
-                sock = { setkeepalive = function() returned = true return true end },
-            },
+            is_kept = true,
+            connection = { release = function() returned = true end },
             body = { leaves_clean = function() return true end },
         },
         reader = {

@@ -1,7 +1,8 @@
 --- Posts one batch to the collector, within a deadline for everything. The timeouts of a socket begin anew with each
 --- byte, so a collector that sends one now and then could hold the sending timer of a worker for ever.
-local http = require("resty.http")
-local guarded_socket = require("apisix.plugins.azure-openai.attempt.guarded_socket")
+local connection_module = require("apisix.plugins.azure-openai.attempt.connection")
+local http_exchange = require("apisix.plugins.azure-openai.attempt.http_exchange")
+local request_body = require("apisix.plugins.azure-openai.request.body")
 
 local ngx = ngx
 local tonumber = tonumber
@@ -15,19 +16,6 @@ local DEFAULT_PORTS = { http = 80, https = 443 }
 
 local _M = {}
 
--- Returns whether the answer has been read to its end.
-local function read_to_the_end(response)
-    local bytes = 0
-    repeat
-        local piece, err = response.body_reader(LARGEST_ANSWER_BYTES)
-        bytes = bytes + #(piece or "")
-        if err or bytes > LARGEST_ANSWER_BYTES then
-            return false
-        end
-    until not piece
-    return true
-end
-
 -- "http://[::1]:4318" -> { scheme = "http", host = "[::1]", port = 4318 }
 local function address_of(endpoint)
     local scheme, authority = endpoint:match("^(%a+)://(.+)$")
@@ -37,32 +25,34 @@ local function address_of(endpoint)
         scheme = scheme,
         host = host,
         port = tonumber(port) or DEFAULT_PORTS[scheme],
-        ssl_server_name = host,
     }
 end
 
 -- Notes in `exchange` what is known so far: the status counts although its body may never end.
 local function post(exchange, endpoint, path, body)
-    local client, timeout_ms = exchange.client, exchange.seconds * 1000
-    client:set_timeouts(timeout_ms, timeout_ms, timeout_ms)
-    local is_connected, response
-    is_connected, exchange.err = client:connect(address_of(endpoint))
-    if not is_connected then
+    local server, timeout_ms = address_of(endpoint), exchange.seconds * 1000
+    local response
+    exchange.connection, exchange.err = connection_module.open(server, {
+        ssl_verify = true,
+        connect_timeout_ms = timeout_ms,
+        timeout_ms = timeout_ms,
+    })
+    if not exchange.connection then
         return
     end
-    guarded_socket.guard(client.sock)
-    response, exchange.err = client:request({
+    response, exchange.err = http_exchange.exchange(exchange.connection, server, {
         method = "POST",
-        path = path,
-        body = body,
-        headers = { ["Content-Type"] = "application/json" },
+        target = path,
+        body = request_body.of_text(body),
+        headers = { ["content-type"] = "application/json" },
     })
     if not response then
         return
     end
     exchange.status = response.status
-    if not response.has_body or read_to_the_end(response) then
-        exchange.is_kept = client:set_keepalive() ~= nil
+    if not response.body or response.body:read_whole(LARGEST_ANSWER_BYTES) then
+        http_exchange.release(response)
+        exchange.is_over = true
     end
 end
 
@@ -74,11 +64,7 @@ end
 -- @return number|nil status; also of an answer whose body did not end in time
 -- @return string|nil error
 function _M.post(endpoint, path, body, seconds)
-    local client, why = http.new()
-    if not client then
-        return nil, why
-    end
-    local exchange = { client = client, seconds = seconds }
+    local exchange = { seconds = seconds }
     local worker = thread_spawn(post, exchange, endpoint, path, body)
     local clock = thread_spawn(function()
         ngx.sleep(seconds)
@@ -86,8 +72,8 @@ function _M.post(endpoint, path, body, seconds)
     local has_worked, err = thread_wait(worker, clock)
     thread_kill(worker)
     thread_kill(clock)
-    if not exchange.is_kept then
-        client:close()
+    if exchange.connection and not exchange.is_over then
+        exchange.connection:close()
     end
     if not has_worked then
         return nil, err

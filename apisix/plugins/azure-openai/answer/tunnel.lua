@@ -74,10 +74,10 @@ function _M.run(state, answer, listener)
     end
 
     local client = { socket = socket }
-    local backend = { socket = answer.tunnel.client.sock }
+    local backend = { socket = answer.tunnel.connection }
     prepare(client, state.pool)
     prepare(backend, state.pool)
-    backend.socket:setoption("keepalive", true)
+    backend.socket:keep_alive()
 
     local ended, err = relay(client, backend, listener)
     upstream.close(answer.tunnel)

@@ -29,7 +29,7 @@ end
 local function wait_at_most(self, milliseconds)
     if milliseconds ~= self.patience_ms then
         self.patience_ms = milliseconds
-        self.sock:settimeout(milliseconds)
+        self.connection:settimeout(milliseconds)
     end
 end
 
@@ -39,7 +39,7 @@ local function receive(self, deadline)
     local wait_ms = deadline and math_ceil(math_max((deadline - ngx_now()) * 1000, 1)) or left_ms
     wait_ms = math_min(wait_ms, left_ms)
     wait_at_most(self, wait_ms)
-    local raw, err = self.sock:receiveany(self.framing:wanted())
+    local raw, err = self.connection:receiveany(self.framing:wanted())
     if raw then
         self.silent_ms = 0
         return raw
@@ -217,20 +217,20 @@ local function unpack_body(body, headers)
 end
 
 --- The body of a response whose head was read.
--- @param sock table cosocket behind the head
+-- @param connection table behind the head (attempt/connection.lua)
 -- @param headers table of the response; those that describe a packed body are removed
--- @param read_timeout_ms number how long the backend may be silent
 -- @return table|nil body
 -- @return string|nil error when the headers do not say where the body ends
-function _M.new(sock, headers, read_timeout_ms)
+function _M.new(connection, headers)
     local framing, err = framing_module.of(headers)
     if not framing then
         return nil, err
     end
     local body = setmetatable({
-        sock = sock,
+        connection = connection,
         framing = framing,
-        read_timeout_ms = read_timeout_ms,
+        read_timeout_ms = connection.timeout_ms,
+        patience_ms = connection.timeout_ms,
         silent_ms = 0,
         unread = {},
         first_unread = 1,

@@ -48,9 +48,6 @@ function _M.send(pool, attempt, request)
 
     local target, body = reading.for_deployment(request, attempt.deployment)
     attempt.target = target
-    if body then
-        message_headers["content-length"] = body.size
-    end
     return upstream.send(pool, attempt, {
         method = request.method,
         target = target,

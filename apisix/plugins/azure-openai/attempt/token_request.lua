@@ -1,8 +1,11 @@
 --- Asks an endpoint for a token: one request on a connection of its own, because that happens once an hour or so.
 local core = require("apisix.core")
-local http = require("resty.http")
+local connection_module = require("apisix.plugins.azure-openai.attempt.connection")
+local http_exchange = require("apisix.plugins.azure-openai.attempt.http_exchange")
 local plain_text = require("apisix.plugins.azure-openai.base.plain_text")
+local request_body = require("apisix.plugins.azure-openai.request.body")
 
+local ngx = ngx
 local ngx_now = ngx.now
 local tonumber = tonumber
 local type = type
@@ -11,6 +14,8 @@ local DEFAULT_PORTS = { http = 80, https = 443 }
 local CONNECT_TIMEOUT_MS = 5000
 local ANSWER_TIMEOUT_MS = 5000
 local MOST_REASON_BYTES = 300
+-- A token has some two kilobytes.
+local LARGEST_ANSWER_BYTES = 1024 * 1024
 
 local _M = {}
 
@@ -59,37 +64,34 @@ local function reason_in(answer)
 end
 
 local function exchange(endpoint, message)
-    local client = http.new()
-    client:set_timeouts(
-        message.connect_timeout_ms or CONNECT_TIMEOUT_MS,
-        ANSWER_TIMEOUT_MS,
-        ANSWER_TIMEOUT_MS
-    )
-    local ok, err = client:connect({
-        scheme = endpoint.scheme,
-        host = endpoint.host,
-        port = endpoint.port,
-        ssl_server_name = endpoint.host,
+    local connection, err = connection_module.open(endpoint, {
+        ssl_verify = true,
+        connect_timeout_ms = message.connect_timeout_ms or CONNECT_TIMEOUT_MS,
+        timeout_ms = ANSWER_TIMEOUT_MS,
+        is_unpooled = true,
     })
-    if not ok then
+    if not connection then
         return nil, err
     end
-    local res, body
-    res, err = client:request({
+    local query = message.query and "?" .. ngx.encode_args(message.query) or ""
+    local response, body
+    response, err = http_exchange.exchange(connection, endpoint, {
         method = message.method or "GET",
-        path = endpoint.path,
-        query = message.query,
-        headers = message.headers,
-        body = message.body,
+        target = endpoint.path .. query,
+        headers = message.headers or {},
+        body = message.body and request_body.of_text(message.body),
     })
-    if res then
-        body, err = res:read_body()
+    if response then
+        body = ""
+        if response.body then
+            body, err = response.body:read_whole(LARGEST_ANSWER_BYTES)
+        end
     end
-    client:close()
+    connection:close()
     if not body then
         return nil, err
     end
-    return res.status, body
+    return response.status, body
 end
 
 --- Sends the request and reads the token from the answer.

@@ -1,0 +1,149 @@
+--- One HTTP/1.1 exchange on a connection: the request out, the head of the response in (RFC 9112).
+local answer_body = require("apisix.plugins.azure-openai.attempt.answer_body")
+local response_head = require("apisix.plugins.azure-openai.attempt.response_head")
+local request_body = require("apisix.plugins.azure-openai.request.body")
+
+local ipairs = ipairs
+local pairs = pairs
+local type = type
+local ngx_now = ngx.now
+local string_find = string.find
+local table_concat = table.concat
+
+local SWITCHING_PROTOCOLS, NO_CONTENT, NOT_MODIFIED = 101, 204, 304
+local DEFAULT_PORTS = { http = 80, https = 443 }
+-- Without a body these say so by a length of 0 (RFC 9110, section 8.6).
+local EXPECTS_BODY = { POST = true, PUT = true, PATCH = true }
+
+local _M = {
+    --- The errors of a connection that the server has closed before any response, for example one from the pool.
+    BROKEN = { closed = true, ["connection reset by peer"] = true, ["broken pipe"] = true },
+}
+
+local lines = {}
+
+-- Adds a header to the first `count` entries of `lines`. Returns how many there are now; nil when a value has more than
+-- one line. Clients' values were looked at before, but a credential comes from elsewhere.
+local function add_line(count, name, value)
+    if type(value) == "string" and string_find(value, "\n", 1, true) then
+        return nil
+    end
+    lines[count + 1], lines[count + 2], lines[count + 3], lines[count + 4] = name, ": ", value, "\r\n"
+    return count + 4
+end
+
+local function add_lines(count, headers)
+    for name, value in pairs(headers) do
+        if type(value) == "table" then
+            for _, one in ipairs(value) do
+                count = count and add_line(count, name, one)
+            end
+        else
+            count = count and add_line(count, name, value)
+        end
+    end
+    return count
+end
+
+-- The head of the request; nil when a header cannot be sent.
+local function head_of(server, message)
+    local port = server.port ~= DEFAULT_PORTS[server.scheme] and ":" .. server.port or ""
+    lines[1] = message.method
+        .. " "
+        .. message.target
+        .. " HTTP/1.1\r\nhost: "
+        .. server.host
+        .. port
+        .. "\r\n"
+    local count, body = 1, message.body
+    if body or EXPECTS_BODY[message.method] then
+        count = add_line(count, "content-length", body and body.size or 0)
+    end
+    count = add_lines(count, message.headers)
+    return count and table_concat(lines, "", 1, count) .. "\r\n"
+end
+
+-- Sends head and body. A body in memory goes with the head, in one piece.
+local function send_request(connection, head, body)
+    -- Made anew for each try: a reader that a dead connection has begun would continue in the middle.
+    local rest = request_body.sendable(body)
+    if type(rest) ~= "function" then
+        return connection:send(rest and { head, rest } or head)
+    end
+    local sent, err = connection:send(head)
+    local piece = sent and rest()
+    while piece and sent do
+        sent, err = connection:send(piece)
+        piece = sent and rest()
+    end
+    return sent, err
+end
+
+local function has_body(status, method)
+    return method ~= "HEAD"
+        and status ~= SWITCHING_PROTOCOLS
+        and status ~= NO_CONTENT
+        and status ~= NOT_MODIFIED
+end
+
+-- Keeps the first line of a header that may occur only once.
+local function keep_one(headers, name)
+    local value = headers[name]
+    if type(value) == "table" then
+        headers[name] = value[1]
+    end
+end
+
+-- Completes a response whose head was read.
+local function with_body(response, connection, method)
+    response.connection = connection
+    keep_one(response.headers, "content-type")
+    local err
+    if has_body(response.status, method) then
+        response.body, err = answer_body.new(connection, response.headers)
+    end
+    return not err and response or nil, err
+end
+
+--- Sends a request and waits for the head of the response. Where there is none, the connection is of no more use.
+-- @param connection table attempt/connection.lua
+-- @param server table { scheme, host, port } that it leads to
+-- @param message table { method, target (path and query), headers, body (as request/body makes it, or nil) }
+-- @return table|nil response { status, headers (names in lower case), body (attempt/answer_body.lua; nil when it has
+--   none), connection, is_kept }
+-- @return string|nil error
+-- @return number when sending ended
+function _M.exchange(connection, server, message)
+    local head = head_of(server, message)
+    if not head then
+        return nil, "a header of more than one line", ngx_now()
+    end
+    local sent, err = send_request(connection, head, message.body)
+    local sent_at = ngx_now()
+    local response, read_err
+    -- A server that refuses the body may have answered before it closed.
+    if sent or (_M.BROKEN[err] and message.body) then
+        response, read_err = response_head.read(connection)
+        err = err or read_err
+    end
+    if response then
+        response, err = with_body(response, connection, message.method)
+    end
+    return response, err, sent_at
+end
+
+--- Puts the connection of a fully read response back into the pool that it came from, unless it cannot be used again.
+function _M.release(response)
+    local body = response.body
+    if response.is_kept and (not body or body:leaves_clean()) then
+        return response.connection:release()
+    end
+    return response.connection:close()
+end
+
+--- Drops the connection of a response that is not read to its end.
+function _M.close(response)
+    response.connection:close()
+end
+
+return _M
