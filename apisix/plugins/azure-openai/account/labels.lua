@@ -81,7 +81,7 @@ end
 -- @param name string
 -- @return boolean whether it is a new label
 function labels:learn(name)
-    if not name:find(NAME) or self:known_name(name) or not make_room(self) then
+    if self:known_name(name) or not name:find(NAME) or not make_room(self) then
         return false
     end
     self.learned[name:lower()] = { name = name, used_at = ngx.time() }

@@ -3,6 +3,7 @@
 -- It is written as text at once: tables for every attribute would cost each request more than all the rest of its
 -- telemetry.
 local core = require("apisix.core")
+local memo = require("apisix.plugins.azure-openai.base.memo")
 
 local json_encode = core.json.encode
 local type = type
@@ -27,33 +28,14 @@ end
 local attributes = {}
 local attributes_mt = { __index = attributes }
 
--- "path" -> '{"key":"path","value":{"', for the names that the gateway itself gives.
-local beginnings = setmetatable({}, {
-    __index = function(known, key)
-        known[key] = '{"key":' .. json_encode(key) .. ',"value":{"'
-        return known[key]
-    end,
-})
+-- "path" -> '{"key":"path","value":{"'
+local beginning = memo.of(function(key)
+    return '{"key":' .. json_encode(key) .. ',"value":{"'
+end)
 
--- Most texts are the same in many requests. All are forgotten when there are so many. Clients can invent long ones.
-local MOST_KEPT = 1000
-local LONGEST_KEPT_BYTES = 256
-local kept, kept_count = {}, 0
-
-local function quoted(text)
-    if #text > LONGEST_KEPT_BYTES then
-        return json_encode(text)
-    end
-    local known = kept[text]
-    if not known then
-        if kept_count == MOST_KEPT then
-            kept, kept_count = {}, 0
-        end
-        known = json_encode(text)
-        kept[text], kept_count = known, kept_count + 1
-    end
-    return known
-end
+local quoted = memo.of(function(text)
+    return json_encode(text)
+end)
 
 local function value_of(value)
     local kind = type(value)
@@ -79,7 +61,7 @@ end
 -- @param value string|number|boolean|nil a string in UTF-8
 function attributes:add(key, value)
     if value ~= nil and value ~= "" then
-        self[#self + 1] = beginnings[key] .. value_of(value) .. "}}"
+        self[#self + 1] = beginning(key) .. value_of(value) .. "}}"
     end
 end
 

@@ -1,4 +1,6 @@
 --- What an answer costs, by list prices (renderer/data/model-pricing.json tells the units).
+local memo = require("apisix.plugins.azure-openai.base.memo")
+
 local ipairs = ipairs
 local math_min = math.min
 
@@ -13,13 +15,17 @@ local _M = {}
 -- The date of a model's version, as OpenAI and Anthropic write it.
 local DATES = { "%-%d%d%d%d%-%d%d%-%d%d$", "%-%d%d%d%d%d%d%d%d$" }
 
--- A model's price, with or without the date of its version: "gpt-4o-2024-08-06" -> "gpt-4o".
-local function price_named(pricing, name)
-    local price = name and pricing[name]
-    for _, date in ipairs(name and not price and DATES or {}) do
-        price = price or pricing[(name:gsub(date, ""))]
+-- "gpt-4o-2024-08-06" -> "gpt-4o"
+local undated = memo.of(function(name)
+    for _, date in ipairs(DATES) do
+        name = name:gsub(date, "")
     end
-    return price
+    return name
+end)
+
+-- A model's price, with or without the date of its version.
+local function price_named(pricing, name)
+    return name and (pricing[name] or pricing[undated(name)])
 end
 
 -- The price that a deployment's name tells: the client's name for it, or the backend's.

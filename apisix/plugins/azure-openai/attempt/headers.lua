@@ -1,5 +1,6 @@
 --- Which headers cross the gateway, in each direction.
 local core = require("apisix.core")
+local memo = require("apisix.plugins.azure-openai.base.memo")
 local credentials = require("apisix.plugins.azure-openai.request.credentials")
 
 local ngx = ngx
@@ -65,10 +66,15 @@ local function is_internal(name)
     return false
 end
 
+local NONE = {}
+
 -- The header names that a Connection header declares as hop-by-hop.
 local function connection_options(headers)
-    local options = {}
     local value = headers["connection"]
+    if value == nil then
+        return NONE
+    end
+    local options = {}
     for _, line in ipairs(type(value) == "table" and value or { value }) do
         for name in line:gmatch("[^%s,]+") do
             options[name:lower()] = true
@@ -77,6 +83,20 @@ local function connection_options(headers)
     return options
 end
 
+-- The name in lower case, or false when the header stays here.
+local name_for_backend = memo.of(function(raw_name)
+    local name = raw_name:lower()
+    -- Much software takes `api_key` for `api-key`.
+    local meant = name:gsub("_", "-")
+    local stays = HOP_BY_HOP[meant]
+        or NOT_FORWARDED[meant]
+        or STEERING[meant]
+        or credentials.is_credential(name)
+        or is_internal(meant)
+        or has_prefix(meant, HANDSHAKE_PREFIX)
+    return not stays and name
+end)
+
 --- The client's headers as a backend may see them, without any credential.
 -- @param client_headers table name -> value or list of values
 -- @return table with lower-case names
@@ -84,34 +104,25 @@ function _M.to_backend(client_headers)
     local options = connection_options(client_headers)
     local forwarded = {}
     for raw_name, value in pairs(client_headers) do
-        local name = raw_name:lower()
-        -- Much software takes `api_key` for `api-key`.
-        local meant = name:gsub("_", "-")
-        if
-            not (
-                HOP_BY_HOP[meant]
-                or NOT_FORWARDED[meant]
-                or STEERING[meant]
-                or credentials.is_credential(name)
-                or options[name]
-                or is_internal(meant)
-                or has_prefix(meant, HANDSHAKE_PREFIX)
-            )
-        then
+        local name = name_for_backend(raw_name)
+        if name and not options[name] then
             forwarded[name] = value
         end
     end
     return forwarded
 end
 
+local is_for_client = memo.of(function(name)
+    return not (HOP_BY_HOP[name] or NOT_RETURNED[name] or is_internal(name))
+end)
+
 --- Sets a backend's headers on the answer to the client.
--- @param backend_headers table name -> value or list of values
+-- @param backend_headers table name in lower case -> value or list of values
 function _M.to_client(backend_headers)
     local options = connection_options(backend_headers)
-    for raw_name, value in pairs(backend_headers) do
-        local name = raw_name:lower()
-        if not (HOP_BY_HOP[name] or NOT_RETURNED[name] or options[name] or is_internal(name)) then
-            ngx.header[raw_name] = value
+    for name, value in pairs(backend_headers) do
+        if is_for_client(name) and not options[name] then
+            ngx.header[name] = value
         end
     end
 end

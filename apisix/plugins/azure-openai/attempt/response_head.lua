@@ -1,6 +1,8 @@
 --- The head of an HTTP/1.1 response: status and headers (RFC 9112, sections 4 and 5).
 --
 -- A backend may send a head byte by byte, or one that never ends; it is read in whole pieces, and bounded.
+local memo = require("apisix.plugins.azure-openai.base.memo")
+
 local ngx_now = ngx.now
 local ipairs = ipairs
 local type = type
@@ -18,30 +20,12 @@ local TAB, LINE_FEED, RETURN, SPACE = 9, 10, 13, 32
 local SWITCHING_PROTOCOLS = 101
 local MALFORMED = "a malformed head"
 
--- What is the same in nearly all responses is looked at once: "Content-Type" -> "content-type". Backends can invent
--- others, so all are forgotten when there are so many; false stands for no name.
-local MOST_KEPT = 500
-local LONGEST_KEPT_BYTES = 64
-local names, names_count = {}, 0
-
 local _M = {}
 
--- RFC 9110, section 5.6.2. The name in lower case, or false.
-local function read_name(raw)
+-- The name in lower case, or false (RFC 9110, section 5.6.2).
+local name_of = memo.of(function(raw)
     return string_find(raw, "^[%w!#$%%&'*+.^_`|~-]+$") and raw:lower() or false
-end
-
-local function name_of(raw)
-    local name = names[raw]
-    if name == nil and #raw <= LONGEST_KEPT_BYTES then
-        if names_count == MOST_KEPT then
-            names, names_count = {}, 0
-        end
-        name = read_name(raw)
-        names[raw], names_count = name, names_count + 1
-    end
-    return name == nil and read_name(raw) or name
-end
+end)
 
 -- Position behind the empty line; nil when it has not come.
 local function end_of_head(text, from)
@@ -117,10 +101,14 @@ local function read_headers(text, from, stop)
     end
 end
 
-local function has_option(headers, option)
-    local value = headers["connection"]
+-- "Keep-Alive, X" -> ",keep-alive,x,"
+local options_of = memo.of(function(line)
+    return "," .. line:lower():gsub("%s", "") .. ","
+end)
+
+local function has_option(value, option)
     for _, line in ipairs(type(value) == "table" and value or { value }) do
-        if ("," .. line:lower():gsub("%s", "") .. ","):find("," .. option .. ",", 1, true) then
+        if string_find(options_of(line), option, 1, true) then
             return true
         end
     end
@@ -128,11 +116,11 @@ local function has_option(headers, option)
 end
 
 -- Whether the server keeps the connection when the body is over.
-local function is_kept(headers, is_current)
-    if headers["connection"] == nil then
+local function is_kept(value, is_current)
+    if value == nil then
         return is_current
     end
-    return not has_option(headers, "close") and (is_current or has_option(headers, "keep-alive"))
+    return not has_option(value, ",close,") and (is_current or has_option(value, ",keep-alive,"))
 end
 
 local function parse(text, stop)
@@ -141,7 +129,8 @@ local function parse(text, stop)
         return nil
     end
     local headers = read_headers(text, string_find(text, "\n", 1, true) + 1, stop)
-    return headers and { status = status, headers = headers, is_kept = is_kept(headers, is_current) }
+    return headers
+        and { status = status, headers = headers, is_kept = is_kept(headers["connection"], is_current) }
 end
 
 -- Reads one head. Returns it, and its size; or nil and an error.

@@ -1,4 +1,6 @@
 --- Which operations are on stored resources: responses, files, batches, conversations …
+local memo = require("apisix.plugins.azure-openai.base.memo")
+
 local _M = {}
 
 -- Ids below these first path segments name stored resources.
@@ -41,14 +43,14 @@ local YEAR_SECONDS = 365 * 86400
 local KEPT_A_MONTH = { responses = true, ["chat/completions/"] = true }
 
 -- A backend may take a collection's name in any case.
-local function collection_of(path)
+local collection_of = memo.of(function(path)
     local operation = path:lower()
     -- Completions that were made with `store` can be looked up. Making a completion touches no stored resource.
     return operation:match("^chat/completions/")
         or operation:match("^messages/batches")
         or operation:match("^[^/]+")
         or ""
-end
+end)
 
 --- Whether an operation is on stored resources rather than a model's work.
 -- @param operation string

@@ -1,4 +1,6 @@
 --- Where a client may put its credentials, and what never reaches a backend because of that.
+local memo = require("apisix.plugins.azure-openai.base.memo")
+
 local ipairs = ipairs
 
 local CLIENT_HEADERS = { "authorization", "api-key", "ocp-apim-subscription-key" }
@@ -39,9 +41,9 @@ end
 --
 -- @param name string in lower case
 -- @return boolean
-function _M.is_credential(name)
+_M.is_credential = memo.of(function(name)
     -- Much software takes `api_key` for `api-key`.
     return NAMES[(name:gsub("_", "-"))] == true
-end
+end)
 
 return _M

@@ -2,6 +2,7 @@
 --
 -- Only their answers say how many tokens were used. Any other JSON may be a client's own text: the content of a file,
 -- for example.
+local memo = require("apisix.plugins.azure-openai.base.memo")
 local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
 
 local ipairs = ipairs
@@ -89,14 +90,22 @@ local SESSIONS = { realtime = true, responses = true }
 
 local _M = {}
 
-local function matches_one(text, patterns)
-    for _, pattern in ipairs(patterns) do
-        if text:find(pattern) then
-            return true
+-- Makes a function that tells whether an operation matches one of some patterns.
+local function matcher(patterns)
+    return memo.of(function(operation)
+        for _, pattern in ipairs(patterns) do
+            if operation:find(pattern) then
+                return true
+            end
         end
-    end
-    return false
+        return false
+    end)
 end
+
+local begins_run = matcher(RUN_PATTERNS)
+local is_inference_below = matcher(INFERENCE_PATTERNS)
+local is_made_earlier = matcher(READING_PATTERNS)
+local is_creating = matcher(CREATING_PATTERNS)
 
 --- Whether a request makes a model work.
 -- @param request table from `reading.read`
@@ -107,8 +116,7 @@ function _M.is_inference(request)
     if request.is_upgrade then
         return SESSIONS[operation] or false
     end
-    return request.method == "POST" and (INFERENCE[operation] or matches_one(operation, INFERENCE_PATTERNS))
-        or false
+    return request.method == "POST" and (INFERENCE[operation] or is_inference_below(operation)) or false
 end
 
 --- Whether a request makes a response or a run on which a model works after the request has ended.
@@ -119,7 +127,7 @@ function _M.is_background(request)
         return false
     end
     local operation = request.operation:lower()
-    return matches_one(operation, RUN_PATTERNS)
+    return begins_run(operation)
         or (operation == "responses" and json_facts.is_true(request.facts, "background"))
 end
 
@@ -130,7 +138,7 @@ function _M.is_creation(request)
     if request.method ~= "POST" then
         return false
     end
-    return _M.is_background(request) or matches_one(request.operation:lower(), CREATING_PATTERNS)
+    return _M.is_background(request) or is_creating(request.operation:lower())
 end
 
 --- The operation of a model that a request asks for, as one of a fixed list.
@@ -164,7 +172,7 @@ end
 -- @param request table from `reading.read`
 -- @return boolean
 function _M.is_reading(request)
-    return request.method ~= "DELETE" and matches_one(request.operation:lower(), READING_PATTERNS)
+    return request.method ~= "DELETE" and is_made_earlier(request.operation:lower())
 end
 
 return _M

@@ -1,7 +1,10 @@
 --- Reads and changes single arguments of a raw request target; every other byte stays as the client wrote it.
+local memo = require("apisix.plugins.azure-openai.base.memo")
 local credentials = require("apisix.plugins.azure-openai.request.credentials")
 
 local ngx = ngx
+local string_find = string.find
+local string_sub = string.sub
 local table_concat = table.concat
 
 local _M = {}
@@ -27,6 +30,25 @@ local function edit(target, change)
         kept[#kept + 1] = change(argument, (split(argument)))
     end
     return #kept > 0 and path .. "?" .. table_concat(kept, "&") or path
+end
+
+-- Of the raw name of an argument. Its value may be a key, which nothing shall remember.
+local names_credential = memo.of(function(raw_name)
+    return credentials.is_credential(ngx.unescape_uri(raw_name):lower())
+end)
+
+local function has_credentials(target)
+    local from = string_find(target, "?", 1, true)
+    while from do
+        local stop = string_find(target, "&", from + 1, true)
+        local equals = string_find(target, "=", from + 1, true)
+        local name_end = equals and (not stop or equals < stop) and equals or stop or #target + 1
+        if names_credential(string_sub(target, from + 1, name_end - 1)) then
+            return true
+        end
+        from = stop
+    end
+    return false
 end
 
 --- The values of an argument: ("/x?a=1&A=2%2F", "a") -> { "1", "2/" }.
@@ -86,6 +108,9 @@ end
 
 --- The target without credentials: "/x?a=1&API%2DKey=K" -> "/x?a=1".
 function _M.without_credentials(target)
+    if not has_credentials(target) then
+        return target
+    end
     return edit(target, function(argument, name)
         return not credentials.is_credential(name) and argument or nil
     end)

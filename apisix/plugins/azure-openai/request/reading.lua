@@ -1,7 +1,9 @@
 --- Reads a client's request once: surface, operation, deployment, body.
 local core = require("apisix.core")
 local collections = require("apisix.plugins.azure-openai.request.collections")
+local credentials = require("apisix.plugins.azure-openai.request.credentials")
 local errors = require("apisix.plugins.azure-openai.base.errors")
+local memo = require("apisix.plugins.azure-openai.base.memo")
 local pause = require("apisix.plugins.azure-openai.base.pause")
 local header_limits = require("apisix.plugins.azure-openai.request.header_limits")
 local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
@@ -136,9 +138,19 @@ end
 local NOT_IN_TARGET = "[%z\1-\32#<>`]"
 local NOT_IN_VALUE = "[%z\1-\8\10-\31\127]"
 
-local function is_value_malformed(value)
-    for _, line in ipairs(type(value) == "table" and value or { value }) do
-        if type(line) == "string" and line:find(NOT_IN_VALUE) then
+local function is_malformed_line(line)
+    return line:find(NOT_IN_VALUE) ~= nil
+end
+local is_malformed_known_line = memo.of(is_malformed_line)
+
+local function is_value_malformed(name, value)
+    -- Nothing remembers a key.
+    local check = credentials.is_credential(name) and is_malformed_line or is_malformed_known_line
+    if type(value) == "string" then
+        return check(value)
+    end
+    for _, line in ipairs(type(value) == "table" and value or {}) do
+        if type(line) == "string" and check(line) then
             return true
         end
     end
@@ -149,8 +161,8 @@ local function is_malformed(target, headers)
     if target:find(NOT_IN_TARGET) then
         return true
     end
-    for _, value in pairs(headers) do
-        if is_value_malformed(value) then
+    for name, value in pairs(headers) do
+        if is_value_malformed(name, value) then
             return true
         end
     end

@@ -1,4 +1,5 @@
 --- The ids of stored resources in a request, in the one spelling that the gateway knows them by.
+local memo = require("apisix.plugins.azure-openai.base.memo")
 local collections = require("apisix.plugins.azure-openai.request.collections")
 local query = require("apisix.plugins.azure-openai.request.query")
 local references = require("apisix.plugins.azure-openai.request.references")
@@ -49,14 +50,14 @@ function _M.subject(operation)
 end
 
 -- What stands below the subject: "vector_stores/vs_1/files/file-1/content" -> { "file-1" }.
-local function below_subject(operation)
+local below_subject = memo.of(function(operation)
     local ids, id = {}, collections.is_stored(operation) and references.in_path(operation)
     local _, stop = operation:find("/" .. (id or ""), 1, true)
     for part in operation:sub(id and stop + 1 or #operation + 1):gmatch("/[^/]+/([^/]+)") do
         ids[#ids + 1] = part
     end
     return ids
-end
+end)
 
 --- Ids in further places, where a request does not refer to a resource but may still reach it: deeper in the path, and
 -- in members of the body and arguments of the query that are named like an id.

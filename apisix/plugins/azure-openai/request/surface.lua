@@ -1,4 +1,5 @@
 --- Reads a request path: which surface it is on, which operation it names, and which deployment.
+local memo = require("apisix.plugins.azure-openai.base.memo")
 local surfaces = require("apisix.plugins.azure-openai.base.surfaces")
 
 local string_char = string.char
@@ -28,12 +29,7 @@ local function has_odd_kind(path)
     return first:find("%", 1, true) ~= nil or (first ~= lower and (lower == "deployments" or lower == "v1"))
 end
 
---- Whether a raw request target has only one spelling. The gateway decides by the path, and a backend gets it as it was
--- sent, so another spelling could mean different things to the two.
--- @param target string path and query as the client sent them, on a surface once it is normalised
--- @return boolean
-function _M.is_plain(target)
-    local path = target:match("^[^?]*")
+local is_plain_path = memo.of(function(path)
     return surfaces.of_path(path) ~= nil
         and not (
             path:find("//", 1, true)
@@ -43,6 +39,15 @@ function _M.is_plain(target)
             or has_encoded_separator(path)
             or has_odd_kind(path)
         )
+end)
+
+--- Whether a raw request target has only one spelling. The gateway decides by the path, and a backend gets it as it was
+-- sent, so another spelling could mean different things to the two.
+-- @param target string path and query as the client sent them, on a surface once it is normalised
+-- @return boolean
+function _M.is_plain(target)
+    local query_at = target:find("?", 1, true)
+    return is_plain_path(query_at and target:sub(1, query_at - 1) or target)
 end
 
 --- Leaves out the empty segments at the beginning, as an endpoint that ends in "/" makes them:
@@ -69,19 +74,7 @@ function _M.without_prefix(path, prefix)
     return _M.without_leading_slashes(path:sub(#prefix + 1))
 end
 
---- Splits a normalised path:
---
---     "/openai/deployments/gpt-4o/chat/completions" -> "deployments", "chat/completions", "gpt-4o"
---     "/openai/v1/responses" -> "v1", "responses"
---     "/anthropic/v1/messages" -> "anthropic", "messages"
---     "/models/embeddings" -> "inference", "embeddings"
---
--- @param uri string decoded path without query
--- @return string kind "deployments", "v1" or "plain" (for example `/openai/responses?api-version=`) on the surface of
---   Azure OpenAI, else the name of the surface
--- @return string operation the path behind the surface's prefix, for example "chat/completions"
--- @return string|nil deployment, on the deployments surface only
-function _M.parse(uri)
+local function split(uri)
     local surface = surfaces.of_path(uri)
     if surface and surface ~= surfaces.OPENAI then
         return surface.name, uri:sub(#surface.path + 1)
@@ -97,12 +90,34 @@ function _M.parse(uri)
     return "plain", uri:match("^/openai/(.+)$") or ""
 end
 
+local parts_of = memo.of(function(uri)
+    local kind, operation, deployment = split(uri)
+    return { kind = kind, operation = operation, deployment = deployment }
+end)
+
+--- Splits a normalised path:
+--
+--     "/openai/deployments/gpt-4o/chat/completions" -> "deployments", "chat/completions", "gpt-4o"
+--     "/openai/v1/responses" -> "v1", "responses"
+--     "/anthropic/v1/messages" -> "anthropic", "messages"
+--     "/models/embeddings" -> "inference", "embeddings"
+--
+-- @param uri string decoded path without query
+-- @return string kind "deployments", "v1" or "plain" (for example `/openai/responses?api-version=`) on the surface of
+--   Azure OpenAI, else the name of the surface
+-- @return string operation the path behind the surface's prefix, for example "chat/completions"
+-- @return string|nil deployment, on the deployments surface only
+function _M.parse(uri)
+    local parts = parts_of(uri)
+    return parts.kind, parts.operation, parts.deployment
+end
+
 --- Whether the words of an operation are written plainly. A backend may drop what stands behind one ("files;a",
 -- "completions%20"), and the gateway would not know the operation. Ids may be odd: `stored_ids` reads them as a backend
 -- would.
 -- @param operation string decoded
 -- @return boolean
-function _M.has_plain_words(operation)
+_M.has_plain_words = memo.of(function(operation)
     local is_first = true
     for segment in operation:gmatch("[^/]+") do
         local is_id = not is_first and segment:find("[_-]") ~= nil
@@ -112,7 +127,7 @@ function _M.has_plain_words(operation)
         is_first = false
     end
     return true
-end
+end)
 
 --- Replaces the deployment in a raw request target; every other byte stays:
 --

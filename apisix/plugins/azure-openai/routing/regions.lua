@@ -33,7 +33,10 @@ end
 -- @param headers table|nil
 function _M.learn(backend, headers)
     local region = headers and headers["x-ms-region"]
-    if type(region) == "string" and #region <= LONGEST_BYTES and region:find(NAME) and not _M.of(backend) then
+    if type(region) ~= "string" or #region > LONGEST_BYTES or _M.of(backend) then
+        return
+    end
+    if region:find(NAME) then
         memory.add(KIND, backend, memory.EVERY, region, REMEMBER_SECONDS)
         learned[backend] = memory.get(KIND, backend, memory.EVERY)
     end
