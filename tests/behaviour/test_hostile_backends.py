@@ -24,9 +24,9 @@ from tests.behaviour.support import (
 from tests.engines.raw_server import Answer, RawServer
 from tests.support.floods import MIB, Flood, chunk
 from tests.support.hostile_answers import KINDS
-from tests.support.worker_memory import peak_growth
+from tests.support.worker_memory import GARBAGE_MIB, peak_growth
 
-MOST_GROWTH_MIB = 64
+MOST_GROWTH_MIB = 48 + GARBAGE_MIB
 # Beyond the limit of JSON that is read whole.
 LARGE = 96 * MIB
 INPUTS = 25

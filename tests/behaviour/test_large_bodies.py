@@ -14,7 +14,7 @@ from e2e.large_bodies import CLASSES, MIB, LargeBody, large_body, random_documen
 from scripts.engines import Gateway
 from tests.behaviour.conftest import Stage
 from tests.support.loopback_server import LoopbackServer
-from tests.support.worker_memory import peak_growth
+from tests.support.worker_memory import GARBAGE_MIB, peak_growth
 
 RANDOM_DOCUMENTS = 40
 
@@ -31,7 +31,7 @@ def gateway_of(stage: Stage, backend: str, **settings: object) -> Gateway:
 
 
 def most_growth_mib(body: LargeBody) -> float:
-    return 3 * len(body.content) / MIB + 4
+    return 3 * len(body.content) / MIB + 4 + GARBAGE_MIB
 
 
 def send(client: httpx.Client, body: LargeBody) -> int:

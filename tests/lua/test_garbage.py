@@ -21,12 +21,12 @@ def judge(lua: Lua, *seen_mib: float) -> list[tuple[int, bool]]:
     return [(percent, now) for percent, now in results]
 
 
-def test_a_small_worker_gathers_64_mib(lua: Lua) -> None:
-    assert judge(lua, 16) == [(500, False)]
+def test_a_small_worker_gathers_32_mib(lua: Lua) -> None:
+    assert judge(lua, 16) == [(300, False)]
 
 
 def test_garbage_does_not_count_as_use(lua: Lua) -> None:
-    assert judge(lua, 16, 79, 16)[2] == (500, False)
+    assert judge(lua, 16, 47, 16)[2] == (300, False)
 
 
 def test_a_large_worker_cleans_when_its_memory_has_doubled(lua: Lua) -> None:

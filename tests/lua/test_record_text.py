@@ -11,7 +11,7 @@ from tests.engines.support import Lua
 WRITE = """
 local record_text = require("apisix.plugins.azure-openai.account.record_text")
 local record = {{ client = "c", path = "/", total_ms = 1, tokens = {{ total = {number} }} }}
-return record_text.of(record, {{}})
+return record_text.of(record, {{}}, true)
 """
 SPAN = """
 local otlp_json = require("apisix.plugins.azure-openai.account.otlp_json")

@@ -26,6 +26,10 @@ def _status_kib(pid: int, field: str) -> int:
     return int(re.findall(rf"{field}:\s+(\d+)", status)[0])
 
 
+GARBAGE_MIB = 32
+"""What a worker may gather before it cleans up (base/garbage.lua)."""
+
+
 @contextmanager
 def peak_growth(gateway: Gateway) -> Iterator[Growth]:
     """Measures how far the resident memory of a worker rises, at its peak, inside the block."""

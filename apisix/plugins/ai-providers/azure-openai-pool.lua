@@ -48,7 +48,8 @@ function _M.transport()
     local answer = serve.begin(ctx)
     return {
         status = 200,
-        headers = answer.headers,
+        -- It sets this header of the client's answer again.
+        headers = { ["Content-Type"] = answer.headers["content-type"] },
         -- Without one, ai-proxy-multi takes the answer for a failure.
         body_reader = true,
         answer = answer,

@@ -156,14 +156,22 @@ local function note_failure(state, answer, failures)
     state.failure = answer.status == 429 and "throttled" or last and last.reason or "unavailable"
 end
 
+-- A client that leaves ends its request at once, upstream connection included. A model that works in the background
+-- works on, so the gateway waits for the id, to count what it uses.
+local function end_early()
+    local state = ngx.ctx.api_ctx.azure_openai
+    state.error = "client_gone"
+    if not operations.is_background(state.request) then
+        ngx.exit(499)
+    end
+end
+
 local function note_winner(ctx, state, plan, answer)
     state.winner = answer.backend
     ephemeral_keys.learn(state.request, answer, state.client)
     -- APISIX's own metrics and logs call this the node.
     ctx.balancer_ip = answer.backend.name
-    resource_lessons.learn(plan, state.request, answer, function(id, derived)
-        state.answered_id, state.answered_in = id, derived
-    end)
+    resource_lessons.learn(plan, state, answer)
 end
 
 --- Finds the answer to a request.
@@ -171,15 +179,7 @@ end
 -- @param state RequestState gets the trail and the winner
 -- @return Answer
 function _M.run(ctx, state)
-    -- A client that leaves ends its request at once, upstream connection included. A model that works in the background
-    -- works on, so the gateway waits for the id, to count what it uses.
-    ngx.on_abort(function()
-        state.error = "client_gone"
-        if not operations.is_background(state.request) then
-            ngx.exit(499)
-        end
-    end)
-
+    ngx.on_abort(end_early)
     local plan = ownership.plan(state.pool, state.request, state.client)
     if plan.fault then
         state.error = "resource_" .. plan.fault

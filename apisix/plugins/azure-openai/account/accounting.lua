@@ -14,6 +14,7 @@ local size = require("apisix.plugins.azure-openai.request.size")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ngx = ngx
+local setmetatable = setmetatable
 local math_floor = math.floor
 local math_max = math.max
 
@@ -63,11 +64,49 @@ local function session_listener(state)
     }
 end
 
+-- What watches the body of an answer on its way to the client.
+local Meter = {}
+Meter.__index = Meter
+
+--- A piece of a document that is not read whole; nil at its end.
+function Meter:document(piece)
+    local state = self.state
+    self.ends = self.ends or usage_module.document_ends()
+    if piece then
+        -- Should it be cut, or report nothing, its usage is estimated.
+        state.sent_events = 0
+        self.ends:add(piece)
+        return
+    end
+    state.usage, state.model, state.usage_source = usage_module.of_ends(self.ends:take())
+end
+
+--- A body that was read whole.
+function Meter:body(text)
+    local state = self.state
+    state.usage, state.model, state.usage_source = usage_module.of_body(text)
+end
+
+--- A block of whole events. Returns the block that the client may see.
+function Meter:events(block)
+    local state = self.state
+    if state.request.operation == "messages" then
+        state.written_tokens = (state.written_tokens or 0) + usage_module.tokens_of_deltas(block)
+    end
+    state.model = state.model or usage_module.model_of_events(block)
+    self.told = self.told or {}
+    local shown, usage, source = usage_module.of_block(block, state.request.hides_usage, self.told)
+    if usage then
+        state.usage, state.usage_source = usage, source
+    end
+    return shown
+end
+
 -- Watches nothing: the answer says nothing about tokens.
 local IDLE = {
     body = function() end,
     document = function() end,
-    events = function(block)
+    events = function(_, block)
         return block
     end,
 }
@@ -80,43 +119,13 @@ end
 
 --- Makes what watches the body of an answer on its way to the client.
 -- @param state RequestState gets usage, usage_source and model
--- @return table { body = function(text), events = function(block) -> the block that the client may see,
---   document = function(piece of a document that is not read whole; nil at its end), session = listener to the messages
---   of a tunnel }
+-- @return table with the methods above, and `session`, the listener to the messages of a tunnel
 function _M.meter(state)
     local request = state.request
     if not operations.is_inference(request) and not operations.is_reading(request) then
         return IDLE
     end
-    local ends
-    -- What the events of a stream have told of its usage.
-    local told = {}
-    return {
-        session = request.is_upgrade and session_listener(state),
-        document = function(piece)
-            ends = ends or usage_module.document_ends()
-            if piece then
-                -- Should it be cut, or report nothing, its usage is estimated.
-                state.sent_events = 0
-                return ends:add(piece)
-            end
-            state.usage, state.model, state.usage_source = usage_module.of_ends(ends:take())
-        end,
-        body = function(text)
-            state.usage, state.model, state.usage_source = usage_module.of_body(text)
-        end,
-        events = function(block)
-            if request.operation == "messages" then
-                state.written_tokens = (state.written_tokens or 0) + usage_module.tokens_of_deltas(block)
-            end
-            state.model = state.model or usage_module.model_of_events(block)
-            local shown, usage, source = usage_module.of_block(block, request.hides_usage, told)
-            if usage then
-                state.usage, state.usage_source = usage, source
-            end
-            return shown
-        end,
-    }
+    return setmetatable({ state = state, session = request.is_upgrade and session_listener(state) }, Meter)
 end
 
 -- A stored response reports its usage each time it is read, but the tokens were used once. Only a response that was

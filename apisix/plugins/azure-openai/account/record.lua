@@ -74,7 +74,7 @@ function _M.write(ctx)
     local state = ctx.azure_openai or { trail = {} }
     local record = describe(ctx, state, ngx.status)
     local trace = ctx.azure_openai_trace
-    local line, attributes = record_text.of(record, state.trail)
+    local line, attributes = record_text.of(record, state.trail, trace ~= nil)
     ngx.var.azure_openai_record = line
     if trace then
         record_log.add(record, attributes, trace)

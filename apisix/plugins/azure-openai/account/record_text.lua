@@ -37,7 +37,7 @@ local function field(name, kind, prefix)
         name = name,
         is_text = kind == "stringValue",
         is_integer = kind == "intValue",
-        member = '"' .. name .. '":',
+        member = ',"' .. name .. '":',
         attribute = ',{"key":"' .. (prefix or "") .. name .. '","value":{"' .. kind .. '":',
     }
 end
@@ -74,9 +74,10 @@ local TOKEN_FIELDS = {
     field("video_seconds", "doubleValue", TOKENS),
     field("large_video_seconds", "doubleValue", TOKENS),
     field("web_searches", "intValue", TOKENS),
-    field("total", "intValue", TOKENS),
     field("estimated", "boolValue", TOKENS),
 }
+-- Every usage has it.
+local TOTAL = field("total", "intValue", TOKENS)
 
 -- Clients can invent names, also long ones. All kept texts are forgotten when there are so many.
 local MOST_KEPT = 500
@@ -86,6 +87,19 @@ local _M = {}
 
 local kept, kept_count = {}, 0
 local key_parts = {}
+-- What a text is put together from. Nothing waits between the first part and the whole, so all requests share it.
+local parts, count = {}, 0
+
+local function add(text)
+    count = count + 1
+    parts[count] = text
+end
+
+local function take()
+    local text = table_concat(parts, "", 1, count)
+    count = 0
+    return text
+end
 
 local function write_shared(record)
     local members, attributes = {}, otlp_json.attributes()
@@ -116,83 +130,100 @@ local function shared_texts(record)
 end
 
 local function text_of(one, value)
-    if one.is_text then
-        return '"' .. value .. '"'
-    end
     return one.is_integer and type(value) == "number" and otlp_json.integer(value) or tostring(value)
 end
 
--- { 1, 2 } -> '"prompt":1,"completion":2', and their attributes.
-local function write(fields, values)
-    local members, attributes, count = {}, {}, 0
+-- Adds the fields that there are: { prompt = 1 } -> ',"prompt":1', or the attribute.
+local function add_fields(fields, values, beginning, ending)
     for _, one in ipairs(fields) do
         local value = values[one.name]
         if value ~= nil then
-            local text = text_of(one, value)
-            count = count + 1
-            members[count] = one.member .. text
-            attributes[count] = one.attribute .. text .. "}}"
+            add(one[beginning])
+            if one.is_text then
+                add('"')
+                add(value)
+                add('"')
+            else
+                add(text_of(one, value))
+            end
+            add(ending)
         end
     end
-    return table_concat(members, ",", 1, count), table_concat(attributes, "", 1, count)
 end
 
-local function attempt_text(attempt)
+local function add_attempt(attempt)
     local status, reason = attempt.status, attempt.reason
-    return '{"backend":'
-        .. json_encode(attempt.backend)
-        .. ',"ms":'
-        .. math_floor(attempt.seconds * 1000 + 0.5)
-        .. (reason and ',"reason":"' .. reason .. '"' or "")
-        .. ',"status":'
-        .. (type(status) == "number" and status or json_encode(status))
-        .. "}"
+    add('{"backend":')
+    add(json_encode(attempt.backend))
+    add(',"ms":')
+    add(math_floor(attempt.seconds * 1000 + 0.5))
+    if reason then
+        add(',"reason":"')
+        add(reason)
+        add('"')
+    end
+    add(',"status":')
+    add(type(status) == "number" and status or json_encode(status))
+    add("}")
 end
 
--- The attempts are one string in OTLP: it has lists, but Application Insights has none.
 local function attempts_text(trail)
-    local list = {}
+    add("[")
     for index, attempt in ipairs(trail) do
-        list[index] = attempt_text(attempt)
+        if index > 1 then
+            add(",")
+        end
+        add_attempt(attempt)
     end
-    return "[" .. table_concat(list, ",") .. "]"
+    add("]")
+    return take()
 end
 
 --- The texts of a record.
 -- @param record table as account/record.lua makes it
 -- @param trail TrailEntry[]
+-- @param has_attributes boolean whether the attributes are wanted, too
 -- @return string the line: {"client":"c", …, "attempts":[…], …}
--- @return string OTLP attributes: [{"key":"client","value":{"stringValue":"c"}}, …]
-function _M.of(record, trail)
+-- @return string|nil OTLP attributes: [{"key":"client","value":{"stringValue":"c"}}, …]. The attempts are one string in
+--   them: OTLP has lists, but Application Insights has none.
+function _M.of(record, trail, has_attributes)
+    -- Should an earlier record have failed in the middle, nothing of it is left.
+    count = 0
     local shared, path, attempts = shared_texts(record), json_encode(record.path), attempts_text(trail)
-    local members, attributes = write(OWN, record)
-    local token_members, token_attributes = "", ""
+    add("{")
+    add(shared.members)
+    add(',"path":')
+    add(path)
+    add(',"attempts":')
+    add(attempts)
     if record.tokens then
-        local all
-        all, token_attributes = write(TOKEN_FIELDS, record.tokens)
-        token_members = ',"tokens":{' .. all .. "}"
+        add(',"tokens":{"total":')
+        add(text_of(TOTAL, record.tokens.total))
+        add_fields(TOKEN_FIELDS, record.tokens, "member", "")
+        add("}")
     end
-    local line = "{"
-        .. shared.members
-        .. ',"path":'
-        .. path
-        .. ',"attempts":'
-        .. attempts
-        .. token_members
-        .. ","
-        .. members
-        .. "}"
-    local list = "["
-        .. shared.attributes
-        .. ',{"key":"path","value":{"stringValue":'
-        .. path
-        .. '}},{"key":"attempts","value":{"stringValue":'
-        .. json_encode(attempts)
-        .. "}}"
-        .. token_attributes
-        .. attributes
-        .. "]"
-    return line, list
+    add_fields(OWN, record, "member", "")
+    add("}")
+    local line = take()
+    if not has_attributes then
+        return line
+    end
+    add("[")
+    add(shared.attributes)
+    add(',{"key":"path","value":{"stringValue":')
+    add(path)
+    add('}},{"key":"attempts","value":{"stringValue":')
+    add(json_encode(attempts))
+    add("}}")
+    if record.tokens then
+        add(TOTAL.attribute)
+        add(text_of(TOTAL, record.tokens.total))
+        add("}}")
+        add_fields(TOKEN_FIELDS, record.tokens, "attribute", "}}")
+    end
+    add_fields(OWN, record, "attribute", "}}")
+    add("]")
+    return line, take()
 end
 
 return _M

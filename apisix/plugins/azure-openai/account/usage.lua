@@ -4,6 +4,7 @@ local units = require("apisix.plugins.azure-openai.account.units")
 local web_searches = require("apisix.plugins.azure-openai.account.web_searches")
 local byte_buffer = require("apisix.plugins.azure-openai.base.byte_buffer")
 local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
+local memo = require("apisix.plugins.azure-openai.base.memo")
 local json_members = require("apisix.plugins.azure-openai.base.json_members")
 local sse = require("apisix.plugins.azure-openai.answer.sse")
 
@@ -159,9 +160,12 @@ local function of_response(response)
     return usage
 end
 
+local is_model_name = memo.of(function(text)
+    return #text <= LONGEST_NAME_BYTES and text:find(MODEL_NAME) ~= nil
+end)
+
 local function model_name(value)
-    return type(value) == "string" and #value <= LONGEST_NAME_BYTES and value:find(MODEL_NAME) and value
-        or nil
+    return type(value) == "string" and is_model_name(value) and value or nil
 end
 
 local function source(id, background)

@@ -151,7 +151,7 @@ local function pass_on(state, answer, block, meter, emit)
     if not state.first_output_at and stream_probe.has_output(block) then
         outcomes.has_output(state, answer)
     end
-    local shown = meter.events(block)
+    local shown = meter:events(block)
     return shown == "" or emit(shown)
 end
 
@@ -216,7 +216,7 @@ end
 --- Relays the stream to its end.
 -- @param state RequestState gets sent_events, first_output_at and error
 -- @param answer Answer with `event_stream`
--- @param meter table watches the events: `meter.events(block)` returns the block that the client may see
+-- @param meter table watches the events: `meter:events(block)` returns the block that the client may see
 -- @param emit function(text) -> false when the client is gone
 function _M.send(state, answer, meter, emit)
     local stream = answer.event_stream

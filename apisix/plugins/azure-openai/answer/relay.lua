@@ -68,10 +68,9 @@ function _M.head(ctx, state, answer)
     end
 end
 
-local function ignore() end
-
--- Sends a body of any size, such as audio or a file, as it is read. `watch` gets each piece, and nil at the end.
-local function send_chunks(state, answer, watch, emit)
+-- Sends a body of any size, such as audio or a file, as it is read. The meter, if any, gets each piece, and nil at the
+-- end.
+local function send_chunks(state, answer, meter, emit)
     local connection = answer.connection
     while true do
         local chunk, err = connection.body:next()
@@ -83,7 +82,9 @@ local function send_chunks(state, answer, watch, emit)
             -- An error after the headers cuts the connection: the client must see that the answer is short.
             return ngx.exit(ngx.ERROR)
         end
-        watch(chunk)
+        if meter then
+            meter:document(chunk)
+        end
         if not chunk then
             upstream.release(connection)
             outcomes.succeeded(answer)
@@ -109,15 +110,14 @@ function _M.body(ctx, state, answer, meter)
     if answer.tunnel then
         return tunnel.run(state, answer, meter.session)
     end
+    if answer.body and #answer.body > 0 then
+        meter:body(answer.body)
+        outcomes.has_output(state, answer)
+        plugin.lua_response_filter(ctx, answer.headers, answer.body, nil, true)
+        return nil
+    end
     local function emit(text)
         return plugin.lua_response_filter(ctx, answer.headers, text, nil, true)
-    end
-
-    if answer.body and #answer.body > 0 then
-        meter.body(answer.body)
-        outcomes.has_output(state, answer)
-        emit(answer.body)
-        return nil
     end
     -- Also keeps nginx from going on to its content phase when the body turns out to be empty.
     ngx.send_headers()
@@ -128,7 +128,7 @@ function _M.body(ctx, state, answer, meter)
         end
         event_stream.send(state, answer, meter, emit)
     elseif answer.connection then
-        send_chunks(state, answer, answer.beginning and meter.document or ignore, emit)
+        send_chunks(state, answer, answer.beginning and meter, emit)
     end
     ngx.flush(true)
     return nil

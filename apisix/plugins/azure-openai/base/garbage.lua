@@ -9,7 +9,7 @@ local math_floor = math.floor
 local math_max = math.max
 local math_min = math.min
 
-local GARBAGE_KIB = 64 * 1024
+local GARBAGE_KIB = 32 * 1024
 local LEAST_PERCENT = 200
 local EVERY_SECONDS = 1
 -- What is in use cannot be read, only what is there: the garbage with it. The least of late is close to it.

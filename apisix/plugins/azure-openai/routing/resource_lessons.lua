@@ -149,23 +149,21 @@ end
 
 -- The same for a stream, or a document that is too large to be read whole. Their beginning says what they are about.
 -- Returns whether it did.
-local function learn_streamed(plan, request, answer, block, on_id)
+local function learn_streamed(plan, state, answer, block)
     local id = made_resources.in_events(block)
-    if id and request.method == "POST" then
-        claims(plan, request, answer)({ id })
+    if id and state.request.method == "POST" then
+        claims(plan, state.request, answer)({ id })
     end
-    if id then
-        on_id(id)
-    end
+    state.answered_id = id or state.answered_id
     return id ~= nil
 end
 
 -- Learns from a stream: what it is about from its beginning, and its items to its end.
-local function watch_stream(plan, request, answer, has_items, on_id)
-    local is_known = not is_kept(request)
-    local note_items = has_items and notes_items(plan, request, answer)
+local function watch_stream(plan, state, answer, has_items)
+    local is_known = not is_kept(state.request)
+    local note_items = has_items and notes_items(plan, state.request, answer)
     answer.event_stream.on_block = function(block)
-        is_known = is_known or learn_streamed(plan, request, answer, block, on_id)
+        is_known = is_known or learn_streamed(plan, state, answer, block)
         if has_items then
             note_items(made_resources.items_in_events(block))
         end
@@ -175,11 +173,11 @@ end
 
 --- Learns from a successful answer which resources its backend holds, and whose they are.
 -- @param plan table from `ownership.plan`; its `owner` is nil when the resource has just been looked for elsewhere
--- @param request table
+-- @param state RequestState gets answered_id and answered_in when the id of a stored answer is known: at once, or with
+--   the first events
 -- @param answer Answer before it is sent
--- @param on_id function(id, derived) called when the id of a stored answer is known: at once, or with the first events;
---   `derived` is what came out of it, the thread of a run for example
-function _M.learn(plan, request, answer, on_id)
+function _M.learn(plan, state, answer)
+    local request = state.request
     if answer.status >= 300 then
         return
     end
@@ -191,11 +189,11 @@ function _M.learn(plan, request, answer, on_id)
         return
     end
     if answer.event_stream then
-        watch_stream(plan, request, answer, has_items, on_id)
+        watch_stream(plan, state, answer, has_items)
     elseif answer.body then
-        on_id(learn_made(plan, request, answer))
+        state.answered_id, state.answered_in = learn_made(plan, request, answer)
     elseif answer.beginning and is_kept(request) then
-        learn_streamed(plan, request, answer, answer.beginning, on_id)
+        learn_streamed(plan, state, answer, answer.beginning)
     end
 end
 
