@@ -113,7 +113,7 @@ function _M.body(ctx, state, answer, meter)
     if answer.body and #answer.body > 0 then
         meter:body(answer.body)
         outcomes.has_output(state, answer)
-        plugin.lua_response_filter(ctx, answer.headers, answer.body, nil, true)
+        plugin.lua_response_filter(ctx, answer.headers, answer.body, true)
         return nil
     end
     local function emit(text)
