@@ -27,9 +27,14 @@ Connection.__index = Connection
 
 local _M = {}
 
--- A connection with TLS is for the same server name, verified in the same way, and for nothing else.
+-- The pool of a server's connections. One with TLS is for the same server name, verified in the same way, and for
+-- nothing else.
 local function pool_of(server, ssl_verify)
-    return { pool = server.scheme .. "|" .. server.host .. "|" .. server.port .. "|" .. tostring(ssl_verify) }
+    local address = server.host .. "|" .. server.port
+    if server.scheme == "http" then
+        return { pool = address }
+    end
+    return { pool = address .. "|" .. tostring(ssl_verify) }
 end
 
 --- Opens a connection, or takes one from the pool.

@@ -80,6 +80,13 @@ function _M.state(backend, deployment, operation, size)
     return reason, seconds
 end
 
+local function abandon(backend, claimed)
+    for _, scope in ipairs(claimed) do
+        breakers.abandoned(backend, scope)
+    end
+    return false
+end
+
 --- Claims what a request needs to go to a pair that is "half-open" or "ending": the one trial of each half-open
 --- breaker, and a place among the first when a cool-down ends.
 -- @param failover table the pool's failover settings
@@ -88,23 +95,17 @@ end
 -- @return boolean false when others have it
 function _M.acquire(backend, deployment, failover, operation, size)
     local claimed = {}
-    local function abandon()
-        for _, scope in ipairs(claimed) do
-            breakers.abandoned(backend, scope)
-        end
-        return false
-    end
     for _, scope in ipairs({ deployment, EVERY, operation and memory.scope(deployment, operation) }) do
         local acquired, is_trial = breakers.acquire(backend, scope, failover)
         if not acquired then
-            return abandon()
+            return abandon(backend, claimed)
         end
         claimed[#claimed + 1] = is_trial and scope or nil
     end
     if
         cooldowns.state(backend, deployment, size) == "ending" and not cooldowns.acquire(backend, deployment)
     then
-        return abandon()
+        return abandon(backend, claimed)
     end
     return true
 end

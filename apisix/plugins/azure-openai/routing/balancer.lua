@@ -12,6 +12,7 @@ local speeds = require("apisix.plugins.azure-openai.routing.speeds")
 
 local ngx = ngx
 local ipairs = ipairs
+local next = next
 local ngx_crc32 = ngx.crc32_long
 local table_sort = table.sort
 
@@ -28,31 +29,47 @@ local ASKED, MISSES, PASSED_OVER = "asked", "misses", "passed over"
 
 local _M = {}
 
-local function credits_for(pool, group, plan)
-    local id = pool.name .. "|" .. group.priority .. "|" .. plan.deployment .. "|" .. (plan.pace or "")
+-- Whose turn it is among the backends of a group that serve a deployment on a surface.
+local function rotation_of(pool, group, plan)
+    local surface = plan.surface and plan.surface.name or ""
+    local id = pool.name
+        .. "|"
+        .. group.priority
+        .. "|"
+        .. plan.deployment
+        .. "|"
+        .. (plan.pace or "")
+        .. "|"
+        .. surface
     local rotation = rotations:get(id)
     if not rotation or rotation.pool ~= pool then
-        rotation = { pool = pool, credits = {} }
+        rotation = { pool = pool, members = {}, place_of = {}, credits = {} }
+        for _, backend in ipairs(group) do
+            if pool_module.deployment_on(backend, plan) then
+                local place = #rotation.members + 1
+                rotation.members[place], rotation.place_of[backend], rotation.credits[place] =
+                    backend, place, 0
+            end
+        end
         rotations:set(id, rotation)
     end
-    return rotation.credits
+    return rotation
 end
 
 -- Smooth weighted round robin over the available backends: each gains its weight, the richest serves and pays the
 -- total. `weights` are those of the backends unless their speeds change them.
-local function rotate(credits, available, weights)
-    local total, chosen = 0, nil
+local function rotate(rotation, available, weights)
+    local credits, total, chosen = rotation.credits, 0, nil
     for index, backend in ipairs(available) do
-        local weight = weights and weights[index] or backend.weight
-        local credit = (credits[backend.name] or 0) + weight
-        credits[backend.name] = credit
+        local weight, place = weights and weights[index] or backend.weight, rotation.place_of[backend]
+        credits[place] = credits[place] + weight
         total = total + weight
-        if not chosen or credit > credits[chosen.name] then
-            chosen = backend
+        if not chosen or credits[place] > credits[chosen] then
+            chosen = place
         end
     end
-    credits[chosen.name] = credits[chosen.name] - total
-    return chosen
+    credits[chosen] = credits[chosen] - total
+    return rotation.members[chosen]
 end
 
 local function hash_key(ctx, balancer)
@@ -97,11 +114,47 @@ local function pick(ctx, pool, group, plan, available, deployments)
         return cache_affinity.choose(group, plan, available)
     end
     local weights = deployments and #available > 1 and speeds.weights(available, deployments, plan.pace)
-    return rotate(credits_for(pool, group, plan), available, weights)
+    return rotate(rotation_of(pool, group, plan), available, weights)
+end
+
+-- The next in turn, if it is usable without a trial. Most often nobody rests, so nobody else has to be looked at. A
+-- resting one gains turns until it is the next; then `choose` goes past it.
+local function next_in_turn(pool, group, plan, tried)
+    local rotation = rotation_of(pool, group, plan)
+    local members, credits = rotation.members, rotation.credits
+    local total, chosen, most = 0, nil, nil
+    for place = 1, #members do
+        local weight = members[place].weight
+        local credit = credits[place] + weight
+        total = total + weight
+        if not most or credit > most then
+            chosen, most = place, credit
+        end
+    end
+    local backend = chosen and members[chosen]
+    local deployment, is_trial
+    if backend then
+        deployment, is_trial = usable_deployment(backend, plan, tried)
+    end
+    if not deployment or is_trial then
+        return nil
+    end
+    for place = 1, #members do
+        credits[place] = credits[place] + members[place].weight
+    end
+    credits[chosen] = credits[chosen] - total
+    return backend
 end
 
 -- Also tells whether the chosen one takes a trial.
 local function choose(ctx, pool, group, plan, tried)
+    local is_in_turn = not plan.conversation and not plan.pace and pool.balancer.algorithm ~= "chash"
+    if is_in_turn and next(tried) == nil then
+        local chosen = next_in_turn(pool, group, plan, tried)
+        if chosen then
+            return chosen, false
+        end
+    end
     local available, trials = {}, {}
     -- Of each available one its name for the deployment. Only speeds need it.
     local deployments = plan.pace and {}
