@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from azure_openai_gateway import INSTALLED
+from scripts.deploy.unpacked import keep_out_of_git, unpack
+
 REPOSITORY = Path(__file__).resolve().parents[2]
+"""The clone, or the package, which is laid out like it."""
+
+_TERRAFORM = Path("infra", "terraform")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +50,32 @@ STACKS: dict[str, Stack] = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Files of one environment. Everything in `working` can be made again."""
+    """Files of one environment. Everything in `working` can be made again.
+
+    In a clone they are below `infra/terraform`. An installed package has no place for them, so they are in the
+    working directory, as with Terraform itself.
+    """
 
     environment: str
     stacks: Path
     working: Path
+    own: Path | None = None  # where the user's files are, if not beside the stacks
 
     @classmethod
     def find(cls, environment: str) -> Layout:
-        """The repository's own stacks, or those in `GATEWAY_STACKS_DIR`."""
-        stacks = Path(
-            os.environ.get("GATEWAY_STACKS_DIR", REPOSITORY / "infra" / "terraform" / "stacks")
-        ).resolve()
-        return cls(environment, stacks, stacks.parent / ".deploy" / environment)
+        """Those of the stacks in `GATEWAY_STACKS_DIR`, of the clone, or of the working directory."""
+        given = os.environ.get("GATEWAY_STACKS_DIR")
+        if given or not INSTALLED:
+            stacks = Path(given or REPOSITORY / _TERRAFORM / "stacks").resolve()
+            return cls(environment, stacks, stacks.parent / ".deploy" / environment)
+        working = Path.cwd() / ".deploy"
+        packaged = REPOSITORY / _TERRAFORM / "stacks"
+        layout = cls(environment, packaged, working / environment, own=working.parent)
+        # Without settings nothing is deployed, so a command in a wrong directory leaves nothing there.
+        if not layout.settings.exists():
+            return layout
+        keep_out_of_git(working)
+        return replace(layout, stacks=unpack(REPOSITORY, working) / _TERRAFORM / "stacks")
 
     def directory(self, stack: Stack) -> Path:
         """The configuration of a stack."""
@@ -65,7 +84,7 @@ class Layout:
     @property
     def settings(self) -> Path:
         """The user's file: the settings of all stacks."""
-        return self.stacks.parent / "environments" / f"{self.environment}.tfvars"
+        return (self.own or self.stacks.parent) / "environments" / f"{self.environment}.tfvars"
 
     @property
     def settings_of_gateway(self) -> Path:
