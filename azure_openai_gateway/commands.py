@@ -1,4 +1,4 @@
-"""The entry points of the console scripts: each makes the parts of the product importable and starts one of them."""
+"""The entry points of the console scripts: each makes our modules importable and starts one of them."""
 
 import importlib
 import os

@@ -15,7 +15,7 @@ class Shell(StrEnum):
 
 
 def prepare() -> None:
-    """Make typer answer a shell that asks. It does so by itself only where it may write into start-up files."""
+    """Make typer answer a shell that asks, which it does not do by itself where it adds no options."""
     completion_init()
 
 

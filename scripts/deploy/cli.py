@@ -201,7 +201,9 @@ def init(environment: Environment) -> None:
             keep_out_of_git(path.parent, "*.tfvars")
         write_new(path, example_of(environment, session.az.subscription()))
         session.screen.done(f"{path} is there: random keys are in it, and only you can read it")
-        session.screen.say(f"Read it through, fill in what is in <brackets>, then: deploy up {environment}")
+        session.screen.say(
+            f"Read it through, fill in what is in <brackets>, then: aoai-gateway deploy up {environment}"
+        )
 
 
 def up(

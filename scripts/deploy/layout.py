@@ -52,8 +52,8 @@ STACKS: dict[str, Stack] = {
 class Layout:
     """Files of one environment. Everything in `working` can be made again.
 
-    In a clone they are below `infra/terraform`. An installed package has no place for them, so they are in the
-    working directory, as with Terraform itself.
+    In a clone they are below `infra/terraform`. An installed package has no place for them, so they are in
+    the working directory, as with Terraform itself.
     """
 
     environment: str

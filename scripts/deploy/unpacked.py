@@ -1,7 +1,7 @@
 """The stacks of an installed package, copied to where Terraform may write.
 
-Terraform writes beside its configuration: a state that the storage refuses, for example. The files of a package are
-not the place for that: they may be read-only, belong to a cache, or be replaced at any time.
+Terraform writes beside its configuration: a state that the storage refuses, for example. The files of a
+package are not the place for that: they may be read-only, belong to a cache, or be replaced at any time.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import tempfile
 from pathlib import Path
 
 PARTS = ("infra/terraform", "dashboards")
-"""What Terraform reads, below the root of the package; the observability module draws the workbook from the second."""
+"""What Terraform reads, below the root of the package. The second holds the workbook that it deploys."""
 
 
 def unpack(root: Path, working: Path) -> Path:
-    """Copy the parts below `root` into a directory of `working`, once for each version of them; return that."""
+    """The directory of `working` with a copy of these parts; each version of them is copied once."""
     files = sorted(path for part in PARTS for path in (root / part).rglob("*") if path.is_file())
     target = working / f"stacks-{_digest(root, files)}"
     if target.is_dir():
