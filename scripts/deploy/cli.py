@@ -23,7 +23,7 @@ from scripts.deploy.deployment import Ended, Mode, deploy
 from scripts.deploy.destroy import destroy as destroy_stacks
 from scripts.deploy.example import example_of, write_new
 from scripts.deploy.explanations import explain
-from scripts.deploy.layout import STACKS, Layout
+from scripts.deploy.layout import STACKS, Layout, environments
 from scripts.deploy.session import Session
 from scripts.deploy.settings_files import SettingsFiles
 from scripts.deploy.status import overview
@@ -49,6 +49,7 @@ Environment = Annotated[
         envvar="GATEWAY_ENVIRONMENT",
         help="Which environments/<environment>.tfvars to use, for example dev.",
         metavar="ENV",
+        autocompletion=environments,
     ),
 ]
 PlanOnly = Annotated[bool, _flag("--plan", help="Show what would change; exit code 10 if anything.")]
@@ -270,7 +271,13 @@ def doctor(environment: Environment, output: Output = OutputFormat.TABLE) -> Non
 
 def status(
     environment: Annotated[
-        str, typer.Argument(envvar="GATEWAY_ENVIRONMENT", help="As for the other commands.", metavar="[ENV]")
+        str,
+        typer.Argument(
+            envvar="GATEWAY_ENVIRONMENT",
+            help="As for the other commands.",
+            metavar="[ENV]",
+            autocompletion=environments,
+        ),
     ] = "",
     output: Output = OutputFormat.TABLE,
     live: Annotated[
@@ -301,7 +308,13 @@ def status(
 
 def usage(
     environment: Annotated[
-        str, typer.Argument(envvar="GATEWAY_ENVIRONMENT", help="As for the other commands.", metavar="[ENV]")
+        str,
+        typer.Argument(
+            envvar="GATEWAY_ENVIRONMENT",
+            help="As for the other commands.",
+            metavar="[ENV]",
+            autocompletion=environments,
+        ),
     ] = "",
     output: Output = OutputFormat.TABLE,
     url: Annotated[

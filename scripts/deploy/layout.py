@@ -64,18 +64,23 @@ class Layout:
     @classmethod
     def find(cls, environment: str) -> Layout:
         """Those of the stacks in `GATEWAY_STACKS_DIR`, of the clone, or of the working directory."""
-        given = os.environ.get("GATEWAY_STACKS_DIR")
-        if given or not INSTALLED:
-            stacks = Path(given or REPOSITORY / _TERRAFORM / "stacks").resolve()
-            return cls(environment, stacks, stacks.parent / ".deploy" / environment)
-        working = Path.cwd() / ".deploy"
-        packaged = REPOSITORY / _TERRAFORM / "stacks"
-        layout = cls(environment, packaged, working / environment, own=working.parent)
+        layout = cls.places(environment)
         # Without settings nothing is deployed, so a command in a wrong directory leaves nothing there.
-        if not layout.settings.exists():
+        if layout.own is None or not layout.settings.exists():
             return layout
+        working = layout.working.parent
         keep_out_of_git(working)
         return replace(layout, stacks=unpack(REPOSITORY, working) / _TERRAFORM / "stacks")
+
+    @classmethod
+    def places(cls, environment: str) -> Layout:
+        """The same, with nothing copied to them."""
+        given = os.environ.get("GATEWAY_STACKS_DIR")
+        if INSTALLED and not given:
+            own, stacks = Path.cwd(), REPOSITORY / _TERRAFORM / "stacks"
+            return cls(environment, stacks, own / ".deploy" / environment, own)
+        stacks = Path(given or REPOSITORY / _TERRAFORM / "stacks").resolve()
+        return cls(environment, stacks, stacks.parent / ".deploy" / environment)
 
     def directory(self, stack: Stack) -> Path:
         """The configuration of a stack."""
@@ -114,3 +119,9 @@ class Layout:
     def naming(self) -> Path:
         """The Terraform module that knows every name."""
         return self.stacks.parent / "modules" / "naming"
+
+
+def environments(incomplete: str) -> list[str]:
+    """The environments that have a file of settings and begin so, for a shell that completes a name."""
+    files = Layout.places("").settings.parent.glob(f"{incomplete}*.tfvars")
+    return sorted(path.stem for path in files)
