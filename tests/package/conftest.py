@@ -53,6 +53,7 @@ def uv(*arguments: object, cwd: Path) -> None:
 class Package:
     """The two builds of the wheel: from the source distribution, and from the clone itself."""
 
+    clone: Path
     wheel: Path
     wheel_of_clone: Path
 
@@ -69,7 +70,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     uv("build", "--quiet", "--out-dir", "dist", cwd=clone)
     uv("build", "--quiet", "--wheel", "--out-dir", "again", cwd=clone)
     (wheel,) = (clone / "dist").glob("*.whl")
-    return Package(wheel, clone / "again" / wheel.name)
+    return Package(clone, wheel, clone / "again" / wheel.name)
 
 
 @dataclass(frozen=True)

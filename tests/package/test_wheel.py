@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from scripts.deploy.images import GATEWAY, RENDERER, SIMULATOR, Image, content_tag
-from scripts.engines.base import REPOSITORY
 from tests.package.conftest import SECRET, Package, tracked_files
 
 pytestmark = pytest.mark.xdist_group("package")
@@ -25,7 +24,7 @@ def names_in(wheel: Path) -> set[str]:
 
 
 def test_it_holds_what_git_has_of_the_parts_that_commands_need(package: Package) -> None:
-    expected = {"pyproject.toml", "uv.lock", "__init__.py", "__main__.py", "commands.py"} | {
+    expected = {"pyproject.toml", "uv.lock", "__init__.py", "commands.py"} | {
         name
         for name in tracked_files()
         if name.startswith(PARTS) and not name.startswith(DIRECTORIES_OF_THE_CLONE)
@@ -49,6 +48,6 @@ def test_it_is_the_same_from_the_clone_and_from_the_source_distribution(package:
 
 
 @pytest.mark.parametrize("image", [GATEWAY, RENDERER, SIMULATOR], ids=["gateway", "renderer", "simulator"])
-def test_images_of_it_are_those_of_the_clone(installation: Path, image: Image) -> None:
+def test_images_of_it_are_those_of_the_clone(package: Package, installation: Path, image: Image) -> None:
     (root,) = installation.glob(f"lib/python*/site-packages/{PACKAGE}")
-    assert content_tag(root, image, {}) == content_tag(REPOSITORY, image, {})
+    assert content_tag(root, image, {}) == content_tag(package.clone, image, {})
