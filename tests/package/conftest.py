@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +12,8 @@ import pytest
 
 from scripts.engines.base import REPOSITORY
 from tests.support.signals import heed_signals
-from tests.support.uv_scripts import find_uv
+from tests.support.wheel import SECONDS, install, uv
 
-SECONDS = 300
 SECRET = "canary-key-5f0c1e7a"
 
 LEFT_BEHIND = (
@@ -42,11 +40,6 @@ def tracked_files() -> list[str]:
         ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     return [name for name in listed.stdout.split("\0") if name and (REPOSITORY / name).exists()]
-
-
-def uv(*arguments: object, cwd: Path) -> None:
-    env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    subprocess.run([find_uv(), *map(str, arguments)], cwd=cwd, env=env, check=True, timeout=SECONDS)
 
 
 @dataclass(frozen=True)
@@ -108,15 +101,7 @@ class Environment:
 
 @pytest.fixture(scope="session")
 def installation(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the versions that the lock file names, which are on this machine already."""
-    root = tmp_path_factory.mktemp("environment")
-    versions = root / "versions.txt"
-    options = ("--quiet", "--frozen", "--no-dev", "--no-emit-project", "--no-hashes", "--no-header")
-    uv("export", *options, "--output-file", versions, cwd=REPOSITORY)
-    uv("venv", "--quiet", "--python", sys.executable, root / "venv", cwd=root)
-    python = root / "venv" / "bin" / "python"
-    uv("pip", "install", "--quiet", "--python", python, "--constraint", versions, package.wheel, cwd=root)
-    return root / "venv"
+    return install(package.wheel, tmp_path_factory.mktemp("environment"))
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import pytest
 
 from e2e.simulator import Region, Simulator
 from tests.deploy.support import SUBSCRIPTION, FakeAz
-from tests.package.conftest import SECONDS, Environment
+from tests.package.conftest import Environment
+from tests.support.wheel import SECONDS
 
 pytestmark = pytest.mark.xdist_group("package")
 

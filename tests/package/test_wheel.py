@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("package")
 
 PACKAGE = "azure_openai_gateway"
 PARTS = ("apisix/", "dashboards/", "e2e/", "examples/", "infra/", "renderer/", "scripts/")
-DIRECTORIES_OF_THE_CLONE = ("scripts/audit/", "scripts/dashboards/", "scripts/lint/")
+DIRECTORIES_OF_THE_CLONE = tuple(f"scripts/{name}/" for name in ("audit", "dashboards", "docs", "lint"))
 SCRIPTS_OF_THE_CLONE = {f"scripts/{name}.sh" for name in ("apt-install", "lint", "setup", "stylua")}
 
 
