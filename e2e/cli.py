@@ -27,6 +27,7 @@ from e2e.scenarios.scenario import Scenario
 from e2e.serve import KEY_VARIABLE, serve
 from e2e.targets.local import LocalTarget
 from e2e.targets.stage import Target, TargetError
+from renderer.version import VersionedCommand
 from scripts.engines import EngineError
 from scripts.engines.selection import NAMES
 from scripts.interrupts import stopping_cleanly
@@ -104,7 +105,7 @@ def _serve(names: Sequence[str], place: Place, engine: str, urls: Sequence[str],
         serve(target, console, urls, os.environ.get(KEY_VARIABLE))
 
 
-@app.command()
+@app.command(cls=VersionedCommand)
 def run(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]…", help="Scenarios; all by default.")

@@ -25,6 +25,7 @@ from renderer.output import read_text, write_all_changed
 from renderer.prices import pricing_of_deployments
 from renderer.problems import ConfigurationError, KeyVaultError, Problem
 from renderer.render import DEFAULT_BUNDLE_ROOT, render_files
+from renderer.version import VersionedCommand
 from renderer.watch import watch as keep_current
 
 EXIT_INVALID = ConfigurationError.exit_code
@@ -47,7 +48,7 @@ def main() -> NoReturn:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for terminals without UTF-8
     try:
-        app(prog_name="render-config")
+        app()
     except ConfigurationError as error:
         _complain(error.problems)
         sys.exit(error.exit_code)
@@ -68,7 +69,7 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-@app.command(epilog=_EPILOG)
+@app.command(epilog=_EPILOG, cls=VersionedCommand)
 def render(
     env_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="NAME=value lines, for local use.")

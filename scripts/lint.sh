@@ -50,7 +50,7 @@ terraform_lint() {
 
 # Every import is declared, and every declared package is imported. Only tests may import development packages.
 dependencies() {
-    .venv/bin/deptry renderer scripts e2e && .venv/bin/deptry tests --ignore DEP002,DEP004
+    .venv/bin/deptry azure_openai_gateway renderer scripts e2e && .venv/bin/deptry tests --ignore DEP002,DEP004
 }
 
 check "ruff check" .venv/bin/ruff check --quiet .

@@ -22,6 +22,7 @@ from renderer import (
 )
 from renderer.model.gateway import LivePage
 from renderer.names import variable
+from renderer.version import VersionedCommand
 from scripts.engines import EngineError, Gateway, choose_engine, start_files
 from scripts.engines.selection import AUTO, NAMES
 from scripts.local_authority import LocalAuthority, open_authority, user_directory
@@ -123,7 +124,7 @@ def _open_identity(scopes: list[str]) -> AzureCliIdentity:
     return identity
 
 
-@app.command()
+@app.command(cls=VersionedCommand)
 def run(
     engine: Annotated[str, typer.Option(help=f"The engine that runs it: {', '.join(NAMES)}.")] = AUTO,
     env_file: Annotated[

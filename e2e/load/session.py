@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -11,6 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from e2e.load.samples import Sample, parse_line
+from renderer.version import PRODUCT
+from scripts.python_path import with_our_modules
 
 Listener = Callable[[Sample], None]
 Change = tuple[float, Callable[[], None]]
@@ -25,12 +29,20 @@ class LoadSession:
     """A running driver; a context manager that ends it."""
 
     def __init__(self) -> None:
+        """Starts it.
+
+        Raises:
+            LoadError: locust is not installed; says how to get it.
+        """
+        if importlib.util.find_spec("locust") is None:
+            raise LoadError(f"locust, which makes the load, is not installed: install {PRODUCT}[e2e]")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "e2e.load.driver"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env=with_our_modules(os.environ),
         )
 
     def __enter__(self) -> Self:

@@ -14,8 +14,10 @@ from e2e.simulator.console import out, problems_reported, table
 from e2e.simulator.fleet import Fleet
 from e2e.simulator.problems import ProblemsError
 from e2e.simulator.serve_plan import Options, Plan, plan
+from renderer.version import VersionedGroup
 
 app = typer.Typer(
+    cls=VersionedGroup,
     help="Azure OpenAI on your machine: several regions, its wire format, scripted faults, quotas, latency.",
     no_args_is_help=True,
     add_completion=False,

@@ -12,7 +12,7 @@ import httpx
 
 from e2e.targets.stage import TargetError
 from e2e.waiting import eventually
-from scripts.engines.base import REPOSITORY
+from scripts.python_path import with_our_modules
 
 TOKEN = "token-of-the-config-api"  # noqa: S105 - opens nothing but a process of this machine
 PATH = "/helpers/set-preferred-backends"
@@ -34,7 +34,7 @@ def config_api(
     log = subprocess.DEVNULL if quiet else None
     with (
         subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "e2e.config_api", *arguments], cwd=REPOSITORY, env=env, stderr=log
+            [sys.executable, "-m", "e2e.config_api", *arguments], env=with_our_modules(env), stderr=log
         ) as api,
         httpx.Client(
             base_url=f"http://{host}:{env['CONFIG_API_PORT']}",

@@ -45,6 +45,7 @@ from scripts.engines.base import REPOSITORY
 from scripts.engines.files import LOOPBACK, render
 from scripts.engines.launch import start_files
 from scripts.engines.ports import free_ports
+from scripts.python_path import with_our_modules
 
 _START_SECONDS = 15.0
 _CONTROL = "control"
@@ -110,7 +111,9 @@ def simulators() -> Iterator[Simulators]:
             "--config",
             str(file),
         ]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=REPOSITORY)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603
+            command, stdout=subprocess.DEVNULL, env=with_our_modules(os.environ)
+        )
         urls = {name: f"http://{LOOPBACK}:{port}" for name, port in ports.items()}
         control = urls.pop(_CONTROL)
         try:

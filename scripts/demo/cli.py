@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from renderer import ConfigurationError
+from renderer.version import VersionedCommand
 from scripts.demo.calls import Caller
 from scripts.demo.report import Report, make_console
 from scripts.demo.stage import Stage, set_up
@@ -91,7 +92,7 @@ def _refuse(problems: list[str]) -> NoReturn:
     raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=VersionedCommand)
 def run(
     engine: Annotated[str, typer.Option(help=f"The engine that runs it: {', '.join(NAMES)}.")] = "embedded",
     keep: Annotated[

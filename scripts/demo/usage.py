@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from scripts.demo.stage import Stage
 
 _TEXT = """
@@ -20,7 +23,7 @@ With curl:
     -H 'Content-Type: application/json' \\
     -d '{{"model": "gpt-4o", "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
-With the official client (.venv/bin/python has it):
+With the official client ({python} has it):
 
   from openai import AzureOpenAI, OpenAI
   client = OpenAI(base_url="{url}/openai/v1/", api_key="{key}")
@@ -34,9 +37,9 @@ With the official client (.venv/bin/python has it):
 Make a region fail, see the requests that reached it, and let it recover:
 
   export AZURE_OPENAI_SIMULATOR_URL={simulator}
-  .venv/bin/azure-openai-simulator fault {region} status=429 retry_after=10 count=3
-  .venv/bin/azure-openai-simulator requests {region}
-  .venv/bin/azure-openai-simulator faults {region} --clear
+  {simulate} fault {region} status=429 retry_after=10 count=3
+  {simulate} requests {region}
+  {simulate} faults {region} --clear
 """
 
 
@@ -53,4 +56,11 @@ def usage(stage: Stage) -> str:
         log=gateway.error_log,
         region=first,
         simulator=simulator.endpoint(first),
+        python=_from_here(Path(sys.executable)),
+        simulate=_from_here(Path(sys.executable).with_name("azure-openai-simulator")),
     )
+
+
+def _from_here(program: Path) -> Path:
+    """A program as it is typed here: `.venv/bin/python` in a clone."""
+    return program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program

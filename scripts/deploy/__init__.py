@@ -41,6 +41,7 @@ What every command uses
     tfvars             the values in the user's files
     hcl                quotes, escapes and heredocs
     layout             the stacks, their order and their files
+    unpacked           the stacks of an installed package, copied to where Terraform may write
     azure_cli          typed calls of `az`
     waiting            waits for Azure, and says so
     console            progress, questions, results, the mask over secrets

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from renderer.version import VersionedCommand, VersionedGroup
 from scripts.deploy.azure_cli import AzureCli
 from scripts.deploy.bootstrap import deploy_bootstrap
 from scripts.deploy.console import OutputFormat, Screen
@@ -22,11 +23,12 @@ from scripts.deploy.deployment import Ended, Mode, deploy
 from scripts.deploy.destroy import destroy as destroy_stacks
 from scripts.deploy.example import example_of, write_new
 from scripts.deploy.explanations import explain
-from scripts.deploy.layout import STACKS, Layout
+from scripts.deploy.layout import STACKS, Layout, environments
 from scripts.deploy.session import Session
 from scripts.deploy.settings_files import SettingsFiles
 from scripts.deploy.status import overview
 from scripts.deploy.tfvars import is_placeholder, read_tfvars
+from scripts.deploy.unpacked import keep_out_of_git
 from scripts.deploy.waiting import Waiter
 from scripts.interrupts import stopping_cleanly
 from scripts.terraform import TerraformError, TerraformMissingError
@@ -47,6 +49,7 @@ Environment = Annotated[
         envvar="GATEWAY_ENVIRONMENT",
         help="Which environments/<environment>.tfvars to use, for example dev.",
         metavar="ENV",
+        autocompletion=environments,
     ),
 ]
 PlanOnly = Annotated[bool, _flag("--plan", help="Show what would change; exit code 10 if anything.")]
@@ -195,9 +198,13 @@ def init(environment: Environment) -> None:
     """Make the file with the settings of an environment from the example."""
     with _session(environment, OutputFormat.TABLE) as session:
         path = session.layout.settings
+        if session.layout.own:
+            keep_out_of_git(path.parent, "*.tfvars")
         write_new(path, example_of(environment, session.az.subscription()))
         session.screen.done(f"{path} is there: random keys are in it, and only you can read it")
-        session.screen.say(f"Read it through, fill in what is in <brackets>, then: deploy up {environment}")
+        session.screen.say(
+            f"Read it through, fill in what is in <brackets>, then: aoai-gateway deploy up {environment}"
+        )
 
 
 def up(
@@ -264,7 +271,13 @@ def doctor(environment: Environment, output: Output = OutputFormat.TABLE) -> Non
 
 def status(
     environment: Annotated[
-        str, typer.Argument(envvar="GATEWAY_ENVIRONMENT", help="As for the other commands.", metavar="[ENV]")
+        str,
+        typer.Argument(
+            envvar="GATEWAY_ENVIRONMENT",
+            help="As for the other commands.",
+            metavar="[ENV]",
+            autocompletion=environments,
+        ),
     ] = "",
     output: Output = OutputFormat.TABLE,
     live: Annotated[
@@ -295,7 +308,13 @@ def status(
 
 def usage(
     environment: Annotated[
-        str, typer.Argument(envvar="GATEWAY_ENVIRONMENT", help="As for the other commands.", metavar="[ENV]")
+        str,
+        typer.Argument(
+            envvar="GATEWAY_ENVIRONMENT",
+            help="As for the other commands.",
+            metavar="[ENV]",
+            autocompletion=environments,
+        ),
     ] = "",
     output: Output = OutputFormat.TABLE,
     url: Annotated[
@@ -360,30 +379,40 @@ def _ask_live(
         raise typer.Exit(ExitCode.DONE) from None
 
 
-def _entry(command: Callable[..., None]) -> Callable[[], None]:
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-    app.command(epilog=EXIT_CODES, no_args_is_help=False)(command)
-
-    def main() -> None:
-        app()
-
-    return main
+_new_app = partial(typer.Typer, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
-def main_deploy() -> None:
-    """`deploy init` and `deploy up`."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-    app.command(epilog=EXIT_CODES)(init)
-    app.command(epilog=EXIT_CODES)(up)
-    app()
+def _program(command: Callable[..., None]) -> typer.Typer:
+    """A program of one command. A call runs it."""
+    app = _new_app()
+    app.command(epilog=EXIT_CODES, cls=VersionedCommand)(command)
+    return app
 
 
-main_bootstrap = _entry(bootstrap)
-main_observability = _entry(observability)
-main_platform = _entry(platform)
-main_foundry = _entry(foundry)
-main_workload = _entry(workload)
-main_destroy = _entry(destroy)
-main_doctor = _entry(doctor)
-main_status = _entry(status)
-main_usage = _entry(usage)
+def _group(purpose: str, **commands: Callable[..., None]) -> typer.Typer:
+    """A program of several commands, which are chosen by their names. A call runs it."""
+    app = _new_app(cls=VersionedGroup, help=purpose, no_args_is_help=True)
+    for name, command in commands.items():
+        app.command(name, epilog=EXIT_CODES)(command)
+    return app
+
+
+main_bootstrap = _program(bootstrap)
+main_observability = _program(observability)
+main_platform = _program(platform)
+main_foundry = _program(foundry)
+main_workload = _program(workload)
+main_deploy = _group(
+    "Deploy the gateway to Azure: all stacks with `up`, or one of them.",
+    init=init,
+    up=up,
+    bootstrap=bootstrap,
+    observability=observability,
+    platform=platform,
+    foundry=foundry,
+    workload=workload,
+)
+main_destroy = _program(destroy)
+main_doctor = _program(doctor)
+main_status = _program(status)
+main_usage = _program(usage)

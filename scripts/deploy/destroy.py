@@ -55,7 +55,7 @@ def _refuse_orphans(session: Session, wanted: Sequence[Stack]) -> None:
         if other.name not in going and needed and session.has_resources(other):
             raise DeployError(
                 f"The {other.name} stack is still deployed and needs {', '.join(sorted(needed))}.",
-                remedy=f"Destroy {other.name} first, or everything: destroy all.",
+                remedy=f"Destroy {other.name} first, or everything: aoai-gateway destroy all.",
             )
 
 

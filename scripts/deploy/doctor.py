@@ -102,7 +102,9 @@ def _settings(session: Session) -> Iterator[CheckResult]:
     files = session.settings.files
     if not any(files.paths(stack) for stack in STACKS.values()):
         environment = session.layout.environment
-        yield CheckResult("settings", Verdict.NOTE, "not there yet", f"deploy init {environment}")
+        yield CheckResult(
+            "settings", Verdict.NOTE, "not there yet", f"aoai-gateway deploy init {environment}"
+        )
         return
     for stack in STACKS.values():
         label = f"settings of {stack.name}"

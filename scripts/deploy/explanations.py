@@ -101,7 +101,7 @@ _EXPLANATIONS = (
     _Explanation(
         lambda error: error.command in _READING and _says(error, _NO_NETWORK),
         "The state of the {what} cannot be reached.",
-        "Check the network, its proxy and its DNS; `doctor` says whether the storage exists.",
+        "Check the network, its proxy and its DNS; `aoai-gateway doctor` says whether the storage exists.",
     ),
     _Explanation(
         lambda error: error.command in _READING and is_denied(error),

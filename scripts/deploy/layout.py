@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from azure_openai_gateway import INSTALLED
+from scripts.deploy.unpacked import keep_out_of_git, unpack
+
 REPOSITORY = Path(__file__).resolve().parents[2]
+"""The clone, or the package, which is laid out like it."""
+
+_TERRAFORM = Path("infra", "terraform")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +50,36 @@ STACKS: dict[str, Stack] = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Files of one environment. Everything in `working` can be made again."""
+    """Files of one environment. Everything in `working` can be made again.
+
+    In a clone they are below `infra/terraform`. An installed package has no place for them, so they are in
+    the working directory, as with Terraform itself.
+    """
 
     environment: str
     stacks: Path
     working: Path
+    own: Path | None = None  # where the user's files are, if not beside the stacks
 
     @classmethod
     def find(cls, environment: str) -> Layout:
-        """The repository's own stacks, or those in `GATEWAY_STACKS_DIR`."""
-        stacks = Path(
-            os.environ.get("GATEWAY_STACKS_DIR", REPOSITORY / "infra" / "terraform" / "stacks")
-        ).resolve()
+        """Those of the stacks in `GATEWAY_STACKS_DIR`, of the clone, or of the working directory."""
+        layout = cls.places(environment)
+        # Without settings nothing is deployed, so a command in a wrong directory leaves nothing there.
+        if layout.own is None or not layout.settings.exists():
+            return layout
+        working = layout.working.parent
+        keep_out_of_git(working)
+        return replace(layout, stacks=unpack(REPOSITORY, working) / _TERRAFORM / "stacks")
+
+    @classmethod
+    def places(cls, environment: str) -> Layout:
+        """The same, with nothing copied to them."""
+        given = os.environ.get("GATEWAY_STACKS_DIR")
+        if INSTALLED and not given:
+            own, stacks = Path.cwd(), REPOSITORY / _TERRAFORM / "stacks"
+            return cls(environment, stacks, own / ".deploy" / environment, own)
+        stacks = Path(given or REPOSITORY / _TERRAFORM / "stacks").resolve()
         return cls(environment, stacks, stacks.parent / ".deploy" / environment)
 
     def directory(self, stack: Stack) -> Path:
@@ -65,7 +89,7 @@ class Layout:
     @property
     def settings(self) -> Path:
         """The user's file: the settings of all stacks."""
-        return self.stacks.parent / "environments" / f"{self.environment}.tfvars"
+        return (self.own or self.stacks.parent) / "environments" / f"{self.environment}.tfvars"
 
     @property
     def settings_of_gateway(self) -> Path:
@@ -95,3 +119,9 @@ class Layout:
     def naming(self) -> Path:
         """The Terraform module that knows every name."""
         return self.stacks.parent / "modules" / "naming"
+
+
+def environments(incomplete: str) -> list[str]:
+    """The environments that have a file of settings and begin so, for a shell that completes a name."""
+    files = Layout.places("").settings.parent.glob(f"{incomplete}*.tfvars")
+    return sorted(path.stem for path in files)

@@ -28,7 +28,8 @@ def gateway_url(session: Session) -> str:
     if "gateway_url" not in outputs:
         raise NotReadyError(
             f"{environment} has no gateway yet.",
-            remedy=f"`status {environment}` shows what is missing, `deploy up {environment}` makes it.",
+            remedy=f"`aoai-gateway status {environment}` shows what is missing, "
+            f"`aoai-gateway deploy up {environment}` makes it.",
         )
     return output_text(outputs, "gateway_url")
 

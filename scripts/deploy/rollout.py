@@ -109,7 +109,7 @@ def _remedy(status: int, attempts: str | None) -> str:
             "No backend was asked: the gateway does not know the client's key, or this address is not in "
             "ingress_allowed_ip_ranges or IP_ALLOWLIST."
         )
-    return "No backend was asked. `status` shows the health of the revision."
+    return "No backend was asked. `aoai-gateway status` shows the health of the revision."
 
 
 def _get(

@@ -167,7 +167,7 @@ class StackSettings:
             )
 
     def _start_from_example(self) -> str:
-        return f"Make it from the example: deploy init {self.layout.environment}"
+        return f"Make it from the example: aoai-gateway deploy init {self.layout.environment}"
 
 
 def _raise_any(problems: Sequence[tuple[Path, str]]) -> None:

@@ -96,7 +96,7 @@ class VaultFailure:
         if self.code == "Unreachable":
             return (
                 f"{vault} cannot be reached.",
-                "Check the network, and that the vault still exists (`status`).",
+                "Check the network, and that the vault still exists (`aoai-gateway status`).",
             )
         return f"{vault} refused {variable} (HTTP {self.status} {self.code}).", ""
 

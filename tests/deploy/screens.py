@@ -28,7 +28,8 @@ def show(made: Installation, line: str) -> None:
     """Run a command and print its line, its screen, its exit code and its time."""
     name, *arguments = words = line.split()
     first_option = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
-    typed = " ".join([*words[:first_option], "dev", *words[first_option:]])
+    umbrella = [] if name.startswith("deploy-") else ["aoai-gateway"]
+    typed = " ".join([*umbrella, *words[:first_option], "dev", *words[first_option:]])
     started = time.monotonic()
     process = made.commands.start(
         name.removeprefix("deploy-"), *arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -256,12 +256,12 @@ def test_an_environment_without_an_example_starts_from_that_of_dev(layout: Layou
     other = make_session(Layout("qa", layout.stacks, layout.working.parent / "qa"), az.cli)
     with pytest.raises(InvalidSettingsError) as caught:
         other.settings.read_any()
-    assert caught.value.remedy.endswith("deploy init qa")
+    assert caught.value.remedy.endswith("aoai-gateway deploy init qa")
 
 
 def test_missing_settings_point_to_the_example(session: Session, layout: Layout) -> None:
     layout.settings.unlink()
-    with pytest.raises(InvalidSettingsError, match="deploy init dev"):
+    with pytest.raises(InvalidSettingsError, match="aoai-gateway deploy init dev"):
         session.settings.read(STACKS["foundry"])
 
 

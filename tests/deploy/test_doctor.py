@@ -102,7 +102,7 @@ def test_secrets_that_others_can_read_are_noted(session: Session, made: Installa
 def test_a_missing_file_comes_with_the_command_that_makes_it(session: Session, made: Installation) -> None:
     made.layout.settings.unlink()
     finding = look(session)["settings"]
-    assert (finding.verdict, finding.remedy) == (Verdict.NOTE, "deploy init dev")
+    assert (finding.verdict, finding.remedy) == (Verdict.NOTE, "aoai-gateway deploy init dev")
 
 
 def test_a_stack_that_is_left_out_is_noted(session: Session, made: Installation) -> None:

@@ -29,7 +29,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         path.unlink()
     with open_stage(tmp_path_factory.mktemp("rehearsal"), tools, log) as made:
         log_in(made)
-        assert made.run("deploy init dev").code == 0
+        assert made.run("aoai-gateway deploy init dev").code == 0
         yield made
         log.with_suffix(".summary.txt").write_text(summary(name, made.ran, made.cloud.ledger), "utf-8")
 

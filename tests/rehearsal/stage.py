@@ -44,12 +44,14 @@ class Ran:
 
 @dataclass
 class Stage:
-    """Runs commands against the cloud, and keeps a log of them."""
+    """Runs the commands of a directory of programs against the cloud, and keeps a log of them."""
 
     cloud: Cloud
     layout: Layout
     environment: Mapping[str, str]
     log: Path
+    programs: Path = Path(sys.executable).parent
+    directory: Path | None = None
     ran: list[Ran] = field(default_factory=list)
 
     def run(self, line: str, *, interrupt_at: str = "") -> Ran:
@@ -58,7 +60,7 @@ class Stage:
         A line of the screen with `interrupt_at` is the moment for Ctrl-C.
         """
         name, *arguments = line.split()
-        own = Path(sys.executable).parent / name
+        own = self.programs / name
         typed = line if name == "az" else f"uv run {line}"
         program = str(own) if own.exists() and name != "az" else name
         return self._run(typed, [program, *arguments], interrupt_at)
@@ -73,6 +75,7 @@ class Stage:
         with subprocess.Popen(
             words,
             env=dict(self.environment),
+            cwd=self.directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -17,7 +17,7 @@ def production(stage: Stage) -> Stage:
     """The environment, with receivers of alerts and private accounts."""
     layout = stage.layout
     made = replace(stage, layout=Layout("prod", layout.stacks, layout.working.parent / "prod"))
-    assert made.run("deploy init prod").code == 0
+    assert made.run("aoai-gateway deploy init prod").code == 0
     made.edit('# oncall = "oncall@example.com"', 'oncall = "oncall@example.com"')
     made.edit("files_and_batches_enabled = false", "files_and_batches_enabled = true")
     made.edit(
@@ -28,12 +28,12 @@ def production(stage: Stage) -> Stage:
 
 
 def test_doctor_finds_nothing_bad(production: Stage) -> None:
-    ran = production.run("doctor prod")
+    ran = production.run("aoai-gateway doctor prod")
     assert ran.code == 0, ran.screen
 
 
 def test_one_command_deploys_it(production: Stage) -> None:
-    ran = production.run("deploy up prod --yes")
+    ran = production.run("aoai-gateway deploy up prod --yes")
     assert ran.code == 0, ran.screen
     assert "HTTP 200 from" in ran.screen
     kinds = {item["type"].lower() for item in production.cloud.state.resources.values()}
@@ -46,7 +46,7 @@ def test_one_command_deploys_it(production: Stage) -> None:
 
 
 def test_a_second_run_changes_nothing(production: Stage) -> None:
-    ran = production.run("deploy up prod --yes")
+    ran = production.run("aoai-gateway deploy up prod --yes")
     assert (ran.code, ran.screen.count("no changes") >= 5) == (0, True), ran.screen
 
 
@@ -56,7 +56,7 @@ def test_no_screen_no_file_and_no_state_has_a_secret(production: Stage) -> None:
 
 
 def test_destroy_leaves_nothing_but_the_vault(production: Stage) -> None:
-    ran = production.run("destroy all prod --yes")
+    ran = production.run("aoai-gateway destroy all prod --yes")
     assert ran.code == 0, ran.screen
     assert production.cloud.state.resources == {}
 

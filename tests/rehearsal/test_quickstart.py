@@ -30,13 +30,13 @@ def revisions(stage: Stage) -> list[str]:
 
 
 def test_doctor_finds_nothing_bad_before_the_first_deployment(stage: Stage) -> None:
-    ran = stage.run("doctor dev")
+    ran = stage.run("aoai-gateway doctor dev")
     assert ran.code == 0, ran.screen
     assert "kv-aigw-dev-" in ran.screen
 
 
 def test_one_command_deploys_everything(stage: Stage) -> None:
-    ran = stage.run("deploy up dev --yes")
+    ran = stage.run("aoai-gateway deploy up dev --yes")
     assert ran.code == 0, ran.screen
     assert re.search(r"HTTP 200 from \w+", ran.screen), ran.screen
 
@@ -52,13 +52,13 @@ def test_the_commands_at_its_end_call_the_gateway(stage: Stage) -> None:
 
 def test_a_second_run_changes_nothing(stage: Stage) -> None:
     before = writes(stage), revisions(stage)
-    ran = stage.run("deploy up dev --yes")
+    ran = stage.run("aoai-gateway deploy up dev --yes")
     assert (ran.code, ran.screen.count("no changes") >= 5) == (0, True), ran.screen
     assert (writes(stage), revisions(stage)) == before
 
 
 def test_doctor_finds_nothing_bad_afterwards(stage: Stage) -> None:
-    ran = stage.run("doctor dev")
+    ran = stage.run("aoai-gateway doctor dev")
     assert ran.code == 0, ran.screen
 
 
@@ -87,7 +87,7 @@ def test_a_rotated_key_makes_one_new_revision_that_takes_it(stage: Stage, first_
 
 
 def test_status_shows_all_stacks_and_the_revision(stage: Stage) -> None:
-    ran = stage.run("status dev")
+    ran = stage.run("aoai-gateway status dev")
     assert ran.code == 0, ran.screen
     assert ran.screen.count("deployed") >= 5
     assert "Running" in ran.screen
@@ -102,7 +102,7 @@ def test_no_temporary_file_is_left(stage: Stage) -> None:
 
 
 def test_destroy_leaves_nothing_but_what_can_be_recovered(stage: Stage) -> None:
-    ran = stage.run("destroy all dev --yes")
+    ran = stage.run("aoai-gateway destroy all dev --yes")
     assert ran.code == 0, ran.screen
     assert stage.cloud.state.resources == {}
     assert [item["type"] for item in stage.cloud.state.deleted.values()] == ["Microsoft.KeyVault/vaults"]

@@ -32,10 +32,16 @@ def script_interpreter(script: Path, environment: Mapping[str, str]) -> str:
     return found.stdout.strip()
 
 
-def _installed(script: Path, environment: Mapping[str, str]) -> str:
+def find_uv() -> str:
+    """The program. Skips without it."""
     uv = shutil.which("uv") or shutil.which(_LOCAL_UV)
     if uv is None:
         pytest.skip("uv is not installed")
+    return uv
+
+
+def _installed(script: Path, environment: Mapping[str, str]) -> str:
+    uv = find_uv()
     install = [uv, "sync", "--quiet", "--locked", "--script", str(script)]
     subprocess.run(install, env=dict(environment), check=True, capture_output=True, timeout=INSTALL_SECONDS)
     return uv
