@@ -36,6 +36,8 @@ end)
 local quoted = memo.of(function(text)
     return json_encode(text)
 end)
+--- A text in quotes, with escapes. Most texts are the same in many requests.
+_M.quoted = quoted
 
 local function value_of(value)
     local kind = type(value)

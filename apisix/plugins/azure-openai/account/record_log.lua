@@ -2,7 +2,6 @@
 --
 -- Its attributes have the names of the record's fields. It names the trace and the span of its request, which may not
 -- have been kept: records are never sampled.
-local core = require("apisix.core")
 local otlp_json = require("apisix.plugins.azure-openai.account.otlp_json")
 local otlp_queue = require("apisix.plugins.azure-openai.account.otlp_queue")
 
@@ -33,7 +32,7 @@ function _M.add(record, attributes, trace)
             .. ',"severityText":"'
             .. SEVERITY_TEXT[severity]
             .. '","body":{"stringValue":'
-            .. core.json.encode(message)
+            .. otlp_json.quoted(message)
             .. '},"attributes":'
             .. attributes
             .. ',"flags":'

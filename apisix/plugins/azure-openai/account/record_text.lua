@@ -11,6 +11,7 @@ local tostring = tostring
 local type = type
 local table_concat = table.concat
 local json_encode = core.json.encode
+local quoted = otlp_json.quoted
 
 -- The fields of which there are few values.
 local SHARED = {
@@ -154,7 +155,7 @@ end
 local function add_attempt(attempt)
     local status, reason = attempt.status, attempt.reason
     add('{"backend":')
-    add(json_encode(attempt.backend))
+    add(quoted(attempt.backend))
     add(',"ms":')
     add(math_floor(attempt.seconds * 1000 + 0.5))
     if reason then
@@ -163,7 +164,7 @@ local function add_attempt(attempt)
         add('"')
     end
     add(',"status":')
-    add(type(status) == "number" and status or json_encode(status))
+    add(type(status) == "number" and status or quoted(status))
     add("}")
 end
 
@@ -189,7 +190,7 @@ end
 function _M.of(record, trail, has_attributes)
     -- Should an earlier record have failed in the middle, nothing of it is left.
     count = 0
-    local shared, path, attempts = shared_texts(record), json_encode(record.path), attempts_text(trail)
+    local shared, path, attempts = shared_texts(record), quoted(record.path), attempts_text(trail)
     add("{")
     add(shared.members)
     add(',"path":')

@@ -57,12 +57,18 @@ _M.new_span_id = new_span_id
 -- @return Trace
 function _M.begin(ctx, rate)
     local trace_id, parent_id, is_sampled = parse(core.request.header(ctx, TRACEPARENT))
+    -- nginx's own id of the request is 16 random bytes, and no other request of the trace has it.
+    local request_id = ctx.var.request_id
     if not trace_id then
-        -- nginx's own id of the request is 16 random bytes.
-        trace_id = ctx.var.request_id
+        trace_id = request_id
         is_sampled = is_chosen(rate, trace_id)
     end
-    return { trace_id = trace_id, span_id = new_span_id(), parent_id = parent_id, is_sampled = is_sampled }
+    return {
+        trace_id = trace_id,
+        span_id = request_id:sub(17),
+        parent_id = parent_id,
+        is_sampled = is_sampled,
+    }
 end
 
 --- Names the request's span to backends.
