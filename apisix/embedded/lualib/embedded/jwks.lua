@@ -1,7 +1,7 @@
 --- The public keys of a token issuer, found through its discovery document and kept in each worker.
 local decode_base64url = require("ngx.base64").decode_base64url
-local http = require("resty.http")
 local json = require("apisix.core.json")
+local fetch_url = require("embedded.fetch").get
 local rsa = require("embedded.rsa")
 
 local ngx = ngx
@@ -18,15 +18,13 @@ local _M = {}
 local issuers = {}
 
 local function get_object(url)
-    local client = http.new()
-    client:set_timeouts(TIMEOUT_MS, TIMEOUT_MS, TIMEOUT_MS)
-    local res, err = client:request_uri(url, { keepalive = false })
-    if not res then
-        return nil, err
-    elseif res.status ~= 200 then
-        return nil, "status " .. res.status
+    local status, body = fetch_url(url, TIMEOUT_MS)
+    if not status then
+        return nil, body
+    elseif status ~= 200 then
+        return nil, "status " .. status
     end
-    local value = json.decode(res.body)
+    local value = json.decode(body)
     if type(value) ~= "table" then
         return nil, "not a JSON object"
     end

@@ -24,13 +24,17 @@ local function new(configured_in)
     return setmetatable({ configured_in = configured_in, learned = {}, count = 0 }, labels_mt)
 end
 
+local function configure(self, pool)
+    self.pool, self.configured = pool, {}
+    self.configured_in(pool, function(name)
+        self.configured[name:lower()] = name
+    end)
+end
+
 function labels:configured_name(key)
     local pool = pool_module.current()
     if pool and pool ~= self.pool then
-        self.pool, self.configured = pool, {}
-        self.configured_in(pool, function(name)
-            self.configured[name:lower()] = name
-        end)
+        configure(self, pool)
     end
     return self.configured and self.configured[key]
 end

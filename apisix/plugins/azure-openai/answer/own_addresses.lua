@@ -28,6 +28,12 @@ local function origin(ctx)
     return (is_usual_port and "https" or ctx.var.scheme) .. "://" .. host
 end
 
+local function replaced(body, own)
+    return (body:gsub(ADDRESS, function(before, path)
+        return before .. own .. path
+    end))
+end
+
 --- Puts the client's own way to the gateway in the place of the backend's address.
 -- @param ctx table request context
 -- @param request Request
@@ -37,9 +43,7 @@ function _M.lead_back(ctx, request, answer)
     local is_of_batches = request.kind == "anthropic" and has_prefix(request.operation:lower(), COLLECTION)
     local own = is_of_batches and answer.body and answer.status < 300 and origin(ctx)
     if own then
-        answer.body = answer.body:gsub(ADDRESS, function(before, path)
-            return before .. own .. path
-        end)
+        answer.body = replaced(answer.body, own)
     end
     return answer
 end

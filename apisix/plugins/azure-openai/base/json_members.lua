@@ -64,7 +64,7 @@ end
 local function scan(text, wanted)
     local listener =
         setmetatable({ wanted = wanted, is_object_wanted = wanted ~= nil, places = {} }, Listener)
-    local _, fault = json_scanner.scan(json_scanner.pieces(text), listener, pause, math_huge)
+    local _, fault = json_scanner.scan(text, listener, pause, math_huge)
     if fault then
         return nil, fault.message
     end

@@ -430,17 +430,6 @@ end
 
 local _M = {}
 
---- Hands out a text in pieces of at most 64 KB.
--- @return function that returns the next piece; nil behind the last
-function _M.pieces(text)
-    local from = 1
-    return function()
-        local piece = string_sub(text, from, from + PIECE_BYTES - 1)
-        from = from + PIECE_BYTES
-        return piece ~= "" and piece or nil
-    end
-end
-
 -- Scanners that are free. Most texts are small, so making a scanner would be a good part of the work.
 local free = {}
 local MOST_FREE = 16
@@ -450,6 +439,7 @@ local function borrow(listener, most_nodes)
     scanner.listener, scanner.hearing, scanner.deaf_depth = listener, listener, nil
     scanner.expects, scanner.depth, scanner.nodes, scanner.most_nodes = VALUE, 0, 0, most_nodes
     scanner.rest, scanner.base, scanner.long = "", 0, nil
+    scanner.bytes_since, scanner.nodes_then = 0, 0
     scanner.fault, scanner.is_too_much = nil, false
     return scanner
 end
@@ -461,33 +451,47 @@ local function give_back(scanner)
     end
 end
 
--- Feeds the scanner until there are no more pieces, or it finds a fault.
-local function feed_all(scanner, pieces, pause)
-    local bytes, nodes = 0, 0
-    for piece in pieces do
-        if bytes >= PAUSE_BYTES or scanner.nodes - nodes >= PAUSE_NODES then
-            pause()
-            bytes, nodes = 0, scanner.nodes
-        end
-        feed(scanner, piece)
-        if scanner.fault then
+-- Feeds the next piece. Returns whether there is no fault.
+local function feed_next(scanner, piece, pause)
+    if scanner.bytes_since >= PAUSE_BYTES or scanner.nodes - scanner.nodes_then >= PAUSE_NODES then
+        pause()
+        scanner.bytes_since, scanner.nodes_then = 0, scanner.nodes
+    end
+    feed(scanner, piece)
+    scanner.bytes_since = scanner.bytes_since + #piece
+    return not scanner.fault
+end
+
+local function feed_text(scanner, text, pause)
+    for from = 1, #text, PIECE_BYTES do
+        if not feed_next(scanner, string_sub(text, from, from + PIECE_BYTES - 1), pause) then
             return
         end
-        bytes = bytes + #piece
     end
-    finish(scanner)
+end
+
+local function feed_pieces(scanner, pieces, pause)
+    for piece in pieces do
+        if not feed_next(scanner, piece, pause) then
+            return
+        end
+    end
 end
 
 --- Reads a whole JSON text.
--- @param pieces function that returns it piece by piece, then nil; no piece longer than 64 KB
+-- @param source string|function the text, or a function that returns it in pieces of at most 64 KB, then nil
 -- @param listener table as described above
 -- @param pause function that is called now and then between pieces, to let others work
 -- @param most_nodes number|nil how many lists, objects, names and texts it may have; a million without it
 -- @return number|nil how many it has
 -- @return table|nil fault { message, is_too_much (it is JSON, but too much of it) }
-function _M.scan(pieces, listener, pause, most_nodes)
+function _M.scan(source, listener, pause, most_nodes)
     local scanner = borrow(listener, most_nodes or MOST_NODES)
-    feed_all(scanner, pieces, pause)
+    local feed_all = type(source) == "string" and feed_text or feed_pieces
+    feed_all(scanner, source, pause)
+    if not scanner.fault then
+        finish(scanner)
+    end
     local nodes, message, is_too_much = scanner.nodes, scanner.fault, scanner.is_too_much
     give_back(scanner)
     if message then

@@ -2,7 +2,6 @@
 --
 -- A body is { size (bytes), text | path }; an edited one in a file has `parts`: text, and slices of the file.
 local core = require("apisix.core")
-local json_scanner = require("apisix.plugins.azure-openai.base.json_scanner")
 local pause = require("apisix.plugins.azure-openai.base.pause")
 
 local ngx = ngx
@@ -46,18 +45,6 @@ function _M.of_text(text)
     return { size = #text, text = text }
 end
 
--- Makes a function(bytes) that is told what has been handled, and pauses now and then.
-local function pacer()
-    local since = 0
-    return function(bytes)
-        since = since + bytes
-        if since >= PAUSE_BYTES then
-            since = 0
-            pause()
-        end
-    end
-end
-
 -- The error that a function raises; nil when it raises none.
 local function fault_of(keep, ...)
     local kept, err = pcall(keep, ...)
@@ -79,8 +66,7 @@ local function receive()
         return nil
     end
 
-    local left, room_err = tonumber(ngx.var.content_length), nil
-    local pace = pacer()
+    local left, since, room_err = tonumber(ngx.var.content_length), 0, nil
     ngx.req.init_body(math_min(left, IN_MEMORY_BYTES))
     while left > 0 do
         local data, err = socket:receive(math_min(left, CHUNK_BYTES))
@@ -89,8 +75,11 @@ local function receive()
         end
         -- Where there is no room, the rest is read all the same, or nginx would take it for the next request.
         room_err = room_err or fault_of(ngx.req.append_body, data)
-        left = left - #data
-        pace(#data)
+        left, since = left - #data, since + #data
+        if since >= PAUSE_BYTES then
+            since = 0
+            pause()
+        end
     end
     return room_err or fault_of(ngx.req.finish_body)
 end
@@ -207,28 +196,31 @@ local function read_file(body)
     end
 end
 
---- Hands out a body in pieces of at most 64 KB.
--- @return function that returns the next piece; nil behind the last
+--- A body for `json_scanner.scan`.
+-- @return string|function the text, or a function that returns a file in pieces of at most 64 KB, then nil
 function _M.pieces(body)
-    return body.text and json_scanner.pieces(body.text) or read_file(body)
+    return body.text or read_file(body)
 end
 
---- The body in the form that the HTTP client sends: text, or a reader that hands it out once.
+-- Hands out a file as it is sent, and pauses now and then.
+local function read_to_send(body)
+    local next_piece, since = read_file(body), 0
+    return function()
+        local piece = next_piece()
+        since = since + (piece and #piece or 0)
+        if since >= PAUSE_BYTES then
+            since = 0
+            pause()
+        end
+        return piece
+    end
+end
+
+--- The body in the form in which it is sent: text, or a reader that hands it out once.
 -- @param body table|nil
 -- @return string|function|nil
 function _M.sendable(body)
-    if not body then
-        return nil
-    end
-    if body.text then
-        return body.text
-    end
-    local next_piece, pace = read_file(body), pacer()
-    return function()
-        local piece = next_piece()
-        pace(piece and #piece or 0)
-        return piece
-    end
+    return body and (body.text or read_to_send(body))
 end
 
 return _M

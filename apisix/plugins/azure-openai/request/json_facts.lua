@@ -415,13 +415,13 @@ end
 --     {"model":"gpt-4o","stream":true} -> { members = { model = { kind = "string", offset = 9, length = 8,
 --         value = "gpt-4o" }, stream = { kind = "true", … } }, head = 1, deployments = {}, … }
 --
--- @param pieces function that returns the body piece by piece, then nil
+-- @param source string|function the body, as for `json_scanner.scan`
 -- @param pause function that is called between pieces, to let others work
 -- @return Facts|nil nil when the body is no JSON object
 -- @return table|nil fault { message (nil when it is other JSON), is_too_much (it is JSON, but too much of it) }
-function _M.read(pieces, pause)
+function _M.read(source, pause)
     local listener = borrow()
-    local nodes, fault = json_scanner.scan(pieces, listener, pause)
+    local nodes, fault = json_scanner.scan(source, listener, pause)
     local facts = nodes and listener.is_object and facts_of(listener, nodes) or nil
     give_back(listener)
     return facts, not facts and (fault or {}) or nil

@@ -51,6 +51,10 @@ local function has_credentials(target)
     return false
 end
 
+local function unless_credential(argument, name)
+    return not credentials.is_credential(name) and argument or nil
+end
+
 --- The values of an argument: ("/x?a=1&A=2%2F", "a") -> { "1", "2/" }.
 -- @param target string path and query
 -- @param name string in lower case; the target's spelling does not matter
@@ -108,12 +112,7 @@ end
 
 --- The target without credentials: "/x?a=1&API%2DKey=K" -> "/x?a=1".
 function _M.without_credentials(target)
-    if not has_credentials(target) then
-        return target
-    end
-    return edit(target, function(argument, name)
-        return not credentials.is_credential(name) and argument or nil
-    end)
+    return has_credentials(target) and edit(target, unless_credential) or target
 end
 
 return _M

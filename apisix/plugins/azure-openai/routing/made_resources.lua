@@ -1,5 +1,6 @@
 --- Which stored resources, and which items, an answer says that it has made. Their ids are those that the request did
 --- not mention.
+local memo = require("apisix.plugins.azure-openai.base.memo")
 local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
 local json_members = require("apisix.plugins.azure-openai.base.json_members")
 local replayed_items = require("apisix.plugins.azure-openai.request.replayed_items")
@@ -27,9 +28,9 @@ local _M = {}
 --- Whether the answers of an operation have items: responses, read again or compacted ones too.
 -- @param operation string
 -- @return boolean
-function _M.has_items(operation)
+_M.has_items = memo.of(function(operation)
     return operation:lower():find("^responses%f[/%z]") ~= nil
-end
+end)
 
 -- A member's value is an id, an object with one, or a list of these.
 local function add(ids, value)
