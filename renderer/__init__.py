@@ -2,6 +2,7 @@
 
 Sources: one text for each variable
     env_file          the format of the file given with `--env-file`
+    found_env_file    which file that is, when none is given
     key_vault         secrets of Azure Key Vault, by variable
     sources           merges both with the environment
 Settings: texts that hold together
@@ -23,6 +24,7 @@ Files: what APISIX and the collector read
 Command
     cli               `render-config`
     watch             renders again and again
+    progress          says what takes long
     reference         the reference page of all settings
     problems          what can go wrong; known to all of the above, as are the paths in `resources`
 """

@@ -18,12 +18,14 @@ from rich.console import Console
 from rich.text import Text
 
 from renderer.env_file import read_env_file
+from renderer.found_env_file import NOT_SEARCHED_OPTION, EnvFile, chosen_env_file
 from renderer.loader import load_settings
 from renderer.masking import masked_diff
 from renderer.model import Settings
 from renderer.output import read_text, write_all_changed
 from renderer.prices import pricing_of_deployments
 from renderer.problems import ConfigurationError, KeyVaultError, Problem
+from renderer.progress import working
 from renderer.render import DEFAULT_BUNDLE_ROOT, render_files
 from renderer.version import VersionedCommand
 from renderer.watch import watch as keep_current
@@ -32,7 +34,8 @@ EXIT_INVALID = ConfigurationError.exit_code
 EXIT_UNPRICED = 1
 _LONGEST_PAUSE_SECONDS = 86_400
 _EPILOG = """
-Settings come from the environment, then from Key Vault when KEY_VAULT_URL is set, then from --env-file.
+Settings come from the environment, then from Key Vault when KEY_VAULT_URL is set, then from --env-file or
+.env in the working directory.
 Exit codes: 0 fine, 2 invalid configuration or unusable output directory, 3 Key Vault; with --check-prices
 1 when a deployment has no price.
 """
@@ -72,8 +75,10 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
 @app.command(epilog=_EPILOG, cls=VersionedCommand)
 def render(
     env_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="NAME=value lines, for local use.")
+        Path | None,
+        typer.Option(metavar="FILE", help="NAME=value lines, for local use. Default: .env, if it exists."),
     ] = None,
+    no_env_file: Annotated[bool, typer.Option(NOT_SEARCHED_OPTION, help="Do not read .env.")] = False,
     output_dir: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("build"),
     bundle_root: Annotated[
         str,
@@ -113,10 +118,13 @@ def render(
         print(reference_page(), end="")
         return
 
-    def load() -> Settings:
-        return load_settings(os.environ, env_file=read_env_file(env_file) if env_file else None)
+    file = _file_to_read(env_file, no_env_file)
 
-    settings = load()
+    def load() -> Settings:
+        return load_settings(os.environ, env_file=read_env_file(file.path) if file else None)
+
+    with working("Reading the settings"):
+        settings = load()
     if check_prices:
         _check_prices(settings)
         return
@@ -133,6 +141,15 @@ def render(
         )
     if watch and not (check or diff):
         _watch(lambda: render_files(load(), bundle_root), output_dir, watch)
+
+
+def _file_to_read(named: Path | None, no_env_file: bool) -> EnvFile | None:
+    if named is not None and no_env_file:
+        raise typer.BadParameter(f"--env-file and {NOT_SEARCHED_OPTION} do not go together")
+    file = chosen_env_file(named, search=not no_env_file)
+    if file is not None and file.was_found:
+        _stderr().print(Text(f"Reading {file}"))
+    return file
 
 
 def _check_prices(settings: Settings) -> None:

@@ -1,0 +1,41 @@
+"""Where the settings of a local gateway come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from renderer import Settings, load_settings, read_env_file
+from renderer.model.gateway import Gateway, LivePage
+from renderer.names import variable
+
+# What this command sets unless the settings say otherwise: its gateway listens on this machine only, and each
+# request's record is there at once.
+DEFAULTS = {variable(LivePage, "access"): "local", variable(Gateway, "log_mode"): "test"}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The settings, and the texts that they were read from."""
+
+    settings: Settings
+    env: Mapping[str, str]
+    """The variables of the environment and of the file; the environment wins."""
+    from_file: Mapping[str, str]
+    """Those of the file alone."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The environment of this process, and perhaps an env file."""
+
+    environment: Mapping[str, str]
+    env_file: Path | None
+
+    def load(self) -> Loaded:
+        """Reads them. Raises `ConfigurationError` or `KeyVaultError`."""
+        from_file = read_env_file(self.env_file) if self.env_file is not None else {}
+        values = {**DEFAULTS, **from_file}
+        settings = load_settings(self.environment, env_file=values)
+        return Loaded(settings, {**values, **self.environment}, from_file)
