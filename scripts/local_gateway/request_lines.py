@@ -26,11 +26,18 @@ def line_of(logged: str) -> Text | None:
     """
     record = _record(logged)
     if record is None:
-        text = plain(logged, _LONGEST_CHARACTERS)
-        return Text(text) if text else None
-    if record.get("outcome") == "success" and str(record.get("route")).startswith(_OWN_ROUTES):
+        return _as_it_is(logged)
+    if record["outcome"] == "success" and str(record.get("route")).startswith(_OWN_ROUTES):
         return None
-    return _line(record)
+    try:
+        return _line(record)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return _as_it_is(logged)
+
+
+def _as_it_is(logged: str) -> Text | None:
+    text = plain(logged, _LONGEST_CHARACTERS)
+    return Text(text) if text else None
 
 
 def _record(logged: str) -> Record | None:

@@ -21,6 +21,7 @@ def run(*arguments: str | Path, **changes: str | None) -> subprocess.CompletedPr
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
         [sys.executable, "-m", "renderer", *map(str, arguments)],
+        cwd=Path(__file__).parent,  # where no .env is
         env={**inherited, "PYTHONPATH": str(REPOSITORY), **env(**changes)},
         capture_output=True,
         text=True,
