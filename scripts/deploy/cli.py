@@ -85,7 +85,11 @@ def _session(environment: str, output: OutputFormat) -> Iterator[Session]:
                 )
             layout = Layout.find(environment)
             _tell_of_earlier_files(layout, screen)
-            yield Session(layout, screen, AzureCli(subscription_id=subscription_of(layout)), Waiter(screen))
+            session = Session(
+                layout, screen, AzureCli(subscription_id=subscription_of(layout)), Waiter(screen)
+            )
+            with screen.busy(f"{environment}: reading settings and states, asking Azure"):
+                yield session
     except DeployError as error:
         screen.failure(error)
         raise typer.Exit(error.exit_code) from None
@@ -370,7 +374,8 @@ def _ask_live(
     key = os.environ.get("GATEWAY_KEY")
     screen.hide([key] if key else [])
     try:
-        show(screen, url.rstrip("/"), key)
+        with screen.activity.hidden():
+            show(screen, url.rstrip("/"), key)
     except LiveError as error:
         screen.failure(explain_live(error))
         raise typer.Exit(ExitCode.FAILED) from None
