@@ -34,7 +34,7 @@ def make_console() -> Console:
 
 @contextmanager
 def progress(console: Console, name: str) -> Iterator[Watch]:
-    """A line that follows a scenario: its phase, statuses and backends; its name where there is no terminal."""
+    """A line that follows a scenario: its phase, statuses and backends. In a file or a pipe, its name."""
     if not console.is_terminal:
         with working(f"playing {name}"):
             yield lambda _phase, _sample: None
