@@ -12,7 +12,7 @@ from scripts.live.tables import STYLES, plain, trail
 
 # The gateway's own pages: they are many, and say something only when they fail.
 _OWN_ROUTES = ("health-", "live-")
-_FEWEST_CHARACTERS = {"client": 12, "deployment": 16, "trail": 28, "tokens": 16}
+_FEWEST_CHARACTERS = {"client": 12, "deployment": 16, "tokens": 15}
 _LONGEST_CHARACTERS = 500
 
 Record = dict[str, Any]
@@ -21,7 +21,7 @@ Record = dict[str, Any]
 def line_of(logged: str) -> Text | None:
     """The line for a line of the access log; None for one that is not worth it.
 
-    Example: `12:03:04  200  team-a  gpt-4o  eastus:429 → westus:200  9 in, 16 out  $0.000182  12 ms`. What is
+    Example: `12:03:04  200  team-a  gpt-4o  9 in, 16 out  $0.000182  12 ms  eastus:429 → westus:200`. What is
     no record, as all lines in log mode dev, stays as it is.
     """
     record = _record(logged)
@@ -51,27 +51,30 @@ def _record(logged: str) -> Record | None:
 def _line(record: Record) -> Text:
     outcome = plain(record["outcome"])
     style = STYLES.get(outcome, "yellow")
-    tried = trail({"attempts": record.get("attempts") or []})
     cells = [
         Text(_time(record.get("time")), style="dim"),
         Text(plain(record.get("status")), style=style),
         _padded(plain(record.get("client") or "-"), "client"),
-        _padded(
-            plain(record.get("deployment") or record.get("operation") or record.get("path")), "deployment"
-        ),
-        _padded(tried if tried.plain else Text("-"), "trail"),
+        _padded(plain(record.get("deployment") or _called(record)), "deployment"),
         _padded(_tokens(record.get("tokens")), "tokens"),
         Text(_cost(record.get("cost_usd")).rjust(9)),
         Text(f"{record.get('total_ms', 0):,.0f} ms".rjust(9)),
     ]
+    if record.get("attempts"):
+        cells.append(trail(record))
     if outcome != "success":
-        why = [outcome.replace("_", " "), plain(record["error"]) if record.get("error") else ""]
-        cells.append(Text(": ".join(filter(None, why)), style=style))
+        why = dict.fromkeys([outcome, plain(record.get("error"))])
+        cells.append(Text(": ".join(filter(None, why)).replace("_", " "), style=style))
     return Text("  ").join(cells)
 
 
-def _padded(cell: str | Text, name: str) -> Text:
-    text = Text(cell) if isinstance(cell, str) else cell
+def _called(record: Record) -> str:
+    """What a request without a deployment is for: the operation, else the end of the path."""
+    return str(record.get("operation") or "/".join(str(record.get("path")).split("/")[-2:]))
+
+
+def _padded(cell: str, name: str) -> Text:
+    text = Text(cell)
     text.pad_right(max(_FEWEST_CHARACTERS[name] - text.cell_len, 0))
     return text
 
