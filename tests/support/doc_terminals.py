@@ -2,8 +2,9 @@
 
 Before a block there may be a comment. `<!-- terminal: NAME -->` names the terminal; `until: TEXT` in it says
 that the last command stays, and what it prints when it is ready; `shows` that the block appears by itself. A
-comment `<!-- stop: NAME, NAME -->` is a Ctrl-C. Lines that begin with `$ ` are commands. The others are what they
-print, line by line, where `…` stands for anything.
+comment `<!-- stop: NAME, NAME -->` is a Ctrl-C.
+
+Lines that begin with `$ ` are commands. The others are what they print, line by line; `…` is anything.
 """
 
 from __future__ import annotations
