@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,9 @@ from scripts.local_gateway.running import Options, run_until_stopped
 
 _NOT_STARTED = 1
 
+# Without this the help shows `<bool>`, as if a value had to follow.
+_flag = partial(typer.Option, metavar="")
+
 app = typer.Typer(add_completion=False)
 
 
@@ -32,11 +36,11 @@ def run(
             show_default=False,
         ),
     ] = None,
-    no_env_file: Annotated[bool, typer.Option(NOT_SEARCHED_OPTION, help="Do not read .env.")] = False,
+    no_env_file: Annotated[bool, _flag(NOT_SEARCHED_OPTION, help="Do not read .env.")] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Apply changes of the env file while the gateway runs.")
+        bool, _flag("--watch", help="Apply changes of the env file while the gateway runs.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print no line for each request.")] = False,
+    quiet: Annotated[bool, _flag("--quiet", help="Print no line for each request.")] = False,
     port: Annotated[
         int, typer.Option(help="Port for clients on 127.0.0.1; 0 for any free one.", min=0, max=65535)
     ] = 9080,
@@ -46,7 +50,7 @@ def run(
     ] = None,
     keep_files: Annotated[bool, typer.Option(help="Keep the files after the gateway has stopped.")] = False,
     tls: Annotated[
-        bool, typer.Option("--tls", help="Serve HTTPS, with a certificate of a local authority.")
+        bool, _flag("--tls", help="Serve HTTPS, with a certificate of a local authority.")
     ] = False,
     azure_cli: Annotated[
         bool | None,
