@@ -16,12 +16,13 @@ from renderer import (
     ConfigurationError,
     KeyVaultError,
     Settings,
-    load_settings,
-    read_env_file,
+    load,
+    read_settings_file,
     render_files,
 )
 from renderer.model.gateway import LivePage
 from renderer.names import variable
+from renderer.report import show_warnings
 from scripts.engines import EngineError, Gateway, choose_engine, start_files
 from scripts.engines.selection import AUTO, NAMES
 from scripts.local_authority import LocalAuthority, open_authority, user_directory
@@ -102,8 +103,10 @@ def _stop(gateway: Gateway) -> None:
 
 def _load(env_file: Path | None) -> tuple[Settings, dict[str, str]]:
     """The settings, and all the variables that they were read from."""
-    values = {**_DEFAULTS, **(read_env_file(env_file) if env_file is not None else {})}
-    return load_settings(os.environ, env_file=values), {**values, **os.environ}
+    values = {**_DEFAULTS, **(read_settings_file(env_file) if env_file is not None else {})}
+    loaded = load(os.environ, env_file=values)
+    show_warnings(_err, loaded.warnings, loaded.ignored)
+    return loaded.settings, {**values, **os.environ}
 
 
 def _open_authority(env: Mapping[str, str]) -> LocalAuthority:
@@ -127,7 +130,13 @@ def _open_identity(scopes: list[str]) -> AzureCliIdentity:
 def run(
     engine: Annotated[str, typer.Option(help=f"The engine that runs it: {', '.join(NAMES)}.")] = AUTO,
     env_file: Annotated[
-        Path | None, typer.Option(help="File of settings as NAME=value lines; the environment wins.")
+        Path | None,
+        typer.Option(
+            "--settings",
+            "--env-file",
+            help="File of settings: YAML if its name ends in .yaml or .yml, else NAME=value lines; the "
+            "environment wins.",
+        ),
     ] = None,
     port: Annotated[
         int, typer.Option(help="Port for clients on 127.0.0.1; 0 for any free one.", min=0, max=65535)
@@ -179,9 +188,11 @@ def run(
     except _StopRequestedError:
         pass
     except ConfigurationError as error:
-        raise _fail(
+        failed = _fail(
             "The settings are wrong:", [str(problem) for problem in error.problems], error.exit_code
-        ) from None
+        )
+        show_warnings(_err, error.warnings, error.ignored)
+        raise failed from None
     except KeyVaultError as error:
         raise _fail("The settings could not be read:", [str(error)], error.exit_code) from None
     except EngineError as error:

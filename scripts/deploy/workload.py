@@ -12,10 +12,9 @@ import httpx
 from azure.keyvault.secrets import SecretClient
 
 from renderer import Settings as GatewaySettings
-from renderer.key_vault import secret_of
 from renderer.model.backends import Backend
 from renderer.model.clients import Client
-from renderer.names import variable
+from renderer.names import secret_of, variable
 from scripts.deploy.base_images import COLLECTOR, REDIS, BaseImages
 from scripts.deploy.console import counted
 from scripts.deploy.deploy_errors import DeployError, NotReadyError
