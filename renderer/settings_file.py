@@ -1,4 +1,4 @@
-"""A file of settings in one of two formats: YAML if its name ends in .yaml or .yml, else `NAME=value` lines."""
+"""A file of settings: YAML if its name ends in .yaml or .yml, else `NAME=value` lines."""
 
 from __future__ import annotations
 

@@ -42,8 +42,8 @@ SHARED_PREFIXES = ("AZURE_OPENAI_", "GATEWAY_", "LB_")
 _NUMBERED_PREFIX = "AZURE_OPENAI_"
 _HAS_INDEX = re.compile(r"_\d+(_|$)|\d$")
 
-# Other software exports these: the OpenAI SDKs and what is built on them, this repository's simulator, commands
-# and compose.yaml, CGI. Kubernetes describes a service called "redis" by variables like
+# Other software exports these: the OpenAI SDKs and what is built on them, this repository's simulator and
+# other commands, compose.yaml, CGI. Kubernetes describes a service called "redis" by variables like
 # REDIS_PORT_6379_TCP_ADDR.
 _SDK = re.compile(
     r"AZURE_OPENAI_([A-Z][A-Z0-9]*_([0-9]+_)?)*"

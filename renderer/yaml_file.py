@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 from pydantic.fields import FieldInfo
+from yaml.events import CollectionEndEvent, CollectionStartEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from renderer.file_text import text_of_file
@@ -21,6 +22,8 @@ from renderer.origins import Origin, Text
 from renderer.parsers.basics import AsJson
 from renderer.problems import ConfigurationError, Problem
 
+# Prices have the deepest: section, setting, model, kind. More than that gets a better message elsewhere.
+_DEEPEST = 8
 _NULL = "tag:yaml.org,2002:null"
 _SYNTAX_REMEDY = "Check indentation, colons and quotation marks; a value with : # { } [ ] * & needs quotes"
 
@@ -71,16 +74,20 @@ class _Reading:
                 self._fields(group, None, name, node)
 
     def _root(self) -> Node | None:
+        text = text_of_file(self._file)
         try:
-            return yaml.compose(text_of_file(self._file), Loader=yaml.CSafeLoader)
-        except RecursionError:
-            line = 0
+            if (line := _too_deep(text)) is not None:
+                self._refuse(line, "has lists and mappings inside each other that no setting has")
+                return None
+            return yaml.compose(text, Loader=yaml.CSafeLoader)
         except yaml.YAMLError as error:  # its own words may quote a value
             mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-            line = mark.line + 1 if mark else 0
-        where = f"{self._file}, line {line}," if line else str(self._file)
-        self.problems.append(Problem(where, "is not valid YAML", _SYNTAX_REMEDY))
-        return None
+            self._refuse(mark.line + 1 if mark else None, "is not valid YAML")
+            return None
+
+    def _refuse(self, line: int | None, what: str) -> None:
+        where = str(self._file) if line is None else f"{self._file}, line {line},"
+        self.problems.append(Problem(where, what, _SYNTAX_REMEDY))
 
     def _members(self, section: str, group: type[NumberedGroup], node: Node) -> None:
         if _is_null(node):
@@ -144,6 +151,19 @@ class _Reading:
 
     def _origin(self, node: Node, path: str) -> Origin:
         return Origin(f"{self._file}, line {node.start_mark.line + 1}", path)
+
+
+def _too_deep(text: str) -> int | None:
+    """The line where a text goes deeper than any setting; else None. The C composer overflows on such."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            return int(event.start_mark.line) + 1
+    return None
 
 
 def _is_null(node: Node) -> bool:

@@ -101,12 +101,13 @@ def deploy_workload(
         if options.deploy_e2e
         else with_foundry_accounts(upstream, user, azure_openai=options.azure_openai)
     )
-    settings = user.check(derived.settings, derived.secret_names)
+    checked = user.check(derived.settings, derived.secret_names)
+    settings = checked.settings
     counts = f"{counted(settings.backends, 'backend')}, {counted(settings.clients, 'client')}"
     session.screen.done(f"settings are valid: {counts}")
     warning = multiplied_limits(settings, values)
-    if warning:
-        session.screen.warn(warning)
+    for text in (*map(str, checked.warnings), *([warning] if warning else [])):
+        session.screen.warn(text)
     seeder = Seeder(outside.vault(output_text(upstream, "key_vault_uri")), session.waiter)
     images = _images(session, upstream, values, options, outside.root)
     images.check()
