@@ -1,4 +1,4 @@
-"""Texts that only mark a place: what nothing expands, what an example or a template has, quotation marks."""
+"""Texts that only mark a place: what nothing expands, and what an example or a template has."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ _UNEXPANDED = (
     (re.compile(r"^\$(env:)?[A-Za-z_]\w*$"), "$…"),
     (re.compile(r"^@Microsoft\.KeyVault\(.*\)$", re.IGNORECASE), "@Microsoft.KeyVault(…)"),
 )
-_QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
 
 EXAMPLE_RESOURCES = ("my-resource", "my-eastus", "my-westus")
 """Names of resources in our own examples."""
@@ -55,12 +54,6 @@ def placeholder(setting: str, text: str) -> Problem | None:
         return Problem(setting, f"has {shown} in it, which nothing replaces here", "Write the value itself")
     if is_mark(text) or (is_secret(place.group.model_fields[place.field]) and _MARK_OF_A_KEY.fullmatch(text)):
         return Problem(setting, "is a placeholder", "Write the real value")
-    if len(text) > 1 and _QUOTED.fullmatch(text):
-        return Problem(
-            setting,
-            "is between quotation marks, which are part of the value here",
-            "Remove them (docker --env-file and the dashboards of clouds keep what is written)",
-        )
     return None
 
 
