@@ -15,7 +15,7 @@ from renderer.model.backends import Backend
 from renderer.model.clients import Client
 from renderer.model.gateway import Gateway, KeyVault, Redis, Telemetry
 from renderer.names import indices, is_secret_name, variable
-from renderer.origins import Origin, Text
+from renderer.origins import Origin, Text, origin_of
 from renderer.parsers.urls import is_sovereign
 from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.foundry_backend import FoundryBackend
@@ -207,6 +207,8 @@ def _stand_in(name: str, value: str) -> str:
     """A value for a secret that only Key Vault has: of the right form, and different for each name."""
     if not is_placeholder(value):
         return value
+    made = hashlib.sha256(name.encode()).hexdigest()
     if name == INSIGHTS:
-        return f"InstrumentationKey={UUID(int=0)};IngestionEndpoint=https://example.invalid/"
-    return hashlib.sha256(name.encode()).hexdigest()
+        made = f"InstrumentationKey={UUID(int=0)};IngestionEndpoint=https://example.invalid/"
+    origin = origin_of(value)
+    return made if origin is None else Text(made, origin)
