@@ -34,6 +34,10 @@ class Text(str):
         made.origin = origin
         return made
 
+    def __getnewargs__(self) -> tuple[str, Origin]:  # type: ignore[override]
+        """What a copy is made of."""
+        return str(self), self.origin
+
 
 def origin_of(text: object) -> Origin | None:
     """Where a text was written; None when nobody has noted it."""

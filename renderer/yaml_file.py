@@ -162,7 +162,8 @@ def _too_deep(text: str) -> int | None:
         elif isinstance(event, CollectionEndEvent):
             depth -= 1
         if depth > _DEEPEST:
-            return int(event.start_mark.line) + 1
+            mark = event.start_mark
+            return mark.line + 1 if mark else 1
     return None
 
 

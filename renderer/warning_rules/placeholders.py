@@ -21,6 +21,7 @@ _MARK = re.compile(
 )
 _MARK_OF_A_KEY = re.compile(r"my[-_ ].*key", re.IGNORECASE)
 
+_MAY_BE_UNEXPANDED = re.compile(r"[$%@{]")
 # Each with how a message shows it: the text itself may hold a part of a secret.
 _UNEXPANDED = (
     (re.compile(r"\$\{\{[^{}]*\}\}"), "${{…}}"),
@@ -46,15 +47,19 @@ def is_mark(text: str) -> bool:
 
 def placeholder(setting: str, text: str) -> Problem | None:
     """What is wrong with a text that stands where a value should be; None for any other text."""
-    place = place_of(setting)
-    if place is None or not text or _is_free_text(place):
+    found = _unexpanded(text) if _MAY_BE_UNEXPANDED.search(text) else None
+    place = place_of(setting) if found or is_mark(text) or _MARK_OF_A_KEY.fullmatch(text) else None
+    if place is None or _is_free_text(place):
         return None
-    shown = next((shown for pattern, shown in _UNEXPANDED if pattern.search(text)), None)
-    if shown:
-        return Problem(setting, f"has {shown} in it, which nothing replaces here", "Write the value itself")
-    if is_mark(text) or (is_secret(place.group.model_fields[place.field]) and _MARK_OF_A_KEY.fullmatch(text)):
+    if found:
+        return Problem(setting, f"has {found} in it, which nothing replaces here", "Write the value itself")
+    if is_mark(text) or is_secret(place.group.model_fields[place.field]):
         return Problem(setting, "is a placeholder", "Write the real value")
     return None
+
+
+def _unexpanded(text: str) -> str | None:
+    return next((shown for pattern, shown in _UNEXPANDED if pattern.search(text)), None)
 
 
 def _is_free_text(place: Place) -> bool:

@@ -138,8 +138,23 @@ class WorkloadSettings:
             checked = Checked(loaded.settings, loaded.warnings)
         except ConfigurationError as error:
             found = error.problems
-        foreign = _in_other_clouds(checked.settings.backends) if checked is not None else ()
+        foreign = self._in_other_clouds(checked.settings.backends) if checked is not None else ()
         return checked, [*self.problems, *map(str, found), *foreign]
+
+    def _in_other_clouds(self, backends: Sequence[Backend]) -> Iterator[str]:
+        """A complaint about each backend outside the public cloud that relies on the gateway's identity."""
+        for index, backend in enumerate(backends):
+            if backend.auth == "managed-identity" and is_sovereign(str(backend.endpoint)):
+                setting = variable(Backend, "auth", index)
+                origin = origin_of(self.app_settings.get(setting))
+                yield str(
+                    Problem(
+                        setting,
+                        "cannot be managed-identity: the resource is in another cloud than the gateway",
+                        f"Write key, and its key as {variable(Backend, 'key', index)}",
+                        str(origin or ""),
+                    )
+                )
 
     def _invalid(self, problems: Sequence[str]) -> InvalidSettingsError:
         return InvalidSettingsError(f"{self.path} would not start a gateway:", details=problems)
@@ -191,16 +206,6 @@ def multiplied_limits(settings: GatewaySettings, values: Mapping[str, Any]) -> s
             f"up to {replicas} times as high{anew}. {remedy}"
         )
     return f"A restart forgets what was used of the budgets of clients. {remedy}" if forgets else ""
-
-
-def _in_other_clouds(backends: Sequence[Backend]) -> Iterator[str]:
-    """A complaint about each backend outside the public cloud that relies on the gateway's identity."""
-    for index, backend in enumerate(backends):
-        if backend.auth == "managed-identity" and is_sovereign(str(backend.endpoint)):
-            yield (
-                f"{variable(Backend, 'auth', index)} cannot be managed-identity: the resource is in another "
-                f"cloud than the gateway. Write key, and its key as {variable(Backend, 'key', index)}."
-            )
 
 
 def _stand_in(name: str, value: str) -> str:

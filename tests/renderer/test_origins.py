@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,8 @@ def test_an_origin_survives_merging_and_trimming() -> None:
 
 def test_the_texts_of_settings_are_not_shown() -> None:
     assert "texts" not in repr(load(env()))
+
+
+def test_an_origin_survives_copying() -> None:
+    text = load(env(REDIS_HOST="redis")).texts["REDIS_HOST"]
+    assert origin_of(copy.deepcopy(text)) == origin_of(pickle.loads(pickle.dumps(text))) == origin_of(text)
