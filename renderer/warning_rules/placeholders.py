@@ -84,8 +84,7 @@ def _examples(draft: Draft) -> Iterator[Problem]:
             yield Problem(
                 variable(Backend, "endpoint", index),
                 "is the address of an example",
-                "Write the endpoint of your resource: az cognitiveservices account list --query "
-                "[].properties.endpoint",
+                "Write the endpoint of your resource, which the portal shows beside its keys",
             )
 
 
