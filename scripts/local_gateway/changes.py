@@ -82,6 +82,7 @@ class _Rendered:
             return self._files
         self._read = self._seen
         loaded = self._sources.load()
+        voice.doubt(loaded.warnings, ())
         files = render_files(loaded.settings, self._bundle_root)
         if files == self._files:
             voice.say(f"{self._file} was saved; nothing changes for the gateway.")

@@ -32,7 +32,10 @@ def run(
     env_file: Annotated[
         Path | None,
         typer.Option(
-            help="File of settings as NAME=value lines; the environment wins. Default: .env, if it exists.",
+            "--settings",
+            "--env-file",
+            help="File of settings: YAML if its name ends in .yaml or .yml, else NAME=value lines; the "
+            "environment wins. Default: .env, if it exists.",
             show_default=False,
         ),
     ] = None,
@@ -82,6 +85,7 @@ def run(
         run_until_stopped(options)
     except ConfigurationError as error:
         voice.complain("The settings are wrong:", [str(problem) for problem in error.problems])
+        voice.doubt(error.warnings, error.ignored)
         raise typer.Exit(error.exit_code) from None
     except KeyVaultError as error:
         voice.complain("The settings could not be read:", [str(error)])

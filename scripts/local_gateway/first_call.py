@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from renderer import Settings
-from renderer.key_vault import secret_of
 from renderer.model.clients import Client
-from renderer.names import variable
+from renderer.names import secret_of, variable
 from scripts.local_gateway.sources import Loaded, Sources
 
 _FALLBACK_DEPLOYMENT = "gpt-4o"

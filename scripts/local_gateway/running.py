@@ -83,6 +83,7 @@ def _start(options: Options, around: ExitStack, beside: ExitStack) -> Gateway:
         engine, why = choose_engine(options.engine)
     with working("Reading the settings"):
         loaded = sources.load()
+    voice.doubt(loaded.warnings, loaded.ignored)
     authority = _open_authority(loaded.env) if options.tls else None
     env, scopes = loaded.env, scopes_for_azure_cli(loaded.settings, loaded.env, options.azure_cli)
     if scopes:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from renderer import Settings, load_settings, read_env_file
+from renderer import Problem, Settings, load, read_settings_file
 from renderer.model.gateway import Gateway, LivePage
 from renderer.names import variable
 
@@ -24,18 +24,23 @@ class Loaded:
     """The variables of the environment and of the file; the environment wins."""
     from_file: Mapping[str, str]
     """Those of the file alone."""
+    warnings: tuple[Problem, ...] = ()
+    """Values that are valid and cannot work."""
+    ignored: tuple[str, ...] = ()
+    """Variables of other tools that look like the gateway's."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The environment of this process, and perhaps an env file."""
+    """The environment of this process, and perhaps a file of settings."""
 
     environment: Mapping[str, str]
     env_file: Path | None
 
     def load(self) -> Loaded:
         """Reads them. Raises `ConfigurationError` or `KeyVaultError`."""
-        from_file = read_env_file(self.env_file) if self.env_file is not None else {}
+        from_file = read_settings_file(self.env_file) if self.env_file is not None else {}
         values = {**DEFAULTS, **from_file}
-        settings = load_settings(self.environment, env_file=values)
-        return Loaded(settings, {**values, **self.environment}, from_file)
+        loaded = load(self.environment, env_file=values)
+        env = {**values, **self.environment}
+        return Loaded(loaded.settings, env, from_file, loaded.warnings, loaded.ignored)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from renderer import Problem
+from renderer.report import show_warnings
 from scripts.live.tables import plain
 from scripts.local_gateway.request_lines import line_of
 
@@ -29,6 +31,11 @@ def warn(heading: str, lines: Sequence[str]) -> None:
 def complain(heading: str, lines: Sequence[str]) -> None:
     """Why the command ends."""
     _tell(heading, lines, "bold red")
+
+
+def doubt(warnings: Sequence[Problem], ignored: Sequence[str]) -> None:
+    """Values that cannot work, and variables that are not read although they look like the gateway's."""
+    show_warnings(_err, warnings, ignored)
 
 
 def print_requests(logged: Sequence[str]) -> None:
