@@ -40,7 +40,7 @@ def applying_changes(
     assert sources.env_file is not None
     directory = gateway.directory / _DIRECTORY
     directory.mkdir(mode=0o700, exist_ok=True)
-    rendered = _Rendered(sources, loaded, bundle_root, restart_needed)
+    rendered = Rendered(sources, loaded, bundle_root, restart_needed)
     write_all_changed(directory, rendered())
     stop, reporter = threading.Event(), _Reporter(gateway, sources.env_file, rendered)
     thread = threading.Thread(
@@ -54,7 +54,7 @@ def applying_changes(
         thread.join()
 
 
-class _Rendered:
+class Rendered:
     """The rendered files: those of the last good settings, until the env file has changed and is at rest."""
 
     def __init__(
@@ -69,7 +69,8 @@ class _Rendered:
         self._bundle_root, self._restart_needed = bundle_root, restart_needed
         self._settings = loaded.settings
         self._files = render_files(loaded.settings, bundle_root)
-        self._read = self._seen = _stamp(self._file)
+        # The file may have changed since it was read: a gateway takes a moment to start.
+        self._read = self._seen = loaded.stamp
         self.difference = ""
 
     def __call__(self) -> Mapping[str, str]:
@@ -77,7 +78,7 @@ class _Rendered:
 
         An editor may write it piece by piece: half of a file can be good settings, without the other half.
         """
-        before, self._seen = self._seen, _stamp(self._file)
+        before, self._seen = self._seen, self._sources.stamp()
         if self._seen == self._read or self._seen != before:
             return self._files
         self._read = self._seen
@@ -93,19 +94,10 @@ class _Rendered:
         return files
 
 
-def _stamp(file: Path) -> tuple[int, int, int] | None:
-    """What changes with the file; None while there is no such file."""
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
-
-
 class _Reporter:
     """Hands what the watcher has put in place to the gateway, and says what it did."""
 
-    def __init__(self, gateway: Gateway, env_file: Path, rendered: _Rendered) -> None:
+    def __init__(self, gateway: Gateway, env_file: Path, rendered: Rendered) -> None:
         self._gateway, self._file, self._rendered = gateway, env_file, rendered
 
     def changed(self, file: Path) -> None:

@@ -15,6 +15,10 @@ from renderer.names import variable
 DEFAULTS = {variable(LivePage, "access"): "local", variable(Gateway, "log_mode"): "test"}
 
 
+Stamp = tuple[int, int, int]
+"""What changes when a file is written: modification time, size, number."""
+
+
 @dataclass(frozen=True)
 class Loaded:
     """The settings, and the texts that they were read from."""
@@ -24,6 +28,8 @@ class Loaded:
     """The variables of the environment and of the file; the environment wins."""
     from_file: Mapping[str, str]
     """Those of the file alone."""
+    stamp: Stamp | None
+    """That of the file before it was read."""
     warnings: tuple[Problem, ...] = ()
     """Values that are valid and cannot work."""
     ignored: tuple[str, ...] = ()
@@ -39,8 +45,19 @@ class Sources:
 
     def load(self) -> Loaded:
         """Reads them. Raises `ConfigurationError` or `KeyVaultError`."""
+        stamp = self.stamp()
         from_file = read_settings_file(self.env_file) if self.env_file is not None else {}
         values = {**DEFAULTS, **from_file}
         loaded = load(self.environment, env_file=values)
         env = {**values, **self.environment}
-        return Loaded(loaded.settings, env, from_file, loaded.warnings, loaded.ignored)
+        return Loaded(loaded.settings, env, from_file, stamp, loaded.warnings, loaded.ignored)
+
+    def stamp(self) -> Stamp | None:
+        """The stamp of the file as it is now; None where there is none."""
+        if self.env_file is None:
+            return None
+        try:
+            status = self.env_file.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino

@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from e2e.simulator import Simulator
+from scripts.local_gateway.changes import Rendered
+from scripts.local_gateway.sources import Sources
 from tests.engines.test_local_gateway_screen import CHAT, KEY, chat, regions, settings, sim
 from tests.support.local_gateway import Command, url_in
 
@@ -111,6 +113,28 @@ def test_c2_what_only_a_start_can_change_is_said(watched: Watched) -> None:
 def test_c2_a_change_without_effect_is_said(watched: Watched) -> None:
     watched.write(settings(watched.sim) + "# a comment\n")
     assert "nothing changes" in watched.command.until("was saved")
+
+
+def test_c2_a_change_while_the_gateway_starts_is_not_missed(sim: Simulator, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(settings(sim))
+    sources = Sources({}, file)
+    loaded = sources.load()
+    file.write_text(settings(sim, AZURE_OPENAI_PRIORITY_0=-1))
+    rendered = Rendered(sources, loaded, "/bundle", lambda _: None)
+    assert len({rendered()["apisix.yaml"] for _ in range(3)}) == 2
+
+
+def test_c2_a_file_that_is_being_written_is_left_alone(sim: Simulator, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(settings(sim))
+    sources = Sources({}, file)
+    rendered = Rendered(sources, sources.load(), "/bundle", lambda _: None)
+    seen = set()
+    for priority in range(1, 4):
+        file.write_text(settings(sim, AZURE_OPENAI_PRIORITY_0=-priority))
+        seen.add(rendered()["apisix.yaml"])
+    assert len(seen) == 1
 
 
 def test_c2_watch_without_a_file_is_refused(sim: Simulator, tmp_path: Path) -> None:
