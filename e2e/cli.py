@@ -27,6 +27,7 @@ from e2e.scenarios.scenario import Scenario
 from e2e.serve import KEY_VARIABLE, serve
 from e2e.targets.local import LocalTarget
 from e2e.targets.stage import Target, TargetError
+from renderer.progress import working
 from renderer.version import VersionedCommand
 from scripts.engines import EngineError
 from scripts.engines.selection import NAMES
@@ -152,7 +153,8 @@ def run(
                 _serve(names or [], target, engine, backends or [], console)
             if backends:
                 raise TargetError("--backend is for --serve: scenarios need simulated backends of their own")
-            opened = open_target(target, env, engine)
+            with working("looking for the target"):
+                opened = open_target(target, env, engine)
             results = _run_all(chosen(names or [], quick=quick), opened, console, quick=quick)
     except (TargetError, EngineError) as error:
         _refuse(error.problems)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from e2e.targets.simulators import BACKENDS
 from e2e.targets.stage import CONFIG_API, SIMULATORS, TargetError
 from renderer.model.backends import Backend
 from renderer.names import variables
+from renderer.progress import working
 
 KEY_VARIABLE = "SIMULATOR_API_KEY"
 """The variable with the key of backends that somebody else runs. The toolkit reads it, too."""
@@ -71,7 +73,9 @@ def serve(target: LocalTarget, console: Console, urls: Sequence[str] = (), key: 
     Raises `TargetError` or `EngineError` when it cannot be started.
     """
     settings = backends_of_others(urls, key)
-    with target.stage(Visit(settings)) as stage:
+    with ExitStack() as held:
+        with working("starting the stage"):
+            stage = held.enter_context(target.stage(Visit(settings)))
         backends = {backend.name: backend.endpoint for backend in stage.settings.backends}
         found = toolkit_variables(
             stage.urls[0], stage.keys, backends, key if urls and key else COMMON_SIMULATOR_KEY

@@ -1,7 +1,11 @@
 """Renders the gateway's configuration. Data flows one way: sources → settings → model → templates → files.
 
 Sources: one text for each variable
-    env_file          the format of the file given with `--env-file`
+    settings_file     the file given with `--settings`, by its name in one of two formats:
+    env_file          NAME=value lines, and
+    yaml_file         YAML, with the names of the model; file_text reads the text of both
+    found_env_file    which file is read when none is given
+    origins           where each text was written
     key_vault         secrets of Azure Key Vault, by variable
     sources           merges both with the environment
 Settings: texts that hold together
@@ -11,8 +15,9 @@ Settings: texts that hold together
     draft             parses each group by itself, so all mistakes are found at once
     wording           pydantic's complaints in plain words
     cross_rules/      rules between settings
+    warning_rules     values that are valid and cannot work
     unknown_names     variables that were meant for the gateway, but are unknown to it
-    loader            all of the above: from the sources to `Settings`, or to a list of problems
+    loader            all of the above: from the sources to `Settings` and warnings, or to a list of problems
 Files: what APISIX and the collector read
     sizing            shared dictionaries, workers
     render            from `Settings` to the text of the three files, through apisix/templates/
@@ -23,22 +28,28 @@ Files: what APISIX and the collector read
 Command
     cli               `render-config`
     watch             renders again and again
+    progress          says what takes long
     reference         the reference page of all settings
+    report            problems and warnings on a terminal
     problems          what can go wrong; known to all of the above, as are the paths in `resources`
 """
 
 from renderer.env_file import read_env_file
-from renderer.loader import load_settings
+from renderer.loader import Loaded, load, load_settings
 from renderer.model import Settings
 from renderer.problems import ConfigurationError, KeyVaultError, Problem
 from renderer.render import render_files
+from renderer.settings_file import read_settings_file
 
 __all__ = [
     "ConfigurationError",
     "KeyVaultError",
+    "Loaded",
     "Problem",
     "Settings",
+    "load",
     "load_settings",
     "read_env_file",
+    "read_settings_file",
     "render_files",
 ]

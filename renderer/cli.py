@@ -17,14 +17,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from renderer.env_file import read_env_file
-from renderer.loader import load_settings
+from renderer.found_env_file import NOT_SEARCHED_OPTION, EnvFile, chosen_env_file
+from renderer.loader import Loaded, load
 from renderer.masking import masked_diff
 from renderer.model import Settings
 from renderer.output import read_text, write_all_changed
 from renderer.prices import pricing_of_deployments
 from renderer.problems import ConfigurationError, KeyVaultError, Problem
+from renderer.progress import working
 from renderer.render import DEFAULT_BUNDLE_ROOT, render_files
+from renderer.report import show_problems, show_warnings
+from renderer.settings_file import read_settings_file
 from renderer.version import VersionedCommand
 from renderer.watch import watch as keep_current
 
@@ -32,9 +35,10 @@ EXIT_INVALID = ConfigurationError.exit_code
 EXIT_UNPRICED = 1
 _LONGEST_PAUSE_SECONDS = 86_400
 _EPILOG = """
-Settings come from the environment, then from Key Vault when KEY_VAULT_URL is set, then from --env-file.
-Exit codes: 0 fine, 2 invalid configuration or unusable output directory, 3 Key Vault; with --check-prices
-1 when a deployment has no price.
+Settings come from the environment, then from Key Vault when KEY_VAULT_URL is set, then from the file,
+which is .env of the working directory when none is named.
+Exit codes: 0 fine, 2 invalid configuration or unusable output directory, or a warning with --strict, 3 Key
+Vault; with --check-prices 1 when a deployment has no price.
 """
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -50,7 +54,7 @@ def main() -> NoReturn:
     try:
         app()
     except ConfigurationError as error:
-        _complain(error.problems)
+        _complain(error)
         sys.exit(error.exit_code)
     except KeyVaultError as error:
         _report(f"Key Vault {error.vault_url}: {error.message}", error.remedy)
@@ -71,9 +75,17 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
 
 @app.command(epilog=_EPILOG, cls=VersionedCommand)
 def render(
-    env_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="NAME=value lines, for local use.")
+    settings_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings",
+            "--env-file",
+            metavar="FILE",
+            help="A file of settings: YAML if its name ends in .yaml or .yml, else NAME=value lines. "
+            "Default: .env, if it exists.",
+        ),
     ] = None,
+    no_env_file: Annotated[bool, typer.Option(NOT_SEARCHED_OPTION, help="Do not read .env.")] = False,
     output_dir: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("build"),
     bundle_root: Annotated[
         str,
@@ -84,6 +96,9 @@ def render(
         ),
     ] = DEFAULT_BUNDLE_ROOT,
     check: Annotated[bool, typer.Option("--check", help="Validate only, write nothing.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Take warnings for errors: exit with 2, write nothing.")
+    ] = False,
     diff: Annotated[
         bool, typer.Option("--diff", help="Show what would change, secrets masked, and write nothing.")
     ] = False,
@@ -113,14 +128,28 @@ def render(
         print(reference_page(), end="")
         return
 
-    def load() -> Settings:
-        return load_settings(os.environ, env_file=read_env_file(env_file) if env_file else None)
+    file = _file_to_read(settings_file, no_env_file)
 
-    settings = load()
+    def read() -> Loaded:
+        return load(os.environ, env_file=read_settings_file(file.path) if file else None)
+
+    def files_of(loaded: Loaded) -> dict[str, str]:
+        try:
+            return render_files(loaded.settings, bundle_root)
+        except ConfigurationError as error:
+            raise ConfigurationError(map(loaded.located, error.problems)) from None
+
+    with working("Reading the settings"):
+        loaded = read()
+    settings = loaded.settings
     if check_prices:
         _check_prices(settings)
         return
-    files = render_files(settings, bundle_root)
+    files = files_of(loaded)
+    show_warnings(_stderr(), loaded.warnings, loaded.ignored)
+    if strict and loaded.warnings:
+        _stderr().print("With --strict warnings are errors; nothing was written.")
+        sys.exit(EXIT_INVALID)
     if diff:
         _show_diff(output_dir, files)
     elif not check:
@@ -132,7 +161,16 @@ def render(
             "Budgets without REDIS_HOST: each replica counts for itself, and a restart forgets what was used."
         )
     if watch and not (check or diff):
-        _watch(lambda: render_files(load(), bundle_root), output_dir, watch)
+        _watch(lambda: files_of(read()), output_dir, watch)
+
+
+def _file_to_read(named: Path | None, no_env_file: bool) -> EnvFile | None:
+    if named is not None and no_env_file:
+        raise typer.BadParameter(f"--env-file and {NOT_SEARCHED_OPTION} do not go together")
+    file = chosen_env_file(named, search=not no_env_file)
+    if file is not None and file.was_found:
+        _stderr().print(Text(f"Reading {file}"))
+    return file
 
 
 def _check_prices(settings: Settings) -> None:
@@ -185,7 +223,7 @@ class _WatchReporter:
 
     def refused(self, problems: Sequence[Problem]) -> None:
         """The settings are wrong."""
-        _complain(problems)
+        _complain(ConfigurationError(problems))
 
     def unavailable(self, error: KeyVaultError) -> None:
         """Key Vault could not be read."""
@@ -222,13 +260,9 @@ def _say(what: object) -> None:
     Console(soft_wrap=True, highlight=False, markup=False).print(what)
 
 
-def _complain(problems: Sequence[Problem]) -> None:
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    console = _stderr()
-    console.print(Text(f"The configuration has {count}; nothing was written.", style="bold red"))
-    for problem in problems:
-        console.print(Text.assemble("\n  ", (problem.setting, "bold"), f" {problem.message}"))
-        console.print(Text(f"    → {problem.remedy_sentence}"))
+def _complain(error: ConfigurationError) -> None:
+    show_problems(_stderr(), error.problems, "nothing was written")
+    show_warnings(_stderr(), error.warnings, error.ignored)
 
 
 def _report(what: str, remedy: str) -> None:

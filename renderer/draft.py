@@ -69,7 +69,7 @@ def parse(texts: Mapping[str, str]) -> Draft:
         if place is None:
             draft.unknown[name] = text
             continue
-        by_member.setdefault((place.group, place.index), {})[place.field] = text
+        by_member.setdefault((place.group, place.index), {})[place.field] = str(text)
         if damage := _damage(text):
             draft.damaged[name] = Problem(name, *damage)
     for group in scalar_groups().values():

@@ -1,10 +1,14 @@
-"""The format of the file given with `--env-file`."""
+"""The format of an env file: `NAME=value` lines."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+from renderer.file_text import text_of_file
+from renderer.names import is_known
+from renderer.origins import Origin, Text
 from renderer.problems import ConfigurationError, Problem
 
 # python-dotenv would accept without a word what is a mistake here: a second line of a quoted value, a
@@ -12,35 +16,52 @@ from renderer.problems import ConfigurationError, Problem
 _ASSIGNMENT = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
 _QUOTED = re.compile(r"""(?P<quote>["'])(?P<text>(?:(?!(?P=quote)).)*)(?P=quote)\s*(#.*)?""")
 
+# How other programs write settings. A line of a private key, for example, is none of them, and is not shown.
+_OTHER_FORMATS = (
+    (re.compile(r"(?i:set)\s+\"?[A-Za-z_]\w*=.*"), "begins with set, as in the Windows command prompt"),
+    (re.compile(r"(?i:setx)\s+\w+\s.*"), "begins with setx, as in the Windows command prompt"),
+    (re.compile(r"(?i:\$env:)\w+\s*=.*"), "is an assignment of PowerShell"),
+    (re.compile(r"(?i:env|arg)\s+[A-Za-z_]\w*[= ].*"), "is an instruction of a Dockerfile"),
+    (re.compile(r"export\s+[A-Za-z_]\w*"), "exports a variable without a value"),
+)
+_YAML = re.compile(r"(-\s+)?[A-Za-z_][\w-]*\s*:(\s.*)?|-\s+\S.*|---")
+_WRITE = "Write NAME=value"
+
 
 def read_env_file(path: Path | str) -> dict[str, str]:
     """Read a file of `NAME=value` lines.
 
     `#` begins a comment, at the start of a line or after a blank. Quotes around a value are taken off and
     protect a `#`. A value ends with its line, and nothing is expanded. Example: the lines `# mine` and
-    `export REDIS_HOST = "a" # b` → `{"REDIS_HOST": "a"}`. Raises `ConfigurationError` with a problem for each
-    bad line.
+    `export REDIS_HOST = "a" # b` → `{"REDIS_HOST": "a"}`. Each text knows its line. Raises
+    `ConfigurationError` with a problem for each bad line.
     """
     file = Path(path)
     values: dict[str, str] = {}
     first_set: dict[str, int] = {}
     problems: list[Problem] = []
-    for number, line in enumerate(_text(file).split("\n"), start=1):
+    yaml_lines: list[int] = []
+    for number, line in enumerate(text_of_file(file).split("\n"), start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
         match = _ASSIGNMENT.fullmatch(text)
         where = f"{file}, line {number},"
-        if match is None:
-            problems.append(Problem(where, "is not an assignment", "Write NAME=value"))
+        if match is None and _YAML.fullmatch(text):
+            yaml_lines.append(number)
+        elif match is None:
+            problems.append(Problem(where, *_no_assignment(text)))
         elif match["name"] in first_set:
-            what = f"sets a variable a second time, after line {first_set[match['name']]}"
+            first = first_set[match["name"]]
+            what = f"sets {_shown(match['name'])} again, after line {first}"
             problems.append(Problem(where, what, "Keep one of the two lines"))
         elif (value := _unquoted(match["value"])) is None:
-            problems.append(Problem(where, "has a quotation mark too many or too few", _QUOTES_REMEDY))
+            what = f"has a quotation mark too many or too few in {_shown(match['name'])}"
+            problems.append(Problem(where, what, _QUOTES_REMEDY))
         else:
             first_set[match["name"]] = number
-            values[match["name"]] = value
+            values[match["name"]] = Text(value, Origin(f"{file}, line {number}"))
+    problems += _of_yaml(file, yaml_lines)
     if problems:
         raise ConfigurationError(problems)
     return values
@@ -52,18 +73,30 @@ _QUOTES_REMEDY = (
 )
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        problem = Problem(str(file), "does not exist", "Correct the path in --env-file")
-    except UnicodeDecodeError:
-        remedy = "Save it as UTF-8 (PowerShell: Set-Content -Encoding utf8)"
-        problem = Problem(str(file), "is not UTF-8 text", remedy)
-    except OSError as error:
-        reason = (error.strerror or "read error").lower()
-        problem = Problem(str(file), f"cannot be read ({reason})", "Check the path and its permissions")
-    raise ConfigurationError([problem])
+def _no_assignment(text: str) -> tuple[str, str]:
+    """What is wrong with a line that is no assignment, and what to write; never its text."""
+    for pattern, what in _OTHER_FORMATS:
+        if pattern.fullmatch(text):
+            return what, f"{_WRITE} alone"
+    return "is not an assignment", _WRITE
+
+
+def _of_yaml(file: Path, lines: list[int]) -> Iterator[Problem]:
+    """One problem for all the lines that are YAML: in a file of them each would have the same."""
+    if lines:
+        others = (
+            f", and so {'are' if len(lines) > 2 else 'is'} {len(lines) - 1} more" if len(lines) > 1 else ""
+        )
+        yield Problem(
+            f"{file}, line {lines[0]},",
+            f"is YAML{others}",
+            f"{_WRITE}, or give a file of YAML a name that ends in .yaml",
+        )
+
+
+def _shown(name: str) -> str:
+    """A name in a message. Any other may be a part of a secret: `bXktc2VjcmV0=` looks like an assignment."""
+    return name if is_known(name) else "a variable"
 
 
 def _unquoted(value: str) -> str | None:

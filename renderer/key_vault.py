@@ -78,11 +78,6 @@ def variable_of(secret_name: str) -> str:
     return secret_name.upper().replace("-", "_")
 
 
-def secret_of(variable: str) -> str:
-    """The name of the secret for a variable. Example: `AZURE_OPENAI_KEY_0` → `azure-openai-key-0`."""
-    return variable.lower().replace("_", "-")
-
-
 def _client(url: str, credential: TokenCredential) -> SecretClient:
     return SecretClient(
         url,

@@ -1,4 +1,7 @@
-"""The names of all variables, derived from the model: from a name to its place in the model and back."""
+"""The names of all settings, derived from the model: from a name to its place in the model and back.
+
+A setting has two names: its variable, and its path in a YAML file.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from functools import cache
 from renderer.model import Settings
 from renderer.model.backends import Backend
 from renderer.model.clients import Client
-from renderer.model.group import Group, NumberedGroup, extra_of, is_secret
+from renderer.model.group import Group, NumberedGroup, extra_of, is_secret, types_in
 
 NUMBERED_GROUPS: tuple[type[NumberedGroup], ...] = (Backend, Client)
 
@@ -47,6 +50,17 @@ def variable(group: type[Group], field: str, index: int | None = None) -> str:
     return f"{group.prefix}_{env}_{'<N>' if index is None else index}"
 
 
+def yaml_path(place: Place) -> str:
+    """Where a YAML file has a setting: the names of the model.
+
+    Examples: `Place(Backend, "key", 0)` → `backends[0].key`, `Place(Redis, "host")` → `redis.host`.
+    """
+    section = next(name for name, group in sections().items() if group is place.group)
+    if not issubclass(place.group, NumberedGroup):
+        return f"{section}.{place.field}"
+    return f"{section}[{'N' if place.index is None else place.index}].{place.field}"
+
+
 def variables(group: type[NumberedGroup], index: int, fields: Mapping[str, str]) -> dict[str, str]:
     """Settings of one member of a numbered group.
 
@@ -70,6 +84,11 @@ def is_known(name: str) -> bool:
     return place_of(name) is not None
 
 
+def secret_of(name: str) -> str:
+    """The secret of Key Vault for a variable. Example: `AZURE_OPENAI_KEY_0` → `azure-openai-key-0`."""
+    return name.lower().replace("_", "-")
+
+
 def is_secret_name(name: str) -> bool:
     """Whether values of that variable must never be shown. Example: `REDIS_PASSWORD` → `True`."""
     place = place_of(name)
@@ -77,13 +96,20 @@ def is_secret_name(name: str) -> bool:
 
 
 @cache
+def sections() -> dict[str, type[Group]]:
+    """All groups by their field in `Settings`, which is the section of a YAML file."""
+    return {
+        field: next(
+            kind for kind in types_in(info.annotation) if isinstance(kind, type) and issubclass(kind, Group)
+        )
+        for field, info in Settings.model_fields.items()
+    }
+
+
+@cache
 def scalar_groups() -> dict[str, type[Group]]:
     """The groups that are not numbered, by their field in `Settings`."""
-    return {
-        field: info.annotation
-        for field, info in Settings.model_fields.items()
-        if isinstance(info.annotation, type) and issubclass(info.annotation, Group)
-    }
+    return {field: group for field, group in sections().items() if not issubclass(group, NumberedGroup)}
 
 
 def scalar_names() -> frozenset[str]:

@@ -8,17 +8,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake: the setting it is in, what is wrong, and what to write instead.
+    """One mistake or doubt: the setting, what is wrong, what to write instead, where the value comes from.
 
-    None of the three texts ever holds the value of a secret.
+    None of the texts ever holds the value of a secret.
     """
 
     setting: str
     message: str
     remedy: str
+    origin: str = ""
+    """Where the value was written, such as `.env, line 3`; empty when there is none or nobody knows."""
 
     def __str__(self) -> str:
-        return f"{self.setting} {self.message}. {self.remedy_sentence}"
+        return f"{self.setting}{self.place} {self.message}. {self.remedy_sentence}"
+
+    @property
+    def place(self) -> str:
+        """The origin as it follows the setting. Example: ` (.env, line 3)`."""
+        return f" ({self.origin})" if self.origin else ""
 
     @property
     def remedy_sentence(self) -> str:
@@ -27,12 +34,19 @@ class Problem:
 
 
 class ConfigurationError(Exception):
-    """The settings cannot be used; `problems` lists every reason, not only the first."""
+    """The settings cannot be used; `problems` lists every reason, not only the first.
+
+    `warnings` are doubts about other values, and `ignored` variables that are not read: see `loader.Loaded`.
+    """
 
     exit_code = 2
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(
+        self, problems: Iterable[Problem], warnings: Iterable[Problem] = (), ignored: Iterable[str] = ()
+    ) -> None:
         self.problems: list[Problem] = list(problems)
+        self.warnings: list[Problem] = list(warnings)
+        self.ignored: list[str] = list(ignored)
         super().__init__("\n".join(map(str, self.problems)))
 
 

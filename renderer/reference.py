@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 from renderer.model.backends import Backend
 from renderer.model.clients import Client
 from renderer.model.group import Group, Guardrail, extra_of, is_secret, types_in
-from renderer.names import scalar_groups, variable
+from renderer.names import Place, scalar_groups, variable, yaml_path
 
 _INTRODUCTION = """\
 # Configuration
@@ -26,16 +26,20 @@ and the collector run on. It reports all mistakes at once: the variable, what is
 2. Key Vault, when `KEY_VAULT_URL` is set: the secret `azure-openai-key-0` is the variable
    `AZURE_OPENAI_KEY_0` (lower case, `-` for `_`). Only names on this page are read. The identity needs the
    role *Key Vault Secrets User* on the vault.
-3. The file given with `--env-file`, lines of `NAME=value`.
+3. A file: lines of `NAME=value` (`--env-file .env`), or YAML with the names of the column *In YAML*
+   (`--settings gateway.yaml`). Both options are one: the name of the file tells its format.
 
 The first place that has a variable wins. Values are trimmed, and an empty value counts as unset. Write yes
 and no as `true` or `false` (`1`, `0`, `yes`, `no`, `on` and `off` work as well). Separate the items of a list
 by commas. Unknown variables are errors where they may have been meant for the gateway:
-[renderer.md](renderer.md#unknown-variables) says when.
+[renderer.md](renderer.md#unknown-variables) says when. Values that are valid and cannot work are
+[warnings](renderer.md#warnings).
 
 Backends and clients are numbered from 0 without gaps: `AZURE_OPENAI_ENDPOINT_0`, `AZURE_OPENAI_ENDPOINT_1`, …
+In YAML they are the lists `backends` and `clients`, and the number is the place in the list:
+[renderer.md](renderer.md#yaml).
 
-Exit codes of `render-config`: 0 fine, 2 invalid configuration, 3 Key Vault.
+Exit codes of `render-config`: 0 fine, 2 invalid configuration (or a warning, with `--strict`), 3 Key Vault.
 """
 
 
@@ -49,11 +53,12 @@ def _section(group: type[Group]) -> Iterator[str]:
     yield f"## {group.title}\n"
     if group.about:
         yield f"{group.about}\n"
-    yield "| Variable | Default | Values | Meaning |"
-    yield "|---|---|---|---|"
+    yield "| Variable | In YAML | Default | Values | Meaning |"
+    yield "|---|---|---|---|---|"
     for field, info in group.model_fields.items():
         default = "required when on" if _is_needed(group, field) else _default(info)
-        yield f"| `{variable(group, field)}` | {default} | {_values(info)} | {info.description} |"
+        names = f"`{variable(group, field)}` | `{yaml_path(Place(group, field))}`"
+        yield f"| {names} | {default} | {_values(info)} | {info.description} |"
     yield ""
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pydantic_core import PydanticCustomError
 
 from renderer.model.gateway import KeyVault, Telemetry
-from renderer.names import is_known, variable
+from renderer.names import is_known, secret_of, variable
+from renderer.origins import Origin, Text
 from renderer.parsers.urls import parse_vault_url
 
 VaultReader = Callable[[str, Callable[[str], bool], str | None], Mapping[str, str]]
@@ -19,11 +20,12 @@ def gather(
 ) -> dict[str, str]:
     """Merge the sources: `env` wins over Key Vault, which wins over `env_file`.
 
-    Texts are trimmed, and an empty one counts as unset. `read_vault` replaces the Azure SDK. Raises
-    `KeyVaultError`. Example: `gather({"REDIS_HOST": " a "}, {"REDIS_HOST": "b", "REDIS_PORT": "1"})` →
+    Texts are trimmed, and an empty one counts as unset. Each knows where it comes from, as far as `env_file`
+    tells. `read_vault` replaces the Azure SDK. Raises `KeyVaultError`.
+    Example: `gather({"REDIS_HOST": " a "}, {"REDIS_HOST": "b", "REDIS_PORT": "1"})` →
     `{"REDIS_HOST": "a", "REDIS_PORT": "1"}`.
     """
-    env, env_file = _present(env), _present(env_file)
+    env, env_file = _from(Origin("environment"), _present(env)), _present(env_file)
     merged = {**env_file, **env}
     url = _vault_url(merged)
     if url is None:
@@ -33,12 +35,23 @@ def gather(
         return is_known(name) and name not in env
 
     client_id = merged.get(variable(Telemetry, "client_id"))
-    return {**env_file, **_present((read_vault or _read_vault)(url, wanted, client_id)), **env}
+    secrets = _present((read_vault or _read_vault)(url, wanted, client_id))
+    vault = url.removeprefix("https://")
+    places = {name: Origin(f"secret {secret_of(name)} of {vault}") for name in secrets}
+    return {**env_file, **{name: Text(text, places[name]) for name, text in secrets.items()}, **env}
 
 
 def _present(texts: Mapping[str, str]) -> dict[str, str]:
-    trimmed = ((name, text.strip()) for name, text in texts.items())
+    trimmed = ((name, _trimmed(text)) for name, text in texts.items())
     return {name: text for name, text in trimmed if text}
+
+
+def _trimmed(text: str) -> str:
+    return Text(text.strip(), text.origin) if isinstance(text, Text) else text.strip()
+
+
+def _from(origin: Origin, texts: Mapping[str, str]) -> dict[str, str]:
+    return {name: Text(text, origin) for name, text in texts.items()}
 
 
 def _vault_url(texts: Mapping[str, str]) -> str | None:

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from renderer.names import is_known, numbered_stems, scalar_names
+from renderer.names import Place, is_known, numbered_stems, place_of, scalar_names, sections, yaml_path
+from renderer.origins import origin_of
 from renderer.problems import Problem
 
-# Every variable that begins so is ours, hence a mistake when the model does not know it. Prefixes that other
-# software uses as well (AZURE_, REDIS_, OTEL_, ENABLE_, APISIX_ …) are not here: for those only a near miss
-# of a known name is a mistake.
+# Nobody else uses these prefixes: every variable that begins so is a mistake when the model does not know it.
+# Prefixes that other software uses as well (AZURE_, REDIS_, OTEL_, ENABLE_, APISIX_ …) are not here: for
+# those only a near miss of a known name is a mistake.
 OWN_PREFIXES = (
     "AI_PROXY_",
     "AI_RATE_LIMIT_",
-    "AZURE_OPENAI_",
     "BREAKER_",
     "COOLDOWN_",
     "CORS_",
     "ENABLE_LOW_LANE_",
     "ENTRA_",
-    "GATEWAY_",
+    "GATEWAY_CLIENT_",
     "IP_RESTRICTION_",
-    "LB_",
     "LOW_LANE_",
     "PROMPT_GUARD_",
     "QUOTA_",
@@ -35,12 +35,24 @@ OWN_PREFIXES = (
     "STORED_RESOURCE",
 )
 
+# Ours, and other tools' as well. A name that resembles one of ours is a mistake; the others are told.
+SHARED_PREFIXES = ("AZURE_OPENAI_", "GATEWAY_", "LB_")
+
+# All our names of this prefix have a number, so a name without one is another tool's, however similar it is.
+_NUMBERED_PREFIX = "AZURE_OPENAI_"
+_HAS_INDEX = re.compile(r"_\d+(_|$)|\d$")
+
 # Other software exports these: the OpenAI SDKs and what is built on them, this repository's simulator and
-# compose.yaml, CGI. Kubernetes describes a service called "redis" by variables like REDIS_PORT_6379_TCP_ADDR.
+# other commands, compose.yaml, CGI. Kubernetes describes a service called "redis" by variables like
+# REDIS_PORT_6379_TCP_ADDR.
+_SDK = re.compile(
+    r"AZURE_OPENAI_([A-Z][A-Z0-9]*_([0-9]+_)?)*"
+    r"(AD_TOKEN|API_KEY|BASE|BASE_PATH|BASE_URL|DEPLOYMENT|ENDPOINT|INSTANCE|MODEL|RESOURCE|SERVICE|VERSION)"
+    r"(_NAME|_ID)?"
+)
 _FOREIGN = re.compile(
-    r"AZURE_OPENAI_([A-Z]+_)*"
-    r"(AD_TOKEN|API_KEY|BASE|BASE_PATH|BASE_URL|DEPLOYMENT|ENDPOINT|INSTANCE|MODEL|RESOURCE|SERVICE|VERSION)(_NAME)?"
-    r"|AZURE_OPENAI_SIMULATOR_\w+|GATEWAY_ENV_FILE|GATEWAY_INTERFACE"
+    r"AZURE_OPENAI_SIMULATOR_\w+"
+    r"|GATEWAY_(CONFIG_DIR|ENV_FILE|ENVIRONMENT|INTERFACE|KEY|PORT|STACKS_DIR|STATE_DIR|STATUS_PORT|URL)"
     r"|\w+_SERVICE_HOST|\w+_SERVICE_PORT(_\w+)?|\w+_PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?"
 )
 
@@ -122,25 +134,88 @@ def unknown_in_environment(texts: Mapping[str, str]) -> Iterator[Problem]:
     `{"AZURE_OPENAI_WIEGHT_0": "1", "PATH": "/bin"}` → one problem that suggests `AZURE_OPENAI_WEIGHT_0`.
     """
     for name, text in texts.items():
-        if _FOREIGN.fullmatch(name) or (name.endswith("_PORT") and text.startswith("tcp://")):
-            continue
-        meant = _spelt_otherwise(name) or (None if name.startswith(OWN_PREFIXES) else _near_miss(name))
-        if meant is not None or name.startswith(OWN_PREFIXES):
+        meant = None if _is_foreign(name, text) else _meant(name)
+        if meant is not None or (name.startswith(OWN_PREFIXES) and not _is_foreign(name, text)):
             yield _problem(name, meant)
 
 
-def unknown_in_file(names: Iterable[str]) -> Iterator[Problem]:
-    """A problem for each unknown variable of an env file or of tfvars, where all variables are the gateway's.
+def ignored_in_environment(texts: Mapping[str, str]) -> Iterator[str]:
+    """The unknown variables that begin like some of ours, and are not read. What everybody knows is left out.
 
-    Example: `["REDIS_HOST", "TIMEZONE"]` → one problem with `TIMEZONE`.
+    Example: `{"AZURE_OPENAI_DEPLOYMENT": "gpt-4o", "PATH": "/bin"}` → `AZURE_OPENAI_DEPLOYMENT`.
     """
-    return (_problem(name, _spelt_otherwise(name)) for name in names if not is_known(name))
+    for name, text in texts.items():
+        is_known_to_all = _is_link(name, text) or _FOREIGN.fullmatch(name)
+        if name.startswith(SHARED_PREFIXES) and not name.startswith(OWN_PREFIXES) and not is_known_to_all:
+            yield name
+
+
+def unknown_in_file(texts: Mapping[str, str]) -> Iterator[Problem]:
+    """A problem for each unknown name of a file of settings or of tfvars, where all names are the gateway's.
+
+    Example: `{"REDIS_HOST": "a", "TIMEZONE": "b"}` → one problem with `TIMEZONE`.
+    """
+    for name, text in texts.items():
+        origin = origin_of(text)
+        if (
+            origin is not None and origin.path == name
+        ):  # so the YAML file has it, and no setting has that path
+            yield _problem_of_path(name, origin.where)
+        elif not is_known(name):
+            yield _problem(name, _spelt_otherwise(name) or closest_name(name))
+
+
+def _is_foreign(name: str, text: str) -> bool:
+    return bool(_SDK.fullmatch(name) or _FOREIGN.fullmatch(name)) or _is_link(name, text)
+
+
+def _is_link(name: str, text: str) -> bool:
+    return name.endswith("_PORT") and text.startswith("tcp://")
+
+
+def _meant(name: str) -> str | None:
+    """The setting that a variable of the environment was meant for; None where that is not evident."""
+    spelt = _spelt_otherwise(name)
+    if spelt is not None:
+        return spelt
+    if name.startswith(_NUMBERED_PREFIX) and not _HAS_INDEX.search(name):
+        return None
+    return closest_name(name) if name.startswith((*OWN_PREFIXES, *SHARED_PREFIXES)) else _near_miss(name)
 
 
 def _problem(name: str, meant: str | None) -> Problem:
-    meant = meant or closest_name(name)
     remedy = f"Did you mean {meant}?" if meant else "Remove it, or look its name up in the reference"
     return Problem(name, "is not a setting of the gateway", remedy)
+
+
+def _problem_of_path(path: str, where: str) -> Problem:
+    """The problem with a name of a YAML file. Example: `redis.hots` → "Did you mean redis.host?"."""
+    meant = _path_of_variable(path) or _close_path(path)
+    return replace(_problem(path, meant), origin=where)
+
+
+def _path_of_variable(path: str) -> str | None:
+    """The path of a variable that stands in a YAML file. Example: `REDIS_HOST` → `redis.host`."""
+    name = path.rpartition(".")[2].upper().replace("-", "_")
+    place = place_of(name) or place_of(_spelt_otherwise(name) or "")
+    return yaml_path(place) if place is not None else None
+
+
+def _close_path(path: str) -> str | None:
+    section, _, name = path.rpartition(".")
+    if not section:
+        found = difflib.get_close_matches(name, sections(), n=1)
+        return found[0] if found else _section_of_field(name)
+    group = sections()[section.partition("[")[0]]
+    plain = name.lower().replace("-", "_")
+    found = difflib.get_close_matches(plain, group.model_fields, n=1)
+    return f"{section}.{found[0]}" if found else _section_of_field(plain)
+
+
+def _section_of_field(name: str) -> str | None:
+    """The path of a field that stands in the wrong place, if there is one of that name only."""
+    owners = [group for group in sections().values() if name in group.model_fields]
+    return yaml_path(Place(owners[0], name)) if len(owners) == 1 else None
 
 
 def _spelt_otherwise(name: str) -> str | None:

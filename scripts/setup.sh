@@ -76,6 +76,19 @@ logged() {
     fi
 }
 
+# Runs a command, and says what it does when that takes longer than two seconds.
+patiently() {
+    local what=$1 teller status=0
+    shift
+    # There is nothing to read, so this waits.
+    { read -rt 2 <> <(:) || say "$what"; } &
+    teller=$!
+    "$@" || status=$?
+    kill "$teller" 2>/dev/null || true
+    wait "$teller" 2>/dev/null || true
+    return "$status"
+}
+
 may_sudo() {
     # Without a terminal, sudo must not ask for a password.
     command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }
@@ -117,8 +130,7 @@ ensure_environment() {
     # Use the project's own environment, even if the caller has activated another one.
     unset VIRTUAL_ENV
     export UV_PROJECT_ENVIRONMENT=.venv
-    [ -x .venv/bin/python ] || say "installing the Python packages of uv.lock into .venv"
-    "$uv" sync --quiet --locked </dev/null
+    patiently "installing the Python packages of uv.lock into .venv" "$uv" sync --quiet --locked </dev/null
 }
 
 case $purpose in

@@ -17,6 +17,7 @@ from e2e.load.samples import Sample
 from e2e.report.charts import spark
 from e2e.report.series import name_of, plots_of
 from e2e.scenarios.run import Result, Watch
+from renderer.progress import working
 
 WIDTH = 120
 _REFRESH_EACH = 20
@@ -33,13 +34,14 @@ def make_console() -> Console:
 
 @contextmanager
 def progress(console: Console, name: str) -> Iterator[Watch]:
-    """A line that follows a scenario: its phase, statuses and backends. On a terminal only."""
+    """A line that follows a scenario: its phase, statuses and backends. In a file or a pipe, its name."""
     if not console.is_terminal:
-        yield lambda _phase, _sample: None
+        with working(f"playing {name}"):
+            yield lambda _phase, _sample: None
         return
     statuses: Counter[str] = Counter()
     backends: Counter[str] = Counter()
-    with Live(console=console, transient=True, refresh_per_second=4) as live:
+    with Live(Text(f"{name}: starting"), console=console, transient=True, refresh_per_second=4) as live:
 
         def watch(phase: str, sample: Sample | None) -> None:
             if sample is not None:

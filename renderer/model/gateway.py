@@ -34,6 +34,7 @@ class Gateway(Group):
         "GATEWAY_LOG_MODE",
         "prod",
         about="Access log: `prod` writes JSON in batches, `test` JSON at once, `dev` plain lines at once.",
+        shown="`prod`; in `local-gateway` `test`",
     )
     e2e_test_mode: Flag = setting(
         "GATEWAY_E2E_TEST_MODE",

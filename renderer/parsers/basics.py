@@ -22,6 +22,10 @@ _DEPLOYMENT_REMEDY = "Write names of letters, digits, '.', '_', ':' and '-', for
 _HEADER_NAME = "[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 
 
+class AsJson:
+    """Marks a type whose lists and mappings are JSON in a variable, because their items may have commas."""
+
+
 def wrong(what: str, remedy: str) -> PydanticCustomError:
     """The error that a parser raises: `what` is wrong with the value, `remedy` is what to write instead."""
     return PydanticCustomError("setting", "{what}", {"what": what, "remedy": remedy})

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from renderer.parsers.basics import list_matching, split_list, wrong
+from renderer.parsers.basics import AsJson, list_matching, split_list, wrong
 
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?")
 _RANGED_QUANTIFIER = re.compile(r"\{[0-9]*,[0-9]*\}")
@@ -91,7 +91,7 @@ def _compile_error(pattern: str) -> str | None:
 
 
 Cidrs = Annotated[tuple[str, ...], BeforeValidator(parse_cidrs)]
-Patterns = Annotated[tuple[str, ...], BeforeValidator(parse_patterns)]
+Patterns = Annotated[tuple[str, ...], BeforeValidator(parse_patterns), AsJson()]
 Origins = Annotated[
     tuple[str, ...],
     list_matching(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from renderer.parsers.basics import DEPLOYMENT_NAME, wrong
+from renderer.parsers.basics import DEPLOYMENT_NAME, AsJson, wrong
 from renderer.resources import DATA
 
 _SMALLEST_PRICE = 0.0001
@@ -119,4 +119,4 @@ def _is_amount(amount: object) -> bool:
     return amount == 0 or _SMALLEST_PRICE <= amount <= _LARGEST_PRICE
 
 
-Pricing = Annotated[dict[str, Any], BeforeValidator(parse_pricing)]
+Pricing = Annotated[dict[str, Any], BeforeValidator(parse_pricing), AsJson()]

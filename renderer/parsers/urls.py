@@ -158,7 +158,7 @@ def token_scope_of(endpoint: object, surface: str = "openai") -> str:
     Examples: `https://a.openai.azure.us` → `https://cognitiveservices.azure.us/.default`, and for `anthropic`
     `https://a.services.ai.azure.com` → `https://ai.azure.com/.default`.
     """
-    host = _host_of(endpoint)
+    host = host_of(endpoint)
     domain = next((each for each in AZURE_DOMAINS if host.endswith(each)), AZURE_DOMAINS[0])
     return f"https://{'ai' if surface == 'anthropic' else 'cognitiveservices'}{domain}/.default"
 
@@ -169,10 +169,11 @@ def surfaces_of(endpoint: object) -> tuple[str, ...]:
     Example: `https://a.services.ai.azure.com` → `("openai", "anthropic", "inference")`.
     """
     domains = tuple(f".services.ai{domain}" for domain in AZURE_DOMAINS)
-    return SURFACES if _host_of(endpoint).endswith(domains) else SURFACES[:1]
+    return SURFACES if host_of(endpoint).endswith(domains) else SURFACES[:1]
 
 
-def _host_of(endpoint: object) -> str:
+def host_of(endpoint: object) -> str:
+    """The host of an endpoint in lower case; empty when it is no URL. `https://A.b:1` → `a.b`."""
     try:
         return _split_url(endpoint, "").hostname or ""
     except PydanticCustomError:

@@ -12,6 +12,7 @@ from renderer import read_env_file
 from renderer.model.backends import Backend
 from renderer.model.clients import Client
 from renderer.names import indices, variable
+from renderer.progress import working
 from scripts.demo.calls import warm_up
 from scripts.engines import EngineError, Gateway, start_gateway
 from scripts.engines.base import REPOSITORY
@@ -88,9 +89,11 @@ def set_up(engine: str, *, usual_ports: bool) -> Iterator[Stage]:
     Raises:
         EngineError: the gateway cannot be started; says why.
     """
-    simulator, env = _start_simulator(read_env_file(SETTINGS), usual_ports=usual_ports)
+    with working("Starting the regions"):
+        simulator, env = _start_simulator(read_env_file(SETTINGS), usual_ports=usual_ports)
     try:
-        gateway = _start_gateway(env, engine, usual_ports=usual_ports)
+        with working("Starting the gateway"):
+            gateway = _start_gateway(env, engine, usual_ports=usual_ports)
         try:
             yield Stage(simulator, gateway, env[variable(Client, "key", 0)])
         finally:

@@ -46,6 +46,7 @@ What every command uses
     waiting            waits for Azure, and says so
     console            progress, questions, results, the mask over secrets
     activity           the line at the bottom of a terminal that shows what is going on
+    silence            a line of text for the same, where there is no terminal
     deploy_errors      errors and exit codes
 
 Terraform itself is in `scripts.terraform`.

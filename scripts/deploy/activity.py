@@ -30,6 +30,10 @@ class Activity:
         """Whether there is a terminal to show it on."""
         return self._console.is_terminal
 
+    def has_steps(self) -> bool:
+        """Whether a step is open."""
+        return bool(self._steps)
+
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
         """Show a step until it ends; a step inside of another one meanwhile."""

@@ -15,6 +15,7 @@ class Verdict(StrEnum):
 
     OK = "ok"
     NOTE = "note"  # worth knowing, but nothing is wrong yet
+    WARNING = "warning"  # valid, but it cannot work as written
     BAD = "bad"
     SKIPPED = "skipped"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import logging
 import os
@@ -85,7 +86,11 @@ def _session(environment: str, output: OutputFormat) -> Iterator[Session]:
                 )
             layout = Layout.find(environment)
             _tell_of_earlier_files(layout, screen)
-            yield Session(layout, screen, AzureCli(subscription_id=subscription_of(layout)), Waiter(screen))
+            session = Session(
+                layout, screen, AzureCli(subscription_id=subscription_of(layout)), Waiter(screen)
+            )
+            with screen.busy(f"{environment}: reading settings and states, asking Azure"):
+                yield session
     except DeployError as error:
         screen.failure(error)
         raise typer.Exit(error.exit_code) from None
@@ -234,8 +239,31 @@ class Target(StrEnum):
     BOOTSTRAP = "bootstrap"
 
 
+_TARGETS = [target.value for target in Target]
+
+
+def _target(word: str) -> str:
+    """Refuse what is no target. Most often that is an environment: `destroy dev`."""
+    if word in _TARGETS:
+        return word
+    close = difflib.get_close_matches(word.lower(), _TARGETS, n=1)
+    if close:
+        raise typer.BadParameter(f"{word!r} is no stack. Did you mean {close[0]}?")
+    raise typer.BadParameter(
+        f"{word!r} is no stack. To remove everything of an environment {word}: destroy all {word}. To remove "
+        f"one stack of it: destroy workload {word}. The stacks are {', '.join(_TARGETS[1:])}."
+    )
+
+
 def destroy(
-    target: Annotated[Target, typer.Argument(help="A stack, or all of them in reverse order.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            help=f"all, in reverse order, or one stack: {', '.join(_TARGETS[1:])}.",
+            metavar="TARGET",
+            callback=_target,
+        ),
+    ],
     environment: Environment,
     plan: PlanOnly = False,
     yes: Yes = False,
@@ -244,7 +272,7 @@ def destroy(
     """Remove a stack, or all of them."""
     with _session(environment, output) as session:
         mode = _chosen_mode(session.screen, plan, yes)
-        names = list(STACKS) if target is Target.ALL else [target.value]
+        names = list(STACKS) if target == Target.ALL else [target]
         rows = destroy_stacks(session, names, mode)
         shown = [{"stack": row.stack, "resources": row.resources, "result": row.result} for row in rows]
         session.screen.result("destroy", {}, {"stacks": shown})
@@ -253,7 +281,13 @@ def destroy(
         raise typer.Exit(ExitCode.CHANGES if pending else ExitCode.FAILED if kept else ExitCode.DONE)
 
 
-def doctor(environment: Environment, output: Output = OutputFormat.TABLE) -> None:
+def doctor(
+    environment: Environment,
+    output: Output = OutputFormat.TABLE,
+    strict: Annotated[
+        bool, _flag("--strict", help="Exit with 2 when a setting is valid, but cannot work as written.")
+    ] = False,
+) -> None:
     """Check tools, settings, login, roles, registrations, names and quota before a deployment."""
     with _session(environment, output) as session:
         from scripts.deploy.check_result import Verdict
@@ -265,8 +299,11 @@ def doctor(environment: Environment, output: Output = OutputFormat.TABLE) -> Non
             for item in results
         ]
         session.screen.result("doctor", {}, {"checks": rows}, below="remedy")
-        bad = any(item.verdict is Verdict.BAD for item in results)
-        raise typer.Exit(ExitCode.NOT_READY if bad else ExitCode.DONE)
+        verdicts = {item.verdict for item in results}
+        doubtful = strict and Verdict.WARNING in verdicts
+        raise typer.Exit(
+            ExitCode.NOT_READY if Verdict.BAD in verdicts else ExitCode.INVALID if doubtful else ExitCode.DONE
+        )
 
 
 def status(
@@ -370,7 +407,8 @@ def _ask_live(
     key = os.environ.get("GATEWAY_KEY")
     screen.hide([key] if key else [])
     try:
-        show(screen, url.rstrip("/"), key)
+        with screen.activity.hidden():
+            show(screen, url.rstrip("/"), key)
     except LiveError as error:
         screen.failure(explain_live(error))
         raise typer.Exit(ExitCode.FAILED) from None

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from scripts.deploy.activity import Activity, elapsed
 from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError
+from scripts.deploy.silence import Silence
 from scripts.terraform import Change
 
 MASK = "••••••"
@@ -52,6 +53,7 @@ class Screen:
         self._progress = Console(stderr=True, highlight=False, soft_wrap=True)
         self._results = Console(highlight=False, soft_wrap=True, width=width)
         self.activity = Activity(self._progress)
+        self._silence = Silence()
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Never print these values."""
@@ -68,6 +70,7 @@ class Screen:
     def say(self, text: str, style: str = "") -> None:
         """Print a line of progress."""
         self._progress.print(escape(self.mask(text)), style=style)
+        self._silence.broken()
 
     def done(self, text: str) -> None:
         """Print that something is right."""
@@ -76,6 +79,16 @@ class Screen:
     def warn(self, text: str) -> None:
         """Print something that the operator should know but that does not stop the command."""
         self.say(f"! {text}", "yellow")
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Show that the command works, until it ends, whenever no step tells more."""
+        if self.activity.is_shown:
+            with self.activity.step(self.mask(what)):
+                yield
+        else:
+            with self._silence.broken_by(lambda: self.say(f"{what} …", "dim"), self.activity.has_steps):
+                yield
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
@@ -158,6 +171,16 @@ class Screen:
         The column named `below` is printed below its table, one line for each row that has a value: a command
         for the operator to type cannot be copied out of a cell.
         """
+        with self.activity.hidden():
+            self._result(title, values, tables, below)
+
+    def _result(
+        self,
+        title: str,
+        values: Mapping[str, Any],
+        tables: Mapping[str, Sequence[Mapping[str, Any]]],
+        below: str,
+    ) -> None:
         if self.output is OutputFormat.JSON:
             self._write(json.dumps({**values, **tables}, indent=2, ensure_ascii=False))
         elif self.output is OutputFormat.DOTENV:

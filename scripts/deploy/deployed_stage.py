@@ -10,7 +10,7 @@ from azure.keyvault.secrets import SecretClient
 
 from renderer import Settings as GatewaySettings
 from renderer import load_settings
-from renderer.key_vault import secret_of
+from renderer.names import secret_of
 from scripts.deploy.deploy_errors import NotReadyError
 from scripts.deploy.layout import STACKS
 from scripts.deploy.session import Session

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from renderer.key_vault import secret_of
+from renderer.names import secret_of
 from scripts.deploy.deploy_errors import NotReadyError
 from scripts.deploy.foundry_backend import FoundryBackend
 from scripts.deploy.simulated_stage import made_secrets, stage_secrets, stage_settings

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from functools import partial
 
+from renderer import Problem
 from scripts.deploy.azure_cli import INSTALL_AZURE_CLI
 from scripts.deploy.check_result import CheckResult, Verdict, run_check, run_checks
 from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError
@@ -109,23 +110,34 @@ def _settings(session: Session) -> Iterator[CheckResult]:
     for stack in STACKS.values():
         label = f"settings of {stack.name}"
         if files.hold(stack):
-            yield run_check(label, partial(_stack_settings, session, stack, label))
+            yield from run_checks(label, partial(_stack_settings, session, stack, label))
         else:
             yield CheckResult(label, Verdict.NOTE, "none")
     yield from _readable_by_others(session)
 
 
-def _stack_settings(session: Session, stack: Stack, label: str) -> CheckResult:
+def _stack_settings(session: Session, stack: Stack, label: str) -> list[CheckResult]:
     values = session.settings.read(stack)
     session.settings.check_agreement(stack, values)
     check_missing(session, stack, values)
     check_values(session, stack, values)
     if not stack.own:
-        return CheckResult(label, Verdict.OK, "valid")
+        return [CheckResult(label, Verdict.OK, "valid")]
     has_accounts = session.settings.files.hold(STACKS["foundry"])
     user = WorkloadSettings.read(session.settings.path(stack), values)
-    warning = multiplied_limits(user.check_early(azure_openai=has_accounts), values)
-    return CheckResult(label, Verdict.NOTE if warning else Verdict.OK, warning or "valid")
+    checked = user.check_early(azure_openai=has_accounts)
+    if checked is None:
+        return [CheckResult(label, Verdict.OK, "valid")]
+    note = multiplied_limits(checked.settings, values)
+    return [
+        CheckResult(label, Verdict.NOTE if note else Verdict.OK, note or "valid"),
+        *map(_warning, checked.warnings),
+    ]
+
+
+def _warning(warning: Problem) -> CheckResult:
+    found = f"{warning.message}{warning.place}"
+    return CheckResult(warning.setting, Verdict.WARNING, found, warning.remedy_sentence)
 
 
 def _readable_by_others(session: Session) -> Iterator[CheckResult]:

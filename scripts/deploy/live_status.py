@@ -8,10 +8,9 @@ from typing import Any
 
 import httpx
 
-from renderer.key_vault import secret_of
 from renderer.model.clients import Client
 from renderer.model.gateway import LivePage
-from renderer.names import indices, variable
+from renderer.names import indices, secret_of, variable
 from scripts.deploy.deploy_errors import DeployError, InvalidSettingsError, NotReadyError
 from scripts.deploy.derived_settings import output_text
 from scripts.deploy.layout import STACKS

@@ -69,6 +69,32 @@ def _duplicates(tree: Tree[Token], prefix: str = "") -> Iterator[str]:
         yield from _duplicates(child, f"{name}.")
 
 
+def lines_of(path: Path) -> dict[str, int]:
+    """The line of each setting of a file: `app_settings = {`, `A = 1` give `{"app_settings.A": 2, …}`.
+
+    Empty when there is no such file, or it cannot be read as one: who reads its values says so.
+    """
+    try:
+        tree = hcl2.parses_to_tree(path.read_text(encoding="utf-8-sig") + "\n")
+    except Exception:
+        return {}
+    return dict(_lines(tree))
+
+
+def _lines(tree: Tree[Token], prefix: str = "") -> Iterator[tuple[str, int]]:
+    for child in tree.children:
+        if not isinstance(child, Tree):
+            continue
+        if child.data not in {"attribute", "object_elem"}:
+            yield from _lines(child, prefix)
+            continue
+        name = prefix + text_of(child.children[0]).strip().strip('"')
+        first = next(child.scan_values(lambda _: True), None)
+        if isinstance(first, Token) and first.line is not None:
+            yield name, first.line
+        yield from _lines(child, f"{name}.")
+
+
 def texts(name: str, value: Any) -> tuple[dict[str, str], list[str]]:
     """A map of settings as texts, and what is wrong with it.
 

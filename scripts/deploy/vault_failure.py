@@ -13,7 +13,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from renderer.key_vault import secret_of
+from renderer.names import secret_of
 from scripts.deploy.deploy_errors import VaultError
 from scripts.deploy.waiting import retry_after
 

@@ -16,7 +16,7 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.identity import AzureCliCredential
 from azure.keyvault.secrets import SecretClient
 
-from renderer.key_vault import secret_of
+from renderer.names import secret_of
 from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.tfvars import is_placeholder
 from scripts.deploy.vault_failure import CONFLICT, VaultFailure

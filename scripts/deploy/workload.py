@@ -12,10 +12,9 @@ import httpx
 from azure.keyvault.secrets import SecretClient
 
 from renderer import Settings as GatewaySettings
-from renderer.key_vault import secret_of
 from renderer.model.backends import Backend
 from renderer.model.clients import Client
-from renderer.names import variable
+from renderer.names import secret_of, variable
 from scripts.deploy.base_images import COLLECTOR, REDIS, BaseImages
 from scripts.deploy.console import counted
 from scripts.deploy.deploy_errors import DeployError, NotReadyError
@@ -102,12 +101,13 @@ def deploy_workload(
         if options.deploy_e2e
         else with_foundry_accounts(upstream, user, azure_openai=options.azure_openai)
     )
-    settings = user.check(derived.settings, derived.secret_names)
+    checked = user.check(derived.settings, derived.secret_names)
+    settings = checked.settings
     counts = f"{counted(settings.backends, 'backend')}, {counted(settings.clients, 'client')}"
     session.screen.done(f"settings are valid: {counts}")
     warning = multiplied_limits(settings, values)
-    if warning:
-        session.screen.warn(warning)
+    for text in (*map(str, checked.warnings), *([warning] if warning else [])):
+        session.screen.warn(text)
     seeder = Seeder(outside.vault(output_text(upstream, "key_vault_uri")), session.waiter)
     images = _images(session, upstream, values, options, outside.root)
     images.check()

@@ -14,7 +14,7 @@ from scripts.live.events import Look, Picture
 _MOST_CHARACTERS = 60
 _NEARLY = 0.8
 _UNITS = {"tokens": "tokens", "usd": "USD"}
-_STYLES = {
+STYLES = {
     "ready": "green",
     "success": "green",
     "throttled": "yellow",
@@ -23,6 +23,7 @@ _STYLES = {
     "server_error": "red",
     "interrupted": "red",
 }
+"""By outcome of a request, or state of a backend."""
 _WORDS = {
     "open": "breaker open",
     "spent": "quota spent",
@@ -32,10 +33,10 @@ _WORDS = {
 }
 
 
-def plain(value: object) -> str:
+def plain(value: object, most_characters: int = _MOST_CHARACTERS) -> str:
     r"""A text that moves no cursor and changes no colour. Example: `a\x1b[31mb` → `a?[31mb`."""
     text = "" if value is None else str(value)
-    return "".join(sign if sign.isprintable() else "?" for sign in text)[:_MOST_CHARACTERS]
+    return "".join(sign if sign.isprintable() else "?" for sign in text[:most_characters])
 
 
 def tables(picture: Picture, most_rows: int | None = None) -> Group:
@@ -106,7 +107,7 @@ def _rates(picture: Picture) -> Text:
 def _state(row: dict[str, Any]) -> Text:
     state = plain(row["state"])
     left = f" {row['seconds']:.0f} s" if row.get("seconds") else ""
-    return Text(_WORDS.get(state, state) + left, style=_STYLES.get(state, ""))
+    return Text(_WORDS.get(state, state) + left, style=STYLES.get(state, ""))
 
 
 def _quota(pair: dict[str, Any]) -> str:
@@ -139,7 +140,8 @@ def _backends(picture: Picture, most_rows: int | None) -> Table:
     return table
 
 
-def _trail(request: dict[str, Any]) -> Text:
+def trail(request: dict[str, Any]) -> Text:
+    """The attempts of a request: `eastus:429 → westus:200`, in colour."""
     parts = []
     for attempt in request["attempts"]:
         reason = attempt.get("reason")
@@ -161,8 +163,8 @@ def _requests(picture: Picture) -> Table:
             at,
             Text(plain(request.get("client"))),
             Text(plain(request.get("deployment") or request.get("operation"))),
-            Text(f"{plain(request['status'])} {outcome.replace('_', ' ')}", style=_STYLES.get(outcome, "")),
-            _trail(request),
+            Text(f"{plain(request['status'])} {outcome.replace('_', ' ')}", style=STYLES.get(outcome, "")),
+            trail(request),
             "" if first is None else f"{first:.0f} ms",
             f"{request['total_ms']:.0f} ms",
             "" if tokens is None else f"{tokens:,.0f}",

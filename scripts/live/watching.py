@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
+from renderer.progress import working
 from scripts.live.events import Look, Picture, pictures
 from scripts.live.tables import tables
 
@@ -18,18 +20,20 @@ _FEWEST_ROWS = 10
 def one_picture(url: str, key: str | None) -> Picture:
     """What there is to see after some seconds."""
     picture = None
-    for picture in pictures(url, key):
-        if picture.lost:
-            raise picture.lost
-        if picture.seconds >= SECONDS:
-            break
+    with working(f"Watching {url} for {SECONDS:.0f} s"):
+        for picture in pictures(url, key):
+            if picture.lost:
+                raise picture.lost
+            if picture.seconds >= SECONDS:
+                break
     assert picture is not None
     return picture
 
 
 def one_look(url: str, key: str | None) -> Look:
     """What the gateway says now."""
-    picture = next(pictures(url, key))
+    with working(f"Asking {url}"):
+        picture = next(pictures(url, key))
     if picture.lost:
         raise picture.lost
     return picture.look
@@ -40,6 +44,8 @@ def watch(url: str, key: str | None, console: Console) -> None:
     if not console.is_terminal:
         console.print(tables(one_picture(url, key)))
         return
-    with Live(console=console, screen=True, auto_refresh=False) as live:
+    # A gateway that has scaled to zero takes a while to answer.
+    waiting = Text(f"Waiting for {url} …")
+    with Live(waiting, console=console, screen=True, auto_refresh=False) as live:
         for picture in pictures(url, key):
             live.update(tables(picture, max(console.height - _OTHER_LINES, _FEWEST_ROWS)), refresh=True)

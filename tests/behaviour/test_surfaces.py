@@ -100,6 +100,28 @@ def test_s1_a_body_that_is_no_json_object_is_400_in_openai_shape(stage: Stage, b
     assert (response.status_code, "JSON" in response.json()["error"]["message"]) == (400, True)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("application/x-www-form-urlencoded", "its Content-Type is application/x-www-form-urlencoded."),
+        ("Text/Plain; charset=utf-8", "its Content-Type is text/plain."),
+        ("odd", "its Content-Type is another."),
+    ],
+)
+def test_s1_json_of_another_content_type_is_400_and_the_answer_names_the_right_one(
+    stage: Stage, given: str, words: str
+) -> None:
+    client = stage.http(stage.gateway(["eastus"]))
+    body = b'{"model":"gpt-4o","messages":[]}'
+    answer = client.post(V1_CHAT, content=body, headers={"content-type": given})
+    message = answer.json()["error"]["message"]
+    assert (answer.status_code, "Content-Type: application/json" in message, words in message) == (
+        400,
+        True,
+        True,
+    )
+
+
 @pytest.mark.parametrize("target", [V1_RESPONSES, "/openai/v1/conversations"])
 @pytest.mark.parametrize(
     ("body", "words"),

@@ -142,6 +142,17 @@ def test_another_engine_needs_no_nginx_of_the_distribution(machine: Machine, eng
     assert machine.set_up("run", ENGINE=engine).returncode == 0
 
 
+@pytest.mark.parametrize(("takes", "said"), [("0", False), ("3", True)])
+def test_only_what_takes_longer_than_two_seconds_is_said(machine: Machine, takes: str, said: bool) -> None:
+    machine.command("uv", then=f'[ "$1" != sync ] || {shutil.which("sleep")} {takes}')
+    assert ("installing the Python packages" in machine.set_up().stderr) is said
+
+
+def test_a_failing_installation_fails_the_set_up(machine: Machine) -> None:
+    machine.command("uv", then='[ "$1" != sync ]')
+    assert machine.set_up().returncode == 1
+
+
 def test_an_activated_environment_of_something_else_is_left_alone(machine: Machine) -> None:
     seen = 'echo "environment ${VIRTUAL_ENV-none} $UV_PROJECT_ENVIRONMENT"'
     machine.command("uv", then=f"{seen} >>{machine.calls}")

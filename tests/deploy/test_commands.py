@@ -110,6 +110,24 @@ def test_no_switch_seems_to_want_a_value(commands: Commands, name: str) -> None:
     assert [line for line in lines if "<bool>" in line] == []
 
 
+@pytest.mark.parametrize("arguments", [(), ("--yes",), ("dev",)])
+def test_destroy_with_an_environment_alone_says_what_to_write(
+    commands: Commands, arguments: tuple[str, ...]
+) -> None:
+    program = commands.run("destroy", *arguments)  # which adds dev
+    words = " ".join(program.stderr.replace("│", " ").split())
+    assert (program.returncode, "destroy all dev." in words, "destroy workload dev." in words) == (
+        2,
+        True,
+        True,
+    )
+
+
+def test_a_misspelt_stack_is_answered_with_the_one_that_was_meant(commands: Commands) -> None:
+    program = commands.run("destroy", "wrkload", "--yes")
+    assert (program.returncode, "Did you mean workload?" in program.stderr) == (2, True)
+
+
 def test_destroy_all_takes_everything_away(commands: Commands) -> None:
     commands.run("bootstrap", "--yes")
     commands.run("observability", "--yes")

@@ -12,7 +12,7 @@ from scripts.deploy.check_result import CheckResult, Verdict
 from scripts.deploy.doctor import PROVIDERS, examine
 from scripts.deploy.layout import REPOSITORY, STACKS
 from scripts.deploy.session import Session
-from tests.deploy.commands import CLIENT_KEY, VAULT_NAME, Installation, registered
+from tests.deploy.commands import BACKEND_KEY, CLIENT_KEY, VAULT_NAME, Installation, registered
 from tests.deploy.support import forget_tfvars, make_session, write_earlier, write_tfvars
 
 STORAGE, REGISTRY, VAULT = "staigwdev", "craigwdev", "kv-aigw-dev-"
@@ -90,6 +90,31 @@ def test_everything_wrong_with_a_file_is_told_at_once(session: Session, made: In
     made.settings(app_settings=wrong, secrets={"GATEWAY_CLIENT_KEY_0": CLIENT_KEY})
     found = look(session)["settings of workload"].found.splitlines()
     assert {line.split()[0] for line in found} == {"LB_ALG", "COOLDOWN_MAX_SECONDS"}
+
+
+MISTYPED = {
+    "app_settings": {
+        "GATEWAY_CLIENT_NAME_0": "team-a",
+        "AZURE_OPENAI_ENDPOINT_0": "https://mine.opnai.azure.com",
+    },
+    "secrets": {"GATEWAY_CLIENT_KEY_0": CLIENT_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY},
+}
+
+
+def test_a_value_that_cannot_work_is_a_warning_with_its_line(session: Session, made: Installation) -> None:
+    path = made.settings(**MISTYPED)
+    (line,) = (n for n, text in enumerate(path.read_text().splitlines(), 1) if "opnai" in text)
+    finding = look(session)["AZURE_OPENAI_ENDPOINT_0"]
+    assert (finding.verdict, finding.remedy) == (Verdict.WARNING, "Did you mean openai.azure.com?")
+    assert finding.found.endswith(f"({path.name}, line {line})")
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 2)])
+def test_a_warning_ends_with_2_only_when_it_is_asked_for(
+    made: Installation, options: tuple[str, ...], code: int
+) -> None:
+    made.settings(**MISTYPED)
+    assert made.commands.run("doctor", *options).returncode == code
 
 
 def test_secrets_that_others_can_read_are_noted(session: Session, made: Installation) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from azure.keyvault.secrets import SecretClient
 
-from renderer.key_vault import secret_of
+from renderer.names import secret_of
 from scripts.deploy.console import Screen
 from scripts.deploy.deploy_errors import InvalidSettingsError, VaultError
 from scripts.deploy.vault_seeder import Action, Seeded, Seeder, secret_problems

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from renderer.warning_rules.placeholders import is_mark
 from scripts.deploy.declarations import (
     backend_type,
     missing_names,
@@ -22,7 +23,7 @@ from scripts.deploy.declarations import (
 from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.example import example_of
 from scripts.deploy.layout import REPOSITORY, STACKS
-from scripts.deploy.tfvars import is_placeholder, read_tfvars, texts
+from scripts.deploy.tfvars import is_placeholder, lines_of, read_tfvars, texts
 
 STACKS_DIRECTORY = REPOSITORY / "infra" / "terraform" / "stacks"
 
@@ -189,11 +190,26 @@ def test_a_file_of_another_editor_is_read_the_same(tmp_path: Path) -> None:
 )
 def test_placeholders_are_recognised(value: str) -> None:
     assert is_placeholder(value)
+    assert not value.strip() or is_mark(value)  # the renderer warns of the same texts
 
 
 @pytest.mark.parametrize("value", ["a9f3", "sk-<not>", "example-key-1234567890", "<", "changed-me-already"])
 def test_real_values_are_no_placeholders(value: str) -> None:
     assert not is_placeholder(value)
+
+
+def test_each_setting_has_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.tfvars"
+    path.write_text('name = "aigw"\n# mine\nsecrets = {\n  "A" = "1" # a\n\n  B = <<EOT\nx\nEOT\n}\n')
+    assert lines_of(path) == {"name": 1, "secrets": 3, "secrets.A": 4, "secrets.B": 6}
+
+
+@pytest.mark.parametrize("text", ["name = \n", None])
+def test_a_file_that_cannot_be_read_has_no_lines(text: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "x.tfvars"
+    if text is not None:
+        path.write_text(text)
+    assert lines_of(path) == {}
 
 
 def test_booleans_and_numbers_in_a_map_become_what_the_gateway_reads() -> None:

@@ -134,6 +134,18 @@ def test_a_gap_is_found_before_anything_is_touched(world: World) -> None:
     assert world.vault.requests == []
 
 
+def test_a_value_that_cannot_work_is_told_with_its_line(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    key = {"GATEWAY_CLIENT_KEY_0": BACKEND_KEY, "AZURE_OPENAI_KEY_0": BACKEND_KEY}
+    endpoint = {"AZURE_OPENAI_ENDPOINT_0": "https://mine.openai.azure.com"}
+    world.settings(app_settings={"GATEWAY_CLIENT_NAME_0": "team-a", **endpoint}, secrets=key)
+    world.deploy(Mode.PLAN)
+    told = capfd.readouterr().err
+    assert "GATEWAY_CLIENT_KEY_0 (dev.tfvars, line " in told
+    assert "is the same key as AZURE_OPENAI_KEY_0" in told
+
+
 LIMITED = {"GATEWAY_CLIENT_NAME_0": "team-a", "GATEWAY_CLIENT_TOKENS_PER_MINUTE_0": "1000"}
 
 
@@ -695,7 +707,7 @@ def test_everything_wrong_with_the_gateways_settings_is_told_at_once(world: Worl
     )
     with pytest.raises(InvalidSettingsError) as caught:
         world.deploy()
-    told = "\n".join(caught.value.details)
+    told = re.sub(r" \(dev\.tfvars, line \d+\)", "", "\n".join(caught.value.details))
     assert "app_settings.AZURE_OPENAI_KEY_0 is a secret" in told
     assert "app_settings.KEY_VAULT_URL has no use here" in told
     assert "GATEWAY_CLIENT_KEI_1 is not a setting of the gateway. Did you mean GATEWAY_CLIENT_KEY_1?" in told

@@ -47,6 +47,30 @@ def test_a_signal_stops_it_cleanly(command: Command, number: int) -> None:
     assert (status, err) == (0, "")
 
 
+def test_a_value_that_cannot_work_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    settings = SETTINGS.replace("=backend-key", "=change-me")
+    started = Command(tmp_path, settings, "--engine", "embedded", "--workers", "1")
+    announced = started.announced()
+    _, _, err = started.end(signal.SIGTERM)
+    assert ("serves at" in announced, "AZURE_OPENAI_KEY_0" in err, "is a placeholder" in err) == (
+        True,
+        True,
+        True,
+    )
+
+
+def test_settings_in_yaml_are_served(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(
+        "backends: [{endpoint: 'http://127.0.0.1:9', key: backend-key}]\n"
+        "clients: [{name: team, key: client-key-of-the-team}]\n"
+    )
+    started = Command(tmp_path, "", "--settings", str(file), "--engine", "embedded", "--workers", "1")
+    url = url_in(started.announced())
+    assert httpx.get(f"{url}/health/live").status_code == 200
+    assert started.end(signal.SIGTERM)[0] == 0
+
+
 def test_wrong_settings_are_all_named_and_end_it_with_status_2(tmp_path: Path) -> None:
     settings = SETTINGS + "AZURE_OPENAI_WIEGHT_0=1\nGATEWAY_REQUIRE_AUTH=perhaps\n"
     status, _, err = Command(tmp_path, settings, "--engine", "embedded").end()

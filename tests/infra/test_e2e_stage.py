@@ -20,7 +20,7 @@ from e2e.load.plan import CLIENTS
 from e2e.simulator.serve_plan import Options, plan
 from e2e.targets.simulators import BACKENDS, QUOTAS
 from renderer import load_settings, render_files
-from renderer.key_vault import secret_of
+from renderer.names import secret_of
 from renderer.test_routes import POOLS, pools_of
 from scripts.deploy import simulated_stage
 from scripts.deploy.declarations import read_declarations

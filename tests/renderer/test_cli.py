@@ -21,6 +21,7 @@ def run(*arguments: str | Path, **changes: str | None) -> subprocess.CompletedPr
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
         [sys.executable, "-m", "renderer", *map(str, arguments)],
+        cwd=Path(__file__).parent,  # where no .env is
         env={**inherited, "PYTHONPATH": str(REPOSITORY), **env(**changes)},
         capture_output=True,
         text=True,
@@ -123,6 +124,59 @@ def test_a_diff_with_a_file_that_is_no_yaml_shows_the_new_one(tmp_path: Path) ->
 def test_certificates_that_cannot_be_read_exit_with_3(tmp_path: Path) -> None:
     done = run("--check", KEY_VAULT_URL="https://127.0.0.1:9", REQUESTS_CA_BUNDLE=str(tmp_path / "missing"))
     assert (done.returncode, "REQUESTS_CA_BUNDLE" in done.stderr) == (3, True)
+
+
+REAL = "https://contoso-east.openai.azure.com"
+
+
+def test_a_warning_is_told_and_the_files_are_written(tmp_path: Path) -> None:
+    done = run("--output-dir", tmp_path, AZURE_OPENAI_ENDPOINT_0=REAL, AZURE_OPENAI_KEY_0="change-me")
+    assert (done.returncode, {each.name for each in tmp_path.iterdir()}) == (0, FILES)
+    assert "1 warning" in done.stderr
+    assert "AZURE_OPENAI_KEY_0 (environment) is a placeholder" in done.stderr
+
+
+def test_with_strict_a_warning_exits_with_2_and_nothing_is_written(tmp_path: Path) -> None:
+    done = run(
+        "--strict", "--output-dir", tmp_path, AZURE_OPENAI_ENDPOINT_0=REAL, AZURE_OPENAI_KEY_0="change-me"
+    )
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+
+
+def test_with_strict_settings_without_a_warning_are_fine() -> None:
+    assert run("--check", "--strict", AZURE_OPENAI_ENDPOINT_0=REAL).returncode == 0
+
+
+def test_variables_of_other_tools_are_told_in_one_line_and_are_no_warning() -> None:
+    others = {"AZURE_OPENAI_API_KEY": "s3cr3t", "AZURE_OPENAI_DEPLOYMENT": "gpt-4o"}
+    done = run("--check", "--strict", AZURE_OPENAI_ENDPOINT_0=REAL, **others)
+    assert done.returncode == 0
+    assert done.stderr == (
+        "Note: not read, since they are no settings of the gateway: AZURE_OPENAI_API_KEY, "
+        "AZURE_OPENAI_DEPLOYMENT (environment).\n"
+    )
+
+
+@pytest.mark.parametrize("option", ["--settings", "--env-file"])
+def test_settings_in_yaml_give_the_files_of_the_same_variables(option: str, tmp_path: Path) -> None:
+    variables = env(AZURE_OPENAI_ENDPOINT_0=REAL)
+    file = tmp_path / "gateway.yaml"
+    file.write_text(
+        f"backends:\n  - endpoint: {REAL}\n    key: {BACKEND_KEY}\n"
+        f"clients: [{{name: team-a, key: {CLIENT_KEY}}}]\ngateway: {{worker_processes: 2}}\n"
+    )
+    run("--output-dir", tmp_path / "of-variables", **variables)
+    run("--output-dir", tmp_path / "of-yaml", option, file, **dict.fromkeys(variables))
+    for name in FILES:
+        written = (tmp_path / "of-yaml" / name).read_text()
+        assert written == (tmp_path / "of-variables" / name).read_text()
+
+
+def test_an_error_of_a_file_names_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text("redis:\n  port: many\n")
+    done = run("--check", "--settings", file)
+    assert f"REDIS_PORT (redis.port in {file}, line 2) is not a whole number" in done.stderr
 
 
 def test_an_unknown_option_exits_with_2() -> None:

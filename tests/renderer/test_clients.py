@@ -190,7 +190,7 @@ def test_a6_an_application_without_tokens_is_wrong() -> None:
 
 @pytest.mark.parametrize("name", ["GATEWAY_CLIENT_KEY_0", "GATEWAY_CLIENT_KEY_SECONDARY_0"])
 def test_a_key_of_fewer_than_16_characters_is_wrong(name: str) -> None:
-    assert "has 15 characters" in problem(name, **{name: "x" * 15}).message
+    assert "has 15 characters" in problem(name, **{name: "k" * 15}).message
 
 
 def test_a_key_of_16_characters_is_fine() -> None:

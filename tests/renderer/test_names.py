@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from renderer import ConfigurationError, Problem, load_settings
+from renderer import ConfigurationError, Problem, load, load_settings
 from tests.renderer.support import env, problem, problems
 
 
@@ -22,7 +22,6 @@ def problems_of_file(env_file: dict[str, str]) -> list[Problem]:
     [
         ("AZURE_OPENAI_WIEGHT_0", "AZURE_OPENAI_WEIGHT_0"),
         ("AZURE_OPENAI_WEIGHTS_12", "AZURE_OPENAI_WEIGHT_12"),
-        ("AZURE_OPENAI_KEY", "AZURE_OPENAI_KEY_0"),
         ("AZURE_OPENAI_KEY0", "AZURE_OPENAI_KEY_0"),
         ("AZURE_OPENAI_KEY_01", "AZURE_OPENAI_KEY_1"),
         ("GATEWAY_CLIENT_KEYS_0", "GATEWAY_CLIENT_KEY_0"),
@@ -49,9 +48,43 @@ def test_a_misspelt_variable_is_answered_with_the_one_that_was_meant(name: str, 
     assert problem(name, **{name: "1"}).remedy == f"Did you mean {meant}?"
 
 
-@pytest.mark.parametrize("name", ["GATEWAY_COLOUR", "AZURE_OPENAI_ZZZ_0", "BREAKER_X"])
+@pytest.mark.parametrize("name", ["AZURE_OPENAI_ZZZ_0", "BREAKER_X", "GATEWAY_CLIENT_COLOUR"])
 def test_an_unknown_variable_of_our_own_family_is_wrong_even_without_a_suggestion(name: str) -> None:
     assert problem(name, **{name: "1"}).message == "is not a setting of the gateway"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AZURE_OPENAI_API_KEY",
+        "AZURE_OPENAI_API_VERSION",
+        "AZURE_OPENAI_DEPLOYMENT",
+        "AZURE_OPENAI_DEPLOYMENTS",
+        "AZURE_OPENAI_ENDPOINT",
+        "AZURE_OPENAI_GPT4O_DEPLOYMENT_NAME",
+        "AZURE_OPENAI_GPT_4_DEPLOYMENT",
+        "AZURE_OPENAI_KEY",
+        "AZURE_OPENAI_SOMETHING_ELSE_ENTIRELY",
+        "GATEWAY_COLOUR",
+        "LB_POOL_OF_ANOTHER_TOOL",
+    ],
+)
+def test_a_variable_of_another_tool_that_begins_like_ours_is_told_and_stops_nothing(name: str) -> None:
+    assert load(env(**{name: "something"})).ignored == (name,)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["PATH", "GATEWAY_KEY", "GATEWAY_ENVIRONMENT", "GATEWAY_SERVICE_HOST", "AZURE_OPENAI_SIMULATOR_URL"],
+)
+def test_what_everybody_knows_is_not_told(name: str) -> None:
+    assert load(env(**{name: "something"})).ignored == ()
+
+
+def test_what_is_not_read_is_told_beside_an_error_too() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(env(AZURE_OPENAI_KEY_0=None, AZURE_OPENAI_KEY="something"))
+    assert caught.value.ignored == ["AZURE_OPENAI_KEY"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +127,9 @@ def test_an_unknown_variable_of_our_own_family_is_wrong_even_without_a_suggestio
         "REDIS_PORT_6379_TCP",
         "REDIS_SERVICE_HOST",
         "GATEWAY_ENV_FILE",
+        "GATEWAY_ENVIRONMENT",
         "GATEWAY_INTERFACE",
+        "GATEWAY_KEY",
         "GATEWAY_SERVICE_HOST",
         "GATEWAY_SERVICE_PORT_HTTP",
         "GATEWAY_PORT_9080_TCP_ADDR",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from renderer import ConfigurationError, load_settings, read_env_file
+from renderer import ConfigurationError, Problem, load_settings, read_env_file
 from tests.renderer.support import env
 
 VAULT = "https://my-vault.vault.azure.net"
@@ -87,6 +87,15 @@ def test_a_wrong_vault_address_is_reported_and_no_vault_is_asked(url: str) -> No
     assert [problem.setting for problem in caught.value.problems] == ["KEY_VAULT_URL"]
 
 
+def problem_of_line(directory: Path, text: str) -> Problem:
+    """The one problem of an env file with that text."""
+    (directory / "x.env").write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        read_env_file(directory / "x.env")
+    (found,) = caught.value.problems
+    return found
+
+
 @pytest.mark.parametrize(
     ("line", "value"),
     [
@@ -111,6 +120,34 @@ def test_a_line_of_an_env_file(line: str, value: str, tmp_path: Path) -> None:
     file = tmp_path / "x.env"
     file.write_text(f"# comment\n\n{line}\r\n")
     assert {name: text.strip() for name, text in read_env_file(file).items()} == {"NAME": value}
+
+
+def test_a_setting_that_is_repeated_is_named(tmp_path: Path) -> None:
+    assert str(problem_of_line(tmp_path, "REDIS_HOST=a\nREDIS_HOST=b\n")) == (
+        f"{tmp_path}/x.env, line 2, sets REDIS_HOST again, after line 1. Keep one of the two lines."
+    )
+
+
+def test_a_setting_with_an_open_quotation_mark_is_named(tmp_path: Path) -> None:
+    assert "too few in REDIS_HOST" in str(problem_of_line(tmp_path, 'REDIS_HOST="a\n'))
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("set REDIS_HOST=a", "begins with set, as in the Windows command prompt"),
+        ('SET "REDIS_HOST=a"', "begins with set, as in the Windows command prompt"),
+        ("setx REDIS_HOST a", "begins with setx, as in the Windows command prompt"),
+        ('$env:REDIS_HOST = "a"', "is an assignment of PowerShell"),
+        ("ENV REDIS_HOST=a", "is an instruction of a Dockerfile"),
+        ("export REDIS_HOST", "exports a variable without a value"),
+        ("REDIS_HOST: a", "is YAML"),
+        ("redis:\n  host: a", "is YAML, and so is 1 more"),
+        ("backends:\n  - endpoint: a\n    key: b", "is YAML, and so are 2 more"),
+    ],
+)
+def test_a_line_of_another_format_is_told_as_such(line: str, what: str, tmp_path: Path) -> None:
+    assert problem_of_line(tmp_path, line).message == what
 
 
 def test_bad_lines_of_an_env_file_are_all_reported_without_their_text(tmp_path: Path) -> None:

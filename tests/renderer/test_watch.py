@@ -182,7 +182,16 @@ def test_c1_a_config_yaml_that_somebody_spoilt_keeps_the_last_good_configuration
 
 
 def test_c2_sigterm_ends_the_command_cleanly(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "renderer", "--output-dir", str(tmp_path), "--watch", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "renderer",
+        "--no-env-file",
+        "--output-dir",
+        str(tmp_path),
+        "--watch",
+        "1",
+    ]
     with subprocess.Popen(
         command, env=os.environ | ENVIRONMENT, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -195,7 +204,16 @@ def test_c2_sigterm_ends_the_command_cleanly(tmp_path: Path) -> None:
 def test_c2_sigterm_ends_the_command_while_it_waits_for_a_throttling_vault(
     vault: ScriptedVault, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "renderer", "--output-dir", str(tmp_path), "--watch", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "renderer",
+        "--no-env-file",
+        "--output-dir",
+        str(tmp_path),
+        "--watch",
+        "1",
+    ]
     environment = {**os.environ, **ENVIRONMENT, **vault.identity_environment, "KEY_VAULT_URL": vault.url}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

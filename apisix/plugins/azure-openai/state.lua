@@ -80,6 +80,7 @@
 ---@field form_references string[] ids of stored resources in a form
 ---@field is_unread boolean the gateway cannot read what the body refers to: it is neither JSON nor a plain form
 ---@field json_fault string|nil what is wrong with a JSON body
+---@field has_other_type boolean whether there is a body that its Content-Type does not call JSON
 ---@field is_upgrade boolean the client asks for a WebSocket
 ---@field ephemeral_key EphemeralKey|nil the call goes to its backend, with it
 ---@field edit table|nil what is changed in the body for backends

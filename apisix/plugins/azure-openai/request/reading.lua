@@ -31,6 +31,9 @@ local LONGEST_NAME_BYTES = 128
 -- Real ids are much shorter.
 local LONGEST_ID_BYTES = 512
 
+-- Real media types are shorter.
+local LONGEST_SHOWN_TYPE = 64
+
 -- Methods to whose body HTTP gives no meaning (RFC 9110, section 9.3).
 local WITHOUT_BODY = { GET = true, HEAD = true, DELETE = true, OPTIONS = true }
 
@@ -260,13 +263,27 @@ function _M.read(ctx, target, max_bytes)
         form_references = form_references,
         is_unread = is_unread,
         json_fault = json_fault and json_fault.message,
+        has_other_type = body ~= nil and not is_json(ctx),
         is_upgrade = websocket.is_requested(ctx),
     }
+end
+
+-- A body of another type than JSON is not read. `curl -d` sends JSON as a form, unless it is told the type.
+local function type_fault(request)
+    local media_type = request.headers["content-type"]:lower():match("^%s*([%w.+-]+/[%w.+-]+)") or ""
+    local shown = #media_type > 0 and #media_type <= LONGEST_SHOWN_TYPE and "is " .. media_type
+        or "is another"
+    return "The request body has to be JSON with Content-Type: application/json; its Content-Type "
+        .. shown
+        .. "."
 end
 
 --- Why a request cannot be an inference request; nil when it can.
 -- @return string|nil message
 function _M.inference_fault(request)
+    if request.has_other_type then
+        return type_fault(request)
+    end
     if request.json_fault then
         return "The request body is not JSON. " .. request.json_fault
     end

@@ -1,0 +1,81 @@
+"""Which env file is read when none is named, by `render-config` and `local-gateway` alike."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from renderer.found_env_file import EnvFile, chosen_env_file
+from tests.renderer.support import env
+from tests.support.local_gateway import Command
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SETTINGS = "".join(f"{name}={value}\n" for name, value in env().items())
+
+
+def check(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `render-config --check` in a directory, with no settings in the environment."""
+    return subprocess.run(
+        [sys.executable, "-m", "renderer", "--check", *arguments],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_file_of_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").touch()
+    monkeypatch.chdir(tmp_path)
+    assert chosen_env_file(None) == EnvFile(Path(".env"), was_found=True)
+
+
+def test_a_named_file_wins_and_need_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").touch()
+    monkeypatch.chdir(tmp_path)
+    assert chosen_env_file(Path("other.env")) == EnvFile(Path("other.env"))
+
+
+def test_a_directory_of_that_name_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert chosen_env_file(None) is None
+
+
+def test_render_config_reads_it_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(SETTINGS)
+    done = check(tmp_path)
+    assert (done.returncode, "Reading .env (found in this directory" in done.stderr) == (0, True), done.stderr
+
+
+def test_render_config_can_leave_it_out(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(SETTINGS)
+    assert check(tmp_path, "--no-env-file").returncode == 2
+
+
+def test_a_file_of_another_program_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"{SETTINGS}DATABASE_URL=postgres://\n")
+    done = check(tmp_path)
+    assert (done.returncode, "--no-env-file" in done.stderr, "DATABASE_URL" in done.stderr) == (2, True, True)
+
+
+def test_both_options_at_once_are_refused(tmp_path: Path) -> None:
+    assert check(tmp_path, "--no-env-file", "--env-file", "x").returncode == 2
+
+
+def test_local_gateway_reads_it_and_says_so(tmp_path: Path) -> None:
+    command = Command(tmp_path, SETTINGS, "--engine", "embedded", file=".env", named=False)
+    announced = command.announced()
+    status, _, _ = command.end(signal.SIGTERM)
+    assert (status, "Reading .env (found in this directory" in announced) == (0, True)
+
+
+def test_local_gateway_can_leave_it_out(tmp_path: Path) -> None:
+    command = Command(tmp_path, SETTINGS, "--engine", "embedded", "--no-env-file", file=".env", named=False)
+    assert command.end()[0] == 2
