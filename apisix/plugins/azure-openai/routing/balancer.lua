@@ -118,10 +118,13 @@ local function pick(ctx, pool, group, plan, available, deployments)
 end
 
 -- The next in turn, if it is usable without a trial. Most often nobody rests, so nobody else has to be looked at. A
--- resting one gains turns until it is the next; then `choose` goes past it.
+-- resting one gains turns until it is the next; then `choose` goes past it, and is told that it rests.
 local function next_in_turn(pool, group, plan, tried)
     local rotation = rotation_of(pool, group, plan)
     local members, credits = rotation.members, rotation.credits
+    if #members < 2 then
+        return nil
+    end
     local total, chosen, most = 0, nil, nil
     for place = 1, #members do
         local weight = members[place].weight
@@ -131,13 +134,10 @@ local function next_in_turn(pool, group, plan, tried)
             chosen, most = place, credit
         end
     end
-    local backend = chosen and members[chosen]
-    local deployment, is_trial
-    if backend then
-        deployment, is_trial = usable_deployment(backend, plan, tried)
-    end
+    local backend = members[chosen]
+    local deployment, is_trial = usable_deployment(backend, plan, tried)
     if not deployment or is_trial then
-        return nil
+        return nil, not deployment and backend or nil
     end
     for place = 1, #members do
         credits[place] = credits[place] + members[place].weight
@@ -149,8 +149,9 @@ end
 -- Also tells whether the chosen one takes a trial.
 local function choose(ctx, pool, group, plan, tried)
     local is_in_turn = not plan.conversation and not plan.pace and pool.balancer.algorithm ~= "chash"
+    local chosen, resting
     if is_in_turn and next(tried) == nil then
-        local chosen = next_in_turn(pool, group, plan, tried)
+        chosen, resting = next_in_turn(pool, group, plan, tried)
         if chosen then
             return chosen, false
         end
@@ -159,7 +160,10 @@ local function choose(ctx, pool, group, plan, tried)
     -- Of each available one its name for the deployment. Only speeds need it.
     local deployments = plan.pace and {}
     for _, backend in ipairs(group) do
-        local deployment, is_trial = usable_deployment(backend, plan, tried)
+        local deployment, is_trial
+        if backend ~= resting then
+            deployment, is_trial = usable_deployment(backend, plan, tried)
+        end
         if deployment then
             available[#available + 1] = backend
             if deployments then
@@ -172,7 +176,7 @@ local function choose(ctx, pool, group, plan, tried)
         return nil
     end
 
-    local chosen = pick(ctx, pool, group, plan, available, deployments)
+    chosen = pick(ctx, pool, group, plan, available, deployments)
     return chosen, trials[chosen] or false
 end
 
