@@ -42,7 +42,9 @@ KEY_HEADERS = found(r'key_header = "([a-z-]+)"') | {
 PATHS = {
     path
     for template in TEMPLATES.rglob("*.j2")
-    for path in re.findall(r'(?:uri: |, |\(")(/(?:openai|anthropic|models|health|live|helpers)[\w/-]*)', template.read_text())
+    for path in re.findall(
+        r'(?:uri: |, |\(")(/(?:openai|anthropic|models|health|live|helpers)[\w/-]*)', template.read_text()
+    )
 }
 
 
