@@ -1,4 +1,4 @@
-"""What docs/operate.md tells an operator to type works: on the small stacks, or as far as the commands read it."""
+"""What docs/operate.md tells an operator to type works."""
 
 from __future__ import annotations
 
