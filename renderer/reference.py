@@ -53,7 +53,8 @@ def _section(group: type[Group]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for field, info in group.model_fields.items():
         default = "required when on" if _is_needed(group, field) else _default(info)
-        yield f"| `{variable(group, field)}` | {default} | {_values(info)} | {info.description} |"
+        meaning = (info.description or "").replace("|", r"\|")  # which would end the cell, in code too
+        yield f"| `{variable(group, field)}` | {default} | {_values(info)} | {meaning} |"
     yield ""
 
 

@@ -20,6 +20,7 @@ from mkdocs.structure.files import File
 COPIES = "repository"
 # The theme's links to the first page lead to its directory, which a disk would list.
 _TO_DIRECTORY = re.compile(r'(<a href="\.{1,2}(?:/\.\.)*)/?(?=")')
+_CODE = re.compile(r"`[^`\n]*`")
 _LINK = re.compile(r"\[([^\[\]]*(?:\[[^\[\]]*\])?[^\[\]]*)\]\(((?:\.\./)+[^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -69,12 +70,17 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
         here = posixpath.dirname(page.file.src_uri)
         return f"[{match[1]}]({posixpath.relpath(_copy_of(target), here or '.')})"
 
-    return _LINK.sub(replacement, markdown)
+    return _LINK.sub(replacement, "\n".join(_cells(line) for line in markdown.split("\n")))
 
 
 def on_post_page(output: str, **_: Any) -> str:
     """Leads the theme's own links to files."""
     return _TO_DIRECTORY.sub(r"\1/index.html", output)
+
+
+def _cells(line: str) -> str:
+    # GitHub wants a bar in the code of a cell escaped, Markdown for Python does not.
+    return _CODE.sub(lambda code: code[0].replace(r"\|", "|"), line) if line.startswith("|") else line
 
 
 def _outside(page: str, link: str) -> str | None:
