@@ -10,10 +10,7 @@ import pytest
 from renderer.reference import reference_page
 from scripts.engines.base import REPOSITORY
 
-PAGES = [
-    REPOSITORY / "docs" / f"{name}.md"
-    for name in ("concepts", "extending", "http", "operate", "troubleshooting")
-]
+PAGES = [REPOSITORY / "docs" / f"{name}.md" for name in ("concepts", "http", "operate", "troubleshooting")]
 REGISTRY = REPOSITORY / "apisix" / "plugins" / "azure-openai" / "account" / "registry.lua"
 FAMILIES = re.compile(
     r"\b(?:AZURE_OPENAI|GATEWAY|AI_PROXY|AI_RATE_LIMIT|BREAKER|COOLDOWN|CORS|DEPLOYMENT|ENABLE|ENTRA|IP|LB|LOW_LANE|"
