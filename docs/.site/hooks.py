@@ -58,7 +58,8 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
-    """Leads links out of the documentation to the copies."""
+    """Leads links out of the documentation to the copies, and gives wide pages the room beside them."""
+    page.meta.setdefault("hide", config.extra.get("hide", {}).get(page.file.src_uri, []))
     root = Path(config.docs_dir).parent
 
     def replacement(match: re.Match[str]) -> str:

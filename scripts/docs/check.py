@@ -18,6 +18,7 @@ _FOLLOWED = {("a", "href")}
 _LOADED_BY_STYLE = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])((?:https?:)?//[^"')\s]+)""")
 # Marks of Markdown in the text of a page, outside of code: a list, a table or a link that was not understood.
 _RAW_MARKDOWN = re.compile(r"(?m)^\s*(?:[-*] \S|\|[ -]|\d\. \S)|\]\(|\*\*|^```")
+_OPAQUE = {"code", "pre", "script", "style", "h1", "h2", "h3", "h4", "h5", "h6"}
 _KNOWN_TAG = re.compile(
     r"(?:a|abbr|article|aside|b|base|blockquote|body|br|button|circle|code|dd|del|details|dialog|div|dl|dt|em|figure|footer|form|g|"
     r"h[1-6]|head|header|hr|html|i|img|input|kbd|label|li|link|main|meta|nav|noscript|ol|p|path|pre|rect|script|section|"
@@ -40,14 +41,14 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.page = Page()
-        self._opaque = 0  # inside code, scripts and styles
+        self._opaque = 0  # inside what may look like Markdown
         self._article = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if not _KNOWN_TAG.fullmatch(tag):
             self.page.unknown_tags.add(tag)
         self._article = self._article or tag == "article"
-        if tag in ("code", "pre", "script", "style"):
+        if tag in _OPAQUE:
             self._opaque += 1
         for name, value in attrs:
             if value is None:
@@ -60,7 +61,7 @@ class _Reader(HTMLParser):
                 self.page.followed.append(value)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in ("code", "pre", "script", "style"):
+        if tag in _OPAQUE:
             self._opaque -= 1
         if tag == "article":
             self._article = False
