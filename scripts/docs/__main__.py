@@ -19,7 +19,7 @@ def main() -> int:
     print("\n".join(problems), end="\n" if problems else "", file=sys.stderr)
     if problems:
         return 1
-    print(f"The documentation is in {SITE}/index.html")
+    print(f"The documentation is in {SITE}/index.html; its search needs a server: python3 -m http.server -d {SITE}")
     return 0
 
 
