@@ -19,7 +19,8 @@ def main() -> int:
     print("\n".join(problems), end="\n" if problems else "", file=sys.stderr)
     if problems:
         return 1
-    print(f"The documentation is in {SITE}/index.html; its search needs a server: python3 -m http.server -d {SITE}")
+    print(f"The documentation is in {SITE}/index.html")
+    print(f"Its search needs a server: python3 -m http.server --directory {SITE}")
     return 0
 
 
