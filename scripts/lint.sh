@@ -56,7 +56,7 @@ dependencies() {
 # Tests misspell on purpose. A word that is right goes into words.txt.
 spelling() {
     .venv/bin/codespell --ignore-words scripts/lint/words.txt --skip '*.svg,*.json,__pycache__,.terraform' \
-        ./*.md mkdocs.yml Makefile docs apisix dashboards e2e examples infra renderer scripts
+        ./*.md mkdocs.yml Makefile docs apisix dashboards e2e examples infra azure_openai_gateway renderer scripts
 }
 
 check "ruff check" .venv/bin/ruff check --quiet .
