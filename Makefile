@@ -14,7 +14,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest -n $(JOBS) --dist loadgroup --engine $(ENGINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long tools behaviour rehearsal e2e lint audit format clean
+.PHONY: help setup demo test test-long tools behaviour rehearsal e2e docs lint audit format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ behaviour: setup ## The behaviour suite alone, for example with ENGINE=apisix
 
 rehearsal: setup ## To Azure and back against a stand-in, with the real az and azurerm provider
 	@AZURE_REHEARSAL=1 .venv/bin/pytest tests/rehearsal -rs --quiet -n 3 --dist loadgroup
+
+docs: setup ## The documentation as a site, in build/site, with its links checked
+	@$(PYTHON) -m scripts.docs
 
 lint: setup ## Static checks: style, types, Lua, Terraform's format
 	@scripts/lint.sh

@@ -58,7 +58,8 @@ def _section(group: type[Group]) -> Iterator[str]:
     for field, info in group.model_fields.items():
         default = "required when on" if _is_needed(group, field) else _default(info)
         names = f"`{variable(group, field)}` | `{yaml_path(Place(group, field))}`"
-        yield f"| {names} | {default} | {_values(info)} | {info.description} |"
+        meaning = (info.description or "").replace("|", r"\|")  # which would end the cell, in code too
+        yield f"| {names} | {default} | {_values(info)} | {meaning} |"
     yield ""
 
 

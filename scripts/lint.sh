@@ -53,10 +53,17 @@ dependencies() {
     .venv/bin/deptry azure_openai_gateway renderer scripts e2e && .venv/bin/deptry tests --ignore DEP002,DEP004
 }
 
+# Tests misspell on purpose. A word that is right goes into words.txt.
+spelling() {
+    .venv/bin/codespell --ignore-words scripts/lint/words.txt --skip '*.svg,*.json,__pycache__,.terraform' \
+        ./*.md mkdocs.yml Makefile docs apisix dashboards e2e examples infra azure_openai_gateway renderer scripts
+}
+
 check "ruff check" .venv/bin/ruff check --quiet .
 check "ruff format" .venv/bin/ruff format --check --diff --quiet .
 check "mypy" .venv/bin/mypy --no-error-summary
 check "dependencies" dependencies
+check "spelling" spelling
 check "shellcheck" shellcheck .ci/run scripts/*.sh
 check "luacheck" luacheck --quiet apisix
 check "rooms" .venv/bin/python -m scripts.lint.rooms

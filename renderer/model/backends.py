@@ -126,7 +126,7 @@ class Balancing(Group):
         "PROMPT_CACHE_AFFINITY",
         True,
         about="With `roundrobin`: whether the requests of a conversation meet the same backend among equals, "
-        "which has their prompt in its cache. A backend that gets more than 1.25 times its share passes them "
+        "which has their prompt in its cache. A backend that gets more than 1.2 times its share passes them "
         "on.",
     )
     hash_on: Literal["header", "cookie", "vars", "consumer"] = setting(

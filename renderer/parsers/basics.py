@@ -173,12 +173,14 @@ def parse_label(value: object) -> object:
 
 Flag = Annotated[bool, BeforeValidator(parse_flag)]
 Label = Annotated[str, BeforeValidator(parse_label)]
+SURFACES = ("openai", "anthropic", "inference")
+"""Azure OpenAI, Claude on Foundry, and Foundry's model inference API."""
 Surfaces = Annotated[
     tuple[str, ...],
     list_matching(
-        "openai|anthropic|inference",
+        "|".join(SURFACES),
         "has an item that is no surface",
-        "Write one or more of openai, anthropic and inference",
+        f"Write one or more of {', '.join(SURFACES[:-1])} and {SURFACES[-1]}",
     ),
 ]
 TokenLimits = Annotated[dict[str, int], BeforeValidator(parse_token_limits)]

@@ -10,13 +10,11 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from renderer.parsers.basics import wrong
+from renderer.parsers.basics import SURFACES, wrong
 
 SOVEREIGN_DOMAINS = (".azure.us", ".azure.cn")
 AZURE_DOMAINS = (".azure.com", *SOVEREIGN_DOMAINS)
 """Domains of Azure's public, US Government and China clouds."""
-SURFACES = ("openai", "anthropic", "inference")
-"""Azure OpenAI, Claude on Foundry, and Foundry's model inference API."""
 
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _LONGEST_HOST = 253

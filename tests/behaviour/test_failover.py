@@ -13,7 +13,7 @@ import pytest
 from e2e.simulator import Simulator
 from e2e.waiting import eventually
 from tests.behaviour.conftest import CHAT, REGIONS, Stage
-from tests.behaviour.support import V1_RESPONSES, attempts, chat, logged, winner
+from tests.behaviour.support import V1_CHAT, V1_RESPONSES, attempts, chat, logged, winner
 from tests.engines.raw_server import RawServer
 from tests.support.ports import refusing_port
 
@@ -357,6 +357,14 @@ def test_f5_the_429_has_the_shape_of_an_azure_error(stage: Stage, sim: Simulator
     throttle(sim, eastus=30)
     error = chat(stage.http(stage.gateway(["eastus"]))).json()["error"]
     assert (error["code"], "retry after 30 seconds" in error["message"]) == ("429", True)
+
+
+@pytest.mark.parametrize("path", [V1_CHAT, "/openai/v1/audio/transcriptions", "/openai/v1/files"])
+def test_f5_the_gateways_own_words_say_that_they_are_json(stage: Stage, path: str) -> None:
+    with refusing_port() as port:
+        gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=f"http://127.0.0.1:{port}")
+        response = stage.http(gateway).post(path, json=CHAT)
+    assert (response.status_code, response.headers.get("content-type")) == (503, "application/json")
 
 
 def test_f5_the_hint_is_never_longer_than_sdks_wait(stage: Stage, sim: Simulator) -> None:
