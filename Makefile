@@ -56,7 +56,7 @@ bench: setup ## What a request costs, beside nginx, stock APISIX and others, in 
 
 format: setup ## Format Python, Lua and Terraform
 	@.venv/bin/ruff check --quiet --fix . ; .venv/bin/ruff format --quiet .
-	@scripts/stylua.sh apisix || echo "StyLua comes from npm: the Lua code stays as it is"
+	@scripts/stylua.sh apisix e2e || echo "StyLua comes from npm: the Lua code stays as it is"
 	@! command -v terraform >/dev/null || terraform fmt -recursive infra
 
 clean: ## Remove caches and rendered files; .venv and .cache stay

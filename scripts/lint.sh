@@ -21,7 +21,7 @@ check() {
 }
 
 lua_format() {
-    scripts/stylua.sh --check apisix
+    scripts/stylua.sh --check apisix e2e
     local status=$?
     [ $status -ne 77 ] || echo "StyLua comes from npm (Debian: apt-get install npm)"
     return $status
@@ -58,7 +58,7 @@ check "ruff format" .venv/bin/ruff format --check --diff --quiet .
 check "mypy" .venv/bin/mypy --no-error-summary
 check "dependencies" dependencies
 check "shellcheck" shellcheck .ci/run scripts/*.sh
-check "luacheck" luacheck --quiet apisix
+check "luacheck" luacheck --quiet apisix e2e
 check "rooms" .venv/bin/python -m scripts.lint.rooms
 check "defaults" .venv/bin/pytest -q tests/renderer/test_defaults.py
 check "stylua" lua_format

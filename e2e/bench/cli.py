@@ -18,7 +18,9 @@ from e2e.bench.results import DIRECT, Results, Sample
 from e2e.bench.rounds import Bench, Plan
 from e2e.bench.rows import ROWS, Row
 from e2e.bench.stalls import stalls
-from e2e.bench.targets import TARGETS, Target
+from e2e.bench.targets import TARGETS, Target, site_of
+from e2e.bench.work import CASES, COUNTS, work
+from e2e.bench.work_limits import Limits, write_limits
 from scripts.engines import EngineError
 from scripts.engines.base import REPOSITORY
 from scripts.interrupts import stopping_cleanly
@@ -36,7 +38,8 @@ QUICK = Plan(rounds=1, seconds=1, warm_up_seconds=1)
 _IDLE_SECONDS = 1
 _TABLE_WIDTH = 160
 _PARTS = """requests: what each target costs, the default
-stalls: how long one large body keeps the others of a worker waiting"""
+stalls: how long one large body keeps the others of a worker waiting
+work: what a request does, counted, beside the limits of the test"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -60,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(options: argparse.Namespace) -> None:
     if options.part == "stalls":
         _stalls(options.engine)
+    elif options.part == "work":
+        _work(options.engine, write=options.write_limits)
     elif options.show:
         _finish(Results.read(options.show), options)
     else:
@@ -72,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         description=(__doc__ or "").splitlines()[0],
         formatter_class=argparse.RawTextHelpFormatter,
     )
-    parser.add_argument("--part", default="requests", choices=["requests", "stalls"], help=_PARTS)
+    parser.add_argument("--part", default="requests", choices=["requests", "stalls", "work"], help=_PARTS)
     parser.add_argument("--rows", type=_names(ROWS), default=ROWS, help=_listed(ROWS))
     parser.add_argument("--targets", type=_names(TARGETS), default=TARGETS, help=_listed(TARGETS))
     parser.add_argument("--rounds", type=_positive, default=Plan.rounds)
@@ -84,7 +89,10 @@ def _parser() -> argparse.ArgumentParser:
         "--write-docs", action="store_true", help="write table, plots and samples to docs/, too"
     )
     parser.add_argument(
-        "--engine", default="embedded", choices=["embedded", "apisix"], help="for the part stalls"
+        "--engine", default="embedded", choices=["embedded", "apisix"], help="for the parts stalls and work"
+    )
+    parser.add_argument(
+        "--write-limits", action="store_true", help="with --part work: make the counts the limits of the test"
     )
     return parser
 
@@ -128,6 +136,22 @@ def _stalls(engine: str) -> None:
         with backend.running_backends(directory / "backend") as backends:
             for line in stalls(engine, backends, directory):
                 print(line, flush=True)
+
+
+def _work(engine: str, *, write: bool) -> None:
+    limits, measured = Limits.of(engine), {}
+    print(" " * 14, *(f"{name:>12}" for name in COUNTS))
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        directory = Path(name)
+        with backend.running_backends(directory / "backend") as backends:
+            for case in CASES:
+                with site_of(case.pool, directory, backends) as site:
+                    found = measured[case.name] = work(engine, case, site)
+                print(f"{case.name:14}", *(f"{found.counts[count]:>12,.1f}" for count in COUNTS), flush=True)
+                for problem in limits.excess(case.name, found):
+                    print(f"  above the limit: {problem}")
+    if write:
+        write_limits(engine, measured)
 
 
 def _requests(options: argparse.Namespace) -> None:

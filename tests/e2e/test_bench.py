@@ -41,7 +41,7 @@ SAID = f"""Running 2s test @ http://127.0.0.1:1/
   1 threads and 16 connections
 RESULT {json.dumps(dataclasses.asdict(LOAD))}
 """
-DOCUMENTED = ("pools", "table", "trials")
+DOCUMENTED = ("pools", "table", "trials", "work_limits")
 
 
 @contextmanager
