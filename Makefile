@@ -14,7 +14,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest -n $(JOBS) --dist loadgroup --engine $(ENGINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long tools behaviour rehearsal e2e docs lint audit format clean
+.PHONY: help setup demo test test-long tools behaviour rehearsal e2e bench docs lint audit format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,9 +54,12 @@ audit: setup ## Parts (SBOM), their licences and known vulnerabilities, in build
 e2e: setup ## Every end-to-end scenario on this machine, with a report in build/e2e.html
 	@.venv/bin/run-e2e-tests --engine $(ENGINE) --report build/e2e.html --junit build/e2e.xml
 
+bench: setup ## What a request costs, beside nginx, stock APISIX and others, in build/bench; BENCH="--quick" for options
+	@.venv/bin/aoai-gateway bench $(BENCH)
+
 format: setup ## Format Python, Lua and Terraform
 	@.venv/bin/ruff check --quiet --fix . ; .venv/bin/ruff format --quiet .
-	@scripts/stylua.sh apisix || echo "StyLua comes from npm: the Lua code stays as it is"
+	@scripts/stylua.sh apisix e2e || echo "StyLua comes from npm: the Lua code stays as it is"
 	@! command -v terraform >/dev/null || terraform fmt -recursive infra
 
 clean: ## Remove caches and rendered files; .venv and .cache stay

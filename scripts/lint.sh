@@ -21,7 +21,7 @@ check() {
 }
 
 lua_format() {
-    scripts/stylua.sh --check apisix
+    scripts/stylua.sh --check apisix e2e
     local status=$?
     [ $status -ne 77 ] || echo "StyLua comes from npm (Debian: apt-get install npm)"
     return $status
@@ -65,7 +65,7 @@ check "mypy" .venv/bin/mypy --no-error-summary
 check "dependencies" dependencies
 check "spelling" spelling
 check "shellcheck" shellcheck .ci/run scripts/*.sh
-check "luacheck" luacheck --quiet apisix
+check "luacheck" luacheck --quiet apisix e2e
 check "rooms" .venv/bin/python -m scripts.lint.rooms
 check "defaults" .venv/bin/pytest -q tests/renderer/test_defaults.py
 check "stylua" lua_format

@@ -50,7 +50,7 @@ wanted_packages() {
     embedded | auto) cat scripts/engines/embedded-packages.txt ;;
     esac
     if [ "$purpose" = test ]; then
-        echo lua-check redis-server shellcheck
+        echo lua-check redis-server shellcheck wrk
         wanted_by_ci
     fi
 }

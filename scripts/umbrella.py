@@ -39,7 +39,7 @@ COMMANDS = {
     "usage": _deploy("Show who has used what of which budget.", "usage"),
     "destroy": _deploy("Remove a deployment from Azure.", "destroy"),
     "e2e": Command("Play scenarios against a gateway and judge it.", "e2e.cli"),
-    "bench": Command("Measure what the gateway costs.", "e2e.bench", app=None),
+    "bench": Command("Measure what the gateway costs.", "e2e.bench.cli", app=None),
     "simulator": Command("Simulate Azure OpenAI regions.", "e2e.simulator.cli"),
 }
 """The commands by name. Each is a program of its own, loaded only when it is asked for."""

@@ -16,7 +16,7 @@ from scripts.engines.embedded import PACKAGES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOOLS = ("bash", "sh", "cat", "dirname", "mkdir", "tail")
-TEST_PACKAGES = ("lua-check", "redis-server", "shellcheck")
+TEST_PACKAGES = ("lua-check", "redis-server", "shellcheck", "wrk")
 
 pytestmark = pytest.mark.skipif(
     shutil.which("dpkg-query") is None, reason="the set-up uses apt: Debian or Ubuntu"
