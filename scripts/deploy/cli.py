@@ -250,9 +250,15 @@ def _target(word: str) -> str:
     if close:
         raise typer.BadParameter(f"{word!r} is no stack. Did you mean {close[0]}?")
     raise typer.BadParameter(
-        f"{word!r} is no stack. To remove everything of an environment {word}: destroy all {word}. To remove "
-        f"one stack of it: destroy workload {word}. The stacks are {', '.join(_TARGETS[1:])}."
+        f"{word!r} is no stack. To remove all of an environment {word}: aoai-gateway destroy all {word}. "
+        f"To remove one stack of it: aoai-gateway destroy workload {word}. The stacks are "
+        f"{', '.join(_TARGETS[1:])}."
     )
+
+
+def _targets(incomplete: str) -> list[str]:
+    """What a shell completes a target to."""
+    return [target for target in _TARGETS if target.startswith(incomplete)]
 
 
 def destroy(
@@ -262,6 +268,7 @@ def destroy(
             help=f"all, in reverse order, or one stack: {', '.join(_TARGETS[1:])}.",
             metavar="TARGET",
             callback=_target,
+            autocompletion=_targets,
         ),
     ],
     environment: Environment,

@@ -116,11 +116,8 @@ def test_destroy_with_an_environment_alone_says_what_to_write(
 ) -> None:
     program = commands.run("destroy", *arguments)  # which adds dev
     words = " ".join(program.stderr.replace("│", " ").split())
-    assert (program.returncode, "destroy all dev." in words, "destroy workload dev." in words) == (
-        2,
-        True,
-        True,
-    )
+    told = "aoai-gateway destroy all dev." in words, "aoai-gateway destroy workload dev." in words
+    assert (program.returncode, told) == (2, (True, True))
 
 
 def test_a_misspelt_stack_is_answered_with_the_one_that_was_meant(commands: Commands) -> None:
