@@ -27,6 +27,7 @@ from renderer import load_settings, render_files
 from renderer.output import write_all_changed
 from scripts.engines.base import REPOSITORY
 from scripts.engines.ports import free_ports
+from tests.support.measuring import measuring
 
 needs_redis = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 
@@ -211,7 +212,7 @@ def test_wrong_settings_end_it_with_their_names(
     done = subprocess.run(
         [sys.executable, "-m", "e2e.config_api", "--output-dir", str(tmp_path)],
         cwd=REPOSITORY,
-        env={"PATH": os.environ["PATH"]} | settings_of_stage(**settings),
+        env={**measuring(), "PATH": os.environ["PATH"]} | settings_of_stage(**settings),
         capture_output=True,
         text=True,
         check=False,
