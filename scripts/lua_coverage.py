@@ -75,7 +75,7 @@ def ranges(lines: Iterable[int]) -> str:
 
 
 def report(directory: Path) -> list[str]:
-    """A row for each file of the bundle: lines with code, how many did not run, the share that did, and which."""
+    """A row for each file of the bundle: lines with code, how many did not run, what share did, which not."""
     paths = sorted(PLUGINS.rglob("*.lua"))
     seen, code = ran(directory), code_of(paths)
     rows, total, missed = [], 0, 0
