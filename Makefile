@@ -52,7 +52,7 @@ audit: setup ## Parts (SBOM), their licences and known vulnerabilities, in build
 	@$(PYTHON) -m scripts.audit
 
 coverage: setup ## Which lines of Python and of the Lua bundle the tests run: two reports in build/coverage
-	@scripts/coverage.sh -n $(JOBS) --dist loadgroup --engine $(ENGINE)
+	@scripts/coverage/run.sh -n $(JOBS) --dist loadgroup --engine $(ENGINE)
 
 e2e: setup ## Every end-to-end scenario on this machine, with a report in build/e2e.html
 	@.venv/bin/run-e2e-tests --engine $(ENGINE) --report build/e2e.html --junit build/e2e.xml

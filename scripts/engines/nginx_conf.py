@@ -18,7 +18,7 @@ HOST = REPOSITORY / "apisix" / "embedded"
 LUALIB = HOST / "lualib"
 
 LINE_COUNTS = "LUA_LINE_COUNTS"
-"""The variable with the directory for the lines that run, which scripts/lua_coverage.py reads."""
+"""The variable with the directory for the lines that run, which scripts/coverage/lua.py reads."""
 
 _MODULE_DIRECTORIES = (Path("/usr/lib/nginx/modules"), Path("/usr/lib64/nginx/modules"))
 MODULES = ("ndk_http_module.so", "ngx_http_lua_module.so")

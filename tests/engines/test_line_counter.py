@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.coverage.lua import PLUGINS, code_of, main, ran, ranges, report
 from scripts.engines.nginx_conf import LINE_COUNTS
-from scripts.lua_coverage import PLUGINS, code_of, main, ran, ranges, report
 from tests.engines.support import Lua, lua_gateway
 
 COUNTED = "azure-openai/counted.lua"

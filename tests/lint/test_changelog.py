@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from scripts.changelog import REPOSITORY, problems, sections
+from scripts.release.notes import REPOSITORY, problems, sections
 
 TEXT = """# Changelog
 
@@ -57,7 +57,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 def test_the_command_prints_no_notes_when_something_is_missing() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.changelog", "v999.0.0"],
+        [sys.executable, "-m", "scripts.release.notes", "v999.0.0"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

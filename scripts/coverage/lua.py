@@ -1,4 +1,4 @@
-"""Which lines of the Lua bundle ran in the embedded engine: `python -m scripts.lua_coverage DIRECTORY`.
+"""Which lines of the Lua bundle ran in the embedded engine: `python -m scripts.coverage.lua DIRECTORY`.
 
 Workers write the lines into the directory that the variable LUA_LINE_COUNTS names. `make coverage` sets it.
 """
@@ -93,7 +93,7 @@ def report(directory: Path) -> list[str]:
 def main(arguments: list[str]) -> int:
     """Runs the command."""
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
-        print("usage: python -m scripts.lua_coverage DIRECTORY", file=sys.stderr)
+        print("usage: python -m scripts.coverage.lua DIRECTORY", file=sys.stderr)
         return 2
     print("\n".join(report(Path(arguments[0]))))
     return 0

@@ -1,4 +1,4 @@
-"""Prints what CHANGELOG.md says of a version: `python -m scripts.changelog v1.2.0` gives its notes.
+"""Prints what CHANGELOG.md says of a version: `python -m scripts.release.notes v1.2.0` gives its notes.
 
 Ends with 1 when the file, the tag and pyproject.toml do not fit together; says all that does not.
 """
@@ -8,7 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 TITLE = re.compile(r"^## \[(?P<version>[^\]]+)\](?: - (?P<date>\d{4}-\d{2}-\d{2}))?$", re.MULTILINE)
 
 
@@ -41,7 +41,7 @@ def problems(tag: str, text: str, packaged: str) -> list[str]:
 def main(arguments: list[str]) -> int:
     """Runs the command."""
     if len(arguments) != 1:
-        print("usage: python -m scripts.changelog TAG", file=sys.stderr)
+        print("usage: python -m scripts.release.notes TAG", file=sys.stderr)
         return 2
     text = (REPOSITORY / "CHANGELOG.md").read_text()
     packaged = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]

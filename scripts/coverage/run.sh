@@ -2,9 +2,9 @@
 # Runs the tests and says which lines of Python and of the Lua bundle they run: two texts in build/coverage, and their
 # totals on the screen. Lua is counted on the embedded engine, without its compiler, so a run takes longer than usual.
 #
-# Usage: scripts/coverage.sh [pytest's arguments]
+# Usage: scripts/coverage/run.sh [pytest's arguments]
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 readonly directory=$PWD/build/coverage
 rm -rf "$directory"
@@ -16,7 +16,7 @@ LUA_LINE_COUNTS=$directory/lua .venv/bin/coverage run -m pytest "$@" || status=$
 
 .venv/bin/coverage combine --quiet
 .venv/bin/coverage report --show-missing >"$directory/python.txt"
-.venv/bin/python -m scripts.lua_coverage "$directory/lua" >"$directory/lua.txt"
+.venv/bin/python -m scripts.coverage.lua "$directory/lua" >"$directory/lua.txt"
 for language in python lua; do
     printf '%-7s %s (%s)\n' "$language" "$(grep '^TOTAL' "$directory/$language.txt")" "build/coverage/$language.txt"
 done
