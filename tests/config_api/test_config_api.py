@@ -66,7 +66,9 @@ def best(directory: Path) -> str:
     """The backend that /latency-routing/ prefers by the rendered file."""
     [metadata] = [
         each
-        for each in yaml.safe_load((directory / "apisix.yaml").read_text())["plugin_metadata"]
+        for each in yaml.load((directory / "apisix.yaml").read_text(), Loader=yaml.CSafeLoader)[
+            "plugin_metadata"
+        ]
         if each["id"] == "azure-openai-gateway"
     ]
     [pool] = [pool for pool in metadata["pools"] if pool["name"] == "latency-routing"]
