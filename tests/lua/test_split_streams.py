@@ -52,8 +52,12 @@ local function read(pieces)
             pass(block)
         end
     end
-    local text = table.concat(shown)
-    return { shown = text, rest = splitter:rest(), usage = found, model = model, whole = whole }
+    local text, rest = table.concat(shown), splitter:rest()
+    -- An empty line after an event says nothing. It waits for the next one when a read begins with it.
+    if not rest:find("[^\\r\\n]") then
+        text, rest = text .. rest, ""
+    end
+    return { shown = text, rest = rest, usage = found, model = model, whole = whole }
 end
 """
 
