@@ -74,10 +74,8 @@ check "ruff format" .venv/bin/ruff format --check --diff --quiet .
 check "mypy" .venv/bin/mypy --no-error-summary
 check "dependencies" dependencies
 check "spelling" spelling
-check "shellcheck" shellcheck .ci/run scripts/*.sh
-check "luacheck" luacheck --quiet apisix e2e
 check "shellcheck" shellcheck .ci/run scripts/*.sh scripts/coverage/*.sh
-check "luacheck" luacheck --quiet apisix
+check "luacheck" luacheck --quiet apisix e2e
 check "rooms" .venv/bin/python -m scripts.lint.rooms
 check "defaults" .venv/bin/pytest -q tests/renderer/test_defaults.py
 check "stylua" lua_format
