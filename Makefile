@@ -14,7 +14,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest -n $(JOBS) --dist loadgroup --engine $(ENGINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long tools behaviour rehearsal e2e bench docs lint audit format clean
+.PHONY: help setup demo test test-long tools behaviour rehearsal e2e bench docs lint audit coverage format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ lint: setup ## Static checks: style, types, Lua, Terraform's format
 
 audit: setup ## Parts (SBOM), their licences and known vulnerabilities, in build/audit
 	@$(PYTHON) -m scripts.audit
+
+coverage: setup ## Which lines of Python and of the Lua bundle the tests run: two reports in build/coverage
+	@scripts/coverage/run.sh -n $(JOBS) --dist loadgroup --engine $(ENGINE)
 
 e2e: setup ## Every end-to-end scenario on this machine, with a report in build/e2e.html
 	@.venv/bin/run-e2e-tests --engine $(ENGINE) --report build/e2e.html --junit build/e2e.xml

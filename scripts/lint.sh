@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
 # Runs every static check, also after one that fails. Fails at the end if any did.
+#
+# Usage: scripts/lint.sh [CHECK …], for example `scripts/lint.sh mypy ruff-check`; without names, all of them.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
-failed=()
+readonly wanted=" $* "
+failed=() names=()
 
 check() {
     local name=$1 output status
+    names+=("${name// /-}")
+    [[ $wanted =~ ^\ *$ || $wanted == *" ${name// /-} "* ]] || return 0
     shift
     output=$("$@" 2>&1)
     status=$?
@@ -48,6 +53,11 @@ terraform_lint() {
     tflint "${options[@]}"
 }
 
+workflows() {
+    .venv/bin/zizmor --offline --no-progress --quiet .github || return
+    ! command -v actionlint >/dev/null || actionlint
+}
+
 # Every import is declared, and every declared package is imported. Only tests may import development packages.
 dependencies() {
     .venv/bin/deptry azure_openai_gateway renderer scripts e2e && .venv/bin/deptry tests --ignore DEP002,DEP004
@@ -64,13 +74,21 @@ check "ruff format" .venv/bin/ruff format --check --diff --quiet .
 check "mypy" .venv/bin/mypy --no-error-summary
 check "dependencies" dependencies
 check "spelling" spelling
-check "shellcheck" shellcheck .ci/run scripts/*.sh
+check "shellcheck" shellcheck .ci/run scripts/*.sh scripts/coverage/*.sh
 check "luacheck" luacheck --quiet apisix e2e
 check "rooms" .venv/bin/python -m scripts.lint.rooms
 check "defaults" .venv/bin/pytest -q tests/renderer/test_defaults.py
 check "stylua" lua_format
 check "terraform fmt" terraform_format
 check "tflint" terraform_lint
+check "workflows" workflows
+
+for name in $wanted; do
+    if [[ " ${names[*]} " != *" $name "* ]]; then
+        echo "lint: there is no check $name: use ${names[*]}"
+        exit 2
+    fi
+done
 
 if [ ${#failed[@]} -gt 0 ]; then
     echo "lint: failed: ${failed[*]} (make format corrects the format)"

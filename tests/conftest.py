@@ -5,14 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-# As hypothesis does by itself where CI is set: the same input in every run, and no failure for being slow.
-# One gateway or simulator serves all the input of a test.
-settings.register_profile(
-    "suite",
-    settings.get_profile("ci"),
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-settings.load_profile("suite")
+from tests.support.inputs import choose_suite, many
 
 # Terraform ends within a second, so it need not collect its garbage so often: a sixth of its time.
 os.environ.setdefault("GOGC", "400")
@@ -26,6 +19,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the engine that the behaviour suite runs on (default: embedded)",
     )
     parser.addoption("--long", action="store_true", help="run the tests marked as long too (make test-long)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    choose_suite(config.getoption("--long"))
+    # The same input in every run and no failure for being slow, as hypothesis does by itself where CI is set.
+    # One gateway or simulator serves all the input of a test.
+    settings.register_profile(
+        "suite",
+        settings.get_profile("ci"),
+        max_examples=many(100),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
+    settings.load_profile("suite")
 
 
 @pytest.hookimpl(tryfirst=True)

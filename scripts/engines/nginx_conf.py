@@ -17,6 +17,9 @@ from scripts.engines.files import section, system_certificates, trusted_certific
 HOST = REPOSITORY / "apisix" / "embedded"
 LUALIB = HOST / "lualib"
 
+LINE_COUNTS = "LUA_LINE_COUNTS"
+"""The variable with the directory for the lines that run, which scripts/coverage/lua.py reads."""
+
 _MODULE_DIRECTORIES = (Path("/usr/lib/nginx/modules"), Path("/usr/lib64/nginx/modules"))
 MODULES = ("ndk_http_module.so", "ngx_http_lua_module.so")
 
@@ -122,6 +125,7 @@ def nginx_conf(config: Mapping[str, Any], certificate: str | None = None) -> str
             nginx=nginx,
             http=http,
             lua_package_path=";".join(entry for entry in lua_path if entry),
+            line_counts=os.environ.get(LINE_COUNTS),
             lua_module_hook=apisix.get("lua_module_hook"),
             shared_dicts={
                 **_SHARED_DICTS,

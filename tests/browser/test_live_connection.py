@@ -79,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def events(breaking: int = 0, silent: int = 0) -> Iterator[Events]:
     with Events(breaking, silent) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield server
         server.stopped.set()

@@ -149,7 +149,13 @@ def test_ctrl_c_leaves_nothing_of_a_kept_demo(kept: tuple[Demo, httpx.Response])
     assert kept[0].leftovers() == []
 
 
-@pytest.fixture(scope="module", params=[signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(signal.SIGINT, id="SIGINT"),
+        pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.long),
+    ],
+)
 def interrupted(
     request: pytest.FixtureRequest, engine: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Demo:

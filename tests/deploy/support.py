@@ -211,7 +211,7 @@ def make_session(layout: Layout, az: AzureCli | None = None, time: FakeTime | No
     return Session(layout, screen, az or AzureCli("az"), Waiter(screen, time.sleep, time.clock))
 
 
-_FAKE_AZ = """#!{python}
+_FAKE_AZ = """#!{python} -IS
 import json, os, pathlib, sys, time
 here = pathlib.Path({directory!r})
 with (here / "calls.jsonl").open("a") as log:

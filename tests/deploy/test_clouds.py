@@ -22,7 +22,14 @@ GOVERNMENT = {
 
 
 @pytest.mark.usefixtures("azure")
-@pytest.mark.parametrize("command", ["bootstrap", "observability", "platform", "foundry", "workload"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "bootstrap",
+        "workload",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("observability", "platform", "foundry")),
+    ],
+)
 def test_a_login_of_another_cloud_stops_every_deployment(made: Installation, command: str) -> None:
     made.az.answer("account show", GOVERNMENT)
     result = made.commands.run(command, "--yes")

@@ -141,7 +141,7 @@ resource "terraform_data" "slow" {
 """
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("kind", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_stopping_saves_the_state_and_leaves_no_lock_and_no_file(
     commands: Commands, layout: Layout, tmp_path: Path, kind: signal.Signals
 ) -> None:

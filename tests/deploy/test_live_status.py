@@ -24,6 +24,7 @@ from tests.behaviour.support import chat
 from tests.deploy.commands import BACKEND_KEY, Installation
 from tests.support.live import EVENTS, watching
 from tests.support.loopback_server import LoopbackServer, Reply, Request
+from tests.support.measuring import measuring
 
 __all__ = ["sim", "simulator", "stage"]
 
@@ -37,7 +38,7 @@ def status(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from scripts.deploy.cli import main_status; main_status()", *arguments],
         cwd=Path(__file__).parents[2],
-        env={"PATH": os.environ["PATH"], "COLUMNS": "160", **env},
+        env={**measuring(), "PATH": os.environ["PATH"], "COLUMNS": "160", **env},
         capture_output=True,
         text=True,
         timeout=60,
@@ -72,7 +73,7 @@ def usage(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from scripts.deploy.cli import main_usage; main_usage()", *arguments],
         cwd=Path(__file__).parents[2],
-        env={"PATH": os.environ["PATH"], "COLUMNS": "160", **env},
+        env={**measuring(), "PATH": os.environ["PATH"], "COLUMNS": "160", **env},
         capture_output=True,
         text=True,
         timeout=60,

@@ -39,7 +39,7 @@ def write_plugins(root: Path, plugins: Mapping[str, str]) -> None:
 
 def apisix_yaml(**sections: Any) -> str:
     """An apisix.yaml of the given sections."""
-    return yaml.safe_dump(sections, sort_keys=False) + "#END\n"
+    return yaml.dump(sections, Dumper=yaml.CSafeDumper, sort_keys=False) + "#END\n"
 
 
 def config_yaml(root: Path, plugins: list[str], hook: str | None = None, server_snippet: str = "") -> str:
@@ -73,7 +73,7 @@ def config_yaml(root: Path, plugins: list[str], hook: str | None = None, server_
         "plugin_attr": {"ai-proxy": {"http_client": "lua-resty-http"}, "prometheus": {"refresh_interval": 1}},
         "plugins": plugins,
     }
-    return yaml.safe_dump(config, sort_keys=False)
+    return str(yaml.dump(config, Dumper=yaml.CSafeDumper, sort_keys=False))
 
 
 def start(

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engines.support import Lua
+from tests.support.inputs import many
 
 READ = """
 local answer_body = require("apisix.plugins.azure-openai.attempt.answer_body")
@@ -158,7 +159,7 @@ def test_f6_what_comes_behind_an_answer_is_not_read_as_the_next_one(lua: Lua) ->
     cuts=st.lists(st.integers(1, 2000), max_size=20),
     extension=st.sampled_from([b"", b";a", b' ; a="0"', b"\t"]),
 )
-@settings(max_examples=100)
+@settings(max_examples=many(100))
 def test_t1_generated_chunks_in_generated_reads(
     lua: Lua, sizes: list[int], cuts: list[int], extension: bytes
 ) -> None:
@@ -180,7 +181,7 @@ def test_t1_generated_chunks_in_generated_reads(
         lambda inner: st.lists(inner) | st.dictionaries(st.text('a"]}'), inner),
     )
 )
-@settings(max_examples=100)
+@settings(max_examples=many(100))
 def test_t3_json_is_whole_at_its_end_and_nowhere_before(lua: Lua, value: object) -> None:
     text = json.dumps([value])
     chunk = """

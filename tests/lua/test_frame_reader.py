@@ -13,6 +13,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
 from tests.engines.support import Lua
+from tests.support.inputs import many
 
 # Reads pieces (in base64) and returns each message that was read: what was kept of it, and its size.
 READ = """
@@ -156,7 +157,7 @@ FRAMES = st.one_of(
     between=st.lists(st.binary(max_size=125), max_size=4),
     cuts=st.lists(st.integers(0, 3000), max_size=8),
 )
-@settings(max_examples=200)
+@settings(max_examples=many(200))
 def test_s3_generated_frames_in_generated_pieces(
     lua: Lua, parts: list[tuple[Any, list[bytes]]], between: list[bytes], cuts: list[int]
 ) -> None:
@@ -175,7 +176,7 @@ def test_s3_generated_frames_in_generated_pieces(
 
 
 @given(pieces=st.lists(st.binary(max_size=40), max_size=12))
-@settings(max_examples=200)
+@settings(max_examples=many(200))
 def test_s3_whatever_bytes_come_they_break_nothing(lua: Lua, pieces: list[bytes]) -> None:
     joined = b"".join(pieces)
     assert messages(lua, pieces) == messages(lua, [joined])

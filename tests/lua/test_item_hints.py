@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engines.support import Lua
+from tests.support.inputs import many
 
-GENERATED = settings(max_examples=100, deadline=None, print_blob=True)
+GENERATED = settings(max_examples=many(100), deadline=None, print_blob=True)
 
 HINTS = """
 local item_hints = require("apisix.plugins.azure-openai.routing.item_hints")

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engines.support import Lua
+from tests.support.inputs import many
 
-GENERATED = settings(max_examples=200, deadline=None, print_blob=True)
+GENERATED = settings(max_examples=many(200), deadline=None, print_blob=True)
 
 READ = """
 local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
@@ -255,7 +256,7 @@ CUTS = st.lists(st.integers(1, 300), max_size=12, unique=True).map(sorted)
 
 
 @given(text=written(), cuts=CUTS)
-@settings(GENERATED, max_examples=400)
+@settings(GENERATED, max_examples=many(400))
 def test_every_fact_is_what_a_decoder_finds(lua: Lua, text: bytes, cuts: list[int]) -> None:
     facts = read(lua, text, cuts)
     model = Model(json.loads(text, object_pairs_hook=Pairs, parse_int=Number, parse_float=Number))
@@ -283,7 +284,7 @@ def test_a_member_lies_where_it_is_said_to_lie(lua: Lua, text: bytes, cuts: list
 
 
 @given(text=written())
-@settings(GENERATED, max_examples=30)
+@settings(GENERATED, max_examples=many(30))
 def test_the_facts_are_the_same_for_a_cut_at_every_byte(lua: Lua, text: bytes) -> None:
     assert read(lua, text, range(1, len(text))) == read(lua, text)
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engines.support import Lua
+from tests.support.inputs import many
 
-GENERATED = settings(max_examples=200)
+GENERATED = settings(max_examples=many(200))
 KEYS = st.one_of(st.sampled_from(["model", "stream_options", 'a"b', "a\\", "é", ""]), st.text(max_size=8))
 SCALARS = st.one_of(
     st.none(),

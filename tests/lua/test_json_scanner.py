@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engines.support import Lua
+from tests.support.inputs import many
 
-GENERATED = settings(max_examples=150, deadline=None, print_blob=True)
+GENERATED = settings(max_examples=many(150), deadline=None, print_blob=True)
 
 # Cuts a text at the given places and notes what the scanner tells of it.
 SCAN = """
@@ -164,13 +165,13 @@ def mutations(draw: st.DrawFn) -> bytes:
 
 
 @given(texts=st.lists(mutations(), min_size=1, max_size=20))
-@settings(GENERATED, max_examples=300)
+@settings(GENERATED, max_examples=many(300))
 def test_exactly_what_a_strict_decoder_accepts_is_accepted(lua: Lua, texts: list[bytes]) -> None:
     assert accepted(lua, texts) == [is_json(text) for text in texts]
 
 
 @given(texts=st.lists(st.text('{}[]",:\\ \n0123.eE+-truefalsn', max_size=12), min_size=1, max_size=50))
-@settings(GENERATED, max_examples=200)
+@settings(GENERATED, max_examples=many(200))
 def test_so_it_is_with_any_soup_of_json(lua: Lua, texts: list[str]) -> None:
     soup = [text.encode() for text in texts]
     assert accepted(lua, soup) == [is_json(text) for text in soup]

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engines.support import Lua
+from tests.support.inputs import many
 
-GENERATED = settings(max_examples=300, deadline=None, print_blob=True)
+GENERATED = settings(max_examples=many(300), deadline=None, print_blob=True)
 
 EACH = """
 local json_texts = require("apisix.plugins.azure-openai.request.json_texts")

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engines.support import Lua
+from tests.support.inputs import many
 
 # Loads `speeds` with a clock that the test sets, and a balancer that uses it.
 BEGIN = """
@@ -74,7 +75,7 @@ for _, seconds in ipairs(phases) do
 end
 return chosen
 """
-GENERATED = settings(max_examples=30)
+GENERATED = settings(max_examples=many(30))
 SECONDS = st.floats(min_value=0, max_value=120, allow_nan=False)
 EQUALS = st.lists(st.tuples(st.integers(min_value=1, max_value=20), SECONDS), min_size=2, max_size=6)
 REQUESTS = 400

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engines.support import Lua
+from tests.support.inputs import many
 
-GENERATED = settings(max_examples=300)
+GENERATED = settings(max_examples=many(300))
 NAMES = [
     "retry-after-ms",
     "retry-after",
@@ -114,7 +115,7 @@ def is_zero(value: str | None) -> bool:
 
 @pytest.mark.parametrize("seconds", [1, 2.5, 60, 119])
 @given(noise=st.dictionaries(st.sampled_from(NAMES[6:]), HINT))
-@settings(GENERATED, max_examples=20)
+@settings(GENERATED, max_examples=many(20))
 def test_a_sound_hint_is_followed_whatever_stands_beside_it(
     lua: Lua, seconds: float, noise: dict[str, str]
 ) -> None:
@@ -122,7 +123,7 @@ def test_a_sound_hint_is_followed_whatever_stands_beside_it(
 
 
 @given(seconds=st.integers(1, 120))
-@settings(GENERATED, max_examples=50)
+@settings(GENERATED, max_examples=many(50))
 def test_the_number_in_the_message_is_read(lua: Lua, seconds: int) -> None:
     body = f'{{"error":{{"message":"You have exceeded the limit. Please retry after {seconds} seconds."}}}}'
     assert cooldown(lua, {}, body) == seconds

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engines.support import Lua
+from tests.support.inputs import many
 
 MODULE = 'local usage = require("apisix.plugins.azure-openai.account.usage")\n'
 MOST_TOKENS = 10_000_000
@@ -76,7 +77,7 @@ def is_possible(usage: dict[str, Any]) -> bool:
 
 
 @given(reported=USAGES)
-@settings(max_examples=400)
+@settings(max_examples=many(400))
 def test_t6_whatever_an_answer_reports_its_usage_is_possible(lua: Lua, reported: dict[str, Any]) -> None:
     text = json.dumps({"usage": reported})
     [usage] = lua(MODULE + "return (usage.of_body(text))", text=text)
@@ -84,7 +85,7 @@ def test_t6_whatever_an_answer_reports_its_usage_is_possible(lua: Lua, reported:
 
 
 @given(reported=USAGES)
-@settings(max_examples=200)
+@settings(max_examples=many(200))
 def test_t6_a_stream_reports_the_same_as_a_whole_answer(lua: Lua, reported: dict[str, Any]) -> None:
     text = json.dumps({"usage": reported})
     chunk = """

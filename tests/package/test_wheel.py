@@ -14,7 +14,9 @@ pytestmark = pytest.mark.xdist_group("package")
 
 PACKAGE = "azure_openai_gateway"
 PARTS = ("apisix/", "dashboards/", "e2e/", "examples/", "infra/", "renderer/", "scripts/")
-DIRECTORIES_OF_THE_CLONE = tuple(f"scripts/{name}/" for name in ("audit", "dashboards", "docs", "lint"))
+DIRECTORIES_OF_THE_CLONE = tuple(
+    f"scripts/{name}/" for name in ("audit", "coverage", "dashboards", "docs", "lint", "release")
+)
 SCRIPTS_OF_THE_CLONE = {f"scripts/{name}.sh" for name in ("apt-install", "lint", "setup", "stylua")}
 
 

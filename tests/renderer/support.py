@@ -49,7 +49,7 @@ def problem(setting: str, **changes: str | None) -> Problem:
 def documents(**changes: str | None) -> dict[str, Any]:
     """The rendered files of that environment, parsed."""
     files = render_files(load(**changes), "/bundle")
-    return {name: yaml.safe_load(text) for name, text in files.items()}
+    return {name: yaml.load(text, Loader=yaml.CSafeLoader) for name, text in files.items()}
 
 
 def metadata(plugin: str, **changes: str | None) -> dict[str, Any]:

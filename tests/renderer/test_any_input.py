@@ -13,6 +13,7 @@ from renderer.masking import masked_diff
 from renderer.model.group import is_secret
 from tests.renderer.support import env
 from tests.renderer.test_guardrails import EVERYTHING as GUARDRAILS
+from tests.support.inputs import many
 
 SECRET = "s3cr3t-"
 
@@ -77,7 +78,7 @@ def loaded(changes: dict[str, str]) -> Settings | list[Problem]:
         return error.problems
 
 
-@settings(max_examples=60)
+@settings(max_examples=many(60))
 @given(st.fixed_dictionaries(switches), st.dictionaries(known, values, max_size=12))
 def test_c1_any_values_give_settings_that_render_or_a_list_of_problems(
     switched: dict[str, str], changes: dict[str, str]
@@ -106,7 +107,7 @@ def test_no_problem_tells_a_secret(secrets: dict[str, str], others: dict[str, st
     assert SECRET not in repr(result)
 
 
-@settings(max_examples=40)
+@settings(max_examples=many(40))
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=40))
 def test_a_secret_arrives_in_the_file_as_it_is_and_in_the_diff_not_at_all(text: str) -> None:
     password = f"{SECRET}{text.strip()}x"

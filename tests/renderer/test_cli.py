@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.renderer.support import BACKEND_KEY, CLIENT_KEY, env
+from tests.support.measuring import measuring
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = {"apisix.yaml", "config.yaml", "otel-collector.yaml"}
@@ -22,7 +23,7 @@ def run(*arguments: str | Path, **changes: str | None) -> subprocess.CompletedPr
     return subprocess.run(
         [sys.executable, "-m", "renderer", *map(str, arguments)],
         cwd=Path(__file__).parent,  # where no .env is
-        env={**inherited, "PYTHONPATH": str(REPOSITORY), **env(**changes)},
+        env={**inherited, **measuring(), "PYTHONPATH": str(REPOSITORY), **env(**changes)},
         capture_output=True,
         text=True,
         check=False,

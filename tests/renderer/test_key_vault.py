@@ -24,6 +24,7 @@ from tests.renderer.support import env
 from tests.support.certificates import Certificate, make_certificate
 from tests.support.identity import identity_endpoint
 from tests.support.key_vault import FixedToken, KeyVaultEmulator
+from tests.support.measuring import measuring
 from tests.support.scripted_vault import TENANT, THROTTLED, Answer, ScriptedVault, forbidden
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -171,7 +172,13 @@ def render_config(tmp_path: Path, **variables: str) -> subprocess.CompletedProce
     """Run the command as a container would, with a managed identity."""
     return subprocess.run(
         [sys.executable, "-m", "renderer", "--no-env-file", "--output-dir", str(tmp_path)],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "HOME": str(tmp_path), **variables},
+        env={
+            **measuring(),
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(REPOSITORY),
+            "HOME": str(tmp_path),
+            **variables,
+        },
         capture_output=True,
         text=True,
         check=False,

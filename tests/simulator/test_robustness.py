@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2e.simulator import PromptCaching, Simulator
+from tests.support.inputs import many
 
 json_values = st.recursive(
     st.none()
@@ -95,7 +96,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(max_examples=30)
+@settings(max_examples=many(30))
 @given(body=bodies)
 def test_odd_bodies_are_answered(http: httpx.Client, path: str, body: dict[str, object]) -> None:
     body = {
@@ -118,7 +119,7 @@ def test_odd_bodies_are_answered(http: httpx.Client, path: str, body: dict[str, 
         "/models/embeddings?api-version=2024-05-01-preview",
     ],
 )
-@settings(max_examples=60)
+@settings(max_examples=many(60))
 @given(body=bodies, block=json_values)
 def test_odd_bodies_are_answered_on_the_other_surfaces(
     sim: Simulator, http: httpx.Client, path: str, body: dict[str, object], block: object
@@ -143,7 +144,7 @@ def test_odd_requests_of_a_batch_are_answered(http: httpx.Client, params: dict[s
     assert counts["succeeded"] + counts["errored"] == 1
 
 
-@settings(max_examples=30)
+@settings(max_examples=many(30))
 @given(content=st.binary(max_size=200), boundary=st.text("ab-", min_size=1, max_size=3))
 def test_odd_forms_are_answered(http: httpx.Client, content: bytes, boundary: str) -> None:
     framed = b"--%b\r\n%b\r\n--%b--\r\n" % (boundary.encode(), content, boundary.encode())

@@ -7,6 +7,7 @@ import ipaddress
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from cryptography import x509
@@ -24,9 +25,21 @@ class Certificate:
     """The authority's certificate alone, for clients that have to trust it."""
     chain_and_key: Path
     """Certificate and private key together, for Python's ssl."""
-    keystore: Path
-    """The same as PKCS #12, for Java."""
-    keystore_password: str
+    keystore_password: str = "changeit"
+
+    @property
+    def keystore(self) -> Path:
+        """The same as PKCS #12, for Java."""
+        path = self.chain_and_key.with_suffix(".p12")
+        pem = self.chain_and_key.read_bytes()
+        key = serialization.load_pem_private_key(pem, None)
+        assert isinstance(key, rsa.RSAPrivateKey)
+        encryption = serialization.BestAvailableEncryption(self.keystore_password.encode())
+        certificate = x509.load_pem_x509_certificate(pem)
+        path.write_bytes(
+            pkcs12.serialize_key_and_certificates(b"localhost", key, certificate, None, encryption)
+        )
+        return path
 
     @property
     def server_context(self) -> ssl.SSLContext:
@@ -57,7 +70,7 @@ def make_certificate(directory: Path, names: Sequence[x509.GeneralName] = LOOPBA
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(authority_key, hashes.SHA256())
     )
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = _key()
     certificate = (
         _described("localhost", "authority of the tests")
         .public_key(key.public_key())
@@ -69,15 +82,16 @@ def make_certificate(directory: Path, names: Sequence[x509.GeneralName] = LOOPBA
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    password = "changeit"
-    store = pkcs12.serialize_key_and_certificates(
-        b"localhost", key, certificate, None, serialization.BestAvailableEncryption(password.encode())
-    )
-    made = Certificate(directory / "ca.pem", directory / "server.pem", directory / "server.p12", password)
+    made = Certificate(directory / "ca.pem", directory / "server.pem")
     made.pem.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     made.chain_and_key.write_bytes(public + private)
-    made.keystore.write_bytes(store)
     return made
+
+
+@cache
+def _key() -> rsa.RSAPrivateKey:
+    """One key for all certificates of a process: making it takes longer than most tests."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _described(subject: str, issuer: str) -> x509.CertificateBuilder:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from tests.support.measuring import measuring
 from tests.support.signals import heed_signals
 
 
@@ -42,6 +43,7 @@ class Command:
             ],
             cwd=tmp_path,
             env={
+                **measuring(),
                 "PATH": os.environ["PATH"],
                 "HOME": str(tmp_path),
                 "PYTHONPATH": str(Path(__file__).parents[2]),

@@ -1,0 +1,1 @@
+"""Which lines the tests run: `make coverage`."""
