@@ -117,7 +117,7 @@ def _problems_of_loaded(site: Path, path: Path, link: str) -> Iterator[str]:
 def _problems_of_link(site: Path, path: Path, link: str, pages: dict[Path, Page]) -> Iterator[str]:
     parts = urlsplit(link)
     if parts.scheme or parts.netloc:
-        if parts.scheme not in ("https", "mailto") or (parts.scheme == "https" and "." not in parts.netloc):
+        if not _leads_away(parts):
             yield f"{link} is no address of another site"
         return
     target = _target(site, path, parts)
@@ -125,6 +125,13 @@ def _problems_of_link(site: Path, path: Path, link: str, pages: dict[Path, Page]
         yield f"{link} does not exist"
     elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
         yield f"{link} has no such anchor"
+
+
+def _leads_away(parts: SplitResult) -> bool:
+    """Whether it is an address of another site, a mailbox, or what the reader runs on this machine."""
+    if parts.scheme == "http":
+        return parts.hostname in ("127.0.0.1", "localhost")
+    return parts.scheme == "mailto" or (parts.scheme == "https" and "." in parts.netloc)
 
 
 def _target(site: Path, path: Path, parts: SplitResult) -> Path:

@@ -39,6 +39,11 @@ def written(site: Path, **pages: str) -> Path:
     return site
 
 
+def test_a_link_to_what_runs_on_the_machine_of_the_reader_is_no_fault(tmp_path: Path) -> None:
+    body = '<a href="http://127.0.0.1:9080/live">the live page</a>'
+    assert problems_of(written(tmp_path / "site", index=body)) == []
+
+
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
