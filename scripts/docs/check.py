@@ -22,7 +22,7 @@ _OPAQUE = {"code", "pre", "script", "style", "h1", "h2", "h3", "h4", "h5", "h6"}
 _KNOWN_TAG = re.compile(
     r"(?:a|abbr|article|aside|b|base|blockquote|body|br|button|circle|code|dd|del|details|dialog|div|dl|dt|em|figure|footer|form|g|"
     r"h[1-6]|head|header|hr|html|i|img|input|kbd|label|li|link|main|meta|nav|noscript|ol|p|path|pre|rect|script|section|"
-    r"small|span|strong|style|sub|summary|sup|svg|table|tbody|td|template|th|thead|title|tr|ul)"
+    r"small|span|strong|style|sub|summary|sup|svg|table|tbody|td|template|th|thead|title|tr|ul|wbr)"
 )
 
 
