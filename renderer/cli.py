@@ -262,7 +262,7 @@ def _say(what: object) -> None:
 
 def _complain(error: ConfigurationError) -> None:
     show_problems(_stderr(), error.problems, "nothing was written")
-    show_warnings(_stderr(), error.warnings, error.ignored)
+    show_warnings(_stderr(), error.warnings, error.ignored, after_problems=True)
 
 
 def _report(what: str, remedy: str) -> None:

@@ -46,6 +46,19 @@ class Draft:
         """The valid members of a numbered group, by index."""
         return {i: cast("M", m) for i, m in self.members[kind].items() if m is not None}
 
+    def sound(self, kind: type[NumberedGroup], name: str) -> dict[int, str]:
+        """The texts of one field of all members that have it, by index, without those that are wrong.
+
+        For rules about that field alone: a mistake in another field of the member does not hide theirs.
+        """
+        wrong = {problem.setting for problem in self.problems}
+        names = {index: variable(kind, name, index) for index in self.members[kind]}
+        return {
+            index: str(self.texts[name])
+            for index, name in names.items()
+            if name in self.texts and name not in wrong
+        }
+
     def is_set(self, kind: type[Group], name: str, index: int | None = None) -> bool:
         """Whether some source has the variable of that field."""
         return variable(kind, name, index) in self.texts

@@ -63,8 +63,13 @@ def read_env_file(path: Path | str) -> dict[str, str]:
             values[match["name"]] = Text(value, Origin(f"{file}, line {number}"))
     problems += _of_yaml(file, yaml_lines)
     if problems:
-        raise ConfigurationError(problems)
+        raise ConfigurationError(sorted(problems, key=_line), readable=values)
     return values
+
+
+def _line(problem: Problem) -> int:
+    """The line of a problem, which its place ends with."""
+    return int(problem.setting.removesuffix(",").rpartition(" ")[2])
 
 
 _QUOTES_REMEDY = (

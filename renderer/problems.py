@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -37,16 +37,23 @@ class ConfigurationError(Exception):
     """The settings cannot be used; `problems` lists every reason, not only the first.
 
     `warnings` are doubts about other values, and `ignored` variables that are not read: see `loader.Loaded`.
+    `readable` are the texts that a file has in spite of its problems; they hold secrets.
     """
 
     exit_code = 2
 
     def __init__(
-        self, problems: Iterable[Problem], warnings: Iterable[Problem] = (), ignored: Iterable[str] = ()
+        self,
+        problems: Iterable[Problem],
+        warnings: Iterable[Problem] = (),
+        ignored: Iterable[str] = (),
+        *,
+        readable: Mapping[str, str] | None = None,
     ) -> None:
         self.problems: list[Problem] = list(problems)
         self.warnings: list[Problem] = list(warnings)
         self.ignored: list[str] = list(ignored)
+        self.readable: Mapping[str, str] = readable or {}
         super().__init__("\n".join(map(str, self.problems)))
 
 

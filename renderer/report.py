@@ -18,14 +18,20 @@ def show_problems(console: Console, problems: Sequence[Problem], after: str) -> 
     _list(console, problems)
 
 
-def show_warnings(console: Console, warnings: Sequence[Problem], ignored: Sequence[str]) -> None:
+def show_warnings(
+    console: Console, warnings: Sequence[Problem], ignored: Sequence[str], *, after_problems: bool = False
+) -> None:
     """Say what is valid and cannot work, and which variables are not read although they look like ours."""
+    if after_problems and (warnings or ignored):
+        console.print()
     if warnings:
         values = "a value" if len(warnings) == 1 else "values"
         heading = f"{_counted(warnings, 'warning')}: {values} that cannot work as written."
         console.print(Text(heading, style="bold yellow"))
         _list(console, warnings)
     if ignored:
+        if warnings:
+            console.print()
         console.print(Text(note_of(ignored), style="dim"))
 
 

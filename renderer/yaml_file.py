@@ -39,7 +39,7 @@ def read_yaml_file(path: Path | str) -> dict[str, str]:
     reading = _Reading(Path(path))
     reading.read()
     if reading.problems:
-        raise ConfigurationError(reading.problems)
+        raise ConfigurationError(reading.problems, readable=reading.texts)
     return reading.texts
 
 

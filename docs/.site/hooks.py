@@ -20,6 +20,9 @@ from mkdocs.structure.files import File
 COPIES = "repository"
 # The theme's links to the first page lead to its directory, which a disk would list.
 _TO_DIRECTORY = re.compile(r'(<a href="\.{1,2}(?:/\.\.)*)/?(?=")')
+_CELL = re.compile(r"<t[dh][ >].*?</t[dh]>", re.DOTALL)
+_CODE_OF_CELL = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
+_AFTER_WORD = re.compile(r"[_/.,=?](?=[^\s])|[a-z](?=[A-Z])")
 _CODE = re.compile(r"`[^`\n]*`")
 _LINK = re.compile(r"\[([^\[\]]*(?:\[[^\[\]]*\])?[^\[\]]*)\]\(((?:\.\./)+[^)#\s]+)(#[^)\s]*)?\)")
 
@@ -75,8 +78,14 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
 
 
 def on_post_page(output: str, **_: Any) -> str:
-    """Leads the theme's own links to files."""
+    """Leads the theme's own links to files, and lets long names in tables break between their words."""
+    output = _CELL.sub(lambda cell: _CODE_OF_CELL.sub(_breakable, cell[0]), output)
     return _TO_DIRECTORY.sub(r"\1/index.html", output)
+
+
+def _breakable(code: re.Match[str]) -> str:
+    # A character that HTML spells out, such as &lt;, stays whole.
+    return _AFTER_WORD.sub("\\g<0><wbr>", code[0])
 
 
 def _cells(line: str) -> str:

@@ -21,6 +21,7 @@ from e2e.bench.stalls import stalls
 from e2e.bench.targets import TARGETS, Target, site_of
 from e2e.bench.work import CASES, COUNTS, work
 from e2e.bench.work_limits import Limits, write_limits
+from renderer.version import version_text
 from scripts.engines import EngineError
 from scripts.engines.base import REPOSITORY
 from scripts.interrupts import stopping_cleanly
@@ -76,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="aoai-gateway bench",
         description=(__doc__ or "").splitlines()[0],
         formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=version_text(), help="show the version and exit"
     )
     parser.add_argument("--part", default="requests", choices=["requests", "stalls", "work"], help=_PARTS)
     parser.add_argument("--rows", type=_names(ROWS), default=ROWS, help=_listed(ROWS))
@@ -167,8 +171,8 @@ def _requests(options: argparse.Namespace) -> None:
     ]
     for name, reason in results.absent.items():
         print(f"not at hand: {name}: {reason}", flush=True)
-    minutes = plan.estimate_seconds(options.rows, at_hand) / 60
-    print(f"about {max(minutes, 1):.0f} minutes, and the starts", flush=True)
+    minutes = max(round(plan.estimate_seconds(options.rows, at_hand) / 60), 1)
+    print(f"about {minutes} minute{'s' if minutes > 1 else ''}, and the starts", flush=True)
     _measure(plan, options.rows, at_hand, results)
     _finish(results, options)
 

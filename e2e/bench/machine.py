@@ -113,7 +113,9 @@ def listens(root: int, port: int) -> bool:
 def _own_sockets(root: int, state: str) -> list[list[str]]:
     """The rows of a tree's sockets in the kernel's table. Source: proc_pid_fd(5), proc_pid_net(5)."""
     sockets = {name for pid in tree(root) for name in _sockets(pid)}
-    rows = [line.split() for line in (PROC / "net" / "tcp").read_text().splitlines()[1:]]
+    # Node.js, for one, listens on the wildcard address of IPv6, which takes IPv4 as well.
+    tables = [table for name in ("tcp", "tcp6") if (table := PROC / "net" / name).exists()]
+    rows = [line.split() for table in tables for line in table.read_text().splitlines()[1:]]
     return [row for row in rows if row[3] == state and row[9] in sockets]
 
 
@@ -157,7 +159,7 @@ def remarks(busy_before: float, stolen: float) -> list[str]:
     """Why the figures of a run mean little; empty on a quiet machine."""
     found = []
     if busy_before > _BUSY_SHARE:
-        found.append(f"{busy_before:.0%} of the machine were in use before the run")
+        found.append(f"{busy_before:.0%} of the machine was in use before the run")
     if stolen > _STOLEN_SHARE:
         found.append(f"the host took {stolen:.1%} of the processor time away")
     if len(os.sched_getaffinity(0)) < 2:

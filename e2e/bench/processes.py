@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ from scripts.engines import EngineError
 
 _GRACE_SECONDS = 5
 _SAID = 1500
+# Colours and movements of the cursor, which some servers write into a file, too.
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @contextmanager
@@ -47,7 +50,7 @@ def running_server(
         with contextlib.suppress(TimeoutError):
             eventually(lambda: process.poll() is not None or listens(process.pid, port), seconds)
         if process.returncode is not None or not listens(process.pid, port):
-            said = " ".join(log.read_text(errors="replace")[-_SAID:].split())
+            said = " ".join(_ESCAPE.sub("", log.read_text(errors="replace"))[-_SAID:].split())
             raise EngineError(f"{Path(command[0]).name} did not listen within {seconds:g} s: {said}")
         yield process.pid
     finally:

@@ -108,7 +108,8 @@ def _with_figures(results: Results, rows: Sequence[Row], targets: Sequence[Targe
 
 
 def _rounds(results: Results) -> str:
-    return f"Medians of {results.rounds} rounds of {results.seconds} s; ± is half the range, where above 5 %"
+    rounds = "One round" if results.rounds == 1 else f"Medians of {results.rounds} rounds"
+    return f"{rounds} of {results.seconds} s; ± is half the range, where above 5 %"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -62,8 +62,8 @@ def _plain_http(draft: Draft) -> Iterator[Problem]:
     gateway = draft.group(Gateway)
     if gateway is None or gateway.e2e_test_mode:
         return
-    for index, backend in draft.valid(Backend).items():
-        if backend.endpoint.startswith("http://") and not is_loopback(backend.endpoint):
+    for index, endpoint in draft.sound(Backend, "endpoint").items():
+        if endpoint.lower().startswith("http://") and not is_loopback(endpoint):
             yield Problem(
                 variable(Backend, "endpoint", index),
                 "is plain http, which would send the key without encryption",

@@ -47,6 +47,17 @@ def _client_credentials(draft: Draft) -> Iterator[Problem]:
             )
 
 
+def _long_keys(draft: Draft) -> Iterator[Problem]:
+    for name in ("key", "key_secondary"):
+        for index, key in draft.sound(Client, name).items():
+            if len(key) < MINIMUM_KEY_LENGTH:
+                yield Problem(
+                    variable(Client, name, index),
+                    f"has {len(key)} characters, which can be guessed",
+                    f"Write a random key of at least {MINIMUM_KEY_LENGTH} characters (openssl rand -hex 24)",
+                )
+
+
 def _client_keys(draft: Draft) -> Iterator[Problem]:
     owners: dict[str, str] = {}
     entra = draft.group(EntraAuth)
@@ -55,12 +66,6 @@ def _client_keys(draft: Draft) -> Iterator[Problem]:
             if secret is None:
                 continue
             key, where = secret.get_secret_value(), variable(Client, name, index)
-            if len(key) < MINIMUM_KEY_LENGTH:
-                yield Problem(
-                    where,
-                    f"has {len(key)} characters, which can be guessed",
-                    f"Write a random key of at least {MINIMUM_KEY_LENGTH} characters (openssl rand -hex 24)",
-                )
             if key in owners:
                 yield Problem(where, f"is the same key as {owners[key]}", "Give every client keys of its own")
             if entra is not None and entra.enabled and _JWT_SHAPE.fullmatch(key):
@@ -174,6 +179,7 @@ def _unpriced(client: Client, backends: Collection[Backend], prices: Mapping[str
 RULES = (
     _unique_names,
     _client_credentials,
+    _long_keys,
     _client_keys,
     _client_applications,
     _some_credential,

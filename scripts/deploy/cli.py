@@ -336,7 +336,7 @@ def status(
 ) -> None:
     """Show which stacks are deployed and whether the gateway runs, or what it does now."""
     if live and (url or not environment):
-        _ask_live(Screen(output), url or LOCAL_URL, _show_live, lambda error: DeployError(str(error)))
+        _ask_live(Screen(output), url or LOCAL_URL, _show_live, _explained_here)
         return
     with _session(environment, output) as session:
         if live:
@@ -368,7 +368,7 @@ def usage(
 ) -> None:
     """Show who has used what of which budget. GATEWAY_KEY is a client's key: each client sees its own."""
     if url or not environment:
-        _ask_live(Screen(output), url or LOCAL_URL, _show_usage, lambda error: DeployError(str(error)))
+        _ask_live(Screen(output), url or LOCAL_URL, _show_usage, _explained_here)
         return
     with _session(environment, output) as session:
         from scripts.deploy.live_status import explained, gateway_url
@@ -400,6 +400,14 @@ def _show_live(screen: Screen, url: str, key: str | None) -> None:
     names = ("backends", "budgets")
     tables = {name: picture.look[name] for name in names} | {"requests": picture.requests}
     screen.result("live", rates(picture), tables)
+
+
+def _explained_here(error: LiveError) -> DeployError:
+    """The error of a gateway that no environment names."""
+    nobody = (
+        "aoai-gateway run starts a gateway; --url or ENV names another one." if error.status is None else ""
+    )
+    return DeployError(str(error), remedy=nobody)
 
 
 def _ask_live(

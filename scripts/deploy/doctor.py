@@ -6,6 +6,7 @@ import platform
 import re
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from renderer import Problem
@@ -107,13 +108,25 @@ def _settings(session: Session) -> Iterator[CheckResult]:
             "settings", Verdict.NOTE, "not there yet", f"aoai-gateway deploy init {environment}"
         )
         return
+    told: dict[str, str] = {}
     for stack in STACKS.values():
         label = f"settings of {stack.name}"
-        if files.hold(stack):
-            yield from run_checks(label, partial(_stack_settings, session, stack, label))
-        else:
+        if not files.hold(stack):
             yield CheckResult(label, Verdict.NOTE, "none")
+            continue
+        for result in run_checks(label, partial(_stack_settings, session, stack, label)):
+            yield _told_once(result, stack, told)
     yield from _readable_by_others(session)
+
+
+def _told_once(result: CheckResult, stack: Stack, told: dict[str, str]) -> CheckResult:
+    """A fault of what all stacks share, such as `subscription_id`, in full with the first of them only."""
+    if result.verdict is not Verdict.BAD:
+        return result
+    first = told.setdefault(result.found, stack.name)
+    if first == stack.name:
+        return result
+    return replace(result, found=f"the same as in {first}", remedy="")
 
 
 def _stack_settings(session: Session, stack: Stack, label: str) -> list[CheckResult]:

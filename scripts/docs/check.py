@@ -22,7 +22,7 @@ _OPAQUE = {"code", "pre", "script", "style", "h1", "h2", "h3", "h4", "h5", "h6"}
 _KNOWN_TAG = re.compile(
     r"(?:a|abbr|article|aside|b|base|blockquote|body|br|button|circle|code|dd|del|details|dialog|div|dl|dt|em|figure|footer|form|g|"
     r"h[1-6]|head|header|hr|html|i|img|input|kbd|label|li|link|main|meta|nav|noscript|ol|p|path|pre|rect|script|section|"
-    r"small|span|strong|style|sub|summary|sup|svg|table|tbody|td|template|th|thead|title|tr|ul)"
+    r"small|span|strong|style|sub|summary|sup|svg|table|tbody|td|template|th|thead|title|tr|ul|wbr)"
 )
 
 
@@ -117,7 +117,7 @@ def _problems_of_loaded(site: Path, path: Path, link: str) -> Iterator[str]:
 def _problems_of_link(site: Path, path: Path, link: str, pages: dict[Path, Page]) -> Iterator[str]:
     parts = urlsplit(link)
     if parts.scheme or parts.netloc:
-        if parts.scheme not in ("https", "mailto") or (parts.scheme == "https" and "." not in parts.netloc):
+        if not _leads_away(parts):
             yield f"{link} is no address of another site"
         return
     target = _target(site, path, parts)
@@ -125,6 +125,13 @@ def _problems_of_link(site: Path, path: Path, link: str, pages: dict[Path, Page]
         yield f"{link} does not exist"
     elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
         yield f"{link} has no such anchor"
+
+
+def _leads_away(parts: SplitResult) -> bool:
+    """Whether it is an address of another site, a mailbox, or what the reader runs on this machine."""
+    if parts.scheme == "http":
+        return parts.hostname in ("127.0.0.1", "localhost")
+    return parts.scheme == "mailto" or (parts.scheme == "https" and "." in parts.netloc)
 
 
 def _target(site: Path, path: Path, parts: SplitResult) -> Path:

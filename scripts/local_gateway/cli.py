@@ -85,7 +85,7 @@ def run(
         run_until_stopped(options)
     except ConfigurationError as error:
         voice.complain("The settings are wrong:", [str(problem) for problem in error.problems])
-        voice.doubt(error.warnings, error.ignored)
+        voice.doubt(error.warnings, error.ignored, after_problems=True)
         raise typer.Exit(error.exit_code) from None
     except KeyVaultError as error:
         voice.complain("The settings could not be read:", [str(error)])

@@ -11,6 +11,7 @@ from pathlib import Path
 from renderer import Settings
 from renderer.model.clients import Client
 from renderer.names import secret_of, variable
+from renderer.settings_file import YAML_EXTENSIONS
 from scripts.local_gateway.sources import Loaded, Sources
 
 _FALLBACK_DEPLOYMENT = "gpt-4o"
@@ -84,6 +85,8 @@ def _key(index: int, loaded: Loaded, sources: Sources) -> str:
 def _from_file(file: Path, name: str, key: str) -> str | None:
     """A command that reads the key from its line; None where the line is written in an unusual way."""
     path = shlex.quote(str(file))
+    if file.suffix.lower() in YAML_EXTENSIONS:
+        return _from_yaml(file, path, key)
     for line in file.read_text(encoding="utf-8-sig").split("\n"):
         if line == f"{name}={key}":
             return f"$(sed -n 's/^{name}=//p' {path})"
@@ -91,4 +94,14 @@ def _from_file(file: Path, name: str, key: str) -> str | None:
         if found and found[2] == key:
             pattern = rf"^ *(export +)?{name} *= *[\"']?([^\"'[:space:]]*).*"
             return f'$(sed -nE "s/{pattern}/\\2/p" {path})'
+    return None
+
+
+def _from_yaml(file: Path, path: str, key: str) -> str | None:
+    """The same for a file of YAML, in which many lines may begin alike: a command that names the line."""
+    for number, line in enumerate(file.read_text(encoding="utf-8-sig").split("\n"), start=1):
+        found = re.match(r"""[ -]*key: *["']?([^"'\s]*)["']?\s*(#.*)?$""", line)
+        if found and found[1] == key:
+            pattern = r"^[ -]*key: *[\"']?([^\"'[:space:]]*).*"
+            return f'$(sed -nE "{number}s/{pattern}/\\1/p" {path})'
     return None

@@ -33,9 +33,9 @@ def complain(heading: str, lines: Sequence[str]) -> None:
     _tell(heading, lines, "bold red")
 
 
-def doubt(warnings: Sequence[Problem], ignored: Sequence[str]) -> None:
+def doubt(warnings: Sequence[Problem], ignored: Sequence[str], *, after_problems: bool = False) -> None:
     """Values that cannot work, and variables that are not read although they look like the gateway's."""
-    show_warnings(_err, warnings, ignored)
+    show_warnings(_err, warnings, ignored, after_problems=after_problems)
 
 
 def print_requests(logged: Sequence[str]) -> None:

@@ -92,6 +92,13 @@ def test_everything_wrong_with_a_file_is_told_at_once(session: Session, made: In
     assert {line.split()[0] for line in found} == {"LB_ALG", "COOLDOWN_MAX_SECONDS"}
 
 
+def test_a_fault_that_all_stacks_share_is_told_once(session: Session, made: Installation) -> None:
+    made.settings(subscription_id="<subscription id>")
+    found = [item.found for check, item in look(session).items() if check.startswith("settings of")]
+    told = [text for text in found if text != "the same as in bootstrap"]
+    assert (len(found), len(told), "az account show" in told[0]) == (5, 1, True)
+
+
 MISTYPED = {
     "app_settings": {
         "GATEWAY_CLIENT_NAME_0": "team-a",

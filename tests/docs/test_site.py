@@ -32,11 +32,21 @@ def test_a_file_of_the_repository_that_a_page_leads_to_is_in_the_site(site: Path
     assert "terraform" in (site / "repository" / "github/workflows/deploy.yml.example.txt").read_text()
 
 
+@pytest.mark.xdist_group("documentation")
+def test_a_long_name_in_a_table_may_break_between_its_words(site: Path) -> None:
+    assert "AZURE_<wbr>OPENAI_<wbr>KEY_" in (site / "configuration.html").read_text()
+
+
 def written(site: Path, **pages: str) -> Path:
     site.mkdir()
     for name, body in pages.items():
         (site / f"{name}.html").write_text(f"<html><body><article>{body}</article></body></html>")
     return site
+
+
+def test_a_link_to_what_runs_on_the_machine_of_the_reader_is_no_fault(tmp_path: Path) -> None:
+    body = '<a href="http://127.0.0.1:9080/live">the live page</a>'
+    assert problems_of(written(tmp_path / "site", index=body)) == []
 
 
 @pytest.mark.parametrize(

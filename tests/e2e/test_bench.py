@@ -8,6 +8,7 @@ import http.client
 import importlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -180,7 +181,7 @@ def test_the_table_names_what_was_not_at_hand_and_what_failed() -> None:
 
 def test_the_table_says_that_the_machine_was_busy() -> None:
     shown = table.markdown(results(remarks=machine.remarks(busy_before=0.5, stolen=0.1)), ROWS, TARGETS)
-    assert "50% of the machine were in use" in shown
+    assert "50% of the machine was in use" in shown
     assert "took 10.0% of the processor time away" in shown
 
 
@@ -288,6 +289,13 @@ def test_a_paused_target_does_nothing_until_it_is_resumed() -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_server_on_the_wildcard_address_of_ipv6_is_found() -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
+        assert machine.listens(os.getpid(), server.getsockname()[1])
 
 
 def test_the_connections_of_a_process_are_its_own() -> None:

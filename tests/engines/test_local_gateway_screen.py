@@ -126,6 +126,20 @@ def test_its_call_works_with_the_key_of_an_env_file(
         assert "200 OK" in run_in_shell(curl_in(announced), tmp_path)
 
 
+@pytest.mark.parametrize("key", [KEY, f'"{KEY}"  # mine'], ids=["plain", "quoted"])
+def test_its_call_works_with_the_key_of_a_yaml_file(sim: Simulator, tmp_path: Path, key: str) -> None:
+    text = f"""
+backends:
+  - endpoint: {sim.endpoint("eastus")}
+    key: key-of-eastus
+clients:
+  - key: {key}
+    name: team-a
+"""
+    with local_gateway(tmp_path, text, *ENGINE, file="gateway.yaml") as (_, announced):
+        assert "200 OK" in run_in_shell(curl_in(announced), tmp_path)
+
+
 def test_its_call_works_with_the_key_of_the_environment(sim: Simulator, tmp_path: Path) -> None:
     key = {"GATEWAY_CLIENT_KEY_0": KEY}
     with local_gateway(tmp_path, settings(sim, GATEWAY_CLIENT_KEY_0=""), *ENGINE, **key) as (_, announced):

@@ -84,6 +84,11 @@ def test_plain_http_to_another_machine_is_wrong() -> None:
     assert "GATEWAY_E2E_TEST_MODE" in found.remedy
 
 
+def test_plain_http_is_told_beside_another_mistake_of_its_backend() -> None:
+    found = problems(AZURE_OPENAI_ENDPOINT_0="HTTP://simulator:8080", AZURE_OPENAI_WEIGHT_0="ten")
+    assert [each.setting for each in found] == ["AZURE_OPENAI_ENDPOINT_0", "AZURE_OPENAI_WEIGHT_0"]
+
+
 def test_plain_http_to_another_machine_is_fine_in_end_to_end_test_mode() -> None:
     assert not problems(AZURE_OPENAI_ENDPOINT_0="http://simulator:8080", GATEWAY_E2E_TEST_MODE="true")
 

@@ -193,6 +193,11 @@ def test_a_key_of_fewer_than_16_characters_is_wrong(name: str) -> None:
     assert "has 15 characters" in problem(name, **{name: "k" * 15}).message
 
 
+def test_a_short_key_is_told_beside_another_mistake_of_its_client() -> None:
+    found = problems(GATEWAY_CLIENT_KEY_0="short", GATEWAY_CLIENT_LANE_0="fast")
+    assert [each.setting for each in found] == ["GATEWAY_CLIENT_KEY_0", "GATEWAY_CLIENT_LANE_0"]
+
+
 def test_a_key_of_16_characters_is_fine() -> None:
     assert not problems(GATEWAY_CLIENT_KEY_0="x" * 16)
 

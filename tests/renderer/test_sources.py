@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from renderer import ConfigurationError, Problem, load_settings, read_env_file
+from renderer import ConfigurationError, Problem, load_settings, read_env_file, read_settings_file
 from tests.renderer.support import env
 
 VAULT = "https://my-vault.vault.azure.net"
@@ -159,6 +159,50 @@ def test_bad_lines_of_an_env_file_are_all_reported_without_their_text(tmp_path: 
         f"{file}, line {n}," for n in (2, 3, 4, 6)
     ]
     assert not any(secret in str(caught.value) for secret in ("my-secret-text", "bXktc2VjcmV0"))
+
+
+def test_bad_lines_of_an_env_file_are_reported_in_their_order(tmp_path: Path) -> None:
+    file = tmp_path / "x.env"
+    file.write_text("REDIS_PORT: 1\n" + "#\n" * 8 + "no assignment\nset REDIS_HOST=a\n")
+    with pytest.raises(ConfigurationError) as caught:
+        read_env_file(file)
+    assert [problem.setting for problem in caught.value.problems] == [
+        f"{file}, line {n}," for n in (1, 10, 11)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wrong"),
+    [
+        (
+            "x.env",
+            "no assignment\nREDIS_PORT=ten\nAZURE_OPENAI_KEY_0=a",
+            "REDIS_PORT ({file}, line 2) is not a whole number (it is 'ten')",
+        ),
+        (
+            "x.yaml",
+            "redis: {host: my-cache, host: other, port: ten}\nbackends: [{key: a}]",
+            "REDIS_PORT (redis.port in {file}, line 1) is not a whole number (it is 'ten')",
+        ),
+    ],
+)
+def test_bad_lines_of_a_file_do_not_hide_what_is_wrong_with_its_values(
+    name: str, text: str, wrong: str, tmp_path: Path
+) -> None:
+    file = tmp_path / name
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings_file(file)
+    expected = f"{wrong.format(file=file)}. Write digits only, such as 10."
+    assert list(map(str, caught.value.problems[1:])) == [expected]
+
+
+def test_a_bad_line_shows_no_unknown_name_beside_it_which_may_be_a_secret(tmp_path: Path) -> None:
+    file = tmp_path / "x.env"
+    file.write_text("-----BEGIN\nbXktc2VjcmV0=\n")
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings_file(file)
+    assert "bXktc2VjcmV0" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

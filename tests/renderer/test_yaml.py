@@ -152,7 +152,7 @@ def test_an_unknown_name_is_answered_with_the_path_that_was_meant(
         ("redis: [a]", "redis", "is not a mapping"),
         ("redis: {host: [a]}", "REDIS_HOST", "is a list"),
         ("redis: {host: {a: b}}", "REDIS_HOST", "is a mapping"),
-        ("redis: {host: a, host: b}", "redis.host", "is there a second time, after line 1"),
+        ("redis: {host: my-cache, host: other}", "redis.host", "is there a second time, after line 1"),
         ("redis: {}\nredis: {}", "redis", "is there a second time, after line 1"),
         ("cors: {allow_origins: [[a]]}", "CORS_ALLOW_ORIGINS", "has an item that is itself"),
         ('live_page: {operators: ["a, b"]}', "GATEWAY_LIVE_OPERATORS", "has an item with a comma"),
