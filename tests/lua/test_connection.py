@@ -70,8 +70,12 @@ def test_f6_a_clean_connection_is_used_again(lua: Lua) -> None:
 
 @pytest.mark.parametrize(
     ("fields", "is_pooled"),
-    [(b"", True), (b"content-length: 0\r\n", True), (b"content-length: 2\r\n", False)]
-    + [(b"transfer-encoding: chunked\r\n", False)],
+    [
+        (b"", True),
+        (b"content-length: 0\r\n", True),
+        (b"content-length: 2\r\n", False),
+        (b"transfer-encoding: chunked\r\n", False),
+    ],
 )
 def test_f6_what_a_204_announces_is_never_the_next_answer(lua: Lua, fields: bytes, is_pooled: bool) -> None:
     # The body would come after the next request.

@@ -6,7 +6,7 @@ import pytest
 
 from tests.engines.support import Lua
 
-# Reads the head of a request, with memories that tell what they are asked. Two types of content end the reading there.
+# Reads the head of a request, with memories that tell what they are asked. Two types of content end it there.
 READ = """
 local core = require("apisix.core")
 local BUNDLE = "apisix.plugins.azure-openai."
@@ -22,7 +22,7 @@ package.loaded[memo] = {
     end,
 }
 package.loaded[reading] = nil
-local headers = { ["content-type"] = { "a", "b" }, [name] = "openai-insecure-api-key.the-key", ["x-known"] = "known" }
+local headers = { ["content-type"] = { "a", "b" }, [name] = "realtime, the-key", ["x-known"] = "known" }
 core.request.headers = function() return headers end
 local _, refusal = require(reading).read({}, "/openai/v1/realtime", 1)
 core.request.headers = read_headers
@@ -32,7 +32,8 @@ return { refusal.message, table.concat(asked, " ") }
 
 
 @pytest.mark.parametrize(
-    "name", ["authorization", "api_key", "x-api-key", "sec-websocket-protocol", "cookie", "proxy-authorization"]
+    "name",
+    ["authorization", "api_key", "x-api-key", "sec-websocket-protocol", "cookie", "proxy-authorization"],
 )
 def test_a2_no_memory_holds_the_value_of_a_header_in_which_keys_are_sent(lua: Lua, name: str) -> None:
     [[message, remembered]] = lua(READ, name=name)
