@@ -25,7 +25,7 @@ for index, verify in ipairs(verified) do
     else
         local was_pooled = connection.was_pooled
         local response = assert(http_exchange.exchange(connection, server, message))
-        results[index] = { response.body:read_whole(100), was_pooled }
+        results[index] = { response.body and response.body:read_whole(100) or "", was_pooled }
         http_exchange.release(response)
     end
 end
@@ -66,6 +66,22 @@ def test_f3_a_connection_without_verification_is_not_used_for_a_verified_request
 def test_f6_a_clean_connection_is_used_again(lua: Lua) -> None:
     with RawServer([ANSWER, ANSWER, RawServer.HOLD]) as server:
         assert ask(lua, server, True, True) == [["ok", False], ["ok", True]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_pooled"),
+    [
+        (b"", True),
+        (b"content-length: 0\r\n", True),
+        (b"content-length: 2\r\n", False),
+        (b"transfer-encoding: chunked\r\n", False),
+    ],
+)
+def test_f6_what_a_204_announces_is_never_the_next_answer(lua: Lua, fields: bytes, is_pooled: bool) -> None:
+    # The body would come after the next request.
+    no_content = [b"HTTP/1.1 204 No Content\r\n" + fields + b"\r\n"]
+    with RawServer([no_content, ANSWER, RawServer.HOLD], [ANSWER, RawServer.HOLD]) as server:
+        assert ask(lua, server, True, True) == [["", False], ["ok", is_pooled]]
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,10 @@ local TOKEN_FIELDS = {
 -- Every usage has it.
 local TOTAL = field("total", "intValue", TOKENS)
 
+-- Stands in a key for a field that is not there. No name has such a byte, and no name but that of an operation has line
+-- ends, so no two records have one key.
+local NOTHING = "\0"
+
 -- Clients can invent names, also long ones. All kept texts are forgotten when there are so many.
 local MOST_KEPT = 500
 local LONGEST_KEPT_BYTES = 1024
@@ -113,7 +117,8 @@ end
 
 local function shared_texts(record)
     for index, name in ipairs(SHARED) do
-        key_parts[index] = tostring(record[name])
+        local value = record[name]
+        key_parts[index] = value == nil and NOTHING or tostring(value)
     end
     local key = table_concat(key_parts, "\n")
     if #key > LONGEST_KEPT_BYTES then

@@ -94,10 +94,19 @@ local function keep_one(headers, name)
     end
 end
 
+-- Whether a 204 says that something follows it. Nothing may, but a server that says so may send it, and on a connection
+-- that is used again that would be the answer to somebody's next request.
+local function has_odd_sequel(response)
+    local headers = response.headers
+    return response.status == NO_CONTENT
+        and (headers["transfer-encoding"] ~= nil or (headers["content-length"] or "0") ~= "0")
+end
+
 -- Completes a response whose head was read.
 local function with_body(response, connection, method)
     response.connection = connection
     keep_one(response.headers, "content-type")
+    response.is_kept = response.is_kept and not has_odd_sequel(response)
     local err
     if has_body(response.status, method) then
         response.body, err = answer_body.new(connection, response.headers)

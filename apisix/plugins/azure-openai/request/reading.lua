@@ -141,6 +141,9 @@ end
 local NOT_IN_TARGET = "[%z\1-\32#<>`]"
 local NOT_IN_VALUE = "[%z\1-\8\10-\31\127]"
 
+-- Headers that may hold a key beside those of `credentials`: browsers send it as a subprotocol.
+local HOLDS_KEYS = { cookie = true, ["proxy-authorization"] = true, ["sec-websocket-protocol"] = true }
+
 local function is_malformed_line(line)
     return line:find(NOT_IN_VALUE) ~= nil
 end
@@ -148,7 +151,8 @@ local is_malformed_known_line = memo.of(is_malformed_line)
 
 local function is_value_malformed(name, value)
     -- Nothing remembers a key.
-    local check = credentials.is_credential(name) and is_malformed_line or is_malformed_known_line
+    local may_hold_key = HOLDS_KEYS[name] or credentials.is_credential(name)
+    local check = may_hold_key and is_malformed_line or is_malformed_known_line
     if type(value) == "string" then
         return check(value)
     end
