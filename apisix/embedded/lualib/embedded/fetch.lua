@@ -14,7 +14,7 @@ local function connect(scheme, host, port, timeout_ms)
     socket:settimeout(timeout_ms)
     local ok, err = socket:connect(host, port)
     if ok and scheme == "https" then
-        ok, err = socket:sslhandshake(false, host, true)
+        ok, err = socket:sslhandshake(nil, host, true)
     end
     return ok and socket or nil, err
 end

@@ -54,7 +54,8 @@ function _M.open(server, wanted)
     end
     local was_pooled = (sock:getreusedtimes() or 0) > 0
     if server.scheme == "https" and not was_pooled then
-        ok, err = sock:sslhandshake(false, server.host, wanted.ssl_verify)
+        -- Only a session shows that the handshake is over: without one it may have failed without an error.
+        ok, err = sock:sslhandshake(nil, server.host, wanted.ssl_verify)
         if not ok then
             sock:close()
             return nil, err or "unknown", "tls"
