@@ -1,41 +1,43 @@
-"""A worker that uses little memory cleans up less often, and no worker lets garbage grow without bounds."""
+"""A worker that uses little memory cleans up less often, and none lets garbage grow without bounds."""
 
 from __future__ import annotations
 
+import pytest
+
 from tests.engines.support import Lua
 
-JUDGE = """
+# Makes garbage of so many MiB while so many are in use. Returns the MiB after a cleaning, and the most.
+MAKE_GARBAGE = """
 package.loaded["apisix.plugins.azure-openai.base.garbage"] = nil
-local garbage = require("apisix.plugins.azure-openai.base.garbage")
-local results = {}
-for index, mib in ipairs(seen) do
-    results[index] = { garbage.judge(mib * 1024) }
+collectgarbage("setpause", 200)
+require("apisix.plugins.azure-openai.base.garbage").watch()
+local held = {}
+for index = 1, used do
+    held[index] = ("x"):rep(1024 * 1024) .. index
 end
-return results
+collectgarbage()
+local clean, most = collectgarbage("count") / 1024, 0
+for index = 1, garbage * 16 do
+    local _ = ("y"):rep(65536) .. index
+    most = math.max(most, collectgarbage("count") / 1024)
+end
+held = nil
+collectgarbage()
+return clean, most
 """
 
 
-def judge(lua: Lua, *seen_mib: float) -> list[tuple[int, bool]]:
-    """When to clean next (per cent), and whether to clean now, for each size seen in turn."""
-    [results] = lua(JUDGE, seen=seen_mib)
-    return [(percent, now) for percent, now in results]
+def make_garbage(lua: Lua, *, used_mib: int) -> tuple[float, float]:
+    clean, most = lua(MAKE_GARBAGE, used=used_mib, garbage=400)
+    return clean, most
 
 
 def test_a_small_worker_gathers_32_mib(lua: Lua) -> None:
-    assert judge(lua, 16) == [(300, False)]
+    clean, most = make_garbage(lua, used_mib=0)
+    assert clean + 24 < most < clean + 48
 
 
-def test_garbage_does_not_count_as_use(lua: Lua) -> None:
-    assert judge(lua, 16, 47, 16)[2] == (300, False)
-
-
-def test_a_large_worker_cleans_when_its_memory_has_doubled(lua: Lua) -> None:
-    assert judge(lua, 64, 300)[0] == (200, False)
-
-
-def test_memory_that_grows_at_once_is_cleaned_at_once(lua: Lua) -> None:
-    assert [now for _, now in judge(lua, 16, 400)] == [False, True]
-
-
-def test_memory_that_stays_in_use_counts_as_use(lua: Lua) -> None:
-    assert judge(lua, 16, *[400] * 20)[-1] == (200, False)
+@pytest.mark.parametrize("used_mib", [48, 96])
+def test_a_large_one_cleans_when_its_memory_has_doubled(lua: Lua, used_mib: int) -> None:
+    clean, most = make_garbage(lua, used_mib=used_mib)
+    assert 1.6 * clean < most < 2.4 * clean

@@ -1,5 +1,6 @@
 --- Fetches a small document over HTTP/1.0: one connection, one answer, which ends with the connection.
 local ngx = ngx
+local pcall = pcall
 local tonumber = tonumber
 local table_concat = table.concat
 
@@ -14,9 +15,12 @@ local function connect(scheme, host, port, timeout_ms)
     socket:settimeout(timeout_ms)
     local ok, err = socket:connect(host, port)
     if ok and scheme == "https" then
-        ok, err = socket:sslhandshake(nil, host, true)
+        -- A handshake that fails at once raises an error.
+        local is_over
+        is_over, ok, err = pcall(socket.sslhandshake, socket, nil, host, true)
+        ok = is_over and ok
     end
-    return ok and socket or nil, err
+    return ok and socket or nil, err or "the TLS handshake failed"
 end
 
 local function read_all(socket)

@@ -5,6 +5,7 @@
 local ngx = ngx
 local ngx_now = ngx.now
 local ngx_sleep = ngx.sleep
+local pcall = pcall
 local setmetatable = setmetatable
 local math_max = math.max
 local string_sub = string.sub
@@ -37,6 +38,13 @@ local function pool_of(server, ssl_verify)
     return { pool = address .. "|" .. tostring(ssl_verify) }
 end
 
+-- A handshake that fails at once, without a wait, makes lua-resty-core raise an error. Where no session is asked for,
+-- such a handshake even passes for a good one.
+local function handshake(sock, host, ssl_verify)
+    local is_over, session, err = pcall(sock.sslhandshake, sock, nil, host, ssl_verify)
+    return is_over and session, is_over and err or "the TLS handshake failed"
+end
+
 --- Opens a connection, or takes one from the pool.
 -- @param server table { scheme ("http" or "https"), host, port }; with TLS, `host` is the name in the certificate
 -- @param wanted table { ssl_verify, connect_timeout_ms, timeout_ms (of each read and write), is_unpooled (a new
@@ -54,8 +62,7 @@ function _M.open(server, wanted)
     end
     local was_pooled = (sock:getreusedtimes() or 0) > 0
     if server.scheme == "https" and not was_pooled then
-        -- Only a session shows that the handshake is over: without one it may have failed without an error.
-        ok, err = sock:sslhandshake(nil, server.host, wanted.ssl_verify)
+        ok, err = handshake(sock, server.host, wanted.ssl_verify)
         if not ok then
             sock:close()
             return nil, err or "unknown", "tls"
