@@ -28,7 +28,7 @@ check() {
 lua_format() {
     scripts/stylua.sh --check apisix e2e
     local status=$?
-    [ $status -ne 77 ] || echo "StyLua comes from npm (Debian: apt-get install npm)"
+    [ $status -ne 77 ] || echo "StyLua comes from npm (Debian: apt-get install npm), and its registry has to answer"
     return $status
 }
 
