@@ -34,10 +34,11 @@ def make_garbage(lua: Lua, *, used_mib: int) -> tuple[float, float]:
 
 def test_a_small_worker_gathers_32_mib(lua: Lua) -> None:
     clean, most = make_garbage(lua, used_mib=0)
-    assert clean + 24 < most < clean + 48
+    # A cleaning goes on in steps, between which there is more garbage.
+    assert clean + 24 < most < clean + 3 * 32
 
 
 @pytest.mark.parametrize("used_mib", [48, 96])
-def test_a_large_one_cleans_when_its_memory_has_doubled(lua: Lua, used_mib: int) -> None:
+def test_a_large_one_begins_to_clean_when_its_memory_has_doubled(lua: Lua, used_mib: int) -> None:
     clean, most = make_garbage(lua, used_mib=used_mib)
-    assert 1.6 * clean < most < 2.4 * clean
+    assert 1.6 * clean < most < 3.2 * clean
