@@ -181,19 +181,15 @@ def test_c1_a_config_yaml_that_somebody_spoilt_keeps_the_last_good_configuration
     )
 
 
+def watching(directory: Path) -> list[str]:
+    """The command that renders into a directory and looks for changes every second."""
+    files = ["--no-env-file", "--output-dir", str(directory)]
+    return [sys.executable, "-m", "renderer", *files, "--watch", "1"]
+
+
 def test_c2_sigterm_ends_the_command_cleanly(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "renderer",
-        "--no-env-file",
-        "--output-dir",
-        str(tmp_path),
-        "--watch",
-        "1",
-    ]
     with subprocess.Popen(
-        command, env=os.environ | ENVIRONMENT, stdout=subprocess.PIPE, text=True
+        watching(tmp_path), env=os.environ | ENVIRONMENT, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert any("Rendered" in line for line in process.stdout)
@@ -204,18 +200,8 @@ def test_c2_sigterm_ends_the_command_cleanly(tmp_path: Path) -> None:
 def test_c2_sigterm_ends_the_command_while_it_waits_for_a_throttling_vault(
     vault: ScriptedVault, tmp_path: Path
 ) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "renderer",
-        "--no-env-file",
-        "--output-dir",
-        str(tmp_path),
-        "--watch",
-        "1",
-    ]
     environment = {**os.environ, **ENVIRONMENT, **vault.identity_environment, "KEY_VAULT_URL": vault.url}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(watching(tmp_path), env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert any("Rendered" in line for line in process.stdout)
         vault.endless_fault = replace(THROTTLED, headers={"Retry-After": "86400"})

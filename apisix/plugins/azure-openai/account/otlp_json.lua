@@ -33,9 +33,7 @@ local beginning = memo.of(function(key)
     return '{"key":' .. json_encode(key) .. ',"value":{"'
 end)
 
-local quoted = memo.of(function(text)
-    return json_encode(text)
-end)
+local quoted = memo.of(json_encode)
 --- A text in quotes, with escapes. Most texts are the same in many requests.
 _M.quoted = quoted
 
