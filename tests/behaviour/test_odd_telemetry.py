@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from e2e.simulator import Simulator
 from e2e.waiting import eventually
@@ -49,7 +50,7 @@ class Picky(OtlpReceiver):
     """Answers 400 to every batch with a record of the path `BAD`, as a collector that cannot read one."""
 
     def _take(self, request: Request) -> Reply:
-        if BAD in str(request.body):
+        if BAD.encode() in request.content:
             self.turned_away += 1
             return 400, b"", {}
         return super()._take(request)
@@ -88,9 +89,8 @@ def trickling() -> Iterator[bytes]:
 
 def count(collector: RawServer, path: str) -> int:
     """How many records of a path the collector has got."""
-    return b"".join(collector.requests).count(
-        f'"key":"path","value":{{"stringValue":"/openai/v1/{path}"'.encode()
-    )
+    attribute = KeyValue(key="path", value=AnyValue(string_value=f"/openai/v1/{path}"))
+    return b"".join(collector.requests).count(attribute.SerializeToString())
 
 
 def test_o2_a_collector_that_refuses_everything_is_not_asked_for_each_record(

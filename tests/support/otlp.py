@@ -1,10 +1,13 @@
-"""A receiver of OTLP logs and traces over HTTP in JSON, such as an OpenTelemetry collector."""
+"""A receiver of OTLP logs and traces over HTTP in Protobuf, such as an OpenTelemetry collector."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from tests.support.loopback_server import LoopbackServer, Reply, Request
 
@@ -60,9 +63,9 @@ class OtlpReceiver(LoopbackServer):
             return self.statuses.pop(0), b"", {}
         # All at once: a test that sees one span of a request sees the others too.
         if request.path == "/v1/traces":
-            self._spans.extend(list(spans_in(request.body)))
+            self._spans.extend(list(spans_in(request.content)))
         if request.path == "/v1/logs":
-            self._logs.extend(list(logs_in(request.body)))
+            self._logs.extend(list(logs_in(request.content)))
         return 200, {}, {}
 
     @property
@@ -81,54 +84,48 @@ class OtlpReceiver(LoopbackServer):
         return list(self._spans)
 
 
-def spans_in(export: dict[str, Any]) -> Iterator[Span]:
+def spans_in(export: bytes) -> Iterator[Span]:
     """The spans of an ``ExportTraceServiceRequest`` (opentelemetry-proto, trace/v1)."""
-    for resource in export["resourceSpans"]:
-        for scope in resource["scopeSpans"]:
-            for span in scope["spans"]:
+    for resource in ExportTraceServiceRequest.FromString(export).resource_spans:
+        for scope in resource.scope_spans:
+            for span in scope.spans:
                 yield Span(
-                    trace_id=span["traceId"],
-                    span_id=span["spanId"],
-                    parent_id=span.get("parentSpanId", ""),
-                    name=span["name"],
-                    kind=span["kind"],
-                    start=int(span["startTimeUnixNano"]),
-                    end=int(span["endTimeUnixNano"]),
-                    attributes=_attributes(span["attributes"]),
-                    status=span.get("status", {}).get("code", 0),
+                    trace_id=span.trace_id.hex(),
+                    span_id=span.span_id.hex(),
+                    parent_id=span.parent_span_id.hex(),
+                    name=span.name,
+                    kind=span.kind,
+                    start=span.start_time_unix_nano,
+                    end=span.end_time_unix_nano,
+                    attributes=attributes_in(span.attributes),
+                    status=span.status.code,
                 )
 
 
-def logs_in(export: dict[str, Any]) -> Iterator[Log]:
+def logs_in(export: bytes) -> Iterator[Log]:
     """The log records of an ``ExportLogsServiceRequest`` (opentelemetry-proto, logs/v1)."""
-    for resource in export["resourceLogs"]:
-        for scope in resource["scopeLogs"]:
-            for log in scope["logRecords"]:
+    for resource in ExportLogsServiceRequest.FromString(export).resource_logs:
+        for scope in resource.scope_logs:
+            for log in scope.log_records:
                 yield Log(
-                    trace_id=log["traceId"],
-                    span_id=log["spanId"],
-                    flags=log["flags"],
-                    time=int(log["timeUnixNano"]),
-                    severity=log["severityText"],
-                    body=log["body"]["stringValue"],
-                    attributes=_attributes(log["attributes"]),
-                    resource=_attributes(resource["resource"]["attributes"]),
+                    trace_id=log.trace_id.hex(),
+                    span_id=log.span_id.hex(),
+                    flags=log.flags,
+                    time=log.time_unix_nano,
+                    severity=log.severity_text,
+                    body=log.body.string_value,
+                    attributes=attributes_in(log.attributes),
+                    resource=attributes_in(resource.resource.attributes),
                 )
 
 
-def _attributes(pairs: list[dict[str, Any]]) -> Attributes:
-    """``[{"key": "a", "value": {"intValue": "1"}}]`` is ``{"a": 1}``."""
-    named = {pair["key"]: _value(**pair["value"]) for pair in pairs}
-    assert len(named) == len(pairs), pairs
+def attributes_in(pairs: Iterable[KeyValue]) -> Attributes:
+    """``[KeyValue(key="a", value=AnyValue(int_value=1))]`` is ``{"a": 1}``."""
+    every = list(pairs)
+    named: Attributes = {}
+    for pair in every:
+        kind = pair.value.WhichOneof("value")
+        assert kind is not None, pair
+        named[pair.key] = getattr(pair.value, kind)
+    assert len(named) == len(every), every
     return named
-
-
-def _value(
-    stringValue: str | None = None,  # noqa: N803 - OTLP's names
-    intValue: str | None = None,  # noqa: N803
-    doubleValue: float | None = None,  # noqa: N803
-    boolValue: bool | None = None,  # noqa: N803
-) -> str | int | float | bool:
-    values = (stringValue, None if intValue is None else int(intValue), doubleValue, boolValue)
-    [value] = [each for each in values if each is not None]
-    return value

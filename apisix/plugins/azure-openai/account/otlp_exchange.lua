@@ -44,7 +44,7 @@ local function post(exchange, endpoint, path, body)
         method = "POST",
         target = path,
         body = request_body.of_text(body),
-        headers = { ["content-type"] = "application/json" },
+        headers = { ["content-type"] = "application/x-protobuf" },
     })
     if not response then
         return
@@ -59,7 +59,7 @@ end
 --- Posts a batch and waits for the answer, all in all no longer than the deadline.
 -- @param endpoint string "http://127.0.0.1:4318"
 -- @param path string of the signal
--- @param body string JSON
+-- @param body string Protobuf
 -- @param seconds number the deadline
 -- @return number|nil status; also of an answer whose body did not end in time
 -- @return string|nil error

@@ -3,8 +3,8 @@
 -- What the collector does not take stays in the queue, so a collector that restarts loses nothing that fits. A worker
 -- that stops sends what it has.
 local core = require("apisix.core")
+local otlp = require("apisix.plugins.azure-openai.account.otlp")
 local otlp_exchange = require("apisix.plugins.azure-openai.account.otlp_exchange")
-local otlp_json = require("apisix.plugins.azure-openai.account.otlp_json")
 local registry = require("apisix.plugins.azure-openai.account.registry")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 
@@ -17,7 +17,7 @@ local math_min = math.min
 local setmetatable = setmetatable
 local table_concat = table.concat
 
--- In each worker. A record has one to two kilobytes.
+-- In each worker. A record has half a kilobyte to one.
 local MOST_BYTES = 8 * 1024 * 1024
 local MOST_BYTES_IN_BATCH = 1024 * 1024
 local PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1, 5
@@ -25,7 +25,6 @@ local DEADLINE_SECONDS = 5
 -- A worker that stops waits no longer for a collector that may have stopped too.
 local MOST_LAST_TRIES = 3
 
-local SCOPE = '"scope":{"name":"azure-openai-gateway"}'
 -- By these the collector says that it may take the same batch later (OTLP, "Failures").
 local TRY_AGAIN = { [429] = true, [502] = true, [503] = true, [504] = true }
 -- By these it says that something in the batch is wrong, or too much. Halves are sent until the wrong item is alone.
@@ -38,12 +37,6 @@ local INSTANCE = os_getenv("CONTAINER_APP_REPLICA_NAME") or os_getenv("HOSTNAME"
 local _M = {}
 local queue = {}
 local queue_mt = { __index = queue }
-
--- { logs = { … } }: what is around the items in a request to the collector.
-local SIGNALS = {
-    logs = { path = "/v1/logs", of_resource = "resourceLogs", of_scope = "scopeLogs", items = "logRecords" },
-    traces = { path = "/v1/traces", of_resource = "resourceSpans", of_scope = "scopeSpans", items = "spans" },
-}
 
 --- A queue of this worker.
 -- @param signal string "logs" or "traces"
@@ -91,25 +84,10 @@ local function tell_dropped(self)
 end
 
 local function batch_of(self, telemetry, last)
-    local signal = SIGNALS[self.signal]
-    local resource = otlp_json.attributes()
+    local resource = otlp.attributes(otlp.IN_RESOURCE)
     resource:add("service.name", telemetry.service_name)
     resource:add("service.instance.id", INSTANCE)
-    return table_concat({
-        '{"',
-        signal.of_resource,
-        '":[{"resource":{"attributes":',
-        resource:json(),
-        '},"',
-        signal.of_scope,
-        '":[{',
-        SCOPE,
-        ',"',
-        signal.items,
-        '":[',
-        table_concat(self.items, ",", self.first, last),
-        "]}]}]}",
-    })
+    return otlp.export(resource, table_concat(self.items, "", self.first, last))
 end
 
 -- The last item that still fits into a batch.
@@ -132,7 +110,7 @@ local function forget(self, last)
 end
 
 local function post(self, telemetry, body)
-    return otlp_exchange.post(telemetry.collector_endpoint, SIGNALS[self.signal].path, body, DEADLINE_SECONDS)
+    return otlp_exchange.post(telemetry.collector_endpoint, "/v1/" .. self.signal, body, DEADLINE_SECONDS)
 end
 
 -- Drops what the collector refuses, or makes the next batch smaller.
@@ -223,7 +201,7 @@ function schedule(self)
 end
 
 --- Adds one item, or drops it when the queue is full.
--- @param item string one or more elements of the list that a request to the collector holds
+-- @param item string one or more items of a request to the collector (account/otlp.lua)
 function queue:add(item)
     if self.bytes + #item > MOST_BYTES then
         drop(self, 1)

@@ -1,9 +1,10 @@
 --- Writes a record twice: as a line of JSON, and as the attributes of an OTLP log record.
 --
--- Both are put together from the same texts. What many requests share (client, deployment, backend, outcome …) is
+-- What many requests share (client, deployment, backend, outcome …) is
 -- written once and kept: encoders for any value would cost each request more than all the rest of its telemetry.
 local core = require("apisix.core")
-local otlp_json = require("apisix.plugins.azure-openai.account.otlp_json")
+local otlp = require("apisix.plugins.azure-openai.account.otlp")
+local memo = require("apisix.plugins.azure-openai.base.memo")
 
 local ipairs = ipairs
 local math_floor = math.floor
@@ -11,7 +12,12 @@ local tostring = tostring
 local type = type
 local table_concat = table.concat
 local json_encode = core.json.encode
-local quoted = otlp_json.quoted
+local head = otlp.head
+-- A text in quotes, with escapes.
+local quoted = memo.of(json_encode)
+
+-- LuaJIT writes larger numbers with an exponent.
+local LARGEST_PLAIN = 1e14
 
 -- The fields of which there are few values.
 local SHARED = {
@@ -32,53 +38,54 @@ local SHARED = {
     "error",
 }
 
--- The texts before a field's value, of both kinds. A number has the same text in both.
+-- A field in both forms.
 local function field(name, kind, prefix)
     return {
         name = name,
-        is_text = kind == "stringValue",
-        is_integer = kind == "intValue",
+        is_text = kind == "text",
         member = ',"' .. name .. '":',
-        attribute = ',{"key":"' .. (prefix or "") .. name .. '","value":{"' .. kind .. '":',
+        attribute = otlp.attribute(otlp.IN_LOG, (prefix or "") .. name, kind),
     }
 end
 
 -- The other fields, whose values need no escapes. Ids come last, because LuaJIT tells long strings apart by a few of
 -- their bytes, and by the last ones always.
 local OWN = {
-    field("time", "stringValue"),
-    field("client_address", "stringValue"),
-    field("cost_usd", "doubleValue"),
-    field("first_token_ms", "intValue"),
-    field("total_ms", "intValue"),
-    field("bytes_in", "intValue"),
-    field("bytes_out", "intValue"),
-    field("backend_request_id", "stringValue"),
-    field("request_id", "stringValue"),
+    field("time", "text"),
+    field("client_address", "text"),
+    field("cost_usd", "double"),
+    field("first_token_ms", "integer"),
+    field("total_ms", "integer"),
+    field("bytes_in", "integer"),
+    field("bytes_out", "integer"),
+    field("backend_request_id", "text"),
+    field("request_id", "text"),
 }
 
 local TOKENS = "tokens."
 local TOKEN_FIELDS = {
-    field("prompt", "intValue", TOKENS),
-    field("completion", "intValue", TOKENS),
-    field("cached", "intValue", TOKENS),
-    field("cache_write", "intValue", TOKENS),
-    field("reasoning", "intValue", TOKENS),
-    field("audio_prompt", "intValue", TOKENS),
-    field("audio_completion", "intValue", TOKENS),
-    field("audio_cached", "intValue", TOKENS),
-    field("image_prompt", "intValue", TOKENS),
-    field("image_completion", "intValue", TOKENS),
-    field("seconds", "doubleValue", TOKENS),
-    field("characters", "intValue", TOKENS),
-    field("images", "intValue", TOKENS),
-    field("video_seconds", "doubleValue", TOKENS),
-    field("large_video_seconds", "doubleValue", TOKENS),
-    field("web_searches", "intValue", TOKENS),
-    field("estimated", "boolValue", TOKENS),
+    field("prompt", "integer", TOKENS),
+    field("completion", "integer", TOKENS),
+    field("cached", "integer", TOKENS),
+    field("cache_write", "integer", TOKENS),
+    field("reasoning", "integer", TOKENS),
+    field("audio_prompt", "integer", TOKENS),
+    field("audio_completion", "integer", TOKENS),
+    field("audio_cached", "integer", TOKENS),
+    field("image_prompt", "integer", TOKENS),
+    field("image_completion", "integer", TOKENS),
+    field("seconds", "double", TOKENS),
+    field("characters", "integer", TOKENS),
+    field("images", "integer", TOKENS),
+    field("video_seconds", "double", TOKENS),
+    field("large_video_seconds", "double", TOKENS),
+    field("web_searches", "integer", TOKENS),
+    field("estimated", "boolean", TOKENS),
 }
 -- Every usage has it.
-local TOTAL = field("total", "intValue", TOKENS)
+local TOTAL = field("total", "integer", TOKENS)
+-- Their JSON is put together for each record.
+local PATH, ATTEMPTS = field("path", "text"), field("attempts", "text")
 
 -- Stands in a key for a field that is not there. No name has such a byte, and no name but that of an operation has line
 -- ends, so no two records have one key.
@@ -107,12 +114,12 @@ local function take()
 end
 
 local function write_shared(record)
-    local members, attributes = {}, otlp_json.attributes()
+    local members, attributes = {}, otlp.attributes(otlp.IN_LOG)
     for _, name in ipairs(SHARED) do
         members[name] = record[name]
         attributes:add(name, record[name])
     end
-    return { members = json_encode(members):sub(2, -2), attributes = attributes:json():sub(2, -2) }
+    return { members = json_encode(members):sub(2, -2), attributes = attributes:text() }
 end
 
 local function shared_texts(record)
@@ -135,24 +142,40 @@ local function shared_texts(record)
     return texts
 end
 
-local function text_of(one, value)
-    return one.is_integer and type(value) == "number" and otlp_json.integer(value) or tostring(value)
+-- 1e15 -> "1000000000000000"
+local function digits(value)
+    local is_large = type(value) == "number" and value >= LARGEST_PLAIN
+    return is_large and ("%.0f"):format(value) or tostring(value)
 end
 
--- Adds the fields that there are: { prompt = 1 } -> ',"prompt":1', or the attribute.
-local function add_fields(fields, values, beginning, ending)
+-- Adds the members that there are: { prompt = 1 } -> ',"prompt":1'
+local function add_members(fields, values)
     for _, one in ipairs(fields) do
         local value = values[one.name]
         if value ~= nil then
-            add(one[beginning])
+            add(one.member)
             if one.is_text then
                 add('"')
                 add(value)
                 add('"')
             else
-                add(text_of(one, value))
+                add(digits(value))
             end
-            add(ending)
+        end
+    end
+end
+
+local function add_attribute(one, value)
+    local text = one.attribute.write(value)
+    add(head(one.attribute, #text))
+    add(text)
+end
+
+local function add_attributes(fields, values)
+    for _, one in ipairs(fields) do
+        local value = values[one.name]
+        if value ~= nil then
+            add_attribute(one, value)
         end
     end
 end
@@ -185,51 +208,49 @@ local function attempts_text(trail)
     return take()
 end
 
+local function line_of(record, shared, attempts)
+    add("{")
+    add(shared.members)
+    add(PATH.member)
+    add(quoted(record.path))
+    add(ATTEMPTS.member)
+    add(attempts)
+    if record.tokens then
+        add(',"tokens":{"total":')
+        add(digits(record.tokens.total))
+        add_members(TOKEN_FIELDS, record.tokens)
+        add("}")
+    end
+    add_members(OWN, record)
+    add("}")
+    return take()
+end
+
+local function attributes_of(record, shared, attempts)
+    add(shared.attributes)
+    add_attribute(PATH, record.path)
+    add_attribute(ATTEMPTS, attempts)
+    if record.tokens then
+        add_attribute(TOTAL, record.tokens.total)
+        add_attributes(TOKEN_FIELDS, record.tokens)
+    end
+    add_attributes(OWN, record)
+    return take()
+end
+
 --- The texts of a record.
 -- @param record table as account/record.lua makes it
 -- @param trail TrailEntry[]
 -- @param has_attributes boolean whether the attributes are wanted, too
 -- @return string the line: {"client":"c", …, "attempts":[…], …}
--- @return string|nil OTLP attributes: [{"key":"client","value":{"stringValue":"c"}}, …]. The attempts are one string in
---   them: OTLP has lists, but Application Insights has none.
+-- @return string|nil attributes in the place IN_LOG (account/otlp.lua). The attempts are one text in them: OTLP has
+--   lists, but Application Insights has none.
 function _M.of(record, trail, has_attributes)
     -- Should an earlier record have failed in the middle, nothing of it is left.
     count = 0
-    local shared, path, attempts = shared_texts(record), quoted(record.path), attempts_text(trail)
-    add("{")
-    add(shared.members)
-    add(',"path":')
-    add(path)
-    add(',"attempts":')
-    add(attempts)
-    if record.tokens then
-        add(',"tokens":{"total":')
-        add(text_of(TOTAL, record.tokens.total))
-        add_fields(TOKEN_FIELDS, record.tokens, "member", "")
-        add("}")
-    end
-    add_fields(OWN, record, "member", "")
-    add("}")
-    local line = take()
-    if not has_attributes then
-        return line
-    end
-    add("[")
-    add(shared.attributes)
-    add(',{"key":"path","value":{"stringValue":')
-    add(path)
-    add('}},{"key":"attempts","value":{"stringValue":')
-    add(json_encode(attempts))
-    add("}}")
-    if record.tokens then
-        add(TOTAL.attribute)
-        add(text_of(TOTAL, record.tokens.total))
-        add("}}")
-        add_fields(TOKEN_FIELDS, record.tokens, "attribute", "}}")
-    end
-    add_fields(OWN, record, "attribute", "}}")
-    add("]")
-    return line, take()
+    local shared, attempts = shared_texts(record), attempts_text(trail)
+    return line_of(record, shared, attempts),
+        has_attributes and attributes_of(record, shared, attempts) or nil
 end
 
 return _M

@@ -1,20 +1,23 @@
 --- Makes the spans of a trace: a server span for the request, and below it a client span for each attempt. Names are
 --- those of OpenTelemetry's semantic conventions for HTTP and for generative AI.
-local core = require("apisix.core")
-local otlp_json = require("apisix.plugins.azure-openai.account.otlp_json")
+local otlp = require("apisix.plugins.azure-openai.account.otlp")
 local trace_context = require("apisix.plugins.azure-openai.account.trace_context")
 local plain_text = require("apisix.plugins.azure-openai.base.plain_text")
+local protobuf = require("apisix.plugins.azure-openai.base.protobuf")
 local operations = require("apisix.plugins.azure-openai.request.operations")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
 
 local ngx = ngx
 local ngx_now = ngx.now
 local type = type
-local table_concat = table.concat
+local field = protobuf.field
+local of_hexadecimal = protobuf.of_hexadecimal
 
--- opentelemetry-proto, trace/v1: kinds of spans, and the status of an error.
-local SERVER, CLIENT = 2, 3
-local ERROR_STATUS = 2
+-- opentelemetry-proto, trace/v1: the tags of a span's fields, its kinds, and the status of an error.
+local TRACE_ID, SPAN_ID, PARENT_ID, NAME, KIND = "\10", "\18", "\34", "\42", "\48"
+local START_TIME, END_TIME, STATUS, STATUS_MESSAGE = "\57", "\65", "\122", "\18"
+local SERVER, CLIENT = "\2", "\3"
+local ERROR_CODE = "\24\2"
 local DEFAULT_PORTS = { http = 80, https = 443 }
 
 -- Values of gen_ai.operation.name.
@@ -86,32 +89,18 @@ local function add_ids(attributes, state)
     attributes:add("error.type", state.error or state.failure)
 end
 
-local function error_status(message)
-    return message
-            and ',"status":{"code":' .. ERROR_STATUS .. ',"message":' .. core.json.encode(message) .. "}"
-        or ""
-end
-
 local function span(trace, fields)
-    return table_concat({
-        '{"traceId":"',
-        trace.trace_id,
-        '","spanId":"',
-        fields.id,
-        fields.parent_id and '","parentSpanId":"' .. fields.parent_id or "",
-        '","name":',
-        core.json.encode(fields.name),
-        ',"kind":',
-        fields.kind,
-        ',"startTimeUnixNano":',
-        otlp_json.time(fields.started_at),
-        ',"endTimeUnixNano":',
-        otlp_json.time(fields.ended_at),
-        ',"attributes":',
-        fields.attributes:json(),
-        error_status(fields.error),
-        "}",
-    })
+    return otlp.item(
+        field(TRACE_ID, of_hexadecimal(trace.trace_id))
+            .. field(SPAN_ID, of_hexadecimal(fields.id))
+            .. (fields.parent_id and field(PARENT_ID, of_hexadecimal(fields.parent_id)) or "")
+            .. field(NAME, fields.name)
+            .. (KIND .. fields.kind)
+            .. (START_TIME .. otlp.time(fields.started_at))
+            .. (END_TIME .. otlp.time(fields.ended_at))
+            .. fields.attributes:text()
+            .. (fields.error and field(STATUS, field(STATUS_MESSAGE, fields.error) .. ERROR_CODE) or "")
+    )
 end
 
 --- The span of the request.
@@ -119,9 +108,9 @@ end
 -- @param trace Trace
 -- @param state RequestState|nil nil for what no backend could serve
 -- @param ended Ending
--- @return string in OTLP's JSON form
+-- @return string an item of a batch
 function _M.of_request(ctx, trace, state, ended)
-    local var, attributes = ctx.var, otlp_json.attributes()
+    local var, attributes = ctx.var, otlp.attributes(otlp.IN_SPAN)
     local method, route = ngx.req.get_method(), route_of(ctx, state and state.request)
     attributes:add("http.request.method", method)
     attributes:add("http.route", route)
@@ -178,9 +167,9 @@ end
 -- @param attempt table one entry of the trail
 -- @param state RequestState
 -- @param ended Ending
--- @return string in OTLP's JSON form
+-- @return string an item of a batch
 function _M.of_attempt(trace, attempt, state, ended)
-    local attributes = otlp_json.attributes()
+    local attributes = otlp.attributes(otlp.IN_SPAN)
     local status, err = ending_of(attempt, state, ended)
     attributes:add("http.request.method", ngx.req.get_method())
     attributes:add("http.response.status_code", status)

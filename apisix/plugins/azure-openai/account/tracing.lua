@@ -117,7 +117,7 @@ function _M.finish(ctx)
     for _, attempt in ipairs(state and state.trail or {}) do
         list[#list + 1] = spans.of_attempt(trace, attempt, state, ended)
     end
-    traces:add(table_concat(list, ","))
+    traces:add(table_concat(list))
 end
 
 return _M

@@ -1,0 +1,173 @@
+--- Writes what logs and traces have in common, in OTLP's binary form (opentelemetry-proto 1).
+--
+-- It is written as text at once: tables for every attribute would cost each request more than all the rest of its
+-- telemetry. The JSON form has three times as many bytes, which the collector has to read, too.
+local protobuf = require("apisix.plugins.azure-openai.base.protobuf")
+
+local math_abs = math.abs
+local math_floor = math.floor
+local setmetatable = setmetatable
+local table_concat = table.concat
+local tonumber = tonumber
+local type = type
+local bytes_field = protobuf.field
+local varint = protobuf.varint
+
+local LARGEST_INTEGER = 2 ^ 53
+local NANOSECONDS = 1000000
+-- Longer values are rare, and clients can invent them.
+local LONGEST_KEPT_BYTES = 255
+
+-- Tags of fields. KeyValue, AnyValue:
+local KEY, VALUE = "\10", "\18"
+-- ExportLogsServiceRequest and ExportTraceServiceRequest, ResourceLogs and ResourceSpans, ScopeLogs and ScopeSpans. The
+-- fields of logs and traces have the same numbers.
+local OF_RESOURCE, RESOURCE, OF_SCOPE, SCOPE, ITEM = "\10", "\10", "\18", "\10", "\18"
+-- InstrumentationScope
+local NAME = "\10"
+
+local SCOPE_FIELD = bytes_field(SCOPE, bytes_field(NAME, "azure-openai-gateway"))
+
+local _M = {}
+
+--- Where attributes stand: the tag of the field in Resource, LogRecord and Span.
+_M.IN_RESOURCE, _M.IN_LOG, _M.IN_SPAN = "\10", "\50", "\74"
+
+-- The kinds of values: the tag in AnyValue, and how a value is written. A text also says its length.
+local KINDS = {
+    text = {
+        tag = "\10",
+        has_length = true,
+        write = function(value)
+            return value
+        end,
+    },
+    boolean = {
+        tag = "\16",
+        write = function(value)
+            return value and "\1" or "\0"
+        end,
+    },
+    -- nginx's own numbers are texts.
+    integer = {
+        tag = "\24",
+        write = function(value)
+            return varint(tonumber(value))
+        end,
+    },
+    double = { tag = "\33", write = protobuf.double },
+}
+
+--- One attribute of a fixed name and kind.
+---@class Attribute
+---@field write function(value) -> string what stands after the head
+---@field heads table<number, string> by the length of what follows
+
+--- Describes an attribute.
+-- @param place string where it stands: IN_RESOURCE, IN_LOG or IN_SPAN
+-- @param name string
+-- @param kind string "text", "boolean", "integer" or "double"
+-- @return Attribute
+function _M.attribute(place, name, kind)
+    return { place = place, name = name, kind = KINDS[kind], write = KINDS[kind].write, heads = {} }
+end
+
+local function write_head(attribute, length)
+    local kind = attribute.kind
+    local value = kind.has_length and kind.tag .. varint(length) or kind.tag
+    local pair = bytes_field(KEY, attribute.name) .. VALUE .. varint(#value + length) .. value
+    return attribute.place .. varint(#pair + length) .. pair
+end
+
+--- What stands before the value of an attribute.
+-- @param attribute Attribute
+-- @param length number of the written value, in bytes
+-- @return string
+function _M.head(attribute, length)
+    local text = attribute.heads[length]
+    if not text then
+        text = write_head(attribute, length)
+        if length <= LONGEST_KEPT_BYTES then
+            attribute.heads[length] = text
+        end
+    end
+    return text
+end
+
+local function kind_of(value)
+    if type(value) == "string" then
+        return "text"
+    end
+    if type(value) == "boolean" then
+        return "boolean"
+    end
+    local is_integer = value == math_floor(value) and math_abs(value) < LARGEST_INTEGER
+    return is_integer and "integer" or "double"
+end
+
+local attributes = {}
+local attributes_mt = { __index = attributes }
+
+--- An empty list of attributes.
+-- @param place string where it stands
+function _M.attributes(place)
+    return setmetatable({ place = place }, attributes_mt)
+end
+
+-- By place, kind and name.
+local described = {}
+for _, place in ipairs({ _M.IN_RESOURCE, _M.IN_LOG, _M.IN_SPAN }) do
+    described[place] = {}
+    for kind in pairs(KINDS) do
+        described[place][kind] = {}
+    end
+end
+
+--- Adds one attribute; a value that is missing or empty adds nothing.
+-- @param name string one of a fixed set
+-- @param value string|number|boolean|nil a string in UTF-8
+function attributes:add(name, value)
+    if value == nil or value == "" then
+        return
+    end
+    local kind = kind_of(value)
+    local of_kind = described[self.place][kind]
+    local attribute = of_kind[name]
+    if not attribute then
+        attribute = _M.attribute(self.place, name, kind)
+        of_kind[name] = attribute
+    end
+    local text = attribute.write(value)
+    self[#self + 1] = _M.head(attribute, #text) .. text
+end
+
+--- The list, as fields of the message around it.
+-- @return string
+function attributes:text()
+    return table_concat(self)
+end
+
+--- The value of a time: nanoseconds since the epoch.
+-- @param seconds number since the epoch
+-- @return string of a fixed64 field
+function _M.time(seconds)
+    return protobuf.fixed64(math_floor(seconds * 1000 + 0.5), NANOSECONDS)
+end
+
+--- A log record or span, as one of those in a batch.
+-- @param message string
+-- @return string
+function _M.item(message)
+    return bytes_field(ITEM, message)
+end
+
+--- A whole request to the collector.
+-- @param resource table attributes in the place IN_RESOURCE
+-- @param items string one or more, joined
+-- @return string
+function _M.export(resource, items)
+    local of_scope = bytes_field(OF_SCOPE, SCOPE_FIELD .. items)
+    return bytes_field(OF_RESOURCE, bytes_field(RESOURCE, resource:text()) .. of_scope)
+end
+
+return _M
