@@ -25,7 +25,7 @@ local function list(place, attributes)
 end
 local items = {}
 for index, span in ipairs(spans) do
-    local id = protobuf.field("\\10", protobuf.of_hexadecimal(span.id))
+    local id = protobuf.field("\\10", otlp.trace_id(span.id))
     local time = "\\57" .. otlp.time(span.seconds)
     items[index] = otlp.item(id .. time .. list(otlp.IN_SPAN, span.attributes):text())
 end

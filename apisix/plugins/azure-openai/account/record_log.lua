@@ -8,7 +8,6 @@ local protobuf = require("apisix.plugins.azure-openai.base.protobuf")
 
 local ngx_now = ngx.now
 local field = protobuf.field
-local of_hexadecimal = protobuf.of_hexadecimal
 
 -- opentelemetry-proto, logs/v1: the tags of a log record's fields.
 local TIME, SEVERITY_NUMBER, SEVERITY_TEXT, BODY = "\9", "\16", "\26", "\42"
@@ -43,8 +42,8 @@ function _M.add(record, attributes, trace)
                 .. field(BODY, field(STRING_VALUE, message))
                 .. attributes
                 .. (trace.is_kept and SAMPLED or NOT_SAMPLED)
-                .. field(TRACE_ID, of_hexadecimal(trace.trace_id))
-                .. field(SPAN_ID, of_hexadecimal(trace.span_id))
+                .. field(TRACE_ID, otlp.trace_id(trace.trace_id))
+                .. field(SPAN_ID, otlp.span_id(trace.span_id))
         )
     )
 end

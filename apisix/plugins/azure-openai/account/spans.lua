@@ -11,7 +11,6 @@ local ngx = ngx
 local ngx_now = ngx.now
 local type = type
 local field = protobuf.field
-local of_hexadecimal = protobuf.of_hexadecimal
 
 -- opentelemetry-proto, trace/v1: the tags of a span's fields, its kinds, and the status of an error.
 local TRACE_ID, SPAN_ID, PARENT_ID, NAME, KIND = "\10", "\18", "\34", "\42", "\48"
@@ -91,9 +90,9 @@ end
 
 local function span(trace, fields)
     return otlp.item(
-        field(TRACE_ID, of_hexadecimal(trace.trace_id))
-            .. field(SPAN_ID, of_hexadecimal(fields.id))
-            .. (fields.parent_id and field(PARENT_ID, of_hexadecimal(fields.parent_id)) or "")
+        field(TRACE_ID, otlp.trace_id(trace.trace_id))
+            .. field(SPAN_ID, otlp.span_id(fields.id))
+            .. (fields.parent_id and field(PARENT_ID, otlp.span_id(fields.parent_id)) or "")
             .. field(NAME, fields.name)
             .. (KIND .. fields.kind)
             .. (START_TIME .. otlp.time(fields.started_at))

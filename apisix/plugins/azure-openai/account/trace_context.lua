@@ -1,7 +1,9 @@
 --- The trace that a request belongs to: the client's, by the headers of W3C Trace Context, else one of its own.
 local core = require("apisix.core")
 
+local math_floor = math.floor
 local math_random = math.random
+local setmetatable = setmetatable
 local tonumber = tonumber
 local type = type
 
@@ -41,9 +43,18 @@ local function parse(text)
     return trace_id, span_id, tonumber(flags, 16) % 2 == 1
 end
 
--- By the trace's id, so every process with the same rate decides the same.
+-- The first id that is not chosen, by rate.
+local ends_of_chosen = setmetatable({}, {
+    __index = function(ends, rate)
+        ends[rate] = ("%08x"):format(math_floor(rate * LARGEST_UINT32))
+        return ends[rate]
+    end,
+})
+
+-- By the trace's id, so every process with the same rate decides the same. Ids are compared as texts: LuaJIT does not
+-- compile the reading of hexadecimal numbers.
 local function is_chosen(rate, trace_id)
-    return rate >= 1 or tonumber(trace_id:sub(1, 8), 16) < rate * LARGEST_UINT32
+    return rate >= 1 or trace_id < ends_of_chosen[rate]
 end
 
 local function new_span_id()

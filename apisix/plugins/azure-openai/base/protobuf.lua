@@ -6,7 +6,6 @@ local ffi = require("ffi")
 
 local ffi_string = ffi.string
 local math_floor = math.floor
-local string_byte = string.byte
 local string_char = string.char
 
 -- The lengths and numbers of a request are nearly all of one or two bytes, so these are written once.
@@ -70,26 +69,6 @@ local longs = ffi.new("uint64_t[1]")
 function _M.fixed64(number, factor)
     longs[0] = ffi.cast("uint64_t", number) * ffi.cast("uint64_t", factor)
     return ffi_string(longs, 8)
-end
-
-local DIGITS = {}
-for value = 0, 15 do
-    DIGITS[string_byte(("%x"):format(value))] = value
-end
-
-local MOST_BYTES = 16
-local bytes = ffi.new("uint8_t[?]", MOST_BYTES)
-
---- The bytes that a text of hexadecimal digits names: "00ff" -> "\0\255".
--- @param text string of at most 32 digits in lower case
--- @return string
-function _M.of_hexadecimal(text)
-    local count = #text / 2
-    for index = 0, count - 1 do
-        local high, low = string_byte(text, 2 * index + 1, 2 * index + 2)
-        bytes[index] = DIGITS[high] * 16 + DIGITS[low]
-    end
-    return ffi_string(bytes, count)
 end
 
 return _M
