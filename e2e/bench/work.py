@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from e2e.bench.pools import ALL_RESTING, ONE, REDIS, RESTING_FIRST, Pool
+from e2e.bench.pools import ALL_RESTING, ONE, REDIS, RESTING_FIRST, TELEMETRY, Pool
 from e2e.bench.targets import Running, Site
 from e2e.bench.targets.gateway import client_key, environment
 from e2e.bench.targets.plain import PATH
@@ -60,6 +60,7 @@ CASES = (
     Case("failover", RESTING_FIRST),
     Case("all throttled", ALL_RESTING, status=429),
     Case("redis", REDIS),
+    Case("telemetry", TELEMETRY),
 )
 
 
