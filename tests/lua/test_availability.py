@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.engines.support import Lua
 
@@ -109,3 +111,41 @@ def test_f2_a_limit_of_any_size_stays_a_limit(lua: Lua, limit: int) -> None:
     )
     kept = min(limit, 2**31 - 1)
     assert states(lua, code, limit=limit) == ([5, kept] if kept else [5])
+
+
+SCOPES = ['"gpt-4o"', "memory.EVERY", 'memory.scope("gpt-4o", "chat/completions")']
+EVENTS = st.one_of(
+    st.builds(
+        'cooldowns.throttled(backend, "gpt-4o", {}, {})'.format,
+        st.integers(1, 60),
+        st.sampled_from([0, 500, 5000]),
+    ),
+    st.builds('cooldowns.spent(backend, "gpt-4o", {})'.format, st.integers(1, 60)),
+    st.builds("cooldowns.missing(backend, {})".format, st.sampled_from([SCOPES[0], SCOPES[2]])),
+    st.builds("breakers.failed(backend, {}, failover)".format, st.sampled_from(SCOPES)),
+    st.builds(
+        'availability.acquire(backend, "gpt-4o", failover, {})'.format, st.sampled_from(["nil", '"messages"'])
+    ),
+    st.builds("clock = clock + {}".format, st.integers(1, 70)),
+)
+COMPARE = """
+local wrong = {}
+for _, operation in ipairs({ false, "chat/completions", "messages" }) do
+    for _, size in ipairs({ false, 0, 1000, 9000 }) do
+        local reason = availability.state(backend, "gpt-4o", operation or nil, size or nil)
+        local is_usable = not reason or reason == "half-open" or reason == "ending"
+        local admits, is_trial = availability.admits(backend, "gpt-4o", operation or nil, size or nil)
+        if admits ~= is_usable or is_trial ~= (is_usable and reason ~= nil) then
+            wrong[#wrong + 1] = { operation, size, reason or false, admits, is_trial }
+        end
+    end
+end
+return wrong
+"""
+
+
+@given(st.lists(EVENTS, max_size=8))
+def test_f2_f3_a_pair_admits_what_its_state_lets_through(lua: Lua, events: list[str]) -> None:
+    memory = 'local memory = require(PREFIX .. "pair_memory")\n'
+    [wrong] = states(lua, memory + "\n".join(events) + COMPARE)
+    assert list(wrong) == []

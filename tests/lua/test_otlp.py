@@ -40,7 +40,7 @@ NUMBERS = (
 VALUES = st.text(min_size=1) | st.booleans() | NUMBERS | st.integers(100, 20_000).map(lambda n: "x" * n)
 NAMES = st.sampled_from(["a", "gen_ai.usage.cache_creation.input_tokens", "azure_openai.client"])
 ATTRIBUTES = st.dictionaries(NAMES, VALUES)
-SPANS = st.builds(
+SPANS: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     id=st.binary(min_size=16, max_size=16).map(bytes.hex),
     milliseconds=st.integers(0, 2**42),

@@ -36,11 +36,11 @@ def test_b3_20000_invented_names_push_out_no_cooldown(lua: Lua) -> None:
 
 def test_b3_what_is_known_of_a_name_moves_with_its_first_success(lua: Lua) -> None:
     chunk = """
-    cooldowns.throttled(east, "gpt-4o", 100, 0)
-    breakers.failed(west, "gpt-4o", failover)
-    availability.served({ east, west }, "gpt-4o", "chat/completions")
+    cooldowns.throttled(east, "new-model", 100, 0)
+    breakers.failed(west, "new-model", failover)
+    availability.served({ east, west }, "new-model", "chat/completions")
     invented:flush_all()
-    return (availability.state(east, "gpt-4o")), (availability.state(west, "gpt-4o"))
+    return (availability.state(east, "new-model")), (availability.state(west, "new-model"))
     """
     assert lua(BEGIN + chunk) == ["throttled", "open"]
 

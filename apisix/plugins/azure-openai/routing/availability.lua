@@ -49,9 +49,14 @@ local OF_OTHER_SURFACES = {
     ["models/images/embeddings"] = true,
 }
 
+-- Whether a reason does not concern an operation.
+local function is_elsewhere(reason, operation)
+    return reason == "missing" and OF_OTHER_SURFACES[operation] == true
+end
+
 local function capacity(backend, deployment, operation, size)
     local reason, seconds = cooldowns.state(backend, deployment, size)
-    if reason == "missing" and OF_OTHER_SURFACES[operation] then
+    if is_elsewhere(reason, operation) then
         return nil
     end
     return reason, seconds
@@ -71,6 +76,10 @@ function _M.state(backend, deployment, operation, size)
         return reason, seconds
     end
     reason, seconds = stronger(reason, seconds, capacity(backend, deployment, operation, size))
+    if reason == "throttled" then
+        -- None is stronger, and only the pair itself is ever throttled.
+        return reason, seconds
+    end
     reason, seconds = stronger(reason, seconds, breakers.state(backend, deployment))
     if operation then
         local scope = memory.scope(deployment, operation)
@@ -78,6 +87,47 @@ function _M.state(backend, deployment, operation, size)
         reason, seconds = stronger(reason, seconds, breakers.state(backend, scope))
     end
     return reason, seconds
+end
+
+-- States in which some requests may go.
+local ACQUIRABLE = { ["half-open"] = true, ending = true }
+local CLOSED, TRIAL = "closed", "trial"
+
+-- What one more reason makes of a verdict: nil (open), TRIAL or CLOSED.
+local function judged(reason, verdict)
+    if not reason then
+        return verdict
+    end
+    return ACQUIRABLE[reason] and (verdict or TRIAL) or CLOSED
+end
+
+local function verdict_of_operation(backend, scope, verdict)
+    verdict = judged(cooldowns.reason(backend, scope), verdict)
+    return verdict == CLOSED and verdict or judged(breakers.state(backend, scope), verdict)
+end
+
+local function verdict_of(backend, deployment, operation, size)
+    local verdict = judged((breakers.state(backend, EVERY)), nil)
+    if verdict == CLOSED or not rests.may_rest(backend, deployment) then
+        return verdict
+    end
+    local reason = cooldowns.reason(backend, deployment, size)
+    verdict = not is_elsewhere(reason, operation) and judged(reason, verdict) or verdict
+    if verdict ~= CLOSED then
+        verdict = judged(breakers.state(backend, deployment), verdict)
+    end
+    if verdict ~= CLOSED and operation then
+        verdict = verdict_of_operation(backend, memory.scope(deployment, operation), verdict)
+    end
+    return verdict
+end
+
+--- As `state`, for who needs no more than whether the pair can be used: the first reason against it is enough.
+-- @return boolean whether it is usable
+-- @return boolean whether it has to be acquired for that
+function _M.admits(backend, deployment, operation, size)
+    local verdict = verdict_of(backend, deployment, operation, size)
+    return verdict ~= CLOSED, verdict == TRIAL
 end
 
 local function abandon(backend, claimed)

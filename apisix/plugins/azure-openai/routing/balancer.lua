@@ -20,9 +20,6 @@ local table_sort = table.sort
 -- deployments would otherwise pin each to one backend. So do kinds of answers whose speeds are compared.
 local rotations = lrucache.new(1000)
 
--- States in which some requests may go.
-local ACQUIRABLE = { ["half-open"] = true, ending = true }
-
 -- Another request has the trial of a backend that was passed over. One that misses the deployment has said so to this
 -- request.
 local ASKED, MISSES, PASSED_OVER = "asked", "misses", "passed over"
@@ -97,11 +94,11 @@ local function usable_deployment(backend, plan, tried)
     if not deployment then
         return nil
     end
-    local reason = availability.state(backend, deployment, plan.operation, plan.size)
-    if reason and not ACQUIRABLE[reason] then
+    local is_usable, is_trial = availability.admits(backend, deployment, plan.operation, plan.size)
+    if not is_usable then
         return nil
     end
-    return deployment, reason ~= nil
+    return deployment, is_trial
 end
 
 -- One of those that may be asked. `deployments` are their names for it, where speeds count.

@@ -87,6 +87,21 @@ function _M.state(backend, deployment, size)
     return reason, seconds
 end
 
+--- As `state`, without the time: why a pair has no capacity for a request.
+-- @return string|nil
+function _M.reason(backend, deployment, size)
+    local reason = state_of_rest(backend, deployment, size)
+    if
+        reason ~= "throttled"
+        and reason ~= "missing"
+        and size
+        and large_rests.left(backend, deployment, size) > 0
+    then
+        return "throttled"
+    end
+    return reason
+end
+
 --- Claims a place among the requests that may go when a cool-down ends.
 -- @return boolean
 function _M.acquire(backend, deployment)

@@ -6,6 +6,7 @@
 -- real, too. Any other name may be a client's invention. What is remembered of it is kept apart and for a short time,
 -- so that inventions push out nothing but one another.
 local ngx = ngx
+local ngx_now = ngx.now
 local ipairs = ipairs
 local math_min = math.min
 
@@ -73,12 +74,34 @@ local function served_key(deployment)
     return "served|" .. deployment:lower()
 end
 
+-- Each request asks dozens of times whether its deployment is real, so a worker believes for a second what it has read.
+local BELIEVED_SECONDS, MOST_BELIEVED = 1, 500
+local believed_until, believed_count = {}, 0
+
+local function has_served(name)
+    local now, known_until = ngx_now(), believed_until[name]
+    if known_until and known_until > now and known_until <= now + BELIEVED_SECONDS then
+        return true
+    end
+    if REAL:get(served_key(name)) ~= name then
+        return false
+    end
+    if not known_until then
+        if believed_count == MOST_BELIEVED then
+            believed_until, believed_count = {}, 0
+        end
+        believed_count = believed_count + 1
+    end
+    believed_until[name] = now + BELIEVED_SECONDS
+    return true
+end
+
 local function is_real(backend, deployment)
     if deployment == EVERY or deployment:byte(1) == 47 then
         return true
     end
     local name = _M.deployment_of(deployment)
-    return (backend.own_names and backend.own_names[name]) or REAL:get(served_key(name)) == name
+    return (backend.own_names and backend.own_names[name]) or has_served(name)
 end
 
 -- Where a pair is remembered, and for how many seconds at most.
