@@ -98,15 +98,18 @@ function _M.begin()
     debug_sethook(step, "", STEP)
 end
 
---- Ends it and prints a line for each count.
+--- Ends it.
+-- @return string a line for each count
 function _M.finish()
     debug_sethook()
     is_counting = false
     counts.kib = collectgarbage("count") - kib_before
     collectgarbage("restart")
+    local lines = {}
     for what, number in pairs(counts) do
-        ngx.print(what, " ", number, "\n")
+        lines[#lines + 1] = what .. " " .. number .. "\n"
     end
+    return table.concat(lines)
 end
 
 --- The versions of what runs the Lua.

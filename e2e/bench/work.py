@@ -14,34 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from e2e.bench.added_lua import AddedLua
 from e2e.bench.pools import ALL_RESTING, ONE, REDIS, RESTING_FIRST, TELEMETRY, Pool
 from e2e.bench.targets import Running, Site
 from e2e.bench.targets.gateway import client_key, environment
 from e2e.bench.targets.plain import PATH
 from e2e.bench.workload import ANSWER, Request
 from scripts.engines import Gateway, choose_engine, start_files
-from scripts.engines.base import Engine, Instance, Launch
 from scripts.engines.files import render
-from scripts.engines.ports import free_ports
 
 WARM_UP, REQUESTS, REPEATS = 30, 50, 3
 COUNTS = ("dictionary", "connects", "sends", "reads", "prints", "flushes", "writes", "instructions", "kib")
 
 _LUA = Path(__file__).with_name("work.lua")
-_FIRST = "init_by_lua_block {"
-_SERVER = """\
-server {{
-        listen 127.0.0.1:{port};
-        access_log off;
-        location = /begin {{ content_by_lua_block {{ work.begin() }} }}
-        location = /finish {{ content_by_lua_block {{ work.finish() }} }}
-        location = /runtime {{ content_by_lua_block {{ ngx.print(work.runtime()) }} }}
-    }}
-
-    {first}
-        work = dofile("{lua}")
-        {added}
-"""
 
 
 @dataclass(frozen=True)
@@ -72,31 +57,6 @@ class Work:
     runtime: str
 
 
-class CountingEngine:
-    """An engine whose workers count."""
-
-    def __init__(self, engine: Engine, port: int, added: str) -> None:
-        self._engine = engine
-        self._port = port
-        self._added = added
-        self.name = engine.name
-        self.bundle_root = engine.bundle_root
-        self.settle_seconds = engine.settle_seconds
-
-    def missing(self) -> str | None:
-        """As the engine itself."""
-        return self._engine.missing()
-
-    def prepare(self, instance: Instance) -> Launch:
-        """Adds the counting, and where to ask for it, to nginx.conf."""
-        launch = self._engine.prepare(instance)
-        conf = instance.directory / ("nginx.conf" if self.name == "embedded" else "conf/nginx.conf")
-        before, after = conf.read_text().split(_FIRST, 1)
-        server = _SERVER.format(port=self._port, first=_FIRST, lua=_LUA, added=self._added)
-        conf.write_text(before + server + after)
-        return launch
-
-
 def work(engine: str, case: Case, site: Site, added: str = "") -> Work:
     """What a request of a case does on an engine, per request: the least of some repeats.
 
@@ -104,23 +64,22 @@ def work(engine: str, case: Case, site: Site, added: str = "") -> Work:
     costs. Raises `EngineError` when the gateway cannot be started.
     """
     chosen, _ = choose_engine(engine)
-    (port,) = free_ports(1)
+    counting = AddedLua(chosen, _LUA, ("begin", "finish", "runtime"), added)
     env = environment(case.pool, site)
-    files = render(env, chosen.bundle_root)
-    with start_files(files, engine=CountingEngine(chosen, port, added), env=env) as gateway:
+    with start_files(render(env, chosen.bundle_root), engine=counting, env=env) as gateway:
         request = Running(f"{gateway.url}{PATH}", headers={"api-key": client_key(0)}).request(case.deployment)
         _send(gateway, request, case, WARM_UP)
-        found = [_counted(gateway, request, case, port) for _ in range(REPEATS)]
-        runtime = _ask(port, "/runtime")
+        found = [_counted(gateway, counting, request, case) for _ in range(REPEATS)]
+        runtime = counting.ask("runtime")
     return Work({name: min(counts.get(name, 0.0) for counts in found) / REQUESTS for name in COUNTS}, runtime)
 
 
-def _counted(gateway: Gateway, request: Request, case: Case, port: int) -> Mapping[str, float]:
-    _ask(port, "/begin")
+def _counted(gateway: Gateway, counting: AddedLua, request: Request, case: Case) -> Mapping[str, float]:
+    counting.ask("begin")
     before = _writes(gateway)
     _send(gateway, request, case, REQUESTS)
     writes = _writes(gateway) - before
-    lines = _ask(port, "/finish").splitlines()
+    lines = counting.ask("finish").splitlines()
     return {name: float(value) for name, value in (line.split() for line in lines)} | {"writes": writes}
 
 
@@ -128,14 +87,6 @@ def _writes(gateway: Gateway) -> float:
     """How often the workers have called the kernel to write: to clients and logs. Source: proc_pid_io(5)."""
     lines = [Path(f"/proc/{pid}/io").read_text() for pid in gateway.children]
     return sum(float(re.findall(r"syscw: (\d+)", text)[0]) for text in lines)
-
-
-def _ask(port: int, path: str) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("GET", path)
-    answer = connection.getresponse().read().decode()
-    connection.close()
-    return answer
 
 
 def _send(gateway: Gateway, request: Request, case: Case, times: int) -> None:
