@@ -18,7 +18,7 @@ _STATE = "c7"
 
 
 def picture(title: str, root: Frame) -> str:
-    """A flame graph as SVG, in the style of the other pictures. Frames say their names and shares when pointed at."""
+    """A flame graph as SVG. Frames say their names and shares when pointed at."""
     height = _TOP + _ROW * root.depth
     drawn = "".join(_frames(root, 0.0, height - _ROW, root.samples or 1))
     legend = "".join(
