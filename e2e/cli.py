@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -31,9 +32,13 @@ from renderer.progress import working
 from renderer.version import VersionedCommand
 from scripts.engines import EngineError
 from scripts.engines.selection import NAMES
+from scripts.engines.selection import names as engine_names
 from scripts.interrupts import stopping_cleanly
 
 FAILED, INVALID, INTERRUPTED = 1, 2, 130
+
+# Without this the help shows `<bool>`, as if a value had to follow.
+_flag = partial(typer.Option, metavar="")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -109,24 +114,26 @@ def _serve(names: Sequence[str], place: Place, engine: str, urls: Sequence[str],
 @app.command(cls=VersionedCommand)
 def run(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]…", help="Scenarios; all by default.")
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Scenarios; all by default.", autocompletion=lambda: list(ALL)),
     ] = None,
     target: Annotated[Place, typer.Option(help="Where they run.")] = Place.LOCAL,
     env: Annotated[
         str, typer.Option(help="Environment of the Azure target, as in deploy-workload ENV.")
     ] = "dev",
     engine: Annotated[
-        str, typer.Option(help=f"Engine of the local target: {', '.join(NAMES)}.")
+        str,
+        typer.Option(help=f"Engine of the local target: {', '.join(NAMES)}.", autocompletion=engine_names),
     ] = "embedded",
     junit_file: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML there.")] = None,
     report_file: Annotated[Path | None, typer.Option("--report", help="Write the HTML report there.")] = None,
     pictures: Annotated[
         Path | None, typer.Option(help="Write an SVG picture of each scenario there.")
     ] = None,
-    list_only: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="A shortened selection, in at most 100 s.")] = False,
+    list_only: Annotated[bool, _flag("--list", help="List the scenarios.")] = False,
+    quick: Annotated[bool, _flag("--quick", help="A shortened selection, in at most 100 s.")] = False,
     keep: Annotated[
-        bool, typer.Option("--serve", help="Play nothing: keep a local stage running for other clients.")
+        bool, _flag("--serve", help="Play nothing: keep a local stage running for other clients.")
     ] = False,
     backends: Annotated[
         list[str] | None,

@@ -74,7 +74,7 @@ check "ruff format" .venv/bin/ruff format --check --diff --quiet .
 check "mypy" .venv/bin/mypy --no-error-summary
 check "dependencies" dependencies
 check "spelling" spelling
-check "shellcheck" shellcheck .ci/run scripts/*.sh scripts/coverage/*.sh
+check "shellcheck" shellcheck .ci/run scripts/*.sh scripts/coverage/*.sh scripts/shell_completion/*.bash
 check "luacheck" luacheck --quiet apisix e2e
 check "rooms" .venv/bin/python -m scripts.lint.rooms
 check "defaults" .venv/bin/pytest -q tests/renderer/test_defaults.py

@@ -39,6 +39,8 @@ wanted_by_ci() {
     works mvn -version || echo maven
     works npm --version || echo npm
     works chromium --version || echo chromium
+    works zsh --version || echo zsh
+    works fish --version || echo fish
 }
 
 wanted_packages() {

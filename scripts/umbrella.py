@@ -22,7 +22,7 @@ class Command:
     purpose: str
     module: str
     run: str = "main"
-    app: str | None = "app"
+    app: str = "app"
 
 
 def _deploy(purpose: str, name: str) -> Command:
@@ -39,7 +39,7 @@ COMMANDS = {
     "usage": _deploy("Show who has used what of which budget.", "usage"),
     "destroy": _deploy("Remove a deployment from Azure.", "destroy"),
     "e2e": Command("Play scenarios against a gateway and judge it.", "e2e.cli"),
-    "bench": Command("Measure what the gateway costs.", "e2e.bench.cli", app=None),
+    "bench": Command("Measure what the gateway costs.", "e2e.bench.cli"),
     "simulator": Command("Simulate Azure OpenAI regions.", "e2e.simulator.cli"),
 }
 """The commands by name. Each is a program of its own, loaded only when it is asked for."""
@@ -48,12 +48,13 @@ COMMANDS = {
 class _Umbrella(VersionedGroup):
     """While a shell completes, its commands have the options of the programs that they hand over to."""
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of a name."""
-        command = COMMANDS.get(cmd_name)
-        if command is None or command.app is None or not ctx.resilient_parsing:
-            return super().get_command(ctx, cmd_name)
-        return typer.main.get_command(getattr(importlib.import_module(command.module), command.app))
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the arguments begin with. The others need not be loaded."""
+        name, found, rest = super().resolve_command(ctx, args)
+        if name in COMMANDS and ctx.resilient_parsing:
+            command = COMMANDS[name]
+            found = typer.main.get_command(getattr(importlib.import_module(command.module), command.app))
+        return name, found, rest
 
 
 app = typer.Typer(
@@ -82,12 +83,13 @@ for _name, _command in COMMANDS.items():
     app.command(
         _name,
         help=_command.purpose,
+        short_help=_command.purpose,
         add_help_option=False,
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     )(_handing_over(_name, _command))
 
 
-@app.command()
+@app.command(short_help="Print what makes a shell complete these commands.")
 def completion(shell: Annotated[Shell, typer.Argument(help="The shell that shall complete.")]) -> None:
     """Print what makes a shell complete these commands.
 

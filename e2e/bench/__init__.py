@@ -11,5 +11,6 @@
 - `results`, `table`, `plots`: the samples of a run, and how they are shown
 - `stalls`: how long one large body keeps the others of a worker waiting
 - `work` and `work_limits`: what a request does, counted: steady where times are not; a test guards it
-- `cli`: the command, `aoai-gateway bench` or `python -m e2e.bench`
+- `measuring`: measures a part, shows it and writes it
+- `cli`: the options of the command, `aoai-gateway bench` or `python -m e2e.bench`
 """

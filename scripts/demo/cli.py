@@ -22,7 +22,7 @@ from scripts.demo.stage import Stage, set_up
 from scripts.demo.story import STORY, Scene
 from scripts.demo.usage import usage
 from scripts.engines import EngineError
-from scripts.engines.selection import NAMES
+from scripts.engines.selection import NAMES, names
 
 _INTERRUPTED = 130
 _LOG_LINES = 15
@@ -94,7 +94,9 @@ def _refuse(problems: list[str]) -> NoReturn:
 
 @app.command(cls=VersionedCommand)
 def run(
-    engine: Annotated[str, typer.Option(help=f"The engine that runs it: {', '.join(NAMES)}.")] = "embedded",
+    engine: Annotated[
+        str, typer.Option(help=f"The engine that runs it: {', '.join(NAMES)}.", autocompletion=names)
+    ] = "embedded",
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the gateway and the regions running until Ctrl-C.")
     ] = False,

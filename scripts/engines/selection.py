@@ -11,6 +11,11 @@ ENGINES: tuple[Engine, ...] = (DockerEngine(), ApisixEngine(), EmbeddedEngine())
 NAMES = (AUTO, *(engine.name for engine in ENGINES))
 
 
+def names() -> list[str]:
+    """What a shell completes the name of an engine to."""
+    return list(NAMES)
+
+
 def _automatic() -> tuple[Engine, str]:
     reasons: list[str] = []
     for engine in ENGINES:

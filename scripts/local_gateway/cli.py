@@ -14,7 +14,7 @@ from renderer import ConfigurationError, KeyVaultError
 from renderer.found_env_file import NOT_SEARCHED_OPTION
 from renderer.version import VersionedCommand
 from scripts.engines import EngineError
-from scripts.engines.selection import AUTO, NAMES
+from scripts.engines.selection import AUTO, NAMES, names
 from scripts.local_gateway import voice
 from scripts.local_gateway.running import Options, run_until_stopped
 
@@ -28,7 +28,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command(cls=VersionedCommand)
 def run(
-    engine: Annotated[str, typer.Option(help=f"The engine that runs it: {', '.join(NAMES)}.")] = AUTO,
+    engine: Annotated[
+        str, typer.Option(help=f"The engine that runs it: {', '.join(NAMES)}.", autocompletion=names)
+    ] = AUTO,
     env_file: Annotated[
         Path | None,
         typer.Option(

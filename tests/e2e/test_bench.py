@@ -17,8 +17,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from typer.testing import CliRunner
 
-from e2e.bench import backend, cli, machine, plots, table, wrk
+from e2e.bench import backend, cli, machine, measuring, plots, table, wrk
 from e2e.bench.backend import Backends
 from e2e.bench.pools import ALL_THROTTLED, FAILOVER, MANY, ONE, POOLS
 from e2e.bench.processes import running_server
@@ -34,6 +35,7 @@ from e2e.waiting import eventually
 from renderer import load_settings, render_files
 from scripts.engines import EngineError
 from scripts.engines.ports import free_ports
+from scripts.shell_completion import prepare
 
 SMALL, ALONE = (next(row for row in ROWS if row.name == name) for name in ("small", "alone"))
 BY_NAME = {target.name: target for target in TARGETS}
@@ -200,7 +202,7 @@ def test_a_page_without_marks_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_page_of_the_documentation_has_the_marks() -> None:
-    assert [cli.PAGE.read_text().count(mark) for mark in (table.BEGIN, table.END)] == [1, 1]
+    assert [measuring.PAGE.read_text().count(mark) for mark in (table.BEGIN, table.END)] == [1, 1]
 
 
 def test_a_plot_cuts_a_bar_that_would_hide_the_others() -> None:
@@ -315,24 +317,30 @@ def test_the_connections_of_a_process_are_its_own() -> None:
     [
         (["--rows", "small,speed"], "speed is not one of small, prompt"),
         (["--targets", "kong"], "kong is not one of direct, nginx"),
-        (["--rounds", "0"], "0 is not a whole number above 0"),
+        (["--rounds", "0"], "'--rounds': Input should be greater than or equal to 1"),
     ],
 )
-def test_a_wrong_option_is_explained(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit):
-        cli.main(arguments)
-    assert said in " ".join(capsys.readouterr().err.split())
+def test_a_wrong_option_is_explained(arguments: list[str], said: str) -> None:
+    answered = CliRunner().invoke(cli.app, arguments)
+    assert (answered.exit_code, said in " ".join(answered.stderr.split())) == (2, True), answered.stderr
+
+
+def test_a_shell_completes_one_more_row() -> None:
+    asked = {
+        "_BENCH_COMPLETE": "complete_fish",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "_TYPER_COMPLETE_ARGS": "bench --rows small,pac",
+    }
+    prepare()
+    answered = CliRunner().invoke(cli.app, [], env=asked, prog_name="bench")
+    assert answered.output.split("\t")[0] == "small,paced"
 
 
 def test_missing_programs_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(SystemExit) as ended:
-        cli.main([])
-    said = str(ended.value)
-    assert "nginx" in said
-    assert "apt-get install wrk" in said
+    answered = CliRunner().invoke(cli.app)
+    said = f"{answered.exception}{answered.output}"
+    assert (answered.exit_code, "nginx" in said, "apt-get install wrk" in said) == (1, True, True)
 
 
 def test_the_estimate_grows_with_rows_and_targets() -> None:
@@ -349,7 +357,7 @@ def test_a_quick_run_measures_with_every_client(
     engine = pytestconfig.getoption("--engine")
     rows = "small,alone,first-token,trials"
     targets = "stock,apisix" if engine == "apisix" else engine
-    cli.main(["--quick", "--targets", targets, "--rows", rows, "--output", str(tmp_path)])
+    CliRunner().invoke(cli.app, ["--quick", "--targets", targets, "--rows", rows, "--output", str(tmp_path)])
     found = Results.read(tmp_path / "results.json")
     shown = [row for row in ROWS if row.name in rows.split(",")]
     missing = [
