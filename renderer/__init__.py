@@ -4,7 +4,7 @@ Sources: one text for each variable
     settings_file     the file given with `--settings`, by its name in one of two formats:
     env_file          NAME=value lines, and
     yaml_file         YAML, with the names of the model; file_text reads the text of both
-    found_env_file    which file is read when none is given
+    found_settings    which file is read when none is given
     origins           where each text was written
     key_vault         secrets of Azure Key Vault, by variable
     sources           merges both with the environment

@@ -17,7 +17,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from renderer.found_env_file import NOT_SEARCHED_OPTION, EnvFile, chosen_env_file
+from renderer.found_settings import (
+    NOT_SEARCHED_ALIAS,
+    NOT_SEARCHED_OPTION,
+    SettingsFile,
+    chosen_settings_file,
+)
 from renderer.loader import Loaded, load
 from renderer.masking import masked_diff
 from renderer.model import Settings
@@ -36,7 +41,7 @@ EXIT_UNPRICED = 1
 _LONGEST_PAUSE_SECONDS = 86_400
 _EPILOG = """
 Settings come from the environment, then from Key Vault when KEY_VAULT_URL is set, then from the file,
-which is .env of the working directory when none is named.
+which is .env or gateway.yaml of the working directory when none is named.
 Exit codes: 0 fine, 2 invalid configuration or unusable output directory, or a warning with --strict, 3 Key
 Vault; with --check-prices 1 when a deployment has no price.
 """
@@ -82,10 +87,13 @@ def render(
             "--env-file",
             metavar="FILE",
             help="A file of settings: YAML if its name ends in .yaml or .yml, else NAME=value lines. "
-            "Default: .env, if it exists.",
+            "Default: .env or gateway.yaml of this directory, if there is one.",
         ),
     ] = None,
-    no_env_file: Annotated[bool, typer.Option(NOT_SEARCHED_OPTION, help="Do not read .env.")] = False,
+    no_settings: Annotated[
+        bool,
+        typer.Option(NOT_SEARCHED_OPTION, NOT_SEARCHED_ALIAS, help="Do not look for .env and gateway.yaml."),
+    ] = False,
     output_dir: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("build"),
     bundle_root: Annotated[
         str,
@@ -128,7 +136,7 @@ def render(
         print(reference_page(), end="")
         return
 
-    file = _file_to_read(settings_file, no_env_file)
+    file = _file_to_read(settings_file, no_settings)
 
     def read() -> Loaded:
         return load(os.environ, env_file=read_settings_file(file.path) if file else None)
@@ -164,10 +172,8 @@ def render(
         _watch(lambda: files_of(read()), output_dir, watch)
 
 
-def _file_to_read(named: Path | None, no_env_file: bool) -> EnvFile | None:
-    if named is not None and no_env_file:
-        raise typer.BadParameter(f"--env-file and {NOT_SEARCHED_OPTION} do not go together")
-    file = chosen_env_file(named, search=not no_env_file)
+def _file_to_read(named: Path | None, no_settings: bool) -> SettingsFile | None:
+    file = chosen_settings_file(named, search=not no_settings)
     if file is not None and file.was_found:
         _stderr().print(Text(f"Reading {file}"))
     return file

@@ -7,7 +7,7 @@ start_screen    what is printed when the gateway serves: backends, clients, addr
 first_call      a call with curl that works here
 request_lines   a line for each request
 log_tail        follows the access log
-changes         `--watch`: applies changes of the env file
+changes         `--watch`: applies changes of the file of settings
 voice           where all of this is printed
 """
 

@@ -1,4 +1,4 @@
-"""`--watch`: applies changes of the env file to the running gateway.
+"""`--watch`: applies changes of the file of settings to the running gateway.
 
 The renderer's own watcher does the work. It renders into a directory beside the gateway's files. What it puts
 in place there is handed to the engine, which loads it without dropping a request.
@@ -33,7 +33,7 @@ def applying_changes(
     bundle_root: str,
     restart_needed: Callable[[Loaded], str | None],
 ) -> Iterator[None]:
-    """Applies each change of the env file until the end.
+    """Applies each change of the file of settings until the end.
 
     `restart_needed` says what the gateway cannot take up while it runs, or None.
     """
@@ -55,7 +55,7 @@ def applying_changes(
 
 
 class Rendered:
-    """The rendered files: those of the last good settings, until the env file has changed and is at rest."""
+    """The rendered files: those of the last good settings, until their file has changed and is at rest."""
 
     def __init__(
         self,

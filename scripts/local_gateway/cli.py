@@ -11,12 +11,12 @@ from typing import Annotated
 import typer
 
 from renderer import ConfigurationError, KeyVaultError
-from renderer.found_env_file import NOT_SEARCHED_OPTION
+from renderer.found_settings import NOT_SEARCHED_ALIAS, NOT_SEARCHED_OPTION
 from renderer.version import VersionedCommand
 from scripts.engines import EngineError
 from scripts.engines.selection import AUTO, NAMES, names
 from scripts.local_gateway import voice
-from scripts.local_gateway.running import Options, run_until_stopped
+from scripts.local_gateway.running import Options, RefusedWarningsError, run_until_stopped
 
 _NOT_STARTED = 1
 
@@ -31,19 +31,25 @@ def run(
     engine: Annotated[
         str, typer.Option(help=f"The engine that runs it: {', '.join(NAMES)}.", autocompletion=names)
     ] = AUTO,
-    env_file: Annotated[
+    settings_file: Annotated[
         Path | None,
         typer.Option(
             "--settings",
             "--env-file",
             help="File of settings: YAML if its name ends in .yaml or .yml, else NAME=value lines; the "
-            "environment wins. Default: .env, if it exists.",
+            "environment wins. Default: .env or gateway.yaml of this directory, if there is one.",
             show_default=False,
         ),
     ] = None,
-    no_env_file: Annotated[bool, _flag(NOT_SEARCHED_OPTION, help="Do not read .env.")] = False,
+    no_settings: Annotated[
+        bool,
+        _flag(NOT_SEARCHED_OPTION, NOT_SEARCHED_ALIAS, help="Do not look for .env and gateway.yaml."),
+    ] = False,
+    strict: Annotated[
+        bool, _flag("--strict", help="Take warnings of settings for errors: exit with 2, run nothing.")
+    ] = False,
     watch: Annotated[
-        bool, _flag("--watch", help="Apply changes of the env file while the gateway runs.")
+        bool, _flag("--watch", help="Apply changes of the file of settings while the gateway runs.")
     ] = False,
     quiet: Annotated[bool, _flag("--quiet", help="Print no line for each request.")] = False,
     port: Annotated[
@@ -68,12 +74,14 @@ def run(
 ) -> None:
     """Render the settings and run the gateway on this machine until it is stopped.
 
-    Exit status: 0 after a stop, 1 when the gateway could not run, 2 for wrong settings, 3 for Key Vault.
+    Exit status: 0 after a stop, 1 when the gateway could not run, 2 for wrong settings or, with --strict,
+    warnings, 3 for Key Vault.
     """
     options = Options(
         engine=engine,
-        env_file=env_file,
-        search=not no_env_file,
+        settings_file=settings_file,
+        search=not no_settings,
+        strict=strict,
         watch=watch,
         quiet=quiet,
         port=port,
@@ -89,6 +97,9 @@ def run(
         voice.complain("The settings are wrong:", [str(problem) for problem in error.problems])
         voice.doubt(error.warnings, error.ignored, after_problems=True)
         raise typer.Exit(error.exit_code) from None
+    except RefusedWarningsError:
+        voice.complain("With --strict warnings are errors; the gateway does not run.", [])
+        raise typer.Exit(ConfigurationError.exit_code) from None
     except KeyVaultError as error:
         voice.complain("The settings could not be read:", [str(error)])
         raise typer.Exit(error.exit_code) from None

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from renderer import ConfigurationError, Problem, render_files
-from renderer.found_env_file import NOT_SEARCHED_OPTION, EnvFile, chosen_env_file
+from renderer.found_settings import SettingsFile, chosen_settings_file
 from renderer.progress import working
 from scripts.engines import EngineError, Gateway, choose_engine, start_files
 from scripts.local_authority import LocalAuthority, open_authority, user_directory
@@ -31,9 +31,10 @@ class Options:
     """What the command line asks for; the command's help describes each."""
 
     engine: str
-    env_file: Path | None
+    settings_file: Path | None
     search: bool
-    """Whether to look for .env where no file is named."""
+    """Whether to look for a file with a usual name where none is named."""
+    strict: bool
     watch: bool
     quiet: bool
     port: int
@@ -42,6 +43,10 @@ class Options:
     keep_files: bool
     tls: bool
     azure_cli: bool | None
+
+
+class RefusedWarningsError(Exception):
+    """With `--strict` the warnings, which were told, keep the gateway from running."""
 
 
 class StopRequestedError(BaseException):
@@ -55,6 +60,7 @@ def run_until_stopped(options: Options) -> None:
         EngineError: the gateway cannot run, or has ended on its own.
         ConfigurationError: the settings, or the options for them, are wrong.
         KeyVaultError: the settings could not be read.
+        RefusedWarningsError: with `strict`, there are warnings.
     """
     for number in _BY_SIGNAL:
         signal.signal(number, _request_stop)
@@ -84,6 +90,8 @@ def _start(options: Options, around: ExitStack, beside: ExitStack) -> Gateway:
     with working("Reading the settings"):
         loaded = sources.load()
     voice.doubt(loaded.warnings, loaded.ignored)
+    if options.strict and loaded.warnings:
+        raise RefusedWarningsError
     authority = _open_authority(loaded.env) if options.tls else None
     env, scopes = loaded.env, scopes_for_azure_cli(loaded.settings, loaded.env, options.azure_cli)
     if scopes:
@@ -112,15 +120,14 @@ def _start(options: Options, around: ExitStack, beside: ExitStack) -> Gateway:
     return gateway
 
 
-def _file_to_read(options: Options) -> EnvFile | None:
-    """The env file. Raises `ConfigurationError` when the options do not go together."""
-    if options.env_file is not None and not options.search:
-        remedy = "Leave one of the two out"
-        raise ConfigurationError([Problem("--env-file", f"does not go with {NOT_SEARCHED_OPTION}", remedy)])
-    file = chosen_env_file(options.env_file, search=options.search)
+def _file_to_read(options: Options) -> SettingsFile | None:
+    """The file of settings. Raises `ConfigurationError` when the options do not go together."""
+    file = chosen_settings_file(options.settings_file, search=options.search)
     if options.watch and file is None:
-        remedy = "Name a file with --env-file, or make a .env in this directory"
-        raise ConfigurationError([Problem("--watch", "follows an env file, and there is none", remedy)])
+        remedy = "Name a file with --settings, or make .env or gateway.yaml in this directory"
+        raise ConfigurationError(
+            [Problem("--watch", "follows a file of settings, and there is none", remedy)]
+        )
     if file is not None and file.was_found:
         voice.say(f"Reading {file}")
     return file

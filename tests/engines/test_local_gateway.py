@@ -59,6 +59,13 @@ def test_a_value_that_cannot_work_is_told_and_stops_nothing(tmp_path: Path) -> N
     )
 
 
+def test_with_strict_such_a_value_keeps_it_from_running(tmp_path: Path) -> None:
+    settings = SETTINGS.replace("=backend-key", "=change-me")
+    status, out, err = Command(tmp_path, settings, "--engine", "embedded", "--strict").end()
+    told = ("AZURE_OPENAI_KEY_0" in err, "With --strict warnings are errors" in err)
+    assert (status, out, told) == (2, "", (True, True))
+
+
 def test_settings_in_yaml_are_served(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text(

@@ -171,7 +171,7 @@ def test_an_invalid_configuration_is_no_key_vault_error(vault: ScriptedVault) ->
 def render_config(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a container would, with a managed identity."""
     return subprocess.run(
-        [sys.executable, "-m", "renderer", "--no-env-file", "--output-dir", str(tmp_path)],
+        [sys.executable, "-m", "renderer", "--no-settings", "--output-dir", str(tmp_path)],
         env={
             **measuring(),
             "PATH": os.environ["PATH"],

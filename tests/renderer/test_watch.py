@@ -183,7 +183,7 @@ def test_c1_a_config_yaml_that_somebody_spoilt_keeps_the_last_good_configuration
 
 def watching(directory: Path) -> list[str]:
     """The command that renders into a directory and looks for changes every second."""
-    files = ["--no-env-file", "--output-dir", str(directory)]
+    files = ["--no-settings", "--output-dir", str(directory)]
     return [sys.executable, "-m", "renderer", *files, "--watch", "1"]
 
 
