@@ -403,6 +403,28 @@ def test_f5_the_gateways_bad_credential_is_not_the_clients_401(stage: Stage, sim
     assert chat(stage.http(stage.gateway())).status_code == 503
 
 
+def test_f5_refused_credentials_are_told_with_their_settings(stage: Stage, sim: Simulator) -> None:
+    sim.fail("eastus", status=401)
+    sim.fail("westus", status=401)
+    client = stage.http(stage.gateway(**HEAVY_EASTUS))
+    # The second request meets open breakers.
+    assert [chat(client).json()["error"]["message"] for _ in range(2)] == [
+        "No backend accepts the gateway's own credential. Look at the gateway's settings: "
+        "AZURE_OPENAI_KEY_0, AZURE_OPENAI_KEY_1."
+    ] * 2
+
+
+def test_f5_a_refused_credential_beside_an_unreachable_backend_is_told(stage: Stage, sim: Simulator) -> None:
+    sim.fail("westus", status=401)
+    with refusing_port() as port:
+        gateway = stage.gateway(AZURE_OPENAI_ENDPOINT_0=f"http://127.0.0.1:{port}")
+        message = chat(stage.http(gateway)).json()["error"]["message"]
+    assert message == (
+        "No backend could be reached that accepts the gateway's own credential. Look at the gateway's settings: "
+        "AZURE_OPENAI_KEY_1."
+    )
+
+
 def test_f5_unreachable_backends_are_503_with_a_body(stage: Stage) -> None:
     with refusing_port() as port:
         gateway = stage.gateway(["eastus"], AZURE_OPENAI_ENDPOINT_0=f"http://127.0.0.1:{port}")

@@ -11,6 +11,7 @@ local math_ceil = math.ceil
 local math_min = math.min
 local math_huge = math.huge
 local math_max = math.max
+local table_concat = table.concat
 
 local LONGEST_RETRY_AFTER_SECONDS = errors.LONGEST_RETRY_AFTER_SECONDS
 
@@ -19,6 +20,9 @@ local WAKE_UP_SECONDS = 0.005
 
 -- Connections end all the time.
 local NO_SOCKET_SECONDS = 1
+
+-- An answer is for reading.
+local MOST_SETTINGS = 5
 
 -- How useful each failure is to the client. A backend's own words are more useful than ours. A refusal of the gateway's
 -- credential is never passed on, since the client would think that its own key is bad. A refusal of the request itself
@@ -152,6 +156,30 @@ local function unavailable_answer(message, recovery_seconds)
     return own_answer(503, message, recovery_seconds)
 end
 
+-- Why nothing could be asked, for those who run the gateway: also which of their settings no backend accepts.
+local function unreached_message(failures)
+    local settings, are_all_refused = {}, true
+    for _, failure in ipairs(failures) do
+        local setting = failure.reason == "credential" and failure.attempt.backend.credential_variable
+        are_all_refused = are_all_refused and setting
+        if setting and not settings[setting] then
+            settings[#settings + 1] = setting
+            settings[setting] = true
+        end
+    end
+    if #settings == 0 then
+        return "No backend could be reached."
+    end
+    local what = are_all_refused and "No backend accepts the gateway's own credential."
+        or "No backend could be reached that accepts the gateway's own credential."
+    local named = table_concat(settings, ", ", 1, math_min(#settings, MOST_SETTINGS))
+    return what
+        .. " Look at the gateway's settings: "
+        .. named
+        .. (settings[MOST_SETTINGS + 1] and ", …" or "")
+        .. "."
+end
+
 -- A backend's own answer. An empty one gets a body that says so.
 local function backend_answer(request, outcome)
     local status, headers = outcome.status, outcome.headers
@@ -256,7 +284,7 @@ function _M.compose(pool, request, plans, failures)
         return unavailable_answer("The gateway has no connection to spare right now.", NO_SOCKET_SECONDS)
     end
     core.log.notice("azure-openai: no backend could be used: ", best.reason, " ", best.err or "")
-    return unavailable_answer("No backend could be reached.", found.recovery)
+    return unavailable_answer(unreached_message(failures), found.recovery)
 end
 
 return _M
