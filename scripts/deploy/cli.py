@@ -6,7 +6,7 @@ import difflib
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from functools import partial
@@ -24,7 +24,7 @@ from scripts.deploy.deployment import Ended, Mode, deploy
 from scripts.deploy.destroy import destroy as destroy_stacks
 from scripts.deploy.example import example_of, write_new
 from scripts.deploy.explanations import explain
-from scripts.deploy.layout import STACKS, Layout, environments
+from scripts.deploy.layout import STACKS, Layout, Stack, environments
 from scripts.deploy.session import Session
 from scripts.deploy.settings_files import SettingsFiles
 from scripts.deploy.status import overview
@@ -35,6 +35,7 @@ from scripts.interrupts import stopping_cleanly
 from scripts.terraform import TerraformError, TerraformMissingError
 
 if TYPE_CHECKING:
+    from scripts.deploy.workload import Options
     from scripts.live.events import LiveError
 
 LOCAL_URL = "http://127.0.0.1:9080"
@@ -65,13 +66,23 @@ EXIT_CODES = (
 )
 
 
-def _chosen_mode(screen: Screen, plan: bool, yes: bool) -> Mode:
-    """The mode that the options ask for. Complain before any work when nobody could answer a question."""
+def _chosen_mode(plan: bool, yes: bool) -> Mode:
+    """The mode that the options ask for."""
     if plan and yes:
         raise InvalidSettingsError("--plan and --yes cannot be used together.")
-    if not plan and not yes:
-        screen.require_terminal()
     return Mode.PLAN if plan else Mode.YES if yes else Mode.ASK
+
+
+def _require_answers(session: Session, mode: Mode, stacks: Sequence[Stack], options: Options | None) -> None:
+    """Complain before any work when nobody could answer a question.
+
+    What is wrong with the settings comes first: with `--yes` it would be the next error.
+    """
+    if mode is Mode.ASK and not session.screen.is_interactive():
+        from scripts.deploy.up import check_settings
+
+        check_settings(session, stacks, options)
+        session.screen.require_terminal()
 
 
 @contextmanager
@@ -140,7 +151,8 @@ def _stack_command(name: str, purpose: str) -> Callable[..., None]:
         output: Output = OutputFormat.TABLE,
     ) -> None:
         with _session(environment, output) as session:
-            mode = _chosen_mode(session.screen, plan, yes)
+            mode = _chosen_mode(plan, yes)
+            _require_answers(session, mode, [STACKS[name]], None)
             outcome = (
                 deploy_bootstrap(session, mode)
                 if name == "bootstrap"
@@ -193,7 +205,8 @@ def workload(
             image_build=not no_image_build,
             refresh_images=refresh_images,
         )
-        mode = _chosen_mode(session.screen, plan, yes)
+        mode = _chosen_mode(plan, yes)
+        _require_answers(session, mode, [STACKS["workload"]], options)
         deployed = deploy_workload(session, mode, options)
         session.screen.result("workload", *describe(deployed))
         raise typer.Exit(deployed.outcome.ended.exit_code)
@@ -217,10 +230,12 @@ def up(
 ) -> None:
     """Deploy all stacks that have settings, in order: look at all, ask once, deploy, send a request."""
     with _session(environment, output) as session:
-        from scripts.deploy.up import deploy_up
+        from scripts.deploy.up import deploy_up, stacks_with_settings
         from scripts.deploy.workload import first_call
 
-        done = deploy_up(session, _chosen_mode(session.screen, plan, yes))
+        mode = _chosen_mode(plan, yes)
+        _require_answers(session, mode, stacks_with_settings(session), None)
+        done = deploy_up(session, mode)
         url = done.gateway.outcome.values().get("gateway_url") if done.gateway else None
         session.screen.result("up", {"result": done.ended.name.lower(), "url": url}, {"stacks": done.rows})
         if done.gateway and url and done.ended in {Ended.APPLIED, Ended.UNCHANGED}:
@@ -278,7 +293,9 @@ def destroy(
 ) -> None:
     """Remove a stack, or all of them."""
     with _session(environment, output) as session:
-        mode = _chosen_mode(session.screen, plan, yes)
+        mode = _chosen_mode(plan, yes)
+        if mode is Mode.ASK:
+            session.screen.require_terminal()
         names = list(STACKS) if target == Target.ALL else [target]
         rows = destroy_stacks(session, names, mode)
         shown = [{"stack": row.stack, "resources": row.resources, "result": row.result} for row in rows]

@@ -1,12 +1,13 @@
 """Reads what a stack declares: its variables with their types, its outputs, where it keeps its state.
 
-And compares the user's settings with that: unknown names and attributes, and missing names.
+And compares the user's settings with that: unknown names and attributes, missing names, other types.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ class Attributes:
     """The shape of an object: the shape of each attribute by its name."""
 
     by_name: Mapping[str, Shape]
+    optional: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,15 @@ class Each:
     member: Shape
 
 
-Shape = Attributes | Each | None
-"""What a value contains; None for a plain value and for anything that is not checked."""
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """The shape of a single value: `string`, `number` or `bool`."""
+
+    type: str
+
+
+Shape = Attributes | Each | Plain | None
+"""What a value contains; None for anything that is not checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ class Declarations:
 def read_declarations(directory: Path) -> Declarations:
     """Variables that the configuration in `directory` declares.
 
-    `variable "name" { type = string }` gives a required `name` with the shape None.
+    `variable "name" { type = string }` gives a required `name` with the shape `Plain("string")`.
     """
     bodies = dict(_blocks(directory, "variable"))
     optional = frozenset(name for name, body in bodies.items() if "default" in body)
@@ -110,7 +119,9 @@ def _parsed(text: str) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=512)
 def shape_of(constraint: str) -> Shape:
-    """The shape of a type constraint: `map(object({ a = string }))` gives `Each(Attributes({"a": None}))`."""
+    """The shape of a type constraint: `map(object({ a = string }))` gives
+    `Each(Attributes({"a": Plain("string")}))`.
+    """
     body = hcl2.parses_to_tree(f"type = {constraint}\n").children[0]
     return _shape(body.children[0].children[-1])
 
@@ -118,7 +129,8 @@ def shape_of(constraint: str) -> Shape:
 def _shape(expression: Any) -> Shape:
     call = next(_trees(expression, "function_call"), None)
     if call is None:
-        return None
+        kind = text_of(expression).strip()
+        return Plain(kind) if kind in {"string", "number", "bool"} else None
     argument: Any = next(_trees(call, "arguments")).children[0]
     match text_of(call.children[0]):
         case "map" | "list" | "set":
@@ -126,9 +138,18 @@ def _shape(expression: Any) -> Shape:
         case "optional":
             return _shape(argument)
         case "object":
-            elements = _trees(argument.children[0], "object_elem")
-            return Attributes({text_of(item.children[0]): _shape(item.children[-1]) for item in elements})
+            elements = {
+                text_of(item.children[0]): item.children[-1]
+                for item in _trees(argument.children[0], "object_elem")
+            }
+            optional = frozenset(name for name, item in elements.items() if _is_optional(item))
+            return Attributes({name: _shape(item) for name, item in elements.items()}, optional)
     return None
+
+
+def _is_optional(expression: Any) -> bool:
+    call = next(_trees(expression, "function_call"), None)
+    return call is not None and text_of(call.children[0]) == "optional"
 
 
 def _trees(parent: Any, kind: str) -> Iterator[Tree[Token]]:
@@ -180,3 +201,47 @@ def undeclared(name: str, value: Any, shape: Shape) -> Iterator[tuple[str, str, 
         case Each(member) if isinstance(value, list):
             for index, item in enumerate(value):
                 yield from undeclared(f"{name}[{index}]", item, member)
+
+
+def unsuitable(name: str, value: Any, shape: Shape) -> Iterator[str]:
+    """A complaint about each part of `value` that has another type, or is missing, with its place.
+
+    Terraform names neither the attribute nor a second mistake. `{"a": {"priority": "high"}}` may give
+    `accounts.a.priority: a number is required.` and `accounts.a.location is missing.`
+    """
+    match shape:
+        case _ if value is None:
+            return
+        case Attributes(by_name, optional) if isinstance(value, Mapping):
+            yield from missing_names(f"{name}.{key}" for key in by_name if key not in {*optional, *value})
+            for key in filter(by_name.__contains__, value):
+                yield from unsuitable(f"{name}.{key}", value[key], by_name[key])
+        case Each(member) if isinstance(value, Mapping):
+            for key, item in value.items():
+                yield from unsuitable(f"{name}.{key}", item, member)
+        case Each(member) if isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from unsuitable(f"{name}[{index}]", item, member)
+        case Attributes():
+            yield f"{name}: attributes are required: {name} = {{ … }}."
+        case Each():
+            yield f"{name}: more than one value is required, in {{ … }} or [ … ]."
+        case Plain(kind) if not _is_of(kind, value):
+            yield f"{name}: {_WORDS[kind]} is required."
+
+
+_WORDS = {"string": "a text", "number": "a number", "bool": "true or false"}
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+
+
+def _is_of(kind: str, value: Any) -> bool:
+    """Whether Terraform takes a value for this type. It reads a number or a boolean out of a text."""
+    match value:
+        case bool():
+            return kind != "number"
+        case int() | float():
+            return kind != "bool"
+        case str():
+            is_number = _NUMBER.fullmatch(value) is not None
+            return kind == "string" or (is_number if kind == "number" else value in {"true", "false"})
+    return False

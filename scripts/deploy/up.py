@@ -52,8 +52,7 @@ class _Run:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        has_accounts = session.settings.files.hold(STACKS["foundry"])
-        self.options = Options(azure_openai=has_accounts)
+        self.options = usual_options(session)
         self.gateway: Deployed | None = None
 
     def deploy(self, stack: Stack, mode: Mode) -> Outcome:
@@ -79,9 +78,9 @@ class _Run:
 
 def deploy_up(session: Session, mode: Mode) -> Up:
     """Look at all stacks, show what there is to do, ask once, and do it. A declined stack ends the run."""
-    stacks = [stack for stack in STACKS.values() if session.settings.files.hold(stack)]
+    stacks = stacks_with_settings(session)
     run = _Run(session)
-    _check(session, stacks, run.options)
+    check_settings(session, stacks, run.options)
     session.az.require()
     planned = [run.look(stack) for stack in stacks]
     for item in planned:
@@ -111,8 +110,19 @@ def _ended(rows: dict[str, str], ended: Ended, run: _Run) -> Up:
     return Up([{"stack": name, "result": result} for name, result in rows.items()], ended, run.gateway)
 
 
-def _check(session: Session, stacks: Sequence[Stack], options: Options) -> None:
+def stacks_with_settings(session: Session) -> list[Stack]:
+    """The stacks to deploy."""
+    return [stack for stack in STACKS.values() if session.settings.files.hold(stack)]
+
+
+def usual_options(session: Session) -> Options:
+    """The options of the gateway's stack where the command has none: accounts are used if they are set."""
+    return Options(azure_openai=session.settings.files.hold(STACKS["foundry"]))
+
+
+def check_settings(session: Session, stacks: Sequence[Stack], options: Options | None = None) -> None:
     """Raise one error with everything that is wrong with the settings, before anything is asked or done."""
+    options = options or usual_options(session)
     found: dict[str, list[Stack]] = {}
     for stack in stacks or [WORKLOAD]:
         for problem in _problems(session, stack, options):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.deploy.declarations import missing_names
+from scripts.deploy.declarations import Shape, missing_names, unsuitable
 from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.deployment import variable_file
 from scripts.deploy.example import BASE, EXAMPLES
@@ -88,9 +88,11 @@ def _problems(
             try:
                 Terraform(directory, binary=session.binary).plan(directory / "plan", [first, second])
             except TerraformError as error:
-                return [
+                complaints = (
                     _complaint(text) for text in error.diagnostics if _APART not in text.partition(": ")[0]
-                ]
+                )
+                shapes = session.settings.declared(stack).shapes
+                return [told for complaint in complaints for told in _told(complaint, given, shapes)]
     return []
 
 
@@ -103,6 +105,14 @@ def _complaint(text: str) -> str:
     """
     detail = _RULE.sub("", text.partition("\n")[2] or text)
     return _UNSUITABLE.sub(r"\1: ", " ".join(detail.split()))
+
+
+def _told(complaint: str, given: Mapping[str, Any], shapes: Mapping[str, Shape]) -> list[str]:
+    """The complaint; one about the type of a whole setting is replaced by those about its parts."""
+    name, colon, _ = complaint.partition(": ")
+    if not colon or name not in given:
+        return [complaint]
+    return list(unsuitable(name, given[name], shapes.get(name))) or [complaint]
 
 
 _RULE = re.compile(r"\s*This was checked by the validation rule at .*", re.DOTALL)

@@ -420,8 +420,8 @@ def test_f5_a_refused_credential_beside_an_unreachable_backend_is_told(stage: St
         gateway = stage.gateway(AZURE_OPENAI_ENDPOINT_0=f"http://127.0.0.1:{port}")
         message = chat(stage.http(gateway)).json()["error"]["message"]
     assert message == (
-        "No backend could be reached that accepts the gateway's own credential. Look at the gateway's settings: "
-        "AZURE_OPENAI_KEY_1."
+        "No backend could be reached that accepts the gateway's own credential. "
+        "Look at the gateway's settings: AZURE_OPENAI_KEY_1."
     )
 
 

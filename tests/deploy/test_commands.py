@@ -54,6 +54,13 @@ def test_without_a_terminal_nothing_is_assumed(commands: Commands) -> None:
     assert (result.returncode, "Add --yes" in result.stderr) == (2, True)
 
 
+def test_without_a_terminal_wrong_settings_come_first(commands: Commands, layout: Layout) -> None:
+    write_tfvars(layout, "bootstrap", nmae="x")
+    result = commands.run("bootstrap")
+    told = ("Did you mean name?" in result.stderr, "--yes" in result.stderr)
+    assert (result.returncode, told) == (2, (True, False))
+
+
 def test_a_missing_stack_ends_with_4(commands: Commands) -> None:
     result = commands.run("platform", "--yes")
     assert (result.returncode, "Run deploy-bootstrap first" in result.stderr) == (4, True)

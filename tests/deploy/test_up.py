@@ -97,11 +97,24 @@ def test_everything_wrong_is_told_before_anything_is_done(made: Installation) ->
     assert (made.root / "state").exists() is False
 
 
+def test_without_a_terminal_wrong_settings_are_told_before_yes_is_asked_for(made: Installation) -> None:
+    made.settings(app_settings={"GATEWAY_CLIENT_NAME_0": "team-a", "COOLDOWN_MAX_SECONDS": "soon"})
+    write_tfvars(made.layout, "observability", vaullt=1)
+    result = made.commands.run("deploy", "up")
+    told = [text in result.stderr for text in ("COOLDOWN_MAX_SECONDS", "observability.vaullt", "--yes")]
+    assert (result.returncode, told) == (2, [True, True, False])
+
+
+def test_without_a_terminal_good_settings_lead_to_yes(made: Installation) -> None:
+    result = made.commands.run("deploy", "up")
+    assert (result.returncode, "Add --yes" in result.stderr) == (2, True)
+
+
 def test_a_value_that_terraform_refuses_is_told_before_anything_is_done(made: Installation) -> None:
     variables = made.layout.directory(STACKS["foundry"]) / "variables.tf"
     variables.write_text('variable "quota" {\n  type    = map(number)\n  default = {}\n}\n')
     write_tfvars(made.layout, "foundry", quota={"gpt-5-mini": "ten"})
     result = made.commands.run("deploy", "up", "--yes")
     assert result.returncode == 2
-    assert "foundry.quota: " in result.stderr
+    assert "foundry.quota.gpt-5-mini: a number is required." in result.stderr
     assert (made.root / "state").exists() is False

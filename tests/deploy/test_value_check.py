@@ -57,10 +57,25 @@ def test_a_text_is_no_number(session: Session) -> None:
 
 
 def test_a_wrong_attribute_is_named(session: Session) -> None:
-    accounts = {"a": {"location": "swedencentral", "deployments": {"d": {"model": "m", "capacity": "ten"}}}}
-    (found,) = complaints(session, STACKS["foundry"], accounts=accounts)
-    assert found.startswith("accounts: ")
-    assert "capacity" in found or "version" in found
+    deployments = {"d": {"model": "m", "version": "1", "capacity": "ten"}}
+    accounts = {"a": {"location": "swedencentral", "deployments": deployments}}
+    found = complaints(session, STACKS["foundry"], accounts=accounts)
+    assert found == ["accounts.a.deployments.d.capacity: a number is required."]
+
+
+def test_all_wrong_attributes_are_named(session: Session) -> None:
+    deployments = {"d": {"model": ["m"], "version": 1, "capacity": "10"}}
+    accounts = {
+        "a": {"location": "swedencentral", "priority": "high", "deployments": deployments},
+        "b": {"deployments": {}},
+        "c": "swedencentral",
+    }
+    assert complaints(session, STACKS["foundry"], accounts=accounts) == [
+        "accounts.a.deployments.d.model: a text is required.",
+        "accounts.a.priority: a number is required.",
+        "accounts.b.location is missing.",
+        "accounts.c: attributes are required: accounts.c = { … }.",
+    ]
 
 
 def test_what_the_command_computes_is_not_complained_about(session: Session) -> None:
