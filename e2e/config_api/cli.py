@@ -16,13 +16,13 @@ from e2e.config_api.app import create_app
 from e2e.config_api.follower import Follower
 from e2e.config_api.preferences import InProcess, InRedis, Preferences
 from e2e.config_api.publisher import Publisher
-from renderer.env_file import read_env_file
 from renderer.loader import load_settings
 from renderer.model import Settings
 from renderer.model.gateway import EndToEnd
 from renderer.names import variable
 from renderer.problems import ConfigurationError, KeyVaultError, Problem
 from renderer.render import DEFAULT_BUNDLE_ROOT
+from renderer.settings_file import read_settings_file
 
 _STOP_SECONDS = 5
 
@@ -33,7 +33,10 @@ def main() -> None:
         typer.run(serve)
     except ConfigurationError as error:
         for problem in error.problems:
-            print(f"{problem.setting} {problem.message}\n  → {problem.remedy_sentence}", file=sys.stderr)
+            print(
+                f"{problem.setting}{problem.place} {problem.message}\n  → {problem.remedy_sentence}",
+                file=sys.stderr,
+            )
         sys.exit(error.exit_code)
     except KeyVaultError as error:
         print(f"Key Vault {error.vault_url}: {error.message}\n  → {error.remedy}.", file=sys.stderr)
@@ -44,8 +47,14 @@ def serve(
     output_dir: Annotated[
         Path, typer.Option(metavar="DIR", help="Directory of the gateway's apisix.yaml and config.yaml.")
     ],
-    env_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="NAME=value lines, for local use.")
+    settings_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings",
+            "--env-file",
+            metavar="FILE",
+            help="A file of settings, as for render-config: YAML or NAME=value lines. For local use.",
+        ),
     ] = None,
     bundle_root: Annotated[
         str, typer.Option(metavar="DIR", help="As for render-config.")
@@ -62,7 +71,7 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s config-api %(levelname)s %(message)s")
 
     def read_file() -> Mapping[str, str] | None:
-        return read_env_file(env_file) if env_file else None
+        return read_settings_file(settings_file) if settings_file else None
 
     settings = load_settings(os.environ, env_file=read_file())
     token = settings.end_to_end.config_api_token

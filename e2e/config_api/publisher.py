@@ -32,7 +32,7 @@ class Publisher:
         directory: Path,
         bundle_root: str,
     ) -> None:
-        """`read_file` reads the env file, if there is one: its values may change."""
+        """`read_file` reads the file of settings, if there is one: its values may change."""
         self._backends = {backend.name for backend in settings.backends}
         self._environment = environment
         self._read_file = read_file

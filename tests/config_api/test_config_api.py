@@ -200,6 +200,16 @@ def test_other_settings_are_read_again_on_request(tmp_path: Path) -> None:
     assert best(directory) == SECOND
 
 
+def test_settings_in_yaml_are_rendered(tmp_path: Path) -> None:
+    env = settings_of_stage()
+    directory = rendered(tmp_path / "conf", env)
+    file = tmp_path / "gateway.yaml"
+    file.write_text("backends:\n  - weight: 77\n")
+    with config_api(env, directory, "--settings", str(file)) as client:
+        post(client, SECOND)
+    assert "weight: 77" in (directory / "apisix.yaml").read_text()
+
+
 @pytest.mark.parametrize(
     ("settings", "setting"),
     [

@@ -140,4 +140,4 @@ def test_c2_a_file_that_is_being_written_is_left_alone(sim: Simulator, tmp_path:
 def test_c2_watch_without_a_file_is_refused(sim: Simulator, tmp_path: Path) -> None:
     command = Command(tmp_path, settings(sim), "--watch", named=False)
     status, _, err = command.end()
-    assert (status, "--watch follows an env file" in err) == (2, True)
+    assert (status, "--watch follows a file of settings" in err) == (2, True)
