@@ -22,6 +22,7 @@ from renderer.found_settings import (
     NOT_SEARCHED_OPTION,
     SettingsFile,
     chosen_settings_file,
+    where_to_begin,
 )
 from renderer.loader import Loaded, load
 from renderer.masking import masked_diff
@@ -147,8 +148,12 @@ def render(
         except ConfigurationError as error:
             raise ConfigurationError(map(loaded.located, error.problems)) from None
 
-    with working("Reading the settings"):
-        loaded = read()
+    try:
+        with working("Reading the settings"):
+            loaded = read()
+    except ConfigurationError as error:
+        _complain(error, where_to_begin(error, settings_file, search=not no_settings))
+        sys.exit(error.exit_code)
     settings = loaded.settings
     if check_prices:
         _check_prices(settings)
@@ -266,9 +271,11 @@ def _say(what: object) -> None:
     Console(soft_wrap=True, highlight=False, markup=False).print(what)
 
 
-def _complain(error: ConfigurationError) -> None:
+def _complain(error: ConfigurationError, hint: str | None = None) -> None:
     show_problems(_stderr(), error.problems, "nothing was written")
     show_warnings(_stderr(), error.warnings, error.ignored, after_problems=True)
+    if hint is not None:
+        _stderr().print(Text(f"\n{hint}"))
 
 
 def _report(what: str, remedy: str) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from renderer.model.backends import Backend
+from renderer.names import variable
 from renderer.problems import ConfigurationError, Problem
+from renderer.resources import EXAMPLE
 
 USUAL_NAMES = (".env", "gateway.yaml", "gateway.yml")
 NAMING_OPTION = "--settings"
@@ -41,6 +45,20 @@ def chosen_settings_file(named: Path | None, *, search: bool = True) -> Settings
     if len(found) > 1:
         raise ConfigurationError([_several(found)])
     return SettingsFile(found[0], was_found=True) if found else None
+
+
+def where_to_begin(error: ConfigurationError, named: Path | None, *, search: bool) -> str | None:
+    """A first step for somebody who has no settings at all; None for all others."""
+    first = variable(Backend, "endpoint", 0)
+    has_none = any(problem.setting == first and not problem.origin for problem in error.problems)
+    if named is not None or not search or not has_none or any(Path(name).is_file() for name in USUAL_NAMES):
+        return None
+    found = f"No file of settings was read: this directory has no {' or '.join(USUAL_NAMES[:2])}."
+    if not EXAMPLE.is_file():
+        return found
+    here = Path.cwd()
+    example = EXAMPLE.relative_to(here) if EXAMPLE.is_relative_to(here) else EXAMPLE
+    return f"{found} To begin with a commented one: cp {shlex.quote(str(example))} {USUAL_NAMES[0]}"
 
 
 def _contradiction() -> Problem:

@@ -82,12 +82,16 @@ class _Reading:
             return yaml.compose(text, Loader=yaml.CSafeLoader)
         except yaml.YAMLError as error:  # its own words may quote a value
             mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-            self._refuse(mark.line + 1 if mark else None, "is not valid YAML")
+            line = mark.line + 1 if mark else None
+            if line is not None and _is_indented_with_tab(text, line):
+                self._refuse(line, "is indented with a tab, which YAML does not allow", "Indent with spaces")
+            else:
+                self._refuse(line, "is not valid YAML")
             return None
 
-    def _refuse(self, line: int | None, what: str) -> None:
+    def _refuse(self, line: int | None, what: str, remedy: str = _SYNTAX_REMEDY) -> None:
         where = str(self._file) if line is None else f"{self._file}, line {line},"
-        self.problems.append(Problem(where, what, _SYNTAX_REMEDY))
+        self.problems.append(Problem(where, what, remedy))
 
     def _members(self, section: str, group: type[NumberedGroup], node: Node) -> None:
         if _is_null(node):
@@ -151,6 +155,11 @@ class _Reading:
 
     def _origin(self, node: Node, path: str) -> Origin:
         return Origin(f"{self._file}, line {node.start_mark.line + 1}", path)
+
+
+def _is_indented_with_tab(text: str, line: int) -> bool:
+    written = text.split("\n")[line - 1 : line]
+    return bool(written) and "\t" in written[0][: len(written[0]) - len(written[0].lstrip())]
 
 
 def _too_deep(text: str) -> int | None:

@@ -43,6 +43,16 @@ class StackSettings:
 
     def read(self, stack: Stack) -> dict[str, Any]:
         """The settings of a stack. Raises `InvalidSettingsError` with everything that is wrong with them."""
+        values, error = self.look(stack)
+        if error is not None:
+            raise error
+        return values
+
+    def look(self, stack: Stack) -> tuple[dict[str, Any], InvalidSettingsError | None]:
+        """The settings of a stack as they are written, and what is wrong with their names and identity.
+
+        Raises `InvalidSettingsError` when there is nothing to look at.
+        """
         parts = self.files.parts(stack)
         if not parts:
             raise InvalidSettingsError(
@@ -60,8 +70,7 @@ class StackSettings:
             ]
             problems += [(part.path, part.place(problem)) for problem in found]
         problems += [(self.path(stack), problem) for problem in self._common_problems(values)]
-        _raise_any(problems)
-        return values
+        return values, _error_of(problems)
 
     def read_any(self) -> dict[str, Any]:
         """The settings of the first stack whose settings are valid, for what all stacks have in common."""
@@ -106,7 +115,9 @@ class StackSettings:
         self.require_outputs(stack, declared.required.difference(*given))
         prefix = f"{stack.name}." if stack.name in SECTIONS and self.files.whole() else ""
         missing = missing_names(declared.required, *given)
-        _raise_any([(self.path(stack), f"{prefix}{problem}") for problem in missing])
+        error = _error_of([(self.path(stack), f"{prefix}{problem}") for problem in missing])
+        if error is not None:
+            raise error
 
     def require_outputs(self, stack: Stack, missing: Iterable[str]) -> None:
         """Raise `NotReadyError` when an earlier stack should have an output of a missing name."""
@@ -170,12 +181,13 @@ class StackSettings:
         return f"Make it from the example: aoai-gateway deploy init {self.layout.environment}"
 
 
-def _raise_any(problems: Sequence[tuple[Path, str]]) -> None:
-    """Raise one error for all problems. Its first line names their file, when it is one."""
+def _error_of(problems: Sequence[tuple[Path, str]]) -> InvalidSettingsError | None:
+    """One error for all problems, if there are any. Its first line names their file, when it is one."""
+    if not problems:
+        return None
     paths = {path for path, _ in problems}
     if len(paths) == 1:
         message, details = f"{paths.pop()} cannot be used:", [problem for _, problem in problems]
     else:
         message, details = "The settings cannot be used:", [f"{path}: {text}" for path, text in problems]
-    if problems:
-        raise InvalidSettingsError(message, details=details, remedy=_SEE_EXAMPLE)
+    return InvalidSettingsError(message, details=details, remedy=_SEE_EXAMPLE)

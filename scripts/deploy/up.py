@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from scripts.deploy.bootstrap import deploy_bootstrap, is_on_disk
 from scripts.deploy.console import counted
@@ -135,18 +136,41 @@ def check_settings(session: Session, stacks: Sequence[Stack], options: Options |
 
 
 def _problems(session: Session, stack: Stack, options: Options) -> Iterator[str]:
-    try:
-        values = session.settings.read(stack)
-        if stack is WORKLOAD:
-            read_settings(session, values, options)
-        else:
-            session.settings.check_agreement(stack, values)
-            check_missing(session, stack, values)
-            check_values(session, stack, values)
-    except InvalidSettingsError as error:
-        if not error.details:
-            raise
-        yield from error.details
+    """What is wrong with the settings of a stack: their names first, then their values."""
+    values, error = session.settings.look(stack)
+    names = error.details if error is not None else ()
+    yield from names
+    told = {_setting_of(problem) for problem in names}
+    yield from (
+        problem
+        for problem in dict.fromkeys(_of_values(session, stack, values, options))
+        if _setting_of(problem) not in told
+    )
+
+
+def _setting_of(problem: str) -> str:
+    return problem.partition(" ")[0].rstrip(":")
+
+
+def _of_values(session: Session, stack: Stack, values: Mapping[str, Any], options: Options) -> Iterator[str]:
+    """Each check adds to what those before it have found."""
+    checks: list[Callable[[], object]] = [
+        lambda: session.settings.check_agreement(stack, values),
+        lambda: check_values(session, stack, values),
+    ]
+    if stack is WORKLOAD:
+        checks.insert(0, lambda: read_settings(session, values, options))
+    else:
+        checks.insert(1, lambda: check_missing(session, stack, values))
+    for position, check in enumerate(checks):
+        try:
+            check()
+            if stack is WORKLOAD and position == 0:
+                return  # it includes the others
+        except InvalidSettingsError as error:
+            if not error.details:
+                raise
+            yield from error.details
 
 
 def _placed(problem: str, owners: Sequence[Stack]) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from renderer import ConfigurationError, KeyVaultError
-from renderer.found_settings import NOT_SEARCHED_ALIAS, NOT_SEARCHED_OPTION
+from renderer.found_settings import NOT_SEARCHED_ALIAS, NOT_SEARCHED_OPTION, where_to_begin
 from renderer.version import VersionedCommand
 from scripts.engines import EngineError
 from scripts.engines.selection import AUTO, NAMES, names
@@ -96,6 +96,8 @@ def run(
     except ConfigurationError as error:
         voice.complain("The settings are wrong:", [str(problem) for problem in error.problems])
         voice.doubt(error.warnings, error.ignored, after_problems=True)
+        if hint := where_to_begin(error, settings_file, search=not no_settings):
+            voice.advise(hint)
         raise typer.Exit(error.exit_code) from None
     except RefusedWarningsError:
         voice.complain("With --strict warnings are errors; the gateway does not run.", [])

@@ -12,6 +12,11 @@ from scripts.live.tables import STYLES, plain, trail
 
 # The gateway's own pages: they are many, and say something only when they fail.
 _OWN_ROUTES = ("health-", "live-")
+_WORDS = {
+    "connect": "no connection to the endpoint",
+    "credential": "the backends refuse the gateway's key or identity",
+    "dns": "the endpoint's name is unknown",
+}
 _FEWEST_CHARACTERS = {"client": 12, "deployment": 16, "tokens": 15}
 _LONGEST_CHARACTERS = 500
 
@@ -63,9 +68,19 @@ def _line(record: Record) -> Text:
     if record.get("attempts"):
         cells.append(trail(record))
     if outcome != "success":
-        why = dict.fromkeys([outcome, plain(record.get("error"))])
+        why = dict.fromkeys([outcome, _reason(record)])
         cells.append(Text(": ".join(filter(None, why)).replace("_", " "), style=style))
     return Text("  ").join(cells)
+
+
+def _reason(record: Record) -> str:
+    """Why the request failed, in words where the record has none or only a term."""
+    if not record.get("attempts") and record.get("status") == 401:
+        return "no valid key of a client"
+    if not record.get("attempts") and record.get("status") == 404:
+        return "no backend has this deployment" if record.get("deployment") else "no such path"
+    error = plain(record.get("error"))
+    return _WORDS.get(error, error)
 
 
 def _called(record: Record) -> str:

@@ -33,6 +33,11 @@ def complain(heading: str, lines: Sequence[str]) -> None:
     _tell(heading, lines, "bold red")
 
 
+def advise(text: str) -> None:
+    """What to do after a complaint."""
+    _err.print(Text(f"\n{text}"))
+
+
 def doubt(warnings: Sequence[Problem], ignored: Sequence[str], *, after_problems: bool = False) -> None:
     """Values that cannot work, and variables that are not read although they look like the gateway's."""
     show_warnings(_err, warnings, ignored, after_problems=after_problems)

@@ -6,7 +6,7 @@ import json
 
 from scripts.deploy.layout import STACKS
 from tests.deploy.commands import Installation
-from tests.deploy.support import forget_tfvars, write_tfvars
+from tests.deploy.support import SUBSCRIPTION, forget_tfvars, write_tfvars
 
 ALL = ["bootstrap", "observability", "platform", "foundry", "workload"]
 
@@ -103,6 +103,15 @@ def test_without_a_terminal_wrong_settings_are_told_before_yes_is_asked_for(made
     result = made.commands.run("deploy", "up")
     told = [text in result.stderr for text in ("COOLDOWN_MAX_SECONDS", "observability.vaullt", "--yes")]
     assert (result.returncode, told) == (2, [True, True, False])
+
+
+def test_a_placeholder_hides_no_other_mistake(made: Installation) -> None:
+    made.settings(app_settings={"GATEWAY_CLIENT_NAME_0": "team-a", "COOLDOWN_MAX_SECONDS": "soon"})
+    text = made.layout.settings.read_text()
+    made.layout.settings.write_text(text.replace(SUBSCRIPTION, "<subscription id>"))
+    result = made.commands.run("deploy", "up", "--yes")
+    told = [text in result.stderr for text in ("still is the placeholder", "COOLDOWN_MAX_SECONDS")]
+    assert (result.returncode, told) == (2, [True, True]), result.stderr
 
 
 def test_without_a_terminal_good_settings_lead_to_yes(made: Installation) -> None:

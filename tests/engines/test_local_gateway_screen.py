@@ -263,6 +263,27 @@ def test_a_terminal_gets_colours(sim: Simulator, tmp_path: Path) -> None:
     assert "\x1b[33meastus:429\x1b[0m → \x1b[32mwestus:200\x1b[0m" in seen
 
 
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        ({"status": 401, "outcome": "client_error"}, "client error: no valid key of a client"),
+        ({"status": 404, "outcome": "client_error"}, "client error: no such path"),
+        (
+            {"status": 404, "outcome": "client_error", "deployment": "gpt-77", "error": "unavailable"},
+            "client error: no backend has this deployment",
+        ),
+        (
+            {"status": 503, "outcome": "server_error", "error": "credential", "attempts": []},
+            "server error: the backends refuse the gateway's key or identity",
+        ),
+    ],
+)
+def test_a_line_says_why_a_request_failed(record: dict[str, Any], why: str) -> None:
+    line = line_of(json.dumps(record))
+    assert line is not None
+    assert line.plain.endswith(f"  {why}")
+
+
 HOSTILE = "a\x1b[2J\x1b]0;owned\x07\u202e[red]b\n12:00:00  200"
 
 

@@ -122,6 +122,18 @@ def test_local_gateway_reads_yaml_and_says_so(tmp_path: Path) -> None:
     assert (status, "Reading gateway.yaml (found in this directory" in announced) == (0, True)
 
 
+def test_who_has_no_settings_is_told_how_to_begin(tmp_path: Path) -> None:
+    told = check(tmp_path).stderr.splitlines()[-1]
+    assert told == (
+        "No file of settings was read: this directory has no .env or gateway.yaml. "
+        f"To begin with a commented one: cp {REPOSITORY}/examples/gateway.env .env"
+    )
+
+
+def test_whose_file_was_left_out_is_not_told_to_begin(tmp_path: Path) -> None:
+    assert "To begin" not in check(tmp_path, "--no-settings").stderr
+
+
 def test_local_gateway_can_leave_it_out(tmp_path: Path) -> None:
     command = Command(tmp_path, SETTINGS, "--engine", "embedded", "--no-settings", file=".env", named=False)
     assert command.end()[0] == 2

@@ -184,6 +184,11 @@ def test_what_is_no_yaml_is_a_problem_with_its_line_and_not_its_text(
     assert (found.setting, "secret-text" in str(found)) == (f"{tmp_path}/gateway.yaml, line {line},", False)
 
 
+def test_an_indenting_tab_is_told_as_one(tmp_path: Path) -> None:
+    (found,) = refused(tmp_path, "redis:\n\thost: a\n")
+    assert (found.message.split(",")[0], found.remedy) == ("is indented with a tab", "Indent with spaces")
+
+
 @pytest.mark.parametrize("text", ["just a text", "[a, b]"])
 def test_a_file_without_sections_is_a_problem(text: str, tmp_path: Path) -> None:
     (found,) = refused(tmp_path, text)
