@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import httpx
@@ -434,6 +435,15 @@ def test_o1_the_time_until_the_end_of_the_answer(stage: Stage, sim: Simulator) -
     gateway = stage.gateway(["eastus"])
     chat(stage.http(gateway), stream=True)
     assert value(gateway, "request_duration_seconds_sum", deployment="gpt-4o") >= 0.5
+
+
+def test_o1_each_request_of_a_busy_moment_is_observed(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"])
+    client = stage.http(gateway)
+    for _ in range(250):
+        chat(client)
+    counted = partial(total, gateway, "request_duration_seconds_count", deployment="gpt-4o")
+    assert eventually(lambda: counted() == 250, seconds=EXPORT_SECONDS)
 
 
 def test_o1_only_inference_has_a_first_token(stage: Stage) -> None:

@@ -7,6 +7,8 @@ local ipairs = ipairs
 local pairs = pairs
 
 local FLUSH_SECONDS = 1
+-- A registry takes observations one by one. Thousands at once would hold up the requests of that moment.
+local MOST_OBSERVATIONS = 100
 
 local _M = {
     --- The fields of a usage that are exported.
@@ -80,18 +82,23 @@ function _M.add(sum, name, amount)
     sum[name] = (sum[name] or 0) + amount
 end
 
+local function observe_all(histogram, list, labels)
+    for _, seconds in ipairs(list) do
+        histogram:observe(seconds, labels)
+    end
+end
+
 --- Keeps an observation for a histogram.
 -- @param sum table
--- @param name string
+-- @param name string "duration" or "first_token"
 -- @param seconds number
 function _M.note(sum, name, seconds)
     local list = sum[name]
     list[#list + 1] = seconds
-end
-
-local function observe_all(histogram, list, labels)
-    for _, seconds in ipairs(list) do
-        histogram:observe(seconds, labels)
+    local metrics = #list == MOST_OBSERVATIONS and registry.metrics()
+    if metrics then
+        observe_all(metrics[name], list, { sum.deployment })
+        sum[name] = {}
     end
 end
 
