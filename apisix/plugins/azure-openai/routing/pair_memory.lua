@@ -169,7 +169,7 @@ end
 -- @param deployment string
 -- @param operation string for which it served; for others, what was remembered is learned anew
 function _M.note_served(backends, deployment, operation)
-    if REAL:add(served_key(deployment), deployment) then
+    if not has_served(deployment) and REAL:add(served_key(deployment), deployment) then
         for _, backend in ipairs(backends) do
             move(backend, deployment)
             move(backend, _M.scope(deployment, operation))
