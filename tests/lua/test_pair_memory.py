@@ -6,7 +6,11 @@ import pytest
 
 from tests.engines.support import Lua
 
+# Loads the modules anew, so that nothing is known of earlier tests.
 BEGIN = """
+for _, name in ipairs({ "pair_memory", "rests", "large_rests", "breakers", "cooldowns", "availability" }) do
+    package.loaded["apisix.plugins.azure-openai.routing." .. name] = nil
+end
 local availability = require("apisix.plugins.azure-openai.routing.availability")
 local breakers = require("apisix.plugins.azure-openai.routing.breakers")
 local cooldowns = require("apisix.plugins.azure-openai.routing.cooldowns")
