@@ -13,6 +13,9 @@ from e2e.simulator import Simulator
 from tests.behaviour.conftest import API_VERSION, CHAT, REGIONS, Stage
 from tests.behaviour.support import DEPLOYMENT_CHAT, attempts, chat, winner
 
+# More than the gateway remembers.
+INVENTED_NAMES = 1_050
+
 
 def winners(client: httpx.Client, count: int) -> Counter[str]:
     return Counter(winner(chat(client)) for _ in range(count))
@@ -199,6 +202,15 @@ def test_b2_deployments_rotate_independently(stage: Stage) -> None:
     client = stage.http(stage.gateway())
     pairs = [(winner(chat(client)), winner(chat(client, model="gpt-4o-mini"))) for _ in range(2)]
     assert pairs == [("eastus", "eastus"), ("westus", "westus")]
+
+
+def test_b2_names_that_a_client_invents_reset_nobodys_turn(stage: Stage) -> None:
+    deployments = {f"AZURE_OPENAI_DEPLOYMENTS_{index}": "gpt-4o" for index in range(2)}
+    client = stage.http(stage.gateway(**deployments))
+    first = winner(chat(client))
+    for number in range(INVENTED_NAMES):
+        chat(client, model=f"invented-{number}")
+    assert (first, winner(chat(client))) == ("eastus", "westus")
 
 
 @pytest.mark.parametrize("session", ["a", "b", "c"])

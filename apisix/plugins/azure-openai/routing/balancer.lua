@@ -6,6 +6,7 @@ local availability = require("apisix.plugins.azure-openai.routing.availability")
 local breakers = require("apisix.plugins.azure-openai.routing.breakers")
 local cache_affinity = require("apisix.plugins.azure-openai.routing.cache_affinity")
 local cooldowns = require("apisix.plugins.azure-openai.routing.cooldowns")
+local pair_memory = require("apisix.plugins.azure-openai.routing.pair_memory")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 local rendezvous = require("apisix.plugins.azure-openai.routing.rendezvous")
 local speeds = require("apisix.plugins.azure-openai.routing.speeds")
@@ -17,14 +18,50 @@ local ngx_crc32 = ngx.crc32_long
 local table_sort = table.sort
 
 -- Quotas are per deployment, so each deployment rotates on its own: clients that alternate between two
--- deployments would otherwise pin each to one backend. So do kinds of answers whose speeds are compared.
-local rotations = lrucache.new(1000)
+-- deployments would otherwise pin each to one backend. So do kinds of answers whose speeds are compared. Those of names
+-- that may be a client's invention are kept apart, so that inventions push out nothing but one another: a hundred real
+-- deployments have turns of all kinds at once.
+local rotations, unproven = lrucache.new(4000), lrucache.new(1000)
 
 -- Another request has the trial of a backend that was passed over. One that misses the deployment has said so to this
 -- request.
 local ASKED, MISSES, PASSED_OVER = "asked", "misses", "passed over"
 
 local _M = {}
+
+-- Whether a rotation is for a name that is no client's invention.
+local function is_proven(rotation, plan)
+    for _, backend in ipairs(rotation.members) do
+        if pair_memory.is_real(backend, pool_module.deployment_on(backend, plan)) then
+            return true
+        end
+    end
+    return false
+end
+
+local function new_rotation(pool, group, plan)
+    local rotation = { pool = pool, members = {}, place_of = {}, credits = {} }
+    for _, backend in ipairs(group) do
+        if pool_module.deployment_on(backend, plan) then
+            local place = #rotation.members + 1
+            rotation.members[place], rotation.place_of[backend], rotation.credits[place] = backend, place, 0
+        end
+    end
+    return rotation
+end
+
+-- The rotation that is not among those of real deployments. One that began before its deployment had served goes on
+-- until it is pushed out; the next one is where it belongs.
+local function unproven_rotation(pool, group, plan, id)
+    local rotation = unproven:get(id)
+    if rotation and rotation.pool == pool then
+        return rotation
+    end
+    rotation = new_rotation(pool, group, plan)
+    local kept = is_proven(rotation, plan) and rotations or unproven
+    kept:set(id, rotation)
+    return rotation
+end
 
 -- Whose turn it is among the backends of a group that serve a deployment on a surface.
 local function rotation_of(pool, group, plan)
@@ -39,18 +76,10 @@ local function rotation_of(pool, group, plan)
         .. "|"
         .. surface
     local rotation = rotations:get(id)
-    if not rotation or rotation.pool ~= pool then
-        rotation = { pool = pool, members = {}, place_of = {}, credits = {} }
-        for _, backend in ipairs(group) do
-            if pool_module.deployment_on(backend, plan) then
-                local place = #rotation.members + 1
-                rotation.members[place], rotation.place_of[backend], rotation.credits[place] =
-                    backend, place, 0
-            end
-        end
-        rotations:set(id, rotation)
+    if rotation and rotation.pool == pool then
+        return rotation
     end
-    return rotation
+    return unproven_rotation(pool, group, plan, id)
 end
 
 -- Smooth weighted round robin over the available backends: each gains its weight, the richest serves and pays the

@@ -96,6 +96,9 @@ local function has_served(name)
     return true
 end
 
+--- Whether a deployment is no client's invention.
+-- @param deployment string|table the backend's name for it, or EVERY
+-- @return boolean
 local function is_real(backend, deployment)
     if deployment == EVERY or deployment:byte(1) == 47 then
         return true
@@ -103,6 +106,7 @@ local function is_real(backend, deployment)
     local name = _M.deployment_of(deployment)
     return (backend.own_names and backend.own_names[name]) or has_served(name)
 end
+_M.is_real = is_real
 
 -- Where a pair is remembered, and for how many seconds at most.
 local function place(backend, deployment, seconds)
