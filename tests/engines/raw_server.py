@@ -13,6 +13,8 @@ from typing import Self
 Answer = Iterable[bytes]
 """The pieces of one answer, each sent on its own. They may be made while they are sent."""
 
+Step = Callable[[socket.socket], object]
+"""What a server does with a connection in its own way."""
 
 TOO_LARGE = b"HTTP/1.1 413 Payload Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -23,7 +25,7 @@ class RawServer:
     A script is a list of answers: each is sent when a request has been read. After its last answer the
     connection is closed, unless the script ends with `HOLD`, which keeps it open until the client leaves,
     or with `WAIT`, which keeps it open until `release` is set. `CUT` closes it when the next request begins,
-    and `REFUSE` says 413 before.
+    and `REFUSE` says 413 before. A function in place of an answer does as it likes with the connection.
     """
 
     CUT: Answer = (b"cut",)
@@ -31,7 +33,7 @@ class RawServer:
     HOLD: Answer = (b"hold",)
     WAIT: Answer = (b"wait",)
 
-    def __init__(self, *scripts: Sequence[Answer], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *scripts: Sequence[Answer | Step], tls: ssl.SSLContext | None = None) -> None:
         self._scripts = scripts
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -85,11 +87,14 @@ class RawServer:
             self._open.append(connection)
             self._run(self._play, connection, script)
 
-    def _play(self, connection: socket.socket, script: Sequence[Answer]) -> None:
+    def _play(self, connection: socket.socket, script: Sequence[Answer | Step]) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(10)
         with suppress(OSError), self._secured(connection) as stream:
             for answer in script:
+                if callable(answer):
+                    answer(stream)
+                    continue
                 if answer is self.HOLD:
                     while stream.recv(65536):
                         pass

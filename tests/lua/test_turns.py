@@ -25,7 +25,7 @@ local names = is_configured and { ours = true }
 local group = { priority = 0, backend("eastus", names), backend("westus", names) }
 local pool = { name = "", backends = group, groups = { group }, balancer = { algorithm = "roundrobin" } }
 local function turn(deployment)
-    local plan = { deployment = deployment, surface = { name = "openai" }, operation = "chat/completions", size = 0 }
+    local plan = { deployment = deployment, surface = { name = "openai" }, operation = "", size = 0 }
     return (balancer.next({}, pool, plan, {}) or {}).name
 end
 local function invent()

@@ -7,6 +7,7 @@ local ngx_now = ngx.now
 local ngx_sleep = ngx.sleep
 local pcall = pcall
 local setmetatable = setmetatable
+local thread_kill = ngx.thread.kill
 local math_max = math.max
 local string_sub = string.sub
 local tostring = tostring
@@ -26,7 +27,10 @@ local PAUSE_SECONDS = 0.001
 local Connection = {}
 Connection.__index = Connection
 
-local _M = {}
+local _M = {
+    --- The errors of a connection that the server has closed before any response, for example one from the pool.
+    BROKEN = { closed = true, ["connection reset by peer"] = true, ["broken pipe"] = true },
+}
 
 -- The pool of a server's connections. One with TLS is for the same server name, verified in the same way, and for
 -- nothing else.
@@ -122,9 +126,15 @@ function Connection:send(data)
     return self.sock:send(data)
 end
 
---- How long each further read or write may wait.
+--- How long each further read may wait. A request that is still sent keeps its own time.
 function Connection:settimeout(milliseconds)
-    self.sock:settimeout(milliseconds)
+    self.sock:settimeouts(self.timeout_ms, self.timeout_ms, milliseconds)
+end
+
+--- Has a light thread write on until the connection is closed.
+-- @param writer thread of the same parent as who closes it
+function Connection:keep_writing(writer)
+    self.writer = writer
 end
 
 --- As of a socket.
@@ -146,6 +156,11 @@ end
 
 --- Drops the connection.
 function Connection:close()
+    if self.writer then
+        -- A socket cannot be closed while somebody writes.
+        thread_kill(self.writer)
+        self.writer = nil
+    end
     self.sock:close()
 end
 

@@ -1,6 +1,8 @@
 --- One HTTP/1.1 exchange on a connection: the request out, the head of the response in (RFC 9112).
 local answer_body = require("apisix.plugins.azure-openai.attempt.answer_body")
+local connection_module = require("apisix.plugins.azure-openai.attempt.connection")
 local response_head = require("apisix.plugins.azure-openai.attempt.response_head")
+local sending = require("apisix.plugins.azure-openai.attempt.sending")
 local request_body = require("apisix.plugins.azure-openai.request.body")
 
 local ipairs = ipairs
@@ -15,10 +17,9 @@ local DEFAULT_PORTS = { http = 80, https = 443 }
 -- Without a body these say so by a length of 0 (RFC 9110, section 8.6).
 local EXPECTS_BODY = { POST = true, PUT = true, PATCH = true }
 
-local _M = {
-    --- The errors of a connection that the server has closed before any response, for example one from the pool.
-    BROKEN = { closed = true, ["connection reset by peer"] = true, ["broken pipe"] = true },
-}
+local BROKEN = connection_module.BROKEN
+
+local _M = {}
 
 local lines = {}
 
@@ -63,22 +64,6 @@ local function head_of(server, message)
     return count and table_concat(lines, "", 1, count) .. "\r\n"
 end
 
--- Sends head and body. A body in memory goes with the head, in one piece.
-local function send_request(connection, head, body)
-    -- Made anew for each try: a reader that a dead connection has begun would continue in the middle.
-    local rest = request_body.sendable(body)
-    if type(rest) ~= "function" then
-        return connection:send(rest and { head, rest } or head)
-    end
-    local sent, err = connection:send(head)
-    local piece = sent and rest()
-    while piece and sent do
-        sent, err = connection:send(piece)
-        piece = sent and rest()
-    end
-    return sent, err
-end
-
 local function has_body(status, method)
     return method ~= "HEAD"
         and status ~= SWITCHING_PROTOCOLS
@@ -114,26 +99,40 @@ local function with_body(response, connection, method)
     return not err and response or nil, err
 end
 
+-- Sends a request, then waits for the head of the response.
+local function send_then_listen(connection, head, body)
+    local sent, err = sending.send(connection, head, request_body.sendable(body))
+    local sent_at = ngx_now()
+    local response, read_err
+    -- A server that refuses the body may have answered before it closed.
+    if sent or (BROKEN[err] and body) then
+        response, read_err = response_head.read(connection)
+        err = err or read_err
+    end
+    return response, err, sent_at
+end
+
 --- Sends a request and waits for the head of the response. Where there is none, the connection is of no more use.
 -- @param connection table attempt/connection.lua
 -- @param server table { scheme, host, port } that it leads to
 -- @param message table { method, target (path and query), headers, body (as request/body makes it, or nil) }
+-- @param listens_early boolean|nil whether a response may come while a large body is sent; then the coroutine that
+--   calls this has to release or close the response
 -- @return table|nil response { status, headers (names in lower case), body (attempt/answer_body.lua; nil when it has
 --   none), connection, is_kept }
 -- @return string|nil error
 -- @return number when sending ended
-function _M.exchange(connection, server, message)
-    local head = head_of(server, message)
+function _M.exchange(connection, server, message, listens_early)
+    local head, body = head_of(server, message), message.body
     if not head then
         return nil, "a header of more than one line", ngx_now()
     end
-    local sent, err = send_request(connection, head, message.body)
-    local sent_at = ngx_now()
-    local response, read_err
-    -- A server that refuses the body may have answered before it closed.
-    if sent or (_M.BROKEN[err] and message.body) then
-        response, read_err = response_head.read(connection)
-        err = err or read_err
+    local response, err, sent_at
+    if listens_early and body and body.size > sending.SMALL_BYTES then
+        -- Made anew for each try: a reader that a dead connection has begun would continue in the middle.
+        response, err, sent_at = sending.send_and_listen(connection, head, request_body.sendable(body))
+    else
+        response, err, sent_at = send_then_listen(connection, head, body)
     end
     if response then
         response, err = with_body(response, connection, message.method)

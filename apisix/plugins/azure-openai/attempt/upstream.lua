@@ -8,7 +8,7 @@ local ngx_now = ngx.now
 -- has read the request, and may have done what it says.
 local AT_ONCE_SECONDS = 0.25
 
-local BROKEN = http_exchange.BROKEN
+local BROKEN = connection_module.BROKEN
 
 local _M = {
     --- Puts the connection of a fully read response back into its pool, unless it cannot be used again.
@@ -73,7 +73,7 @@ function _M.send(pool, attempt, message)
         return nil, reason, err
     end
     local response, sent_at
-    response, err, sent_at = http_exchange.exchange(connection, attempt.backend, message)
+    response, err, sent_at = http_exchange.exchange(connection, attempt.backend, message, true)
     if response then
         return response
     end
