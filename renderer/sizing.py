@@ -34,7 +34,7 @@ _STREAM_BYTES = 64 * KIB
 # The part of the memory that streams may take. The rest is for the workers themselves and for bodies.
 _SHARE_OF_STREAMS = 0.5
 _FEWEST_CONNECTIONS = 1024
-# With more clients the items of those that use the gateway least are forgotten first.
+# With more clients the items and ephemeral keys of those that use the gateway least are forgotten first.
 _MOST_CLIENTS_WITH_ITEMS = 31
 _MOST_CONNECTIONS = 65535
 # Files beside connections: logs, listeners, pipes.
@@ -55,8 +55,8 @@ def shared_dictionaries(settings: Settings) -> dict[str, str]:
         ),
         # Tokens of managed identities: one of a few kilobytes for each identity and scope.
         "azure-openai-identity": "1m",
-        # About 10,000 ephemeral keys.
-        "azure-openai-ephemeral": "2m",
+        # The last 2,048 ephemeral keys of each client: 1 MiB (routing/ephemeral_keys.lua).
+        "azure-openai-ephemeral": _megabytes(1 * MIB + min(max(clients, 1), _MOST_CLIENTS_WITH_ITEMS) * MIB),
         # About 250,000 stored resources.
         "azure-openai-ownership": "64m",
         "azure-openai-hints": "4m",

@@ -1,5 +1,7 @@
 --- Keys for a few minutes that a backend makes for a browser (A8): to whom each was handed out, and by which backend.
 --
+-- A client can have any number made, so each has a number of its own: nobody's keys push out those of another.
+--
 -- Only digests are kept, in the memory of this replica and, when it is configured, in Redis. The backend itself decides
 -- whether a key is still good.
 local bounded_json = require("apisix.plugins.azure-openai.base.bounded_json")
@@ -32,6 +34,10 @@ local LONGEST_BYTES = 512
 -- Azure lets them live for two hours at most.
 local MOST_SECONDS = 86400
 local SHARED = "ephemeral:"
+-- A browser uses its key soon. About 1 MB for each client (renderer/sizing.py).
+local MOST_OF_A_CLIENT = 2048
+-- The list of a client's digests, the oldest first. No digest has such a sign.
+local OF_CLIENT = "of|"
 -- A key stays with the first to whom it was handed out. A backend that names it once more would get the sessions of
 -- another one.
 local SET_SCRIPT = [[
@@ -70,6 +76,19 @@ local function key_in(body)
     return key, tonumber(holder.expires_at)
 end
 
+-- Notes a key in this replica, and forgets the client's oldest when it has too many.
+local function note_here(digest, text, client, seconds)
+    if not dict:add(digest, text, seconds) then
+        return
+    end
+    local list = OF_CLIENT .. client
+    local count = dict:rpush(list, digest)
+    local oldest = count and count > MOST_OF_A_CLIENT and dict:lpop(list)
+    if oldest then
+        dict:delete(oldest)
+    end
+end
+
 --- Notes the key that an answer hands out. Returns when Redis knows it, too.
 -- @param request Request
 -- @param answer Answer of a backend
@@ -88,8 +107,9 @@ function _M.learn(request, answer, client)
     if not key or seconds <= 0 then
         return
     end
-    local digest, text = digest_of(key), answer.backend.name .. "|" .. (client and client.name or "")
-    dict:add(digest, text, seconds)
+    local name = client and client.name or ""
+    local digest, text = digest_of(key), answer.backend.name .. "|" .. name
+    note_here(digest, text, name, seconds)
     local first = shared_state.is_configured()
         and shared_state.eval(SET_SCRIPT, SHARED .. digest, text, seconds)
     if type(first) == "string" and first ~= text then
