@@ -70,7 +70,7 @@ local function ask(job)
 end
 
 local function settle(job, usage, model)
-    followers.finish()
+    followers.finish(job.account.client)
     if usage_reports.is_first_report(job.id) then
         count(job.account, usage or usage_module.estimate(job.prompt_tokens, 0), model)
     end
@@ -135,10 +135,10 @@ end
 
 --- Asks for a response or a run until it has reported its usage, and counts that.
 -- @param state RequestState of the request that has made it; see `is_left_behind`
--- @return boolean false when too many are followed already, or nobody knows where it is
+-- @return boolean false when too many of its client's are followed already, or nobody knows where it is
 function _M.follow(state)
     local target = target_of(state)
-    if not target or not followers.have_room() then
+    if not target or not followers.have_room(state.client) then
         return false
     end
     local job = {
@@ -159,7 +159,7 @@ function _M.follow(state)
     if not ngx.timer.at(job.pause_seconds, follow, job) then
         return false
     end
-    followers.begin()
+    followers.begin(state.client)
     usage_reports.note_deployment(job.id, state.request.deployment)
     return true
 end

@@ -131,7 +131,7 @@ function _M.fault(client, pool, request)
         local message = "This client has a budget, and what this request uses cannot be counted."
         return 403, COUNT, message, COUNT
     end
-    if operations.is_background(request) and not followers.have_room() then
+    if operations.is_background(request) and not followers.have_room(client) then
         local message = "So many responses are made in the background that no further one can be counted now."
         return 429, nil, message, COUNT
     end

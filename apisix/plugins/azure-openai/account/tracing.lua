@@ -3,6 +3,7 @@ local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local otlp_queue = require("apisix.plugins.azure-openai.account.otlp_queue")
 local spans = require("apisix.plugins.azure-openai.account.spans")
 local trace_context = require("apisix.plugins.azure-openai.account.trace_context")
+local fair_share = require("apisix.plugins.azure-openai.base.fair_share")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 
 local ngx = ngx
@@ -15,22 +16,26 @@ local table_concat = table.concat
 local STATUS_OF_ENDINGS = { client_gone = 499, interrupted = 502, throttled = 429, server_error = 500 }
 
 -- So many traces a second are kept for a reason, in each worker. Of any more only the usual share is kept, so that a
--- client that hammers at its limit does not cost more than what it asks for.
+-- client that hammers at its limit does not cost more than what it asks for, nor hides what befalls others.
 local MOST_NOTABLE_A_SECOND = 100
 
 local _M = {}
 
 local traces = otlp_queue.new("traces")
-local notable_second, notable_count = 0, 0
+local notable_second, notable = 0, nil
 
--- Whether there is still room for a trace that is kept for a reason.
-local function has_room()
+-- Takes a place for a trace that is kept for a reason, if there is one for its client.
+local function takes_place(state)
     local second = ngx.time()
     if second ~= notable_second then
-        notable_second, notable_count = second, 0
+        notable_second, notable = second, fair_share.new(MOST_NOTABLE_A_SECOND)
     end
-    notable_count = notable_count + 1
-    return notable_count <= MOST_NOTABLE_A_SECOND
+    local client = state and state.client and state.client.name or ""
+    local has_room = notable:has_room(client)
+    if has_room then
+        notable:take(client)
+    end
+    return has_room
 end
 
 local function has_failover(trail)
@@ -59,7 +64,7 @@ end
 
 -- How many requests the trace stands for; nil when it is not kept. The client alone knows that of its own traces.
 local function weight_of(trace, state, outcome, telemetry)
-    if is_notable(state, outcome, telemetry) and has_room() then
+    if is_notable(state, outcome, telemetry) and takes_place(state) then
         return 1
     end
     if not trace.is_sampled then
