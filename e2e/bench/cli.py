@@ -12,7 +12,15 @@ from typing import Annotated, TypeVar
 import typer
 
 from e2e.bench import backend, wrk
-from e2e.bench.measuring import PAGE, Choice, finish, measure_requests, measure_stalls, measure_work
+from e2e.bench.measuring import (
+    PAGE,
+    Choice,
+    finish,
+    measure_profile,
+    measure_requests,
+    measure_stalls,
+    measure_work,
+)
 from e2e.bench.results import Results
 from e2e.bench.rounds import Plan
 from e2e.bench.rows import ROWS, Row
@@ -37,10 +45,11 @@ class Part(StrEnum):
     REQUESTS = "requests"
     STALLS = "stalls"
     WORK = "work"
+    PROFILE = "profile"
 
 
 class WorkEngine(StrEnum):
-    """The engines whose work can be counted."""
+    """The engines whose work can be counted and seen."""
 
     EMBEDDED = "embedded"
     APISIX = "apisix"
@@ -81,7 +90,8 @@ def run(
         Part,
         typer.Option(
             help="requests: what each target costs. stalls: how long one large body keeps the others of a "
-            "worker waiting. work: what a request does, counted, beside the limits of the test."
+            "worker waiting. work: what a request does, counted, beside the limits of the test. profile: where "
+            "its time goes, as a flame graph."
         ),
     ] = Part.REQUESTS,
     rows: Annotated[
@@ -102,7 +112,9 @@ def run(
     to_docs: Annotated[
         bool, _flag("--write-docs", help="Write table, plots and samples to docs/, too.")
     ] = False,
-    engine: Annotated[WorkEngine, typer.Option(help="For the parts stalls and work.")] = WorkEngine.EMBEDDED,
+    engine: Annotated[
+        WorkEngine, typer.Option(help="For the parts stalls, work and profile.")
+    ] = WorkEngine.EMBEDDED,
     to_limits: Annotated[
         bool, _flag("--write-limits", help="With --part work: make the counts the limits of the test.")
     ] = False,
@@ -137,6 +149,8 @@ def _measure(part: Part, choice: Choice, engine: str, show: Path | None, *, to_l
         measure_stalls(engine)
     elif part is Part.WORK:
         measure_work(engine, write=to_limits)
+    elif part is Part.PROFILE:
+        measure_profile(engine, choice)
     elif show is not None:
         finish(Results.read(show), choice)
     else:
@@ -146,7 +160,7 @@ def _measure(part: Part, choice: Choice, engine: str, show: Path | None, *, to_l
 def _missing(part: Part) -> list[str]:
     """What this machine lacks for a part, all at once, with the packages to install."""
     found = [backend.missing()]
-    if part is Part.REQUESTS and not wrk.is_installed():
+    if part in {Part.REQUESTS, Part.PROFILE} and not wrk.is_installed():
         found.append("not installed: wrk (on Debian: apt-get install wrk)")
     return [problem for problem in found if problem]
 

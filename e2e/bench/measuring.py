@@ -13,7 +13,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from e2e.bench import backend, machine, plots, table
+from e2e.bench import backend, flame, machine, plots, table
+from e2e.bench.pools import ONE
+from e2e.bench.profile import profile, shares
 from e2e.bench.results import DIRECT, Results, Sample
 from e2e.bench.rounds import Bench, Plan
 from e2e.bench.rows import ROWS, Row
@@ -24,6 +26,7 @@ from e2e.bench.work_limits import Limits, write_limits
 from scripts.engines.base import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
+FLAME = REPOSITORY / "docs" / "pictures" / "flame.svg"
 PICTURE = REPOSITORY / "docs" / "pictures" / "benchmarks.svg"
 SAMPLES = REPOSITORY / "docs" / "pictures" / "benchmarks.json"
 _BESIDE = """
@@ -70,6 +73,24 @@ def measure_work(engine: str, *, write: bool) -> None:
                     print(f"  above the limit: {problem}")
     if write:
         write_limits(engine, measured)
+
+
+def measure_profile(engine: str, choice: Choice) -> None:
+    """Prints where the time goes, and draws a flame graph."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        directory = Path(name)
+        with (
+            backend.running_backends(directory / "backend") as backends,
+            site_of(ONE, directory, backends) as site,
+        ):
+            root = profile(engine, site)
+    for by_state in (True, False):
+        print("  ".join(f"{name} {share:.0%}" for name, share in shares(root, by_state=by_state)))
+    drawn = flame.picture(f"A request on {engine}, {_commit()}", root)
+    choice.output.mkdir(parents=True, exist_ok=True)
+    for path in [choice.output / "flame.svg", *([FLAME] if choice.writes_docs else [])]:
+        path.write_text(drawn)
+    print(f"{choice.output}/flame.svg")
 
 
 def measure_requests(choice: Choice) -> None:
