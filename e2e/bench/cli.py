@@ -90,8 +90,8 @@ def run(
         Part,
         typer.Option(
             help="requests: what each target costs. stalls: how long one large body keeps the others of a "
-            "worker waiting. work: what a request does, counted, beside the limits of the test. profile: where "
-            "its time goes, as a flame graph."
+            "worker waiting. work: what a request does, counted, beside the limits of the test. profile: "
+            "where its time goes, as a flame graph."
         ),
     ] = Part.REQUESTS,
     rows: Annotated[
