@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.inputs import choose_suite, many
+from tests.support.tls_contexts import share_tls_contexts
 
 # Terraform ends within a second, so it need not collect its garbage so often: a sixth of its time.
 os.environ.setdefault("GOGC", "400")
@@ -23,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     choose_suite(config.getoption("--long"))
+    share_tls_contexts()
     # The same input in every run and no failure for being slow, as hypothesis does by itself where CI is set.
     # One gateway or simulator serves all the input of a test.
     settings.register_profile(
