@@ -1,5 +1,6 @@
 """Options and fixtures that every part of the suite shares."""
 
+import gc
 import os
 
 import pytest
@@ -10,6 +11,8 @@ from tests.support.tls_contexts import share_tls_contexts
 
 # Terraform ends within a second, so it need not collect its garbage so often: a sixth of its time.
 os.environ.setdefault("GOGC", "400")
+# Collected tests stay until the end, so Python need not look for garbage among them again and again.
+gc.disable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,3 +49,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "lowkey_vault" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("lowkey_vault"))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
