@@ -48,7 +48,7 @@ def test_secrets_reach_no_argument_environment_log_output_state_or_file(made: In
     assert made.vault.secrets["azure-openai-key-0"][-1] == "canary-rotated-77aa"
     assert "canary" not in "".join(item.stdout + item.stderr for item in shown)
     assert "apply" in (record / "arguments").read_text()
-    tfvars, answers = made.layout.settings, made.az.directory / "answers.json"
+    tfvars, answers = made.layout.settings, made.az.directory / "answers"
     assert set(files_with("canary", made.root)) == {tfvars, answers}
     assert list(temporary.iterdir()) == []
     assert not (made.root / "terraform.log").exists()
@@ -243,8 +243,7 @@ def test_what_the_system_refuses_is_no_traceback(made: Installation) -> None:
 
 def test_an_answer_of_az_that_is_no_json_is_no_traceback(made: Installation) -> None:
     made.begin_with(*UP_TO_PLATFORM)
-    made.az.answers.insert(0, {"to": "containerapp revision show", "out": "oops"})
-    made.az.answer("account list")
+    made.az.answer("containerapp revision show", raw="oops")
     result = made.commands.run("workload", "--yes")
     assert (result.returncode, "did not print JSON" in result.stderr) == (1, True)
 
