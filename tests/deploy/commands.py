@@ -20,7 +20,7 @@ from typing import Any
 
 from scripts.deploy.layout import REPOSITORY, STACKS, Layout
 from tests.deploy.gateway_server import GatewayStandIn, running_gateway
-from tests.deploy.support import NO_VAULT, SUBSCRIPTION, FakeAz, make_stacks, write_tfvars
+from tests.deploy.support import NO_VAULT, SUBSCRIPTION, FakeAz, copy_readers, make_stacks, write_tfvars
 from tests.deploy.vault_server import FaultyVault, running
 from tests.support.certificates import Certificate, make_certificate
 from tests.support.signals import heed_signals
@@ -187,6 +187,7 @@ class Installation:
             target.parent.mkdir(parents=True, exist_ok=True)
             text = (self.states / state).read_text()
             target.write_text(text.replace(NO_VAULT, f"{self.vault.url}/"))
+        copy_readers(self.states.parent, self.root, *names)
 
     def deploy(self, *names: str) -> None:
         """Deploy these stacks."""

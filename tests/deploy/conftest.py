@@ -15,7 +15,14 @@ from scripts.deploy.layout import STACKS, Layout
 from scripts.deploy.session import Session
 from tests.deploy.arm_server import AzureStandIn, running_azure
 from tests.deploy.commands import Installation, installation
-from tests.deploy.support import SUBSCRIPTION, FakeAz, FakeTime, make_session, make_stacks
+from tests.deploy.support import (
+    SUBSCRIPTION,
+    FakeAz,
+    FakeTime,
+    copy_readers,
+    make_session,
+    make_stacks,
+)
 from tests.support.key_vault import lowkey_vault
 
 __all__ = ["lowkey_vault"]
@@ -41,7 +48,7 @@ def layout(tmp_path: Path, terraform_binary: str, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture(scope="session")
 def deployed_once(tmp_path_factory: pytest.TempPathFactory, terraform_binary: str) -> Path:
-    """A directory with bootstrap, observability and platform deployed: most tests start from its state."""
+    """A directory with bootstrap, observability and platform deployed: most tests start from its states."""
     root = tmp_path_factory.mktemp("deployed")
     layout = make_stacks(root)
     with pytest.MonkeyPatch.context() as patch:
@@ -52,13 +59,16 @@ def deployed_once(tmp_path_factory: pytest.TempPathFactory, terraform_binary: st
         deploy_bootstrap(session, Mode.YES)
         for name in ("observability", "platform"):
             deploy(session, STACKS[name], Mode.YES)
+        for name in ("platform", "foundry"):
+            session.outputs(STACKS[name])
     return root
 
 
 @pytest.fixture
 def deployed(layout: Layout, deployed_once: Path, tmp_path: Path) -> Layout:
-    """As `layout`, with bootstrap, observability and platform deployed."""
+    """As `layout`, with bootstrap, observability and platform deployed, and their states read before."""
     shutil.copytree(deployed_once / "state", tmp_path / "state")
+    copy_readers(deployed_once, tmp_path, "bootstrap", "observability", "platform", "foundry")
     return layout
 
 

@@ -150,6 +150,17 @@ def make_stacks(root: Path, environment: str = "dev") -> Layout:
     return layout
 
 
+def copy_readers(origin: Path, root: Path, *names: str) -> None:
+    """Copy what a command that has read some states leaves, so that the next one need not initialise."""
+    for name in names:
+        directory = Path(".deploy", "dev", STACKS[name].directory, "reader")
+        for path in filter(Path.is_file, (origin / directory).rglob("*")):
+            target = root / path.relative_to(origin)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # The address of the state.
+            target.write_text(path.read_text().replace(str(origin), str(root)))
+
+
 # What each file says of each stack.
 _SAID: dict[Path, dict[str, Mapping[str, Any]]] = {}
 
