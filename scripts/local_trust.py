@@ -1,10 +1,14 @@
 """How each kind of client is told to trust the local authority."""
 
+from __future__ import annotations
+
 import shlex
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scripts.local_authority import LocalAuthority
+if TYPE_CHECKING:
+    from scripts.local_authority import LocalAuthority
 
 _NAME = "azure-openai-gateway"
 # The command by which a system's store is known, and what a person types there.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scripts.live.events import Look, Picture
+if TYPE_CHECKING:
+    from scripts.live.events import Look, Picture
 
 _MOST_CHARACTERS = 60
 _NEARLY = 0.8

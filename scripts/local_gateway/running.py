@@ -9,18 +9,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from renderer import ConfigurationError, Problem, render_files
 from renderer.found_settings import SettingsFile, chosen_settings_file
 from renderer.progress import working
 from scripts.engines import EngineError, Gateway, choose_engine, start_files
-from scripts.local_authority import LocalAuthority, open_authority, user_directory
 from scripts.local_gateway import voice
 from scripts.local_gateway.changes import applying_changes
 from scripts.local_gateway.log_tail import following
 from scripts.local_gateway.sources import Loaded, Sources
 from scripts.local_gateway.start_screen import Started, show
 from scripts.local_identity import AzureCliIdentity, scopes_for_azure_cli
+
+if TYPE_CHECKING:
+    from scripts.local_authority import LocalAuthority
 
 STOP_GRACE_SECONDS = 30.0
 _BY_SIGNAL = (signal.SIGINT, signal.SIGTERM)
@@ -134,6 +137,8 @@ def _file_to_read(options: Options) -> SettingsFile | None:
 
 
 def _open_authority(env: Mapping[str, str]) -> LocalAuthority:
+    from scripts.local_authority import open_authority, user_directory  # takes a while to load
+
     authority = open_authority(user_directory(env), env)
     for note in authority.notes:
         voice.say(note, "bold")

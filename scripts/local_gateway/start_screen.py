@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -14,10 +15,12 @@ from renderer.model.backends import Backend
 from renderer.model.clients import Client
 from scripts.engines import Gateway
 from scripts.live.tables import plain
-from scripts.local_authority import LocalAuthority
 from scripts.local_gateway.first_call import first_call
 from scripts.local_gateway.sources import Loaded, Sources
 from scripts.local_trust import ways_to_trust
+
+if TYPE_CHECKING:
+    from scripts.local_authority import LocalAuthority
 
 MOST_ROWS = 20
 _LIMITS = {
