@@ -2,8 +2,8 @@
 --
 -- Each cleaning looks at everything in use: some 15 MB of APISIX and its plugins, while a request leaves some 30 KB of
 -- garbage. By default a worker cleans when its memory has doubled, and this look is a tenth of what a request costs.
--- Here a small worker waits for more garbage. It also cleans in smaller steps: by default a cleaning is over within 25 ms,
--- and for some 10 ms of them no request ends at all. A large worker, which holds bodies, cleans as by default.
+-- Here a small worker waits for more garbage. It also cleans in smaller steps: by default a cleaning is over within
+-- 25 ms, and for some 10 ms of them no request ends at all. A large worker, which holds bodies, cleans as by default.
 local collectgarbage = collectgarbage
 local getmetatable = getmetatable
 local newproxy = newproxy
