@@ -1,7 +1,7 @@
 --- Writes a record twice: as a line of JSON, and as the attributes of an OTLP log record.
 --
--- What many requests share (client, deployment, backend, outcome …) is
--- written once and kept: encoders for any value would cost each request more than all the rest of its telemetry.
+-- What many requests share (deployment, backend, outcome …) is written once and kept: encoders for any value would cost
+-- each request more than all the rest of its telemetry.
 local core = require("apisix.core")
 local otlp = require("apisix.plugins.azure-openai.account.otlp")
 local memo = require("apisix.plugins.azure-openai.base.memo")
@@ -21,7 +21,6 @@ local LARGEST_PLAIN = 1e14
 
 -- The fields of which there are few values.
 local SHARED = {
-    "client",
     "lane",
     "route",
     "method",
@@ -86,6 +85,8 @@ local TOKEN_FIELDS = {
 local TOTAL = field("total", "integer", TOKENS)
 -- Their JSON is put together for each record.
 local PATH, ATTEMPTS = field("path", "text"), field("attempts", "text")
+-- There may be thousands of clients.
+local CLIENT = field("client", "text")
 
 -- Stands in a key for a field that is not there. No name has such a byte, and no name but that of an operation has line
 -- ends, so no two records have one key.
@@ -211,6 +212,10 @@ end
 local function line_of(record, shared, attempts)
     add("{")
     add(shared.members)
+    if record.client then
+        add(CLIENT.member)
+        add(quoted(record.client))
+    end
     add(PATH.member)
     add(quoted(record.path))
     add(ATTEMPTS.member)
@@ -228,6 +233,9 @@ end
 
 local function attributes_of(record, shared, attempts)
     add(shared.attributes)
+    if record.client then
+        add_attribute(CLIENT, record.client)
+    end
     add_attribute(PATH, record.path)
     add_attribute(ATTEMPTS, attempts)
     if record.tokens then
