@@ -261,7 +261,7 @@ def test_a_server_that_ends_shows_its_last_words(tmp_path: Path) -> None:
 
 
 def test_the_time_of_a_process_includes_its_children(tmp_path: Path) -> None:
-    burn = "import os, time\nwhile time.process_time() < 0.2: pass\n"
+    burn = "import os, time\nwhile time.process_time() < 0.3: pass\n"
     ready = tmp_path / "ready"
     parent = f"""import pathlib, subprocess, sys, time
 subprocess.run([sys.executable, "-c", {burn!r}])
