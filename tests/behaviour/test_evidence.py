@@ -393,6 +393,7 @@ def test_f9_a_failure_does_not_lengthen_the_back_off(stage: Stage, sim: Simulato
     sim.fail("eastus", status=500, count=4)
     for number in range(4):
         say(client, f"Bad {number}")
+    assert logged(gateway, "rests for")
     assert gateway.error_log.read_text().count("rests for") == 1
 
 

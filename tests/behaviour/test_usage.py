@@ -277,7 +277,7 @@ def test_t6_no_spelling_of_an_operation_hides_its_usage(stage: Stage, sim: Simul
     assert sim.requests("eastus") == []
 
 
-FOLLOWED = 200
+FOLLOWED = 100
 
 
 def test_t6_a_background_response_beyond_those_that_are_followed_counts_when_it_is_read(

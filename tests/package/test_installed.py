@@ -148,7 +148,7 @@ def test_a_command_without_settings_leaves_nothing_behind(installed: Environment
 def test_bash_completes_its_commands(installed: Environment) -> None:
     lines = (
         'eval "$(aoai-gateway completion bash)"; COMP_WORDS=(aoai-gateway deploy u); COMP_CWORD=2; '
-        '_aoai_gateway_completion aoai-gateway; echo "${COMPREPLY[*]}"'
+        '_aoai_gateway_complete aoai-gateway; echo "${COMPREPLY[*]}"'
     )
     path = f"{installed.root / 'bin'}:{installed.variables()['PATH']}"
     done = subprocess.run(
