@@ -2,8 +2,8 @@
 
 # The engine that runs the gateway: embedded, apisix, docker or auto.
 ENGINE ?= embedded
-# How many test processes: three for each core, because tests spend much of their time waiting for servers.
-JOBS ?= $(shell expr 3 \* "$$(getconf _NPROCESSORS_ONLN)")
+# How many test processes: two for each core, because tests spend much of their time waiting for servers.
+JOBS ?= $(shell expr 2 \* "$$(getconf _NPROCESSORS_ONLN)")
 
 export ENGINE
 # Containers often set this. Each of the many Python processes would compile all that it imports once more.
