@@ -17,8 +17,9 @@ for index = 1, used do
 end
 collectgarbage()
 local clean, most = collectgarbage("count") / 1024, 0
-for index = 1, garbage * 16 do
-    local _ = ("y"):rep(65536) .. index
+-- In small pieces: each allocation is one step of a cleaning, however large it is.
+for index = 1, garbage * 256 do
+    local _ = ("y"):rep(4096) .. index
     most = math.max(most, collectgarbage("count") / 1024)
 end
 held = nil
