@@ -11,6 +11,8 @@
 - `results`, `table`, `plots`: the samples of a run, and how they are shown
 - `stalls`: how long one large body keeps the others of a worker waiting
 - `work` and `work_limits`: what a request does, counted: steady where times are not; a test guards it
+- `profile` and `flame`: where the time of a request goes, and its picture
+- `added_lua`: Lua of the benchmark's own in a gateway's workers, for both
 - `measuring`: measures a part, shows it and writes it
 - `cli`: the options of the command, `aoai-gateway bench` or `python -m e2e.bench`
 """

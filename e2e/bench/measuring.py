@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,41 +50,41 @@ class Choice:
     writes_docs: bool
 
 
-def measure_stalls(engine: str) -> None:
-    """Prints a line for each shape of a body."""
+@contextmanager
+def _place() -> Iterator[tuple[Path, backend.Backends]]:
+    """A directory for what is measured, and backends that serve it."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
         with backend.running_backends(directory / "backend") as backends:
-            for line in stalls(engine, backends, directory):
-                print(line, flush=True)
+            yield directory, backends
+
+
+def measure_stalls(engine: str) -> None:
+    """Prints a line for each shape of a body."""
+    with _place() as (directory, backends):
+        for line in stalls(engine, backends, directory):
+            print(line, flush=True)
 
 
 def measure_work(engine: str, *, write: bool) -> None:
     """Prints the counts of each case and what is above a limit; with `write` they become the limits."""
     limits, measured = Limits.of(engine), {}
     print(" " * 14, *(f"{name:>12}" for name in COUNTS))
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        directory = Path(name)
-        with backend.running_backends(directory / "backend") as backends:
-            for case in CASES:
-                with site_of(case.pool, directory, backends) as site:
-                    found = measured[case.name] = work(engine, case, site)
-                print(f"{case.name:14}", *(f"{found.counts[count]:>12,.1f}" for count in COUNTS), flush=True)
-                for problem in limits.excess(case.name, found):
-                    print(f"  above the limit: {problem}")
+    with _place() as (directory, backends):
+        for case in CASES:
+            with site_of(case.pool, directory, backends) as site:
+                found = measured[case.name] = work(engine, case, site)
+            print(f"{case.name:14}", *(f"{found.counts[count]:>12,.1f}" for count in COUNTS), flush=True)
+            for problem in limits.excess(case.name, found):
+                print(f"  above the limit: {problem}")
     if write:
         write_limits(engine, measured)
 
 
 def measure_profile(engine: str, choice: Choice) -> None:
     """Prints where the time goes, and draws a flame graph."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        directory = Path(name)
-        with (
-            backend.running_backends(directory / "backend") as backends,
-            site_of(ONE, directory, backends) as site,
-        ):
-            root = profile(engine, site)
+    with _place() as (directory, backends), site_of(ONE, directory, backends) as site:
+        root = profile(engine, site)
     for by_state in (True, False):
         print("  ".join(f"{name} {share:.0%}" for name, share in shares(root, by_state=by_state)))
     drawn = flame.picture(f"A request on {engine}, {_commit()}", root)
@@ -123,12 +124,10 @@ def _measure(plan: Plan, rows: Sequence[Row], targets: Sequence[Target], results
     time.sleep(_IDLE_SECONDS)
     begun = machine.Clock.now()
     cores = machine.cores()
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, machine.on_cores(cores.others):
-        directory = Path(name)
-        with backend.running_backends(directory / "backend") as backends:
-            for sample in Bench(plan, cores, backends, directory).samples(rows, targets):
-                results.samples.append(sample)
-                print(_progress(sample), flush=True)
+    with machine.on_cores(cores.others), _place() as (directory, backends):
+        for sample in Bench(plan, cores, backends, directory).samples(rows, targets):
+            results.samples.append(sample)
+            print(_progress(sample), flush=True)
     stolen = begun.stolen_share(machine.Clock.now())
     results.remarks = machine.remarks(idle.busy_share(begun), stolen)
 

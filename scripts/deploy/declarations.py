@@ -195,12 +195,18 @@ def undeclared(name: str, value: Any, shape: Shape) -> Iterator[tuple[str, str, 
                     yield from undeclared(f"{name}.{key}", item, by_name[key])
                 else:
                     yield name, key, by_name
-        case Each(member) if isinstance(value, Mapping):
-            for key, item in value.items():
-                yield from undeclared(f"{name}.{key}", item, member)
-        case Each(member) if isinstance(value, list):
-            for index, item in enumerate(value):
-                yield from undeclared(f"{name}[{index}]", item, member)
+        case Each(member):
+            for place, item in _members(name, value):
+                yield from undeclared(place, item, member)
+
+
+def _members(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The members of a map or a list, each with its place; none of anything else."""
+    match value:
+        case Mapping():
+            yield from ((f"{name}.{key}", item) for key, item in value.items())
+        case list():
+            yield from ((f"{name}[{index}]", item) for index, item in enumerate(value))
 
 
 def unsuitable(name: str, value: Any, shape: Shape) -> Iterator[str]:
@@ -216,12 +222,9 @@ def unsuitable(name: str, value: Any, shape: Shape) -> Iterator[str]:
             yield from missing_names(f"{name}.{key}" for key in by_name if key not in {*optional, *value})
             for key in filter(by_name.__contains__, value):
                 yield from unsuitable(f"{name}.{key}", value[key], by_name[key])
-        case Each(member) if isinstance(value, Mapping):
-            for key, item in value.items():
-                yield from unsuitable(f"{name}.{key}", item, member)
-        case Each(member) if isinstance(value, list):
-            for index, item in enumerate(value):
-                yield from unsuitable(f"{name}[{index}]", item, member)
+        case Each(member) if isinstance(value, Mapping | list):
+            for place, item in _members(name, value):
+                yield from unsuitable(place, item, member)
         case Attributes():
             yield f"{name}: attributes are required: {name} = {{ … }}."
         case Each():

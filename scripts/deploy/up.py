@@ -154,23 +154,26 @@ def _setting_of(problem: str) -> str:
 
 def _of_values(session: Session, stack: Stack, values: Mapping[str, Any], options: Options) -> Iterator[str]:
     """Each check adds to what those before it have found."""
-    checks: list[Callable[[], object]] = [
-        lambda: session.settings.check_agreement(stack, values),
-        lambda: check_values(session, stack, values),
-    ]
     if stack is WORKLOAD:
-        checks.insert(0, lambda: read_settings(session, values, options))
-    else:
-        checks.insert(1, lambda: check_missing(session, stack, values))
-    for position, check in enumerate(checks):
-        try:
-            check()
-            if stack is WORKLOAD and position == 0:
-                return  # it includes the others
-        except InvalidSettingsError as error:
-            if not error.details:
-                raise
-            yield from error.details
+        found = _found_by(lambda: read_settings(session, values, options))
+        if not found:
+            return  # it includes the other checks
+        yield from found
+    yield from _found_by(lambda: session.settings.check_agreement(stack, values))
+    if stack is not WORKLOAD:
+        yield from _found_by(lambda: check_missing(session, stack, values))
+    yield from _found_by(lambda: check_values(session, stack, values))
+
+
+def _found_by(check: Callable[[], object]) -> Sequence[str]:
+    """What a check finds wrong. Raises its error where that says nothing of single settings."""
+    try:
+        check()
+    except InvalidSettingsError as error:
+        if not error.details:
+            raise
+        return error.details
+    return ()
 
 
 def _placed(problem: str, owners: Sequence[Stack]) -> str:

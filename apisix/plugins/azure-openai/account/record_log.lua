@@ -17,7 +17,7 @@ local STRING_VALUE = "\10"
 local SAMPLED, NOT_SAMPLED = FLAGS .. "\1\0\0\0", FLAGS .. "\0\0\0\0"
 
 local function severity(number, text)
-    return SEVERITY_NUMBER .. protobuf.varint(number) .. protobuf.field(SEVERITY_TEXT, text)
+    return SEVERITY_NUMBER .. protobuf.varint(number) .. field(SEVERITY_TEXT, text)
 end
 
 local INFO, WARN, ERROR = severity(9, "INFO"), severity(13, "WARN"), severity(17, "ERROR")

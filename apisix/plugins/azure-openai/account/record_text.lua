@@ -167,7 +167,7 @@ local function add_members(fields, values)
 end
 
 local function add_attribute(one, value)
-    local text = one.attribute.write(value)
+    local text = one.attribute.kind.write(value)
     add(head(one.attribute, #text))
     add(text)
 end
