@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -64,7 +65,8 @@ def observe(stage: Stage, simulator: Simulator, ingestion: Ingestion) -> Callabl
 
 def data_of(ingestion: Ingestion, base_type: str) -> list[Data]:
     """The data of the envelopes of a type, in the order of their times."""
-    envelopes = sorted(ingestion.of_type(base_type), key=lambda each: each["time"])
+    # As texts they have no order: their fractions of a second end with the last digit that is not 0.
+    envelopes = sorted(ingestion.of_type(base_type), key=lambda each: datetime.fromisoformat(each["time"]))
     return [envelope["data"]["baseData"] for envelope in envelopes]
 
 
