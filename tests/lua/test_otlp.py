@@ -16,20 +16,22 @@ from tests.support.otlp import attributes_in
 WRITE = """
 local otlp = require("apisix.plugins.azure-openai.account.otlp")
 local protobuf = require("apisix.plugins.azure-openai.base.protobuf")
-local function list(place, attributes)
-    local written = otlp.attributes(place)
+local string_buffer = require("string.buffer")
+local function write(message, place, attributes)
+    local written = otlp.attributes(place, message)
     for _, pair in ipairs(attributes) do
         written:add(pair[1], pair[2])
     end
-    return written
+    return message
 end
-local items = {}
-for index, span in ipairs(spans) do
-    local id = protobuf.field("\\10", otlp.trace_id(span.id))
-    local time = "\\57" .. otlp.time(span.seconds)
-    items[index] = otlp.item(id .. time .. list(otlp.IN_SPAN, span.attributes):text())
+local items = string_buffer.new()
+for _, span in ipairs(spans) do
+    local message = string_buffer.new()
+    message:put(protobuf.field("\\10", otlp.trace_id(span.id)), "\\57", otlp.time(span.seconds))
+    otlp.put_item(items, write(message, otlp.IN_SPAN, span.attributes))
 end
-return ngx.encode_base64(otlp.export(list(otlp.IN_RESOURCE, resource), table.concat(items)))
+local of_resource = write(string_buffer.new(), otlp.IN_RESOURCE, resource):get()
+return ngx.encode_base64(otlp.head_of_export(of_resource, #items) .. items:get())
 """
 
 NUMBERS = (

@@ -17,8 +17,9 @@ local record_text = require("apisix.plugins.azure-openai.account.record_text")
 local texts = {}
 for index, record in ipairs(records) do
     record.path, record.method = "/", "GET"
-    local line, attributes = record_text.of(record, {}, true)
-    texts[index] = { line, ngx.encode_base64(attributes) }
+    local message = require("string.buffer").new()
+    local line = record_text.write(record, {}, message)
+    texts[index] = { line, ngx.encode_base64(message:get()) }
 end
 return texts
 """

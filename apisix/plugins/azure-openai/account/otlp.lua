@@ -1,7 +1,8 @@
 --- Writes what logs and traces have in common, in OTLP's binary form (opentelemetry-proto 1).
 --
--- It is written as text at once: tables for every attribute would cost each request more than all the rest of its
--- telemetry. The JSON form has twice as many bytes, which the collector has to read, too.
+-- It is written into LuaJIT's string buffers at once: tables for every attribute, and a Lua string for every part,
+-- would cost each request more than all the rest of its telemetry. The JSON form has twice as many bytes, which the
+-- collector has to read, too.
 local protobuf = require("apisix.plugins.azure-openai.base.protobuf")
 local ffi = require("ffi")
 
@@ -12,7 +13,6 @@ local math_floor = math.floor
 local pairs = pairs
 local setmetatable = setmetatable
 local string_byte = string.byte
-local table_concat = table.concat
 local tonumber = tonumber
 local type = type
 local bytes_field = protobuf.field
@@ -84,11 +84,8 @@ local function write_head(attribute, length)
     return attribute.place .. varint(#pair + length) .. pair
 end
 
---- What stands before the value of an attribute.
--- @param attribute Attribute
--- @param length number of the written value, in bytes
--- @return string
-function _M.head(attribute, length)
+-- What stands before a value of this length.
+local function head(attribute, length)
     local text = attribute.heads[length]
     if not text then
         text = write_head(attribute, length)
@@ -97,6 +94,15 @@ function _M.head(attribute, length)
         end
     end
     return text
+end
+
+--- Writes an attribute.
+-- @param message string.buffer
+-- @param attribute Attribute
+-- @param value string|number|boolean
+function _M.put(message, attribute, value)
+    local text = attribute.kind.write(value)
+    message:put(head(attribute, #text), text)
 end
 
 local function kind_of(value)
@@ -113,10 +119,11 @@ end
 local attributes = {}
 local attributes_mt = { __index = attributes }
 
---- An empty list of attributes.
+--- What writes attributes into a message.
 -- @param place string where it stands
-function _M.attributes(place)
-    return setmetatable({ place = place }, attributes_mt)
+-- @param message string.buffer
+function _M.attributes(place, message)
+    return setmetatable({ place = place, message = message }, attributes_mt)
 end
 
 -- By place, kind and name.
@@ -128,7 +135,7 @@ for _, place in ipairs({ _M.IN_RESOURCE, _M.IN_LOG, _M.IN_SPAN }) do
     end
 end
 
---- Adds one attribute; a value that is missing or empty adds nothing.
+--- Writes one attribute; a value that is missing or empty adds nothing.
 -- @param name string one of a fixed set
 -- @param value string|number|boolean|nil a string in UTF-8
 function attributes:add(name, value)
@@ -142,14 +149,7 @@ function attributes:add(name, value)
         attribute = _M.attribute(self.place, name, kind)
         of_kind[name] = attribute
     end
-    local text = attribute.kind.write(value)
-    self[#self + 1] = _M.head(attribute, #text) .. text
-end
-
---- The list, as fields of the message around it.
--- @return string
-function attributes:text()
-    return table_concat(self)
+    _M.put(self.message, attribute, value)
 end
 
 -- Many requests end in the same millisecond.
@@ -204,20 +204,21 @@ function _M.span_id(text)
     return ffi_string(bytes, 8)
 end
 
---- A log record or span, as one of those in a batch.
--- @param message string
--- @return string
-function _M.item(message)
-    return bytes_field(ITEM, message)
+--- Adds a log record or span to those of a batch.
+-- @param items string.buffer
+-- @param message string.buffer
+function _M.put_item(items, message)
+    items:put(ITEM, varint(#message), message)
 end
 
---- A whole request to the collector.
--- @param resource table attributes in the place IN_RESOURCE
--- @param items string one or more, joined
+--- What stands before the items in a request to the collector.
+-- @param resource string attributes in the place IN_RESOURCE
+-- @param length number of the items, in bytes
 -- @return string
-function _M.export(resource, items)
-    local of_scope = bytes_field(OF_SCOPE, SCOPE_FIELD .. items)
-    return bytes_field(OF_RESOURCE, bytes_field(RESOURCE, resource:text()) .. of_scope)
+function _M.head_of_export(resource, length)
+    local of_scope = OF_SCOPE .. varint(#SCOPE_FIELD + length) .. SCOPE_FIELD
+    local of_resource = bytes_field(RESOURCE, resource) .. of_scope
+    return OF_RESOURCE .. varint(#of_resource + length) .. of_resource
 end
 
 return _M

@@ -7,6 +7,7 @@ local otlp = require("apisix.plugins.azure-openai.account.otlp")
 local otlp_exchange = require("apisix.plugins.azure-openai.account.otlp_exchange")
 local registry = require("apisix.plugins.azure-openai.account.registry")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
+local string_buffer = require("string.buffer")
 
 local ngx = ngx
 local os_getenv = os.getenv
@@ -15,7 +16,6 @@ local math_floor = math.floor
 local math_huge = math.huge
 local math_min = math.min
 local setmetatable = setmetatable
-local table_concat = table.concat
 
 -- In each worker. A record has half a kilobyte to one.
 local MOST_BYTES = 8 * 1024 * 1024
@@ -43,10 +43,11 @@ local queue_mt = { __index = queue }
 function _M.new(signal)
     return setmetatable({
         signal = signal,
-        items = {},
+        items = string_buffer.new(),
+        -- Of each item in bytes, from the first that is held to the last.
+        lengths = {},
         first = 1,
         last = 0,
-        bytes = 0,
         most_items = math_huge,
         alone = 0,
         dropped = 0,
@@ -83,30 +84,42 @@ local function tell_dropped(self)
     end
 end
 
-local function batch_of(self, telemetry, last)
-    local resource = otlp.attributes(otlp.IN_RESOURCE)
+local function resource_of(telemetry)
+    local message = string_buffer.new()
+    local resource = otlp.attributes(otlp.IN_RESOURCE, message)
     resource:add("service.name", telemetry.service_name)
     resource:add("service.instance.id", INSTANCE)
-    return otlp.export(resource, table_concat(self.items, "", self.first, last))
+    return message:get()
 end
 
--- The last item that still fits into a batch.
+-- A request to the collector with so many bytes of the oldest items.
+local function batch_of(self, telemetry, bytes)
+    local batch = string_buffer.new()
+    batch:put(otlp.head_of_export(resource_of(telemetry), bytes))
+    return batch:putcdata(self.items:ref(), bytes):get()
+end
+
+-- The last item that still fits into a batch, and how long the batch is.
 local function end_of_batch(self, newest)
-    local last, bytes = self.first, #self.items[self.first]
+    local last, bytes = self.first, self.lengths[self.first]
     newest = math_min(newest, self.first + self.most_items - 1)
-    while last < newest and bytes + #self.items[last + 1] <= MOST_BYTES_IN_BATCH do
+    while last < newest and bytes + self.lengths[last + 1] <= MOST_BYTES_IN_BATCH do
         last = last + 1
-        bytes = bytes + #self.items[last]
+        bytes = bytes + self.lengths[last]
     end
-    return last
+    return last, bytes
 end
 
 local function forget(self, last)
     for index = self.first, last do
-        self.bytes = self.bytes - #self.items[index]
-        self.items[index] = nil
+        self.items:skip(self.lengths[index])
+        self.lengths[index] = nil
     end
     self.first = last + 1
+    if #self.items == 0 then
+        -- It may have become as large as it may.
+        self.items:free()
+    end
 end
 
 local function post(self, telemetry, body)
@@ -129,8 +142,8 @@ end
 
 -- Hands the oldest items over. Returns false when the collector may take them later.
 local function send(self, telemetry, newest)
-    local last = end_of_batch(self, newest)
-    local status, err = post(self, telemetry, batch_of(self, telemetry, last))
+    local last, bytes = end_of_batch(self, newest)
+    local status, err = post(self, telemetry, batch_of(self, telemetry, bytes))
     if not status or TRY_AGAIN[status] then
         core.log.warn("azure-openai: the collector takes no ", self.signal, " now: ", err or status)
         return false
@@ -201,14 +214,14 @@ function schedule(self)
 end
 
 --- Adds one item, or drops it when the queue is full.
--- @param item string one or more items of a request to the collector (account/otlp.lua)
+-- @param item string.buffer one or more items of a request to the collector (account/otlp.lua); may be used again
 function queue:add(item)
-    if self.bytes + #item > MOST_BYTES then
+    if #self.items + #item > MOST_BYTES then
         drop(self, 1)
     else
         self.last = self.last + 1
-        self.items[self.last] = item
-        self.bytes = self.bytes + #item
+        self.items:put(item)
+        self.lengths[self.last] = #item
     end
     if not self.is_scheduled then
         schedule(self)

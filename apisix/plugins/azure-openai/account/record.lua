@@ -74,10 +74,9 @@ function _M.write(ctx)
     local state = ctx.azure_openai or { trail = {} }
     local record = describe(ctx, state, ngx.status)
     local trace = ctx.azure_openai_trace
-    local line, attributes = record_text.of(record, state.trail, trace ~= nil)
-    ngx.var.azure_openai_record = line
+    ngx.var.azure_openai_record = record_text.write(record, state.trail, trace and record_log.begin())
     if trace then
-        record_log.add(record, attributes, trace)
+        record_log.queue(record, trace)
     end
     return record
 end

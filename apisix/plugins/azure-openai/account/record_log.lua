@@ -5,13 +5,16 @@
 local otlp = require("apisix.plugins.azure-openai.account.otlp")
 local otlp_queue = require("apisix.plugins.azure-openai.account.otlp_queue")
 local protobuf = require("apisix.plugins.azure-openai.base.protobuf")
+local string_buffer = require("string.buffer")
 
 local ngx_now = ngx.now
 local field = protobuf.field
+local varint = protobuf.varint
 
 -- opentelemetry-proto, logs/v1: the tags of a log record's fields.
 local TIME, SEVERITY_NUMBER, SEVERITY_TEXT, BODY = "\9", "\16", "\26", "\42"
-local FLAGS, TRACE_ID, SPAN_ID = "\69", "\74", "\82"
+-- The ids with their lengths.
+local FLAGS, TRACE_ID, SPAN_ID = "\69", "\74\16", "\82\8"
 -- Of AnyValue.
 local STRING_VALUE = "\10"
 local SAMPLED, NOT_SAMPLED = FLAGS .. "\1\0\0\0", FLAGS .. "\0\0\0\0"
@@ -27,25 +30,28 @@ local SEVERITIES = { success = INFO, server_error = ERROR, interrupted = ERROR }
 local _M = {}
 
 local logs = otlp_queue.new("logs")
+-- Nothing waits while they are in use, so all requests share them.
+local message, item = string_buffer.new(), string_buffer.new()
 
---- Queues the record of a request.
+--- Begins a log record. It has to be queued before the next one begins.
+-- @return string.buffer for its attributes, in the place IN_LOG (account/record_text.lua)
+function _M.begin()
+    message:reset()
+    return message
+end
+
+--- Completes the log record that was begun, and queues it.
 -- @param record table as account/record.lua makes it
--- @param attributes string of the record, in the place IN_LOG (account/record_text.lua)
 -- @param trace Trace of the request (account/trace_context.lua)
-function _M.add(record, attributes, trace)
-    local message = record.method .. " " .. record.path .. " " .. record.status .. " " .. record.outcome
-    logs:add(
-        otlp.item(
-            TIME
-                .. otlp.time(ngx_now())
-                .. (SEVERITIES[record.outcome] or WARN)
-                .. field(BODY, field(STRING_VALUE, message))
-                .. attributes
-                .. (trace.is_kept and SAMPLED or NOT_SAMPLED)
-                .. field(TRACE_ID, otlp.trace_id(trace.trace_id))
-                .. field(SPAN_ID, otlp.span_id(trace.span_id))
-        )
-    )
+function _M.queue(record, trace)
+    local text = record.method .. " " .. record.path .. " " .. record.status .. " " .. record.outcome
+    message:put(TIME, otlp.time(ngx_now()), SEVERITIES[record.outcome] or WARN)
+    message:put(BODY, varint(#text + 1 + #varint(#text)), STRING_VALUE, varint(#text), text)
+    message:put(trace.is_kept and SAMPLED or NOT_SAMPLED)
+    message:put(TRACE_ID, otlp.trace_id(trace.trace_id), SPAN_ID, otlp.span_id(trace.span_id))
+    item:reset()
+    otlp.put_item(item, message)
+    logs:add(item)
 end
 
 return _M

@@ -5,6 +5,7 @@
 local core = require("apisix.core")
 local otlp = require("apisix.plugins.azure-openai.account.otlp")
 local memo = require("apisix.plugins.azure-openai.base.memo")
+local string_buffer = require("string.buffer")
 
 local ipairs = ipairs
 local math_floor = math.floor
@@ -12,7 +13,7 @@ local tostring = tostring
 local type = type
 local table_concat = table.concat
 local json_encode = core.json.encode
-local head = otlp.head
+local put = otlp.put
 -- A text in quotes, with escapes.
 local quoted = memo.of(json_encode)
 
@@ -100,27 +101,17 @@ local _M = {}
 
 local kept, kept_count = {}, 0
 local key_parts = {}
--- What a text is put together from. Nothing waits between the first part and the whole, so all requests share it.
-local parts, count = {}, 0
-
-local function add(text)
-    count = count + 1
-    parts[count] = text
-end
-
-local function take()
-    local text = table_concat(parts, "", 1, count)
-    count = 0
-    return text
-end
+-- Nothing waits between the first part of a text and the whole, so all requests share these.
+local line, attempts_buffer = string_buffer.new(), string_buffer.new()
 
 local function write_shared(record)
-    local members, attributes = {}, otlp.attributes(otlp.IN_LOG)
+    local members, message = {}, string_buffer.new()
+    local attributes = otlp.attributes(otlp.IN_LOG, message)
     for _, name in ipairs(SHARED) do
         members[name] = record[name]
         attributes:add(name, record[name])
     end
-    return { members = json_encode(members):sub(2, -2), attributes = attributes:text() }
+    return { members = json_encode(members):sub(2, -2), attributes = message:get() }
 end
 
 local function shared_texts(record)
@@ -154,111 +145,86 @@ local function add_members(fields, values)
     for _, one in ipairs(fields) do
         local value = values[one.name]
         if value ~= nil then
-            add(one.member)
             if one.is_text then
-                add('"')
-                add(value)
-                add('"')
+                line:put(one.member, '"', value, '"')
             else
-                add(digits(value))
+                line:put(one.member, digits(value))
             end
         end
     end
 end
 
-local function add_attribute(one, value)
-    local text = one.attribute.kind.write(value)
-    add(head(one.attribute, #text))
-    add(text)
-end
-
-local function add_attributes(fields, values)
+local function put_attributes(message, fields, values)
     for _, one in ipairs(fields) do
         local value = values[one.name]
         if value ~= nil then
-            add_attribute(one, value)
+            put(message, one.attribute, value)
         end
     end
 end
 
-local function add_attempt(attempt)
+local function put_attempt(attempt)
     local status, reason = attempt.status, attempt.reason
-    add('{"backend":')
-    add(quoted(attempt.backend))
-    add(',"ms":')
-    add(math_floor(attempt.seconds * 1000 + 0.5))
+    local milliseconds = math_floor(attempt.seconds * 1000 + 0.5)
+    attempts_buffer:put('{"backend":', quoted(attempt.backend), ',"ms":', milliseconds)
     if reason then
-        add(',"reason":"')
-        add(reason)
-        add('"')
+        attempts_buffer:put(',"reason":"', reason, '"')
     end
-    add(',"status":')
-    add(type(status) == "number" and status or quoted(status))
-    add("}")
+    attempts_buffer:put(',"status":', type(status) == "number" and status or quoted(status), "}")
 end
 
 local function attempts_text(trail)
-    add("[")
+    attempts_buffer:reset():put("[")
     for index, attempt in ipairs(trail) do
         if index > 1 then
-            add(",")
+            attempts_buffer:put(",")
         end
-        add_attempt(attempt)
+        put_attempt(attempt)
     end
-    add("]")
-    return take()
+    return attempts_buffer:put("]"):get()
 end
 
 local function line_of(record, shared, attempts)
-    add("{")
-    add(shared.members)
+    line:reset():put("{", shared.members)
     if record.client then
-        add(CLIENT.member)
-        add(quoted(record.client))
+        line:put(CLIENT.member, quoted(record.client))
     end
-    add(PATH.member)
-    add(quoted(record.path))
-    add(ATTEMPTS.member)
-    add(attempts)
+    line:put(PATH.member, quoted(record.path), ATTEMPTS.member, attempts)
     if record.tokens then
-        add(',"tokens":{"total":')
-        add(digits(record.tokens.total))
+        line:put(',"tokens":{"total":', digits(record.tokens.total))
         add_members(TOKEN_FIELDS, record.tokens)
-        add("}")
+        line:put("}")
     end
     add_members(OWN, record)
-    add("}")
-    return take()
+    return line:put("}"):get()
 end
 
-local function attributes_of(record, shared, attempts)
-    add(shared.attributes)
+local function put_record(message, record, shared, attempts)
+    message:put(shared.attributes)
     if record.client then
-        add_attribute(CLIENT, record.client)
+        put(message, CLIENT.attribute, record.client)
     end
-    add_attribute(PATH, record.path)
-    add_attribute(ATTEMPTS, attempts)
+    put(message, PATH.attribute, record.path)
+    put(message, ATTEMPTS.attribute, attempts)
     if record.tokens then
-        add_attribute(TOTAL, record.tokens.total)
-        add_attributes(TOKEN_FIELDS, record.tokens)
+        put(message, TOTAL.attribute, record.tokens.total)
+        put_attributes(message, TOKEN_FIELDS, record.tokens)
     end
-    add_attributes(OWN, record)
-    return take()
+    put_attributes(message, OWN, record)
 end
 
 --- The texts of a record.
 -- @param record table as account/record.lua makes it
 -- @param trail TrailEntry[]
--- @param has_attributes boolean whether the attributes are wanted, too
+-- @param message string.buffer|nil gets the attributes in the place IN_LOG (account/otlp.lua). The attempts are one
+--   text in them: OTLP has lists, but Application Insights has none.
 -- @return string the line: {"client":"c", …, "attempts":[…], …}
--- @return string|nil attributes in the place IN_LOG (account/otlp.lua). The attempts are one text in them: OTLP has
---   lists, but Application Insights has none.
-function _M.of(record, trail, has_attributes)
-    -- Should an earlier record have failed in the middle, nothing of it is left.
-    count = 0
+function _M.write(record, trail, message)
     local shared, attempts = shared_texts(record), attempts_text(trail)
-    return line_of(record, shared, attempts),
-        has_attributes and attributes_of(record, shared, attempts) or nil
+    if message then
+        put_record(message, record, shared, attempts)
+    end
+    return line_of(record, shared, attempts)
 end
 
 return _M

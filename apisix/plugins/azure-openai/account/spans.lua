@@ -6,16 +6,19 @@ local plain_text = require("apisix.plugins.azure-openai.base.plain_text")
 local protobuf = require("apisix.plugins.azure-openai.base.protobuf")
 local operations = require("apisix.plugins.azure-openai.request.operations")
 local regions = require("apisix.plugins.azure-openai.routing.regions")
+local string_buffer = require("string.buffer")
 
 local ngx = ngx
 local ngx_now = ngx.now
 local type = type
 local field = protobuf.field
+local varint = protobuf.varint
 
--- opentelemetry-proto, trace/v1: the tags of a span's fields, its kinds, and the status of an error.
-local TRACE_ID, SPAN_ID, PARENT_ID, NAME, KIND = "\10", "\18", "\34", "\42", "\48"
+-- opentelemetry-proto, trace/v1: the tags of a span's fields (of ids with their lengths), its kinds, and the status
+-- of an error.
+local TRACE_ID, SPAN_ID, PARENT_ID, NAME = "\10\16", "\18\8", "\34\8", "\42"
 local START_TIME, END_TIME, STATUS, STATUS_MESSAGE = "\57", "\65", "\122", "\18"
-local SERVER, CLIENT = "\2", "\3"
+local SERVER, CLIENT = "\48\2", "\48\3"
 local ERROR_CODE = "\24\2"
 local DEFAULT_PORTS = { http = 80, https = 443 }
 
@@ -43,6 +46,10 @@ local BEGINNINGS = { v1 = "/openai/v1/", deployments = "/openai/deployments/{dep
 
 local _M = {}
 
+-- The span that is being written. Nothing waits meanwhile, so all requests share it.
+local message = string_buffer.new()
+local attributes = otlp.attributes(otlp.IN_SPAN, message)
+
 -- "/openai/v1/chat/completions", or the pattern of APISIX's route for what is not the operation of a model.
 local function route_of(ctx, request)
     local name = request and operations.of_model(request)
@@ -52,7 +59,7 @@ local function route_of(ctx, request)
     return (BEGINNINGS[request.kind] or request.surface.path) .. name
 end
 
-local function add_usage(attributes, usage)
+local function add_usage(usage)
     if usage then
         attributes:add("gen_ai.usage.input_tokens", usage.prompt)
         attributes:add("gen_ai.usage.output_tokens", usage.completion)
@@ -63,13 +70,13 @@ local function add_usage(attributes, usage)
     end
 end
 
-local function add_request(attributes, state)
+local function add_request(state)
     local request, winner = state.request, state.winner
     attributes:add("gen_ai.provider.name", request.surface.provider)
     attributes:add("gen_ai.operation.name", OPERATION_NAMES[request.operation])
     attributes:add("gen_ai.request.model", plain_text.ascii(request.deployment))
     attributes:add("gen_ai.response.model", plain_text.ascii(state.model))
-    add_usage(attributes, state.usage)
+    add_usage(state.usage)
     if state.first_output_at then
         attributes:add("gen_ai.response.time_to_first_chunk", state.first_output_at - state.started_at)
     end
@@ -81,35 +88,36 @@ local function add_request(attributes, state)
     attributes:add("azure_openai.attempts", #state.trail)
 end
 
-local function add_ids(attributes, state)
+local function add_ids(state)
     attributes:add("azure_openai.client", state.client and state.client.name)
     attributes:add("azure_openai.request_id", state.request_id)
     attributes:add("azure_openai.backend_request_id", state.backend_request_id)
     attributes:add("error.type", state.error or state.failure)
 end
 
-local function span(trace, fields)
-    return otlp.item(
-        field(TRACE_ID, otlp.trace_id(trace.trace_id))
-            .. field(SPAN_ID, otlp.span_id(fields.id))
-            .. (fields.parent_id and field(PARENT_ID, otlp.span_id(fields.parent_id)) or "")
-            .. field(NAME, fields.name)
-            .. (KIND .. fields.kind)
-            .. (START_TIME .. otlp.time(fields.started_at))
-            .. (END_TIME .. otlp.time(fields.ended_at))
-            .. fields.attributes:text()
-            .. (fields.error and field(STATUS, field(STATUS_MESSAGE, fields.error) .. ERROR_CODE) or "")
-    )
+-- Completes the span, whose attributes are there.
+local function put_span(items, trace, fields)
+    message:put(TRACE_ID, otlp.trace_id(trace.trace_id), SPAN_ID, otlp.span_id(fields.id))
+    if fields.parent_id then
+        message:put(PARENT_ID, otlp.span_id(fields.parent_id))
+    end
+    message:put(NAME, varint(#fields.name), fields.name, fields.kind)
+    message:put(START_TIME, otlp.time(fields.started_at), END_TIME, otlp.time(fields.ended_at))
+    if fields.error then
+        message:put(field(STATUS, field(STATUS_MESSAGE, fields.error) .. ERROR_CODE))
+    end
+    otlp.put_item(items, message)
 end
 
---- The span of the request.
+--- Adds the span of the request to the items of a batch.
+-- @param items string.buffer
 -- @param ctx table request context
 -- @param trace Trace
 -- @param state RequestState|nil nil for what no backend could serve
 -- @param ended Ending
--- @return string an item of a batch
-function _M.of_request(ctx, trace, state, ended)
-    local var, attributes = ctx.var, otlp.attributes(otlp.IN_SPAN)
+function _M.put_request(items, ctx, trace, state, ended)
+    local var = ctx.var
+    message:reset()
     local method, route = ngx.req.get_method(), route_of(ctx, state and state.request)
     attributes:add("http.request.method", method)
     attributes:add("http.route", route)
@@ -123,19 +131,18 @@ function _M.of_request(ctx, trace, state, ended)
     attributes:add("azure_openai.sent_status", ended.status ~= ngx.status and ngx.status or nil)
     attributes:add("azure_openai.sample_weight", ended.weight)
     if state then
-        add_ids(attributes, state)
+        add_ids(state)
         if state.request then
-            add_request(attributes, state)
+            add_request(state)
         end
     end
-    return span(trace, {
+    put_span(items, trace, {
         id = trace.span_id,
         parent_id = trace.parent_id,
         name = route and method .. " " .. route or method,
         kind = SERVER,
         started_at = ngx.req.start_time(),
         ended_at = ngx_now(),
-        attributes = attributes,
         error = (ended.is_broken or ended.status >= 500) and ended.outcome or nil,
     })
 end
@@ -161,14 +168,14 @@ local function ending_of(attempt, state, ended)
     return status, nil
 end
 
---- The span of one attempt.
+--- Adds the span of one attempt to the items of a batch.
+-- @param items string.buffer
 -- @param trace Trace
 -- @param attempt table one entry of the trail
 -- @param state RequestState
 -- @param ended Ending
--- @return string an item of a batch
-function _M.of_attempt(trace, attempt, state, ended)
-    local attributes = otlp.attributes(otlp.IN_SPAN)
+function _M.put_attempt(items, trace, attempt, state, ended)
+    message:reset()
     local status, err = ending_of(attempt, state, ended)
     attributes:add("http.request.method", ngx.req.get_method())
     attributes:add("http.response.status_code", status)
@@ -179,14 +186,13 @@ function _M.of_attempt(trace, attempt, state, ended)
     attributes:add("azure_openai.region", attempt.region)
     attributes:add("azure_openai.sample_weight", ended.weight)
     attributes:add("error.type", err)
-    return span(trace, {
+    put_span(items, trace, {
         id = trace_context.new_span_id(),
         parent_id = trace.span_id,
         name = "attempt " .. attempt.backend,
         kind = CLIENT,
         started_at = attempt.started_at,
         ended_at = attempt.started_at + attempt.seconds,
-        attributes = attributes,
         error = err,
     })
 end

@@ -5,11 +5,11 @@ local spans = require("apisix.plugins.azure-openai.account.spans")
 local trace_context = require("apisix.plugins.azure-openai.account.trace_context")
 local fair_share = require("apisix.plugins.azure-openai.base.fair_share")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
+local string_buffer = require("string.buffer")
 
 local ngx = ngx
 local ngx_now = ngx.now
 local ipairs = ipairs
-local table_concat = table.concat
 
 -- An answer that began well and ended badly. Application Insights judges a request by its status alone, so its span has
 -- the status that says how it ended; 499 is nginx's own for a client that left.
@@ -22,6 +22,8 @@ local MOST_NOTABLE_A_SECOND = 100
 local _M = {}
 
 local traces = otlp_queue.new("traces")
+-- The spans of one trace. Nothing waits while they are written, so all requests share it.
+local items = string_buffer.new()
 local notable_second, notable = 0, nil
 
 -- Takes a place for a trace that is kept for a reason, if there is one for its client.
@@ -118,11 +120,12 @@ function _M.finish(ctx)
         return
     end
     local ended = ending(outcome, weight)
-    local list = { spans.of_request(ctx, trace, state, ended) }
+    items:reset()
+    spans.put_request(items, ctx, trace, state, ended)
     for _, attempt in ipairs(state and state.trail or {}) do
-        list[#list + 1] = spans.of_attempt(trace, attempt, state, ended)
+        spans.put_attempt(items, trace, attempt, state, ended)
     end
-    traces:add(table_concat(list))
+    traces:add(items)
 end
 
 return _M
