@@ -19,6 +19,7 @@ import pytest
 from e2e.simulator import Region, Simulator
 from scripts.engines import Gateway, choose_engine, start_files
 from scripts.engines.files import render
+from tests.support.measuring import PATIENCE
 from tests.support.otlp import OtlpReceiver
 
 REGIONS = ("eastus", "westus", "swedencentral")
@@ -86,7 +87,7 @@ class Stage:
         """A plain HTTP client with the key as `api-key`."""
         headers = {"api-key": key} if key else {}
         return self._stack.enter_context(
-            httpx.Client(base_url=gateway.url, headers=headers, timeout=30, verify=TLS)
+            httpx.Client(base_url=gateway.url, headers=headers, timeout=30 * PATIENCE, verify=TLS)
         )
 
     def openai(self, gateway: Gateway, **options: Any) -> openai.OpenAI:

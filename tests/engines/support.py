@@ -13,6 +13,7 @@ import httpx
 import yaml
 
 from scripts.engines import Gateway, choose_engine, start_files
+from tests.support.measuring import PATIENCE
 
 PROBE = """
 local core = require("apisix.core")
@@ -104,7 +105,7 @@ class Lua:
     """Runs Lua inside a gateway that has the probe plugin at /probe."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._client = httpx.Client(base_url=gateway.url, timeout=10)
+        self._client = httpx.Client(base_url=gateway.url, timeout=10 * PATIENCE)
 
     def __call__(self, chunk: str, **values: Any) -> list[Any]:
         """The results of a chunk; `values` are locals in it, passed as JSON."""

@@ -24,6 +24,19 @@ local function label_text(names, values)
     return concat(parts, ",")
 end
 
+-- What metrics add by. All workers see it at once, so there is nothing to write through.
+local Counter = {}
+Counter.__index = Counter
+
+function Counter:incr(key, step)
+    local _, err = self.dict:incr(key, step, 0)
+    if err then
+        ngx.log(ngx.ERR, "a metric cannot be updated: ", key, ": ", err)
+    end
+end
+
+function Counter.sync() end
+
 local Metric = {}
 Metric.__index = Metric
 
@@ -32,10 +45,7 @@ function Metric:key(values, part)
 end
 
 function Metric:add(key, value)
-    local _, err = self.dict:incr(key, value, 0)
-    if err then
-        ngx.log(ngx.ERR, "metric ", self.name, " cannot be updated: ", err)
-    end
+    self._counter:incr(key, value)
 end
 
 --- Adds to a counter or gauge.
@@ -72,7 +82,13 @@ local function register(self, kind, name, help, labels, buckets)
     name = self.prefix .. name
     local limits = buckets and concat(buckets, " ") or ""
     self.dict:set(METRIC_PREFIX .. name, concat({ kind, limits, help }, SEPARATOR))
-    return setmetatable({ dict = self.dict, name = name, labels = labels or {}, buckets = buckets }, Metric)
+    return setmetatable({
+        dict = self.dict,
+        _counter = self._counter,
+        name = name,
+        labels = labels or {},
+        buckets = buckets,
+    }, Metric)
 end
 
 function Registry:counter(name, help, labels)
@@ -136,7 +152,11 @@ local _M = {}
 
 --- A registry in the shared dictionary `dict_name`; every metric's name begins with `prefix`.
 function _M.init(dict_name, prefix)
-    return setmetatable({ dict = assert(ngx.shared[dict_name]), prefix = prefix }, Registry)
+    local dict = assert(ngx.shared[dict_name])
+    return setmetatable(
+        { dict = dict, prefix = prefix, _counter = setmetatable({ dict = dict }, Counter) },
+        Registry
+    )
 end
 
 return _M

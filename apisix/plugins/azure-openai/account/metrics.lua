@@ -1,5 +1,6 @@
 --- Counts requests in the gateway's own metrics (`registry`).
 local core = require("apisix.core")
+local durations = require("apisix.plugins.azure-openai.account.durations")
 local first_values = require("apisix.plugins.azure-openai.account.first_values")
 local labels = require("apisix.plugins.azure-openai.account.labels")
 local registry = require("apisix.plugins.azure-openai.account.registry")
@@ -192,13 +193,13 @@ local function count_exceptions(metrics, state, deployment, outcome, status)
 end
 
 -- How long answers took. A session lasts as long as its user speaks.
-local function note_times(sum, state, status)
+local function note_times(deployment, state, status)
     if not state.winner or state.request.is_upgrade then
         return
     end
-    sums.note(sum, "duration", ngx_now() - state.started_at)
+    durations.note("duration", deployment, ngx_now() - state.started_at)
     if state.first_output_at and status < 400 and operations.is_inference(state.request) then
-        sums.note(sum, "first_token", state.first_output_at - state.started_at)
+        durations.note("first_token", deployment, state.first_output_at - state.started_at)
     end
 end
 
@@ -224,7 +225,7 @@ function _M.count(state, status)
         outcome
     )
     sums.add(sum, "requests", 1)
-    note_times(sum, state, status)
+    note_times(deployment, state, status)
     if (winner or state.left) and state.usage then
         add_tokens(tokens_of(state), state.usage, state.cost_usd)
     end

@@ -116,8 +116,9 @@ local function forget(self, last)
         self.lengths[index] = nil
     end
     self.first = last + 1
-    if #self.items == 0 then
-        -- It may have become as large as it may.
+    -- A buffer never becomes smaller by itself.
+    local _, room = self.items:reserve(0)
+    if #self.items == 0 and room > MOST_BYTES_IN_BATCH then
         self.items:free()
     end
 end

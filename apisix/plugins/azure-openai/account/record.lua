@@ -34,45 +34,75 @@ local function is_uncounted(request, status)
         and status < 300
 end
 
+-- The record that was written last. Nothing waits while it is in use, so all requests share it. Every field has a value
+-- from the beginning: LuaJIT compiles no store of nil to a field that is not there.
+local record = {
+    time = false,
+    request_id = false,
+    backend_request_id = false,
+    client = false,
+    client_address = false,
+    lane = false,
+    route = false,
+    method = false,
+    path = false,
+    status = false,
+    deployment = false,
+    served_deployment = false,
+    operation = false,
+    model = false,
+    backend = false,
+    region = false,
+    streamed = false,
+    tokens = false,
+    cost_usd = false,
+    first_token_ms = false,
+    total_ms = false,
+    bytes_in = false,
+    bytes_out = false,
+    uncounted = false,
+    outcome = false,
+    error = false,
+}
+
 local function describe(ctx, state, status)
     local request, winner = state.request, state.winner
-    return {
-        time = time(),
-        request_id = state.request_id,
-        backend_request_id = state.backend_request_id,
-        client = state.client and state.client.name,
-        client_address = ngx.var.remote_addr,
-        lane = state.lane,
-        route = ctx.route_id,
-        method = request and request.method or ngx.req.get_method(),
-        path = ascii(ngx.var.uri),
-        status = status,
-        deployment = request and request.deployment ~= "" and ascii(request.deployment) or nil,
-        served_deployment = state.served_deployment,
-        operation = request and ascii(request.operation),
-        model = ascii(state.model),
-        backend = winner and winner.name,
-        region = winner and regions.of(winner),
-        streamed = state.is_stream == true,
-        tokens = state.usage,
-        cost_usd = state.cost_usd,
-        first_token_ms = state.first_output_at and milliseconds(state.first_output_at - state.started_at),
-        total_ms = milliseconds(ngx.now() - (state.started_at or ngx.req.start_time())),
-        bytes_in = ngx.var.request_length,
-        bytes_out = ngx.var.bytes_sent,
-        uncounted = is_uncounted(request, status) and "webrtc" or nil,
-        outcome = metrics.outcome(state, status),
-        error = state.error or state.failure,
-    }
+    local var, now = ngx.var, ngx.now()
+    record.time = time()
+    record.request_id = state.request_id
+    record.backend_request_id = state.backend_request_id
+    record.client = state.client and state.client.name
+    record.client_address = var.remote_addr
+    record.lane = state.lane
+    record.route = ctx.route_id
+    record.method = request and request.method or ngx.req.get_method()
+    record.path = ascii(var.uri)
+    record.status = status
+    record.deployment = request and request.deployment ~= "" and ascii(request.deployment) or nil
+    record.served_deployment = state.served_deployment
+    record.operation = request and ascii(request.operation)
+    record.model = ascii(state.model)
+    record.backend = winner and winner.name
+    record.region = winner and regions.of(winner)
+    record.streamed = state.is_stream == true
+    record.tokens = state.usage
+    record.cost_usd = state.cost_usd
+    record.first_token_ms = state.first_output_at and milliseconds(state.first_output_at - state.started_at)
+    record.total_ms = milliseconds(now - (state.started_at or ngx.req.start_time()))
+    record.bytes_in = var.request_length
+    record.bytes_out = var.bytes_sent
+    record.uncounted = is_uncounted(request, status) and "webrtc" or nil
+    record.outcome = metrics.outcome(state, status)
+    record.error = state.error or state.failure
 end
 
 --- Writes the record of a request into the variable that the access log prints, and sends it to the collector when the
 --- request has a trace. Log phase only, after tracing.
 -- @param ctx table request context; without `azure_openai` the record says only what nginx knows
--- @return table the record, without its attempts
+-- @return table the record, without its attempts; the next one takes its place
 function _M.write(ctx)
     local state = ctx.azure_openai or { trail = {} }
-    local record = describe(ctx, state, ngx.status)
+    describe(ctx, state, ngx.status)
     local trace = ctx.azure_openai_trace
     ngx.var.azure_openai_record = record_text.write(record, state.trail, trace and record_log.begin())
     if trace then

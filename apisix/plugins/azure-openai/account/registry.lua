@@ -2,13 +2,30 @@
 --- the names of deployments and models, the configuration all others; and histograms are by deployment only.
 local exporter = require("apisix.plugins.prometheus.exporter")
 
-local SECONDS_TO_FIRST_TOKEN = { 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60 }
-local SECONDS_IN_ALL = { 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300 }
 local SECONDS_OF_WAITING = { 0.25, 0.5, 1, 2.5, 5, 10, 30 }
 
-local _M = {}
+local _M = {
+    --- The largest values of the buckets, of the histograms that take many observations at once, in seconds.
+    BOUNDS = {
+        duration = { 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300 },
+        first_token = { 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60 },
+    },
+}
 
 local metrics
+-- For how many observations each one counts that a histogram gets.
+local weight = 1
+
+-- The registry has no call for many observations. But a histogram adds 1 to a counter of each of its buckets, and may
+-- have that from elsewhere.
+local function with_weight(histogram, registry)
+    histogram._counter = {
+        incr = function(_, key, step, expiry)
+            return registry._counter:incr(key, step * weight, expiry)
+        end,
+    }
+    return histogram
+end
 
 local function register(registry)
     return {
@@ -57,17 +74,23 @@ local function register(registry)
             "The region of each backend, as configured or as its answers say; always 1",
             { "backend", "region" }
         ),
-        first_token = registry:histogram(
-            "azure_openai_time_to_first_token_seconds",
-            "Seconds from an inference request to the first output of its answer",
-            { "deployment" },
-            SECONDS_TO_FIRST_TOKEN
+        first_token = with_weight(
+            registry:histogram(
+                "azure_openai_time_to_first_token_seconds",
+                "Seconds from an inference request to the first output of its answer",
+                { "deployment" },
+                _M.BOUNDS.first_token
+            ),
+            registry
         ),
-        duration = registry:histogram(
-            "azure_openai_request_duration_seconds",
-            "Seconds from a request to the end of a backend's answer, sessions excluded",
-            { "deployment" },
-            SECONDS_IN_ALL
+        duration = with_weight(
+            registry:histogram(
+                "azure_openai_request_duration_seconds",
+                "Seconds from a request to the end of a backend's answer, sessions excluded",
+                { "deployment" },
+                _M.BOUNDS.duration
+            ),
+            registry
         ),
         wait = registry:histogram(
             "azure_openai_wait_seconds",
@@ -128,8 +151,18 @@ function _M.metrics()
     return metrics
 end
 
+--- Adds observations of about the same value to a histogram. They count in one bucket, so it has to be that of each.
+-- @param name string "duration" or "first_token"
+-- @param labels string[]
+-- @param value number their mean
+-- @param count number
+function _M.observe(name, labels, value, count)
+    weight = count
+    metrics[name]:observe(value, labels)
+end
+
 --- Writes what this worker has counted to the memory of all workers. The registry does so by a timer, and a worker that
---- stops has none. APISIX's registry has no public call for it; ours of the tests needs none.
+--- stops has none. The registry has no public call for it.
 function _M.write_through()
     local counter = (exporter.get_prometheus() or {})._counter
     if counter then

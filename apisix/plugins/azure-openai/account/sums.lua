@@ -1,5 +1,6 @@
 --- Sums of requests that share all labels, in this worker. A timer hands them to the registry once a second: finding a
 --- dozen series for each request would cost more than all the rest of counting.
+local durations = require("apisix.plugins.azure-openai.account.durations")
 local registry = require("apisix.plugins.azure-openai.account.registry")
 
 local ngx = ngx
@@ -7,8 +8,6 @@ local ipairs = ipairs
 local pairs = pairs
 
 local FLUSH_SECONDS = 1
--- A registry takes observations one by one. Thousands at once would hold up the requests of that moment.
-local MOST_OBSERVATIONS = 100
 
 local _M = {
     --- The fields of a usage that are exported.
@@ -34,7 +33,7 @@ local NOT_BY_CLIENT = { cache_write = true }
 local requests, tokens = {}, {}
 
 --- The sum of requests with these labels.
--- @return table for `add` ("requests") and `note` ("duration", "first_token")
+-- @return table for `add`: "requests"
 function _M.of_requests(client, lane, backend, region, deployment, outcome)
     local key = client .. "\n" .. lane .. "\n" .. backend .. "\n" .. deployment .. "\n" .. outcome
     local sum = requests[key]
@@ -47,8 +46,6 @@ function _M.of_requests(client, lane, backend, region, deployment, outcome)
             deployment = deployment,
             outcome = outcome,
             requests = 0,
-            duration = {},
-            first_token = {},
         }
         requests[key] = sum
     end
@@ -82,31 +79,9 @@ function _M.add(sum, name, amount)
     sum[name] = (sum[name] or 0) + amount
 end
 
-local function observe_all(histogram, list, labels)
-    for _, seconds in ipairs(list) do
-        histogram:observe(seconds, labels)
-    end
-end
-
---- Keeps an observation for a histogram.
--- @param sum table
--- @param name string "duration" or "first_token"
--- @param seconds number
-function _M.note(sum, name, seconds)
-    local list = sum[name]
-    list[#list + 1] = seconds
-    local metrics = #list == MOST_OBSERVATIONS and registry.metrics()
-    if metrics then
-        observe_all(metrics[name], list, { sum.deployment })
-        sum[name] = {}
-    end
-end
-
 local function flush_requests(metrics, sum)
     metrics.requests:inc(sum.requests, { sum.backend, sum.region, sum.deployment, sum.outcome })
     metrics.client_requests:inc(sum.requests, { sum.client, sum.lane, sum.outcome })
-    observe_all(metrics.duration, sum.duration, { sum.deployment })
-    observe_all(metrics.first_token, sum.first_token, { sum.deployment })
 end
 
 local function flush_tokens(metrics, sum)
@@ -133,12 +108,16 @@ local function flush()
     local metrics = registry.metrics()
     local finished, used = requests, tokens
     requests, tokens = {}, {}
-    for _, sum in pairs(metrics and finished or {}) do
+    if not metrics then
+        return
+    end
+    for _, sum in pairs(finished) do
         flush_requests(metrics, sum)
     end
-    for _, sum in pairs(metrics and used or {}) do
+    for _, sum in pairs(used) do
         flush_tokens(metrics, sum)
     end
+    durations.flush()
 end
 
 -- The registry's own last turn may be over by then.

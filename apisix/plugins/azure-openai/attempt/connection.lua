@@ -2,6 +2,8 @@
 --
 -- A server may send as fast as it likes: while a socket always has data, no other request has its turn. So reads count,
 -- and after so many bytes the others come first.
+local memo = require("apisix.plugins.azure-openai.base.memo")
+
 local ngx = ngx
 local ngx_now = ngx.now
 local ngx_sleep = ngx.sleep
@@ -32,14 +34,16 @@ local _M = {
     BROKEN = { closed = true, ["connection reset by peer"] = true, ["broken pipe"] = true },
 }
 
+-- By the name of a pool. A name is made of configured values alone.
+local options_of_pool = memo.of(function(name)
+    return { pool = name }
+end)
+
 -- The pool of a server's connections. One with TLS is for the same server name, verified in the same way, and for
 -- nothing else.
 local function pool_of(server, ssl_verify)
     local address = server.host .. "|" .. server.port
-    if server.scheme == "http" then
-        return { pool = address }
-    end
-    return { pool = address .. "|" .. tostring(ssl_verify) }
+    return options_of_pool(server.scheme == "http" and address or address .. "|" .. tostring(ssl_verify))
 end
 
 -- A handshake that fails at once, without a wait, makes lua-resty-core raise an error. Where no session is asked for,
