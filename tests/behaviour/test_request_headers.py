@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import random
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -69,6 +71,19 @@ def test_s8_200_lines_reach_the_backend(stage: Stage, sim: Simulator) -> None:
     lines = [*fillers(195), ("openai-beta", "assistants=v2")]
     answer = ask(stage.gateway(["eastus"]), [("api-key", CLIENT_KEY), *lines])
     assert (answer.status, set(lines) - set(sent(sim).items())) == (200, set())
+
+
+def test_a3_nothing_of_an_earlier_request_reaches_the_backend(stage: Stage, sim: Simulator) -> None:
+    gateway = stage.gateway(["eastus"])
+    seed = int(os.environ.get("SEED", random.randrange(2**32)))
+    print(f"SEED={seed}")
+    counts = random.Random(seed).choices(range(60), k=25)
+    statuses = [ask(gateway, [("api-key", CLIENT_KEY), *fillers(count)]).status for count in counts]
+    numbers = [
+        sum(name.startswith("x-filler") for name, _ in each.headers) for each in sim.requests("eastus")
+    ]
+    bodies = [each.body for each in sim.requests("eastus")]
+    assert (statuses, numbers, bodies) == ([200] * 25, counts, [BODY] * 25)
 
 
 def test_s8_so_it_is_on_other_paths(stage: Stage, sim: Simulator) -> None:

@@ -10,7 +10,6 @@ local pairs = pairs
 local type = type
 local ngx_now = ngx.now
 local string_find = string.find
-local table_concat = table.concat
 
 local SWITCHING_PROTOCOLS, NO_CONTENT, NOT_MODIFIED = 101, 204, 304
 local DEFAULT_PORTS = { http = 80, https = 443 }
@@ -21,15 +20,17 @@ local BROKEN = connection_module.BROKEN
 
 local _M = {}
 
-local lines = {}
+-- The head of a request. The socket takes it in pieces: of heads as texts LuaJIT would compare many, because most are
+-- nearly the same. It copies them before anything waits, so all requests share the list.
+local pieces = {}
 
--- Adds a header to the first `count` entries of `lines`. Returns how many there are now; nil when a value has more than
--- one line. Clients' values were looked at before, but a credential comes from elsewhere.
+-- Adds a header behind the first `count` pieces. Returns how many there are now; nil when a value has more than one
+-- line. Clients' values were looked at before, but a credential comes from elsewhere.
 local function add_line(count, name, value)
     if type(value) == "string" and string_find(value, "\n", 1, true) then
         return nil
     end
-    lines[count + 1], lines[count + 2], lines[count + 3], lines[count + 4] = name, ": ", value, "\r\n"
+    pieces[count + 1], pieces[count + 2], pieces[count + 3], pieces[count + 4] = name, ": ", value, "\r\n"
     return count + 4
 end
 
@@ -46,22 +47,29 @@ local function add_lines(count, headers)
     return count
 end
 
--- The head of the request; nil when a header cannot be sent.
-local function head_of(server, message)
+local function add_request_line(server, message)
     local port = server.port ~= DEFAULT_PORTS[server.scheme] and ":" .. server.port or ""
-    lines[1] = message.method
-        .. " "
-        .. message.target
-        .. " HTTP/1.1\r\nhost: "
-        .. server.host
-        .. port
-        .. "\r\n"
-    local count, body = 1, message.body
+    pieces[1], pieces[2], pieces[3], pieces[4] = message.method, " ", message.target, " HTTP/1.1\r\nhost: "
+    pieces[5], pieces[6], pieces[7] = server.host, port, "\r\n"
+    return 7
+end
+
+-- The head of the request; nil when a header cannot be sent. It has to be sent before the next one is made.
+local function head_of(server, message)
+    local count, body = add_request_line(server, message), message.body
     if body or EXPECTS_BODY[message.method] then
         count = add_line(count, "content-length", body and body.size or 0)
     end
     count = add_lines(count, message.headers)
-    return count and table_concat(lines, "", 1, count) .. "\r\n"
+    if not count then
+        return nil
+    end
+    pieces[count + 1] = "\r\n"
+    -- What an earlier request has left.
+    for index = #pieces, count + 2, -1 do
+        pieces[index] = nil
+    end
+    return pieces
 end
 
 local function has_body(status, method)

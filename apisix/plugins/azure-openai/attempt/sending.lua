@@ -35,6 +35,7 @@ local _M = {
 }
 
 --- Sends head and body. A body in memory goes with the head, in one piece.
+-- @param head string[]
 -- @param rest string|function|nil body as from `request_body.sendable`
 -- @return number|boolean|nil
 -- @return string|nil error
