@@ -283,6 +283,29 @@ def test_a_member_lies_where_it_is_said_to_lie(lua: Lua, text: bytes, cuts: list
     assert text[: facts["head"]].strip() == b"{"
 
 
+KEEP = """
+local core, facts = require("apisix.core"), require("apisix.plugins.azure-openai.request.json_facts")
+local held, before = {}, {}
+for index, text in ipairs(texts) do
+    held[index] = facts.read(ngx.decode_base64(text), function() end) or {}
+    before[index] = core.json.stably_encode(held[index])
+end
+for index in ipairs(texts) do
+    if core.json.stably_encode(held[index]) ~= before[index] then
+        return false
+    end
+end
+return true
+"""
+
+
+@given(texts=st.lists(written(), min_size=2, max_size=8))
+@GENERATED
+def test_a9_the_facts_of_one_body_stay_what_they_were(lua: Lua, texts: list[bytes]) -> None:
+    # Bodies of many clients are read one after the other, with the same tables.
+    assert lua(KEEP, texts=[base64.b64encode(text).decode() for text in texts]) == [True]
+
+
 @given(text=written())
 @settings(GENERATED, max_examples=many(30))
 def test_the_facts_are_the_same_for_a_cut_at_every_byte(lua: Lua, text: bytes) -> None:

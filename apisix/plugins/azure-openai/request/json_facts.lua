@@ -357,6 +357,9 @@ function Listener:close(scanner, offset)
     end
 end
 
+-- Of most bodies. Nobody adds to it.
+local NOTHING = {}
+
 -- Listeners that are free, with their frames. Bodies are many and most are small, so making these would be most of the
 -- work.
 local free = {}
@@ -367,8 +370,14 @@ local MOST_KEPT_WATCHED = 200
 local function borrow()
     local listener = table_remove(free) or setmetatable({ frames = {}, objects = 0 }, Listener)
     listener.frame, listener.is_object, listener.head, listener.ambiguous = nil, false, nil, nil
-    listener.members, listener.deployments, listener.is_named = {}, {}, {}
-    listener.found = json_references.new()
+    listener.members = {}
+    -- Most bodies name no deployments and refer to nothing. What was found in others belongs to their facts.
+    if not listener.deployments or #listener.deployments > 0 then
+        listener.deployments, listener.is_named = {}, {}
+    end
+    if not listener.found or listener.found.is_any then
+        listener.found = json_references.new()
+    end
     listener.first_user_end, listener.asked_end, listener.is_answered = false, false, false
     listener.names_session, listener.has_tokens, listener.base64_bytes = false, false, 0
     listener.is_unclear, listener.watched = false, 0
@@ -382,21 +391,29 @@ local function give_back(listener)
 end
 
 local function facts_of(listener, nodes)
-    local facts = {
+    local references, mentions, has_more_references, items, item_ids, has_more_item_ids =
+        json_references.lists(listener.found)
+    local deployments = #listener.deployments > 0 and listener.deployments or NOTHING
+    return {
         members = listener.members,
         is_empty = not listener.frames[1].name,
         head = listener.head,
         ambiguous = listener.ambiguous,
-        deployments = not listener.is_unclear and listener.deployments or nil,
+        deployments = not listener.is_unclear and deployments or nil,
         names_session = listener.names_session,
         first_user_end = listener.first_user_end or nil,
         asked_end = listener.asked_end or nil,
         has_tokens = listener.has_tokens,
         base64_bytes = listener.base64_bytes,
         nodes = nodes,
+        references = references,
+        mentions = mentions,
+        has_more_references = has_more_references,
+        items = items,
+        item_ids = item_ids,
+        has_more_item_ids = has_more_item_ids,
+        refers = listener.found.is_any,
     }
-    json_references.complete(listener.found, facts)
-    return facts
 end
 
 local _M = {}

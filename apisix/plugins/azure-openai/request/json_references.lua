@@ -60,6 +60,8 @@ local SAYS = { role = true, content = true }
 local MOST_REFERENCES = 2048
 local MOST_ITEMS = 16
 local LONGEST_ID_BYTES = replayed_items.LONGEST_ID_BYTES
+-- Of most bodies. Nobody adds to it.
+local NOTHING = {}
 
 local _M = {}
 
@@ -222,16 +224,26 @@ local function all_references(found)
     return ids
 end
 
---- Writes what was found into the facts of the body.
+--- What was found, as it stands in the facts of the body. Where that is nothing, `found` can be used again.
 -- @param found Found
--- @param facts Facts gets references, mentions, has_more_references, items, item_ids, has_more_item_ids and refers
-function _M.complete(found, facts)
-    facts.references, facts.mentions = all_references(found), found.mentions
-    local has_more, has_more_mentions = cut(facts.references), cut(facts.mentions)
-    facts.has_more_references = has_more or has_more_mentions
-    facts.items, facts.item_ids = found.items, found.item_ids
-    facts.has_more_item_ids = cut(facts.item_ids)
-    facts.refers = found.is_any
+-- @return string[] references
+-- @return string[] mentions
+-- @return boolean has_more_references
+-- @return Item[] items
+-- @return string[] item_ids
+-- @return boolean has_more_item_ids
+function _M.lists(found)
+    if not found.is_any then
+        return NOTHING, NOTHING, false, NOTHING, NOTHING, false
+    end
+    local references = all_references(found)
+    local has_more, has_more_mentions = cut(references), cut(found.mentions)
+    return references,
+        found.mentions,
+        has_more or has_more_mentions,
+        found.items,
+        found.item_ids,
+        cut(found.item_ids)
 end
 
 return _M
