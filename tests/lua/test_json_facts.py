@@ -299,7 +299,11 @@ return true
 """
 
 
-@given(texts=st.lists(written(), min_size=2, max_size=8))
+NAMING = b"""{"input": [{"type": "message", "id": "msg_1"}, {"type": "input_file", "file_id": "file-1"}],
+"previous_response_id": "resp_1", "metadata_id": "other", "session": {"model": "gpt-4o"}}"""
+
+
+@given(texts=st.lists(written() | st.sampled_from([b"{}", NAMING]), min_size=2, max_size=8))
 @GENERATED
 def test_a9_the_facts_of_one_body_stay_what_they_were(lua: Lua, texts: list[bytes]) -> None:
     # Bodies of many clients are read one after the other, with the same tables.
