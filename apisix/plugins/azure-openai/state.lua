@@ -216,7 +216,12 @@
 ---@field started_at number
 ---@field seconds number
 
+local new_table = require("table.new")
+
 local ngx = ngx
+
+-- So many fields a request gets at most; LuaJIT doubles a table when it is full, and moves all that is in it.
+local MOST_FIELDS = 32
 
 local _M = {}
 
@@ -225,13 +230,11 @@ local _M = {}
 -- @param request_id string
 -- @return RequestState
 function _M.create(ctx, request_id)
-    ctx.azure_openai = {
-        request_id = request_id,
-        started_at = ngx.req.start_time(),
-        trail = {},
-        buckets = {},
-    }
-    return ctx.azure_openai
+    local state = new_table(0, MOST_FIELDS)
+    state.request_id, state.started_at = request_id, ngx.req.start_time()
+    state.trail, state.buckets = {}, {}
+    ctx.azure_openai = state
+    return state
 end
 
 return _M

@@ -10,6 +10,7 @@ local verdict = require("apisix.plugins.azure-openai.outcome.verdict")
 local json_facts = require("apisix.plugins.azure-openai.request.json_facts")
 local operations = require("apisix.plugins.azure-openai.request.operations")
 local references = require("apisix.plugins.azure-openai.request.references")
+local new_table = require("table.new")
 
 local next = next
 local tostring = tostring
@@ -34,10 +35,15 @@ local function failure(reason, err)
     return { reason = reason, err = err }
 end
 
--- A successful outcome; `content` holds the body in one of the forms of an Answer.
-local function success(response, content)
-    content.status, content.headers = response.status, response.headers
-    return { status = response.status, headers = response.headers, answer = content }
+-- An Outcome or an Answer gets so many fields.
+local MOST_FIELDS = 8
+
+-- A successful outcome; `form` is the field of an Answer that holds the body.
+local function success(response, form, body)
+    local outcome, answer = new_table(0, MOST_FIELDS), new_table(0, MOST_FIELDS)
+    outcome.status, outcome.headers, outcome.answer = response.status, response.headers, answer
+    answer.status, answer.headers, answer[form] = response.status, response.headers, body
+    return outcome
 end
 
 local function broken_off(response, err)
@@ -51,7 +57,9 @@ local function pass_on(response)
     if not beginning then
         return broken_off(response, err)
     end
-    return success(response, { connection = response, beginning = beginning })
+    local outcome = success(response, "connection", response)
+    outcome.answer.beginning = beginning
+    return outcome
 end
 
 local TOO_LARGE_ERROR = "The backend's error has more than " .. LARGEST_ERROR_BYTES .. " bytes."
@@ -112,7 +120,7 @@ local function judged(response, body, request, plan)
     if reason and not is_about_clients_key(response, request) then
         return { reason = reason, status = response.status, headers = response.headers, body = body }
     end
-    return success(response, { body = body })
+    return success(response, "body", body)
 end
 
 -- Reads an error to its end.
@@ -151,12 +159,12 @@ local function open_body(pool, response, request)
     if err or (is_empty and operations.is_inference(request)) then
         return broken_off(response, err or "the connection ended where the answer should begin")
     end
-    return success(response, { connection = response })
+    return success(response, "connection", response)
 end
 
 local function open_stream(pool, response, request)
     local stream, failed = event_stream.open(pool, response, request)
-    return failed or success(response, { event_stream = stream })
+    return failed or success(response, "event_stream", stream)
 end
 
 -- How to read a 200 with a body: "document", "stream" or "other".
@@ -230,7 +238,7 @@ function _M.ask(pool, attempt, request, plan)
     local status = response.status
     if status == 101 then
         if request.is_upgrade then
-            return success(response, { tunnel = response })
+            return success(response, "tunnel", response)
         end
         upstream.close(response)
         return failure("reset", "it switches protocols, but the client did not ask for that")

@@ -15,6 +15,7 @@ local math_huge = math.huge
 local math_max = math.max
 local math_min = math.min
 
+local NOTHING = {}
 local GZIP = { gzip = true, ["x-gzip"] = true }
 
 -- Its field `is_garbled` tells that the body has come but cannot be unpacked.
@@ -232,7 +233,7 @@ function _M.new(connection, headers)
         read_timeout_ms = connection.timeout_ms,
         patience_ms = connection.timeout_ms,
         silent_ms = 0,
-        unread = {},
+        unread = NOTHING,
         first_unread = 1,
         last_unread = 0,
     }, Body)

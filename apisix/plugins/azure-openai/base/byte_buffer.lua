@@ -11,6 +11,7 @@ local Buffer = {}
 Buffer.__index = Buffer
 
 local function join(self)
+    self.joined = self.joined or {}
     self.joined[#self.joined + 1] = table_concat(self.pieces)
     self.pieces, self.count = {}, 0
 end
@@ -29,17 +30,26 @@ end
 --- Takes everything out.
 -- @return table list of strings that together are the text
 function Buffer:take_pieces()
-    local taken = self.joined
-    for _, piece in ipairs(self.pieces) do
-        taken[#taken + 1] = piece
+    local pieces, joined = self.pieces, self.joined
+    self.joined, self.pieces, self.count, self.size = nil, {}, 0, 0
+    if not joined then
+        return pieces
     end
-    self.joined, self.pieces, self.count, self.size = {}, {}, 0, 0
-    return taken
+    for _, piece in ipairs(pieces) do
+        joined[#joined + 1] = piece
+    end
+    return joined
 end
 
 --- Takes everything out.
 -- @return string "" when nothing was added
 function Buffer:take()
+    if self.count == 1 and not self.joined then
+        -- Most texts come in one piece.
+        local text = self.pieces[1]
+        self.pieces[1], self.count, self.size = nil, 0, 0
+        return text
+    end
     return table_concat(self:take_pieces())
 end
 
@@ -48,7 +58,7 @@ local _M = {}
 --- An empty buffer.
 -- @return table buffer with `size`, in bytes
 function _M.new()
-    return setmetatable({ joined = {}, pieces = {}, count = 0, size = 0 }, Buffer)
+    return setmetatable({ pieces = {}, count = 0, size = 0 }, Buffer)
 end
 
 return _M
