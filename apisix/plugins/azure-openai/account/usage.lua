@@ -12,17 +12,16 @@ local ipairs = ipairs
 local pairs = pairs
 local setmetatable = setmetatable
 local type = type
-local table_concat = table.concat
 local math_ceil = math.ceil
 local math_max = math.max
 local math_min = math.min
 
-local USAGE = '"usage"'
 -- Inside a JSON string the quotes would be escaped, so a model's own text never looks like this.
 local MODEL = '"model"%s*:%s*"[^"\\]'
 local MODEL_MEMBER = '"model"%s*:%s*"([^"\\]+)"'
 local DURATION = '"duration"%s*:%s*%d'
 local MODEL_NAME = "^%w[%w._:/@+-]*$"
+local QUOTE = 34
 local IS_TRUE = { ["true"] = true, ["false"] = false }
 -- Of each end of a document that is not read whole.
 local ENDS_BYTES = 64 * 1024
@@ -176,16 +175,17 @@ local function source(id, background)
     return { id = type(id) == "string" and id or nil, is_background = is_background }
 end
 
--- Every chunk has `"usage": null`; only an object is worth decoding.
-local function has_usage(text)
-    local _, stop = text:find(USAGE, 1, true)
-    while stop do
-        if text:find("^%s*:%s*{", stop + 1) then
-            return true
+-- Position behind the next name of a usage that is an object, from a position on; nil when there is none. Every chunk
+-- has `"usage": null`. The search is for a letter that is rare: quotes would stop it at every name and value.
+local function usage_in_text(text, from)
+    local first, last = text:find('usage"', from, true)
+    while first do
+        if text:byte(first - 1) == QUOTE and text:find("^%s*:%s*{", last + 1) then
+            return last
         end
-        _, stop = text:find(USAGE, stop + 1, true)
+        first, last = text:find('usage"', last + 1, true)
     end
-    return false
+    return nil
 end
 
 --- What a JSON answer of an inference operation reports:
@@ -201,7 +201,7 @@ function _M.of_body(body)
         return nil
     end
     local wanted = REPORTED_WITHOUT_USAGE
-    if has_usage(body) then
+    if usage_in_text(body, 1) then
         wanted = body:find(web_searches.MARK, 1, true) and REPORTED_WITH_SEARCHES or REPORTED
     elseif not body:find(MODEL) and not body:find(DURATION) then
         return nil
@@ -447,24 +447,21 @@ end
 -- @return Usage|nil
 -- @return UsageSource|nil beside a usage
 function _M.of_block(block, hide, told)
-    if not has_usage(block) then
-        return block
-    end
-
-    local kept, found, found_source = {}, nil, nil
-    for event in sse.events(block) do
-        local usage, usage_source, decoded
-        if has_usage(event) then
-            usage, usage_source, decoded = usage_in(event, told)
-            if usage then
-                found, found_source = usage, usage_source
-            end
+    local found, found_source
+    local kept, kept_to = nil, 0
+    local position, behind = usage_in_text(block, 1), 1
+    while position do
+        local first, last = sse.bounds(block, position, behind)
+        local usage, usage_source, decoded = usage_in(block:sub(first, last), told)
+        if usage then
+            found, found_source = usage, usage_source
         end
-        if not (hide and usage and is_usage_chunk(decoded)) then
-            kept[#kept + 1] = event
+        if hide and usage and is_usage_chunk(decoded) then
+            kept, kept_to = (kept or "") .. block:sub(kept_to + 1, first - 1), last
         end
+        position, behind = usage_in_text(block, last + 1), last + 1
     end
-    return table_concat(kept), found, found_source
+    return kept and kept .. block:sub(kept_to + 1) or block, found, found_source
 end
 
 return _M

@@ -70,12 +70,8 @@ end
 
 -- Whether a block holds the last event of a complete stream; it is most likely at the block's end.
 local function has_last_event(block, is_last)
-    local events = {}
-    for event in sse.events(block) do
-        events[#events + 1] = event
-    end
-    for index = #events, 1, -1 do
-        if is_last_event(events[index], is_last) then
+    for event in sse.events_from_the_end(block) do
+        if is_last_event(event, is_last) then
             return true
         end
     end

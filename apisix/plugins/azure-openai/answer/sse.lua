@@ -66,13 +66,17 @@ function splitter:rest()
     return self.held:take()
 end
 
+-- What the events of a block end with, and whether that is no pattern. Backends end lines without a carriage return,
+-- and a plain search is several times as fast.
+local function boundary_in(block)
+    local is_plain = not block:find("\r", 1, true)
+    return is_plain and "\n\n" or "\n\r?\n", is_plain
+end
+
 --- Iterates over the single events of a block: "data: 1\n\ndata: 2\n\n" -> "data: 1\n\n", "data: 2\n\n".
 -- @return function() -> string event with its terminating blank line
 function _M.events(block)
-    local position = 1
-    -- Backends end lines without a carriage return, and a plain search is several times as fast.
-    local is_plain = not block:find("\r", 1, true)
-    local boundary = is_plain and "\n\n" or "\n\r?\n"
+    local position, boundary, is_plain = 1, boundary_in(block)
     return function()
         if position > #block then
             return nil
@@ -82,6 +86,46 @@ function _M.events(block)
         position = (stop or #block) + 1
         return block:sub(start, position - 1)
     end
+end
+
+--- The same from the last one to the first.
+function _M.events_from_the_end(block)
+    local boundary, is_plain = boundary_in(block)
+    local stops, count = {}, 0
+    local _, stop = block:find(boundary, 1, is_plain)
+    while stop do
+        count = count + 1
+        stops[count] = stop
+        _, stop = block:find(boundary, stop + 1, is_plain)
+    end
+    local last = #block
+    if stops[count] == last then
+        count = count - 1
+    end
+    return function()
+        if last <= 0 then
+            return nil
+        end
+        local event = block:sub((stops[count] or 0) + 1, last)
+        last, count = stops[count] or 0, count - 1
+        return event
+    end
+end
+
+--- The bounds of the event that holds a position.
+-- @param block string
+-- @param position number
+-- @param from number where an event begins, this one or one before
+-- @return number where it begins
+-- @return number where it ends, with its blank line
+function _M.bounds(block, position, from)
+    local boundary, is_plain = boundary_in(block)
+    local _, stop = block:find(boundary, from, is_plain)
+    while stop and stop < position do
+        from = stop + 1
+        _, stop = block:find(boundary, from, is_plain)
+    end
+    return from, stop or #block
 end
 
 --- How many events with data a block of complete events holds.

@@ -6,16 +6,20 @@
 --
 --     wanted()      how many bytes it can take now
 --     decode(raw)   bytes of the body, "" when there are none yet; or nil and why the framing is broken
+local memo = require("apisix.plugins.azure-openai.base.memo")
+
 local setmetatable = setmetatable
 local tonumber = tonumber
 local type = type
 local math_min = math.min
+local string_byte = string.byte
 local string_find = string.find
 local string_match = string.match
 local string_sub = string.sub
 local table_concat = table.concat
 
 local READ_BYTES = 65536
+local RETURN = 13
 -- Lines of sizes have some ten bytes, with extensions some hundred.
 local LONGEST_LINE_BYTES = 4096
 local MOST_TRAILER_BYTES = 64 * 1024
@@ -58,13 +62,19 @@ end
 -- What follows a line depends on where it stands: a size, the end of a chunk's bytes, or a trailer.
 local after_line = {}
 
-function after_line.size(self, line)
+-- "1F" and "1f;extension" -> 31; false for what is no size. The events of a stream have much the same sizes.
+local size_of = memo.of(function(line)
     local digits = string_match(line, "^[ \t]*(%x+)[ \t]*$") or string_match(line, "^[ \t]*(%x+)[ \t]*;")
     digits = digits and string_match(digits, "^0*(%x*)$")
-    if not digits or #digits > MOST_SIZE_DIGITS then
+    return digits ~= nil and #digits <= MOST_SIZE_DIGITS and (tonumber(digits, 16) or 0)
+end)
+
+function after_line.size(self, line)
+    local size = size_of(line)
+    if not size then
         return "a malformed size of a chunk"
     end
-    self.left = tonumber(digits, 16) or 0
+    self.left = size
     self.place = self.left > 0 and "end_of_chunk" or "trailer"
     return nil
 end
@@ -93,7 +103,8 @@ local function take_line(self, raw, position)
         self.line = string_sub(raw, position)
         return nil
     end
-    local err = after_line[self.place](self, string_match(string_sub(raw, position, stop - 1), "^(.-)\r?$"))
+    local last = string_byte(raw, stop - 1) == RETURN and stop - 2 or stop - 1
+    local err = after_line[self.place](self, string_sub(raw, position, last))
     return not err and stop + 1 or nil, err
 end
 

@@ -1,0 +1,77 @@
+"""T6, T7: events are found where they stand, and only the chunk that the client must not see is taken out."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.engines.support import Lua
+
+SPLIT = """
+local sse = require("apisix.plugins.azure-openai.answer.sse")
+local block = ngx.decode_base64(encoded)
+local forwards, backwards = {}, {}
+for event in sse.events(block) do
+    forwards[#forwards + 1] = ngx.encode_base64(event)
+end
+for event in sse.events_from_the_end(block) do
+    backwards[#backwards + 1] = ngx.encode_base64(event)
+end
+local bounds, from = {}, 1
+for position = 1, #block do
+    local first, last = sse.bounds(block, position, from)
+    from = first
+    bounds[position] = ngx.encode_base64(block:sub(first, last))
+end
+return forwards, backwards, bounds
+"""
+HIDE = """
+local usage = require("apisix.plugins.azure-openai.account.usage")
+local text, found = usage.of_block(ngx.decode_base64(encoded), hide, {})
+return ngx.encode_base64(text), found and found.total
+"""
+
+ANY = st.lists(st.sampled_from(["\n", "\r\n", "\n\n", "\r\n\r\n", "data: 1", "x", "\r"]), max_size=20)
+
+
+def texts(encoded: list[str] | dict[str, str]) -> list[bytes]:
+    """An empty list of Lua's is an object."""
+    return [b64decode(text) for text in encoded or []]
+
+
+@given(ANY.map("".join))
+def test_t7_the_events_of_a_block_are_the_same_from_both_ends(lua: Lua, block: str) -> None:
+    forwards, backwards, bounds = map(texts, lua(SPLIT, encoded=b64encode(block.encode()).decode()))
+    assert b"".join(forwards).decode() == block
+    assert list(reversed(backwards)) == forwards
+    assert bounds == [event for event in forwards for _ in event]
+
+
+CHUNK = {"id": "chatcmpl-1", "choices": [{"delta": {"content": 'He said \\"usage\\": {'}}]}
+REPORT = {"id": "chatcmpl-1", "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
+EVENTS = st.sampled_from(
+    [
+        ": comment",
+        "data: " + json.dumps(CHUNK | {"usage": None}),
+        "data: " + json.dumps(CHUNK | {"usage": {"prompt_tokens": 3, "completion_tokens": 1}}),
+        "data: " + json.dumps(REPORT),
+        "data: " + json.dumps({"xusage": {"total_tokens": 9}}),
+        "event: response.completed\ndata: "
+        + json.dumps({"response": {"id": "resp_1", "usage": {"input_tokens": 7, "output_tokens": 4}}}),
+        "data: [DONE]",
+    ]
+)
+TOTALS = {'"prompt_tokens": 3': 4, '"prompt_tokens": 5': 7, '"input_tokens": 7': 11}
+
+
+@given(st.lists(EVENTS, max_size=12), st.booleans(), st.sampled_from(["\n", "\r\n"]))
+def test_t6_only_the_usage_chunk_is_taken_out(lua: Lua, events: list[str], hide: bool, end: str) -> None:
+    block = "".join(event.replace("\n", end) + 2 * end for event in events)
+    shown = [event for event in events if not (hide and event == "data: " + json.dumps(REPORT))]
+    totals = [total for event in events for sign, total in TOTALS.items() if sign in event]
+    [text, *found] = lua(HIDE, encoded=b64encode(block.encode()).decode(), hide=hide)
+    assert b64decode(text).decode() == "".join(event.replace("\n", end) + 2 * end for event in shown)
+    assert (found or [None])[0] == (totals[-1] if totals else None)
