@@ -13,11 +13,11 @@ local _M = {
 }
 
 local metrics
--- For how many observations each one counts that a histogram gets.
+-- How many observations the one is that a histogram gets.
 local weight = 1
 
--- The registry has no call for many observations. But a histogram adds 1 to a counter of each of its buckets, and may
--- have that from elsewhere.
+-- The registry has no call for many observations at once. But its histograms use whatever counter they are given, and
+-- this one adds as often as `weight` says.
 local function with_weight(histogram, registry)
     histogram._counter = {
         incr = function(_, key, step, expiry)
