@@ -16,6 +16,11 @@ SOVEREIGN_DOMAINS = (".azure.us", ".azure.cn")
 AZURE_DOMAINS = (".azure.com", *SOVEREIGN_DOMAINS)
 """Domains of Azure's public, US Government and China clouds."""
 
+ENDPOINT_REMEDY = "Write the endpoint of a resource, such as https://my-resource.openai.azure.com"
+
+_WEBSITES = frozenset(
+    {"ai.azure.com", "oai.azure.com", "portal.azure.com", "management.azure.com", "login.microsoftonline.com"}
+)
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _LONGEST_HOST = 253
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -27,7 +32,20 @@ def parse_endpoint(value: object) -> object:
     Example: `HTTPS://My-EastUS.OpenAI.Azure.com:443/` → `https://my-eastus.openai.azure.com`.
     """
     url = _split_url(value, "https://my-resource.openai.azure.com")
+    other = no_resource(url.hostname or "")
+    if other and url.path.strip("/"):  # its origin alone would be wrong, too
+        raise wrong(other, ENDPOINT_REMEDY)
     return _origin_alone(url, "but the gateway sends each request's own path and query")
+
+
+def no_resource(host: str) -> str | None:
+    """What is wrong with a host that people take for that of a resource; None for any other host.
+
+    Example: `api.openai.com` → "is an address of OpenAI, …".
+    """
+    if host == "openai.com" or host.endswith(".openai.com"):
+        return "is an address of OpenAI, whose paths and keys are others than those of Azure"
+    return "is a website of Azure and serves no model" if host in _WEBSITES else None
 
 
 def parse_base_url(value: object) -> object:

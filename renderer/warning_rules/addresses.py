@@ -10,7 +10,7 @@ from renderer.draft import Draft
 from renderer.model.backends import Backend
 from renderer.model.gateway import Redis
 from renderer.names import variable
-from renderer.parsers.urls import AZURE_DOMAINS, host_of
+from renderer.parsers.urls import AZURE_DOMAINS, ENDPOINT_REMEDY, host_of, no_resource
 from renderer.problems import Problem
 
 RESOURCE_DOMAINS = (
@@ -27,11 +27,7 @@ REDIS_DOMAINS = (
     "redis.azure.net",
 )
 
-_WEBSITES = frozenset(
-    {"ai.azure.com", "oai.azure.com", "portal.azure.com", "management.azure.com", "login.microsoftonline.com"}
-)
 _MOST_SLIPS = 2
-_EXAMPLE = "Write the endpoint of a resource, such as https://my-resource.openai.azure.com"
 
 
 def _endpoints(draft: Draft) -> Iterator[Problem]:
@@ -43,10 +39,8 @@ def _endpoints(draft: Draft) -> Iterator[Problem]:
 
 
 def _doubt_about(host: str) -> tuple[str, str] | None:
-    if host == "openai.com" or host.endswith(".openai.com"):
-        return "is an address of OpenAI, whose paths and keys are others than those of Azure", _EXAMPLE
-    if host in _WEBSITES:
-        return "is a website of Azure and serves no model", _EXAMPLE
+    if other := no_resource(host):
+        return other, ENDPOINT_REMEDY
     if host in RESOURCE_DOMAINS:
         return "lacks the name of the resource", f"Write https://<name of the resource>.{host}"
     meant = meant_domain(host, RESOURCE_DOMAINS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from renderer.parsers.urls import ENDPOINT_REMEDY
 from tests.renderer.support import load, problem, problems
 
 
@@ -50,6 +51,15 @@ def test_an_international_host_name_is_wrong_and_its_other_form_is_told() -> Non
 def test_an_endpoint_with_path_or_query_is_wrong_and_the_remedy_is_the_resource(extra: str) -> None:
     found = problem("AZURE_OPENAI_ENDPOINT_0", AZURE_OPENAI_ENDPOINT_0=f"https://a.openai.azure.com{extra}")
     assert found.remedy == "Write only https://a.openai.azure.com"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "whose"),
+    [("https://api.openai.com/v1", "of OpenAI"), ("https://ai.azure.com/resource/overview", "a website")],
+)
+def test_an_address_copied_from_elsewhere_is_not_told_to_lose_its_path(endpoint: str, whose: str) -> None:
+    found = problem("AZURE_OPENAI_ENDPOINT_0", AZURE_OPENAI_ENDPOINT_0=endpoint)
+    assert (whose in found.message, found.remedy) == (True, ENDPOINT_REMEDY)
 
 
 @pytest.mark.parametrize(
