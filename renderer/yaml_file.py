@@ -6,6 +6,7 @@ Each value becomes the text that its variable would have, so both formats go the
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from renderer.problems import ConfigurationError, Problem
 # Prices have the deepest: section, setting, model, kind. More than that gets a better message elsewhere.
 _DEEPEST = 8
 _NULL = "tag:yaml.org,2002:null"
+# The first line that is no comment.
+_ENV_FILE = re.compile(r"(?:[ \t]*(?:#.*)?\n)*(?P<name>(?:export[ \t]+)?[A-Za-z_]\w*=)")
+_ENV_FILE_REMEDY = "Give the file a name that does not end in .yaml, such as .env, or write YAML"
 _SYNTAX_REMEDY = "Check indentation, colons and quotation marks; a value with : # { } [ ] * & needs quotes"
 
 
@@ -75,6 +79,10 @@ class _Reading:
 
     def _root(self) -> Node | None:
         text = text_of_file(self._file)
+        if begins := _ENV_FILE.match(text):
+            first = text.count("\n", 0, begins.start("name")) + 1
+            self._refuse(first, "is a NAME=value line, as in an env file", _ENV_FILE_REMEDY)
+            return None
         try:
             if (line := _too_deep(text)) is not None:
                 self._refuse(line, "has lists and mappings inside each other that no setting has")

@@ -189,6 +189,18 @@ def test_an_indenting_tab_is_told_as_one(tmp_path: Path) -> None:
     assert (found.message.split(",")[0], found.remedy) == ("is indented with a tab", "Indent with spaces")
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("REDIS_HOST=secret-text\n", 1), ("# mine\n\nexport REDIS_HOST=secret-text\n# more\nA=b\n", 3)],
+)
+def test_an_env_file_with_the_name_of_a_yaml_file_is_told_as_one(
+    text: str, line: int, tmp_path: Path
+) -> None:
+    (found,) = refused(tmp_path, text)
+    assert (found.setting, "env file" in found.message) == (f"{tmp_path}/gateway.yaml, line {line},", True)
+    assert "does not end in .yaml" in found.remedy
+
+
 @pytest.mark.parametrize("text", ["just a text", "[a, b]"])
 def test_a_file_without_sections_is_a_problem(text: str, tmp_path: Path) -> None:
     (found,) = refused(tmp_path, text)
