@@ -111,9 +111,6 @@ def _settings(session: Session) -> Iterator[CheckResult]:
     told: dict[str, str] = {}
     for stack in STACKS.values():
         label = f"settings of {stack.name}"
-        if not files.hold(stack):
-            yield CheckResult(label, Verdict.NOTE, "none")
-            continue
         for result in run_checks(label, partial(_stack_settings, session, stack, label)):
             yield _told_once(result, stack, told)
     yield from _readable_by_others(session)
@@ -130,6 +127,8 @@ def _told_once(result: CheckResult, stack: Stack, told: dict[str, str]) -> Check
 
 
 def _stack_settings(session: Session, stack: Stack, label: str) -> list[CheckResult]:
+    if not session.settings.files.hold(stack):
+        return [CheckResult(label, Verdict.NOTE, "none")]
     values = session.settings.read(stack)
     session.settings.check_agreement(stack, values)
     check_missing(session, stack, values)

@@ -56,7 +56,7 @@ def plain_value(value: Any, path: Path, name: str) -> Any:
     if re.search(r"(?<![$%])(\$\$|%%)*[$%]\{", value):
         raise InvalidSettingsError(
             f"{path}: {name} contains ${{…}} or %{{…}}, which Terraform would try to evaluate.",
-            remedy="Write $${ or %%{ for the characters themselves.",
+            remedy="Write the value itself, or $${ and %%{ for the characters.",
         )
     heredoc = _HEREDOC.fullmatch(value)
     return _unquote(value) if heredoc is None else _heredoc(heredoc)

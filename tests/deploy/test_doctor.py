@@ -85,6 +85,17 @@ def test_a_file_that_cannot_be_read_does_not_end_the_look(made: Installation) ->
     assert (found["settings of observability"], found["resource providers"]) == ("ok", "ok")
 
 
+def test_nor_does_the_one_file_that_all_stacks_have(made: Installation) -> None:
+    made.settings(secrets={"GATEWAY_CLIENT_KEY_0": "${CLIENT_KEY}"})
+    result = made.commands.run("doctor", "-o", "json")
+    found = {item["check"]: item for item in json.loads(result.stdout)["checks"]}
+    assert result.returncode == 4
+    assert [item["found"] for check, item in found.items() if check.startswith("settings of")][1:] == (
+        ["the same as in bootstrap"] * 4
+    )
+    assert "Write the value itself" in found["settings of bootstrap"]["remedy"]
+
+
 def test_everything_wrong_with_a_file_is_told_at_once(session: Session, made: Installation) -> None:
     wrong = {"GATEWAY_CLIENT_NAME_0": "team-a", "COOLDOWN_MAX_SECONDS": "soon", "LB_ALG": "best"}
     made.settings(app_settings=wrong, secrets={"GATEWAY_CLIENT_KEY_0": CLIENT_KEY})
