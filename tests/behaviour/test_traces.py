@@ -171,6 +171,7 @@ def test_o3_a_client_that_leaves_before_the_answer(
     leave_before_the_answer(observed(stage, receiver), sim, CHAT)
     span, [attempt] = server_span(receiver), attempt_spans(receiver)
     assert (span.attributes["http.response.status_code"], span.status, attempt.status) == (499, ERROR, 0)
+    assert "azure_openai.sent_status" not in span.attributes
 
 
 def test_o3_an_interrupted_stream_is_an_error_of_its_span_and_of_its_attempt(
@@ -221,6 +222,22 @@ def test_o3_an_answer_of_the_gateways_own_is_an_error_when_it_is_a_5xx(
     chat(stage.http(observed(stage, receiver)))
     span = server_span(receiver)
     assert (span.attributes["http.response.status_code"], span.status) == (503, ERROR)
+
+
+def test_o2_o3_the_limit_of_a_lane_is_an_error_of_the_span_alone(
+    stage: Stage, receiver: OtlpReceiver
+) -> None:
+    """It is a 5xx by default, and no failure: the alert on records leaves `lane` out."""
+    limit = {"ENABLE_AI_RATE_LIMIT": "true", "AI_RATE_LIMIT_STRATEGY": "req", "AI_RATE_LIMIT_HIGH_LIMIT": 1}
+    gateway = observed(stage, receiver, **limit)
+    client = stage.http(gateway)
+    for _ in range(2):
+        chat(client)
+    [_, record] = records(gateway, 2)
+    assert (record["status"], record["outcome"], record["error"]) == (503, "refused", "lane")
+    [_, span] = spans_of(receiver, SERVER, 2)
+    found = span.attributes["azure_openai.outcome"], span.attributes["http.response.status_code"], span.status
+    assert found == ("refused", 503, ERROR)
 
 
 def test_o3_the_backend_learns_the_trace(stage: Stage, sim: Simulator, receiver: OtlpReceiver) -> None:

@@ -1,9 +1,10 @@
 # Alerts on the gateway's records, one for each request, without sampling. The collector sends them as logs in every log
 # mode; the console is not needed. Alerts on the gateway's metrics are in metrics.tf, alerts on the platform's metrics in the module app_alerts.
 locals {
+  # On every surface. What strangers look for elsewhere is 404, and would thin the percentage out.
   requests = <<-KQL
     AppTraces
-    | where tostring(Properties.path) startswith "/openai/" and isnotempty(Properties.outcome)
+    | where isnotempty(Properties.outcome) and tostring(Properties.path) matches regex "^/(openai|anthropic|models)/"
     | extend status = toint(Properties.status)
   KQL
 
@@ -18,8 +19,9 @@ locals {
     errors = {
       description = "Clients get 5xx answers: no backend could serve them."
       severity    = 1
-      matching    = "status >= 500"
-      threshold   = var.thresholds.error_percent
+      # The limit of a lane is no failure, whatever AI_RATE_LIMIT_REJECT_CODE makes of it.
+      matching  = "status >= 500 and tostring(Properties.error) != \"lane\""
+      threshold = var.thresholds.error_percent
     }
   }
 }
