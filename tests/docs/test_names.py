@@ -33,3 +33,8 @@ def test_every_setting_on_the_page_exists(page: Path) -> None:
 def test_every_metric_on_the_page_exists(page: Path) -> None:
     named = set(re.findall(r"\bapisix_(azure_openai_\w+)", page.read_text()))
     assert sorted(named - METRICS) == []
+
+
+def test_the_table_of_metrics_has_all_of_them() -> None:
+    rows = re.findall(r"^\| `apisix_(\w+)`", (REPOSITORY / "docs" / "gateway.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(METRICS)
