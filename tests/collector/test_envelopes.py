@@ -93,6 +93,13 @@ def test_a_failover(observe: Callable[..., None], ingestion: Ingestion) -> None:
     assert (request_of(ingestion), results_of(ingestion)) == expected
 
 
+def test_an_attempt_without_an_answer_says_why(observe: Callable[..., None], ingestion: Ingestion) -> None:
+    observe(ask, 2, eastus={"reset": True})
+    assert results_of(ingestion) == [("2", False), ("200", True)]
+    [failed, _] = data_of(ingestion, "RemoteDependencyData")
+    assert failed["properties"]["error.type"] == "reset"
+
+
 def test_a_throttled_request(observe: Callable[..., None], ingestion: Ingestion) -> None:
     observe(ask, 2, eastus=THROTTLED, westus=THROTTLED)
     expected = ("429", False), [("429", False), ("429", False)]
