@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from e2e.bench.processes import running_server
+from scripts.engines.embedded import find_nginx
 from scripts.engines.nginx_conf import MODULES, module_path
 
 _HEAD = """\
@@ -52,6 +53,6 @@ def running_nginx(directory: Path, http: str, port: int, *, lua: bool = False) -
     directory.mkdir(parents=True, exist_ok=True)
     head = _HEAD.format(modules=_modules() if lua else "", user=_user())
     (directory / "nginx.conf").write_text(f"{head}{http}\n}}\n")
-    command = ["nginx", "-p", f"{directory}/", "-c", "nginx.conf", "-e", "stderr"]
+    command = [find_nginx() or "nginx", "-p", f"{directory}/", "-c", "nginx.conf", "-e", "stderr"]
     with running_server(command, directory, port) as pid:
         yield pid

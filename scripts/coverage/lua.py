@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.engines.base import REPOSITORY
+from scripts.engines.embedded import find_nginx
 from scripts.engines.nginx_conf import HOST, MODULES, module_path
 
 PLUGINS = REPOSITORY / "apisix" / "plugins"
@@ -46,7 +47,7 @@ def code_of(paths: Iterable[Path]) -> dict[Path, set[int]]:
         modules = "\n".join(f"load_module {module_path(name)};" for name in MODULES)
         conf = _CONF.format(modules=modules, lualib=HOST / "lualib", directory=directory)
         (root / "nginx.conf").write_text(conf)
-        command = ["nginx", "-p", f"{root}/", "-c", "nginx.conf", "-e", "stderr"]
+        command = [find_nginx() or "nginx", "-p", f"{root}/", "-c", "nginx.conf", "-e", "stderr"]
         subprocess.run(command, check=True)  # noqa: S603
         found = json.loads((root / "code.json").read_text())
     # An empty list is an object to Lua's encoder.

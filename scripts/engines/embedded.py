@@ -37,8 +37,17 @@ _LUA_FILES = {
 }
 
 
+# Debian puts nginx there. The PATH of its users has only root look there.
+SYSTEM_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+def find_nginx() -> str | None:
+    """The nginx on PATH, else the distribution's."""
+    return shutil.which("nginx") or shutil.which("nginx", path=os.pathsep.join(SYSTEM_DIRECTORIES))
+
+
 def _missing_parts() -> list[str]:
-    parts = [] if shutil.which("nginx") else ["nginx"]
+    parts = [] if find_nginx() else ["nginx"]
     parts += [name for name in MODULES if module_path(name) is None]
     for package, file in _LUA_FILES.items():
         if not any((directory / file).is_file() for directory in _LUA_DIRECTORIES):
@@ -106,7 +115,7 @@ class EmbeddedEngine:
             certificate = "tls.pem"
             write_private(directory / certificate, instance.tls.certificate + instance.tls.key)
         (directory / "nginx.conf").write_text(nginx_conf(with_errors_on_stderr(config), certificate))
-        nginx = shutil.which("nginx")
+        nginx = find_nginx()
         assert nginx is not None
         return Launch(
             argv=[nginx, "-p", f"{directory}/", "-c", "nginx.conf", "-e", "stderr"],

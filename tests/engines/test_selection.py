@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.engines import EngineError, choose_engine
+from scripts.engines import EngineError, choose_engine, embedded
 from scripts.engines.apisix import ApisixEngine
 from scripts.engines.docker import DockerEngine
 from scripts.engines.embedded import EmbeddedEngine
@@ -18,9 +18,10 @@ def executable(directory: Path, name: str, script: str) -> None:
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with an empty directory as its PATH; returns the directory."""
+    """A machine with an empty directory as its PATH, and no nginx elsewhere; returns the directory."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("APISIX_HOME", str(tmp_path / "apisix-home"))
+    monkeypatch.setattr(embedded, "SYSTEM_DIRECTORIES", ())
     return tmp_path
 
 
@@ -31,6 +32,13 @@ def install_apisix(home: Path, version: str) -> None:
 
 
 def test_the_embedded_engine_runs_here() -> None:
+    assert EmbeddedEngine().missing() is None
+
+
+def test_nginx_is_found_where_the_path_of_most_users_does_not_lead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert EmbeddedEngine().missing() is None
 
 
