@@ -20,10 +20,9 @@ end
 for event in sse.events_from_the_end(block) do
     backwards[#backwards + 1] = ngx.encode_base64(event)
 end
-local bounds, from = {}, 1
+local bounds, find = {}, sse.finder(block)
 for position = 1, #block do
-    local first, last = sse.bounds(block, position, from)
-    from = first
+    local first, last = find(position)
     bounds[position] = ngx.encode_base64(block:sub(first, last))
 end
 return forwards, backwards, bounds
@@ -75,3 +74,34 @@ def test_t6_only_the_usage_chunk_is_taken_out(lua: Lua, events: list[str], hide:
     [text, *found] = lua(HIDE, encoded=b64encode(block.encode()).decode(), hide=hide)
     assert b64decode(text).decode() == "".join(event.replace("\n", end) + 2 * end for event in shown)
     assert (found or [None])[0] == (totals[-1] if totals else None)
+
+
+# What a block costs in which many small events follow a large one, in blocks: how much is searched for
+# carriage returns, and how much garbage is made.
+COST = """
+local usage = require("apisix.plugins.azure-openai.account.usage")
+local block = ("x"):rep(1000000) .. "\\n\\n" .. (':\\n\\ndata: {"choices":[],"usage":{}}\\n\\n'):rep(1000)
+local find, searched = string.find, 0
+string.find = function(text, what, ...)
+    searched = searched + (what == "\\r" and #text or 0)
+    return find(text, what, ...)
+end
+collectgarbage("stop")
+local before = collectgarbage("count")
+local shown = usage.of_block(block, true, {})
+local garbage = (collectgarbage("count") - before) * 1024
+collectgarbage("restart")
+string.find = find
+return #shown, searched / #block, garbage / #block
+"""
+
+
+def test_t7_a_block_with_many_usages_is_searched_for_its_line_ends_once(lua: Lua) -> None:
+    _, searched, _ = lua(COST)
+    assert searched < 2
+
+
+def test_t7_what_is_left_of_a_block_is_not_copied_with_each_event_taken_out(lua: Lua) -> None:
+    shown, _, garbage = lua(COST)
+    assert shown == 1_000_002 + 1000 * 3
+    assert garbage < 10

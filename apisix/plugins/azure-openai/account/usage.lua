@@ -12,6 +12,7 @@ local ipairs = ipairs
 local pairs = pairs
 local setmetatable = setmetatable
 local type = type
+local table_concat = table.concat
 local math_ceil = math.ceil
 local math_max = math.max
 local math_min = math.min
@@ -447,21 +448,29 @@ end
 -- @return Usage|nil
 -- @return UsageSource|nil beside a usage
 function _M.of_block(block, hide, told)
-    local found, found_source
-    local kept, kept_to = nil, 0
-    local position, behind = usage_in_text(block, 1), 1
+    local position = usage_in_text(block, 1)
+    if not position then
+        return block
+    end
+    local bounds, found, found_source = sse.finder(block), nil, nil
+    -- A list: a text that grows with each event would be copied as often.
+    local kept, kept_to = {}, 0
     while position do
-        local first, last = sse.bounds(block, position, behind)
+        local first, last = bounds(position)
         local usage, usage_source, decoded = usage_in(block:sub(first, last), told)
         if usage then
             found, found_source = usage, usage_source
         end
         if hide and usage and is_usage_chunk(decoded) then
-            kept, kept_to = (kept or "") .. block:sub(kept_to + 1, first - 1), last
+            kept[#kept + 1], kept_to = block:sub(kept_to + 1, first - 1), last
         end
-        position, behind = usage_in_text(block, last + 1), last + 1
+        position = usage_in_text(block, last + 1)
     end
-    return kept and kept .. block:sub(kept_to + 1) or block, found, found_source
+    if kept_to == 0 then
+        return block, found, found_source
+    end
+    kept[#kept + 1] = block:sub(kept_to + 1)
+    return table_concat(kept), found, found_source
 end
 
 return _M

@@ -112,20 +112,22 @@ function _M.events_from_the_end(block)
     end
 end
 
---- The bounds of the event that holds a position.
+--- Finds the events of a block that hold some positions.
 -- @param block string
--- @param position number
--- @param from number where an event begins, this one or one before
--- @return number where it begins
--- @return number where it ends, with its blank line
-function _M.bounds(block, position, from)
+-- @return function(position) -> where the event begins that holds it, and where it ends, with its blank line. Each
+--   position has to be behind the one before.
+function _M.finder(block)
+    -- Looked for once: a block can have thousands of positions, and megabytes.
     local boundary, is_plain = boundary_in(block)
-    local _, stop = block:find(boundary, from, is_plain)
-    while stop and stop < position do
-        from = stop + 1
-        _, stop = block:find(boundary, from, is_plain)
+    local from, stop = 1, 0
+    return function(position)
+        local _
+        while stop and stop < position do
+            from = stop + 1
+            _, stop = block:find(boundary, from, is_plain)
+        end
+        return from, stop or #block
     end
-    return from, stop or #block
 end
 
 --- How many events with data a block of complete events holds.
