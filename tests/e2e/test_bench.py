@@ -338,6 +338,7 @@ def test_a_shell_completes_one_more_row() -> None:
 
 def test_missing_programs_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("scripts.engines.embedded.SYSTEM_DIRECTORIES", ())
     answered = CliRunner().invoke(cli.app)
     said = f"{answered.exception}{answered.output}"
     assert (answered.exit_code, "nginx" in said, "apt-get install wrk" in said) == (1, True, True)
