@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -85,4 +85,6 @@ def serve(target: LocalTarget, console: Console, urls: Sequence[str] = (), key: 
         console.print(
             f"\nThe stage runs until Ctrl-C. Its routes: {stage.urls[0]}/<scenario>/openai/…", soft_wrap=True
         )
-        threading.Event().wait()
+        while True:
+            # Python never hears a signal that comes just before a wait without an end.
+            time.sleep(1)

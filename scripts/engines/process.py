@@ -17,6 +17,7 @@ from scripts.engines.files import LOOPBACK
 
 _FILTER = ("bash", str(REPOSITORY / "apisix" / "image" / "filter_error_log.sh"))
 _POLL_SECONDS = 0.02
+_LISTEN_SECONDS = 1.0
 _LOG_LINES = 15
 _LAST_LINES_SECONDS = 2.0
 
@@ -133,7 +134,12 @@ class GatewayProcess:
 
     def wait(self, timeout: float | None = None) -> int:
         """Waits for the gateway to end; returns its exit status."""
-        return self._process.wait(timeout)
+        if timeout is not None:
+            return self._process.wait(timeout)
+        while True:
+            # Python never hears a signal that comes just before a wait without an end.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._process.wait(_LISTEN_SECONDS)
 
     def stop(self, grace: float) -> None:
         """Gives requests in flight `grace` seconds to finish, then ends the gateway."""
