@@ -17,7 +17,7 @@ from scripts.engines.files import LOOPBACK
 
 _FILTER = ("bash", str(REPOSITORY / "apisix" / "image" / "filter_error_log.sh"))
 _POLL_SECONDS = 0.02
-_LISTEN_SECONDS = 1.0
+_LISTEN_SECONDS = 0.2
 _LOG_LINES = 15
 _LAST_LINES_SECONDS = 2.0
 
@@ -134,12 +134,17 @@ class GatewayProcess:
 
     def wait(self, timeout: float | None = None) -> int:
         """Waits for the gateway to end; returns its exit status."""
-        if timeout is not None:
-            return self._process.wait(timeout)
-        while True:
-            # Python never hears a signal that comes just before a wait without an end.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return self._process.wait(_LISTEN_SECONDS)
+        # A signal's handler may end this with an exception, at any moment. In the middle of `Popen.wait` that
+        # would leave its lock closed, and nobody could wait for the process any more.
+        while timeout is None and not self._has_ended():
+            time.sleep(_LISTEN_SECONDS)
+        return self._process.wait(timeout)
+
+    def _has_ended(self) -> bool:
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
 
     def stop(self, grace: float) -> None:
         """Gives requests in flight `grace` seconds to finish, then ends the gateway."""
