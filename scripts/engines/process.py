@@ -136,7 +136,8 @@ class GatewayProcess:
         """Waits for the gateway to end; returns its exit status."""
         # A signal's handler may end this with an exception, at any moment. In the middle of `Popen.wait` that
         # would leave its lock closed, and nobody could wait for the process any more.
-        while timeout is None and not self._has_ended():
+        # On macOS, Python can look without that lock from 3.13 on only.
+        while timeout is None and hasattr(os, "waitid") and not self._has_ended():
             time.sleep(_LISTEN_SECONDS)
         return self._process.wait(timeout)
 
