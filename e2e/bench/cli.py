@@ -102,7 +102,10 @@ def run(
         str | None,
         typer.Option(metavar="NAMES", help="Only these, by commas.", autocompletion=_one_more(TARGETS)),
     ] = None,
-    rounds: Annotated[int, typer.Option(help="How often each is measured.", min=1)] = Plan.rounds,
+    starts: Annotated[int, typer.Option(help="How often each is started.", min=1)] = Plan.starts,
+    rounds: Annotated[
+        int, typer.Option(help="How often each is measured after a start.", min=1)
+    ] = Plan.rounds,
     seconds: Annotated[int, typer.Option(help="Length of one measurement.", min=1)] = Plan.seconds,
     quick: Annotated[bool, _flag("--quick", help="One round of a second: shows that all works.")] = False,
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the results.")] = OUTPUT,
@@ -129,7 +132,7 @@ def run(
     choice = Choice(
         _chosen(rows, ROWS, "--rows"),
         _chosen(targets, TARGETS, "--targets"),
-        QUICK if quick else Plan(rounds, seconds),
+        QUICK if quick else Plan(rounds, seconds, starts=starts),
         output,
         to_docs,
     )

@@ -98,7 +98,13 @@ def measure_requests(choice: Choice) -> None:
     """Measures what is chosen, and shows and writes it. Ends the process with 1 when something failed."""
     plan = choice.plan
     results = Results(
-        machine.description(), _command(), _commit(), plan.seconds, plan.rounds, _absent(choice.targets)
+        machine.description(),
+        _command(),
+        _commit(),
+        plan.seconds,
+        plan.rounds,
+        plan.starts,
+        _absent(choice.targets),
     )
     # What the others are compared with is measured whatever was chosen.
     at_hand = [

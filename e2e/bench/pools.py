@@ -15,7 +15,7 @@ class Pool:
     backends: tuple[str, ...] = (SERVING,)
     clients: int = 1
     extra: str = ""
-    """`redis`, `telemetry` or `limit`: what else is switched on."""
+    """`redis`, `telemetry` or `limit`: what else is switched on; `silent`: what is taken out."""
 
     @property
     def members(self) -> list[tuple[str, int]]:
@@ -44,5 +44,6 @@ MANY = Pool("many backends", (SERVING,) * 200)
 CLIENTS = Pool("many clients", clients=5000)
 REDIS = Pool("redis", extra="redis")
 TELEMETRY = Pool("telemetry", extra="telemetry")
+SILENT = Pool("silent", extra="silent")
 LIMIT = Pool("limit", extra="limit")
-POOLS = (ONE, FAILOVER, ALL_THROTTLED, TRIALS, TWO, MANY, CLIENTS, REDIS, TELEMETRY, LIMIT)
+POOLS = (ONE, FAILOVER, ALL_THROTTLED, TRIALS, TWO, MANY, CLIENTS, REDIS, TELEMETRY, SILENT, LIMIT)

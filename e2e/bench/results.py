@@ -21,7 +21,7 @@ class Sample:
     row: str
     target: str
     number: int
-    """The round, from 0."""
+    """The round, from 0; the rounds of a second start go on counting."""
     figures: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
 
@@ -54,6 +54,8 @@ class Results:
     commit: str
     seconds: int
     rounds: int
+    """After each start."""
+    starts: int = 1
     absent: dict[str, str] = field(default_factory=dict)
     """Targets that were not at hand, and why."""
     remarks: list[str] = field(default_factory=list)

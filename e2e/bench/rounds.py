@@ -1,4 +1,7 @@
-"""Starts the targets of a pool together and measures its rows in turns: each target once in each round."""
+"""Starts the targets of a pool together and measures its rows in turns: each target once in each round.
+
+All of that happens once for each start of the plan.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from e2e.bench import wrk
@@ -32,17 +36,18 @@ _FEW = 20
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to measure: rounds, and the seconds of each measurement and of the first warm-up."""
+    """How much to measure: starts, rounds after each, the seconds of a round and of the first warm-up."""
 
     rounds: int = 3
     seconds: int = 4
     warm_up_seconds: int = 3
+    starts: int = 1
 
     def estimate_seconds(self, rows: Sequence[Row], targets: Sequence[Target]) -> float:
         """About how long the measurements take, without the starts."""
         pairs = sum(is_measured(row, target) for row in rows for target in targets)
         each = self.rounds * (self.seconds + _AGAIN_SECONDS) + self.warm_up_seconds - _AGAIN_SECONDS
-        return pairs * each
+        return pairs * each * self.starts
 
 
 def is_measured(row: Row, target: Target) -> bool:
@@ -64,13 +69,16 @@ class Bench:
 
     def samples(self, rows: Sequence[Row], targets: Sequence[Target]) -> Iterator[Sample]:
         """Every sample as it comes; one with an error when a target does not start or answers wrongly."""
-        for pool in POOLS:
+        for start, pool in product(range(self._plan.starts), POOLS):
             chosen = [row for row in rows if row.pool == pool]
             concerned = [target for target in targets if any(is_measured(row, target) for row in chosen)]
             if concerned:
-                yield from self._pool(pool, chosen, concerned)
+                yield from self._pool(start, pool, chosen, concerned)
 
-    def _pool(self, pool: Pool, rows: Sequence[Row], targets: Sequence[Target]) -> Iterator[Sample]:
+    def _pool(
+        self, start: int, pool: Pool, rows: Sequence[Row], targets: Sequence[Target]
+    ) -> Iterator[Sample]:
+        first = start * self._plan.rounds
         with ExitStack() as stack:
             running: dict[Target, Running] = {}
             for target in targets:
@@ -80,10 +88,10 @@ class Bench:
                     running[target] = self._start(stack, pool, target, site)
                 except EngineError as error:
                     reason = f"it did not start: {'; '.join(error.problems)}"
-                    yield from (Sample(row.name, target.name, 0, error=reason) for row in rows)
-            for number in range(self._plan.rounds):
+                    yield from (Sample(row.name, target.name, first, error=reason) for row in rows)
+            for round_ in range(self._plan.rounds):
                 for row in rows:
-                    yield from self._row(row, number, running)
+                    yield from self._row(row, first, round_, running)
         shutil.rmtree(self._directory / pool.name, ignore_errors=True)
 
     def _start(self, stack: ExitStack, pool: Pool, target: Target, site: Site) -> Running:
@@ -96,26 +104,26 @@ class Bench:
             stack.callback(resume, running.pid)
         return running
 
-    def _row(self, row: Row, number: int, running: Mapping[Target, Running]) -> Iterator[Sample]:
-        in_turn = list(running)
-        first = number % len(in_turn) if in_turn else 0
-        for target in in_turn[first:] + in_turn[:first]:
+    def _row(self, row: Row, first: int, round_: int, running: Mapping[Target, Running]) -> Iterator[Sample]:
+        in_turn, number = list(running), first + round_
+        begin = number % len(in_turn) if in_turn else 0
+        for target in in_turn[begin:] + in_turn[:begin]:
             if is_measured(row, target):
                 try:
                     with _awake(running[target]):
-                        figures = self._measure(row, number, running[target])
+                        figures = self._measure(row, running[target], is_warm=round_ > 0)
                 except (wrk.LoadError, OSError) as error:
                     yield Sample(row.name, target.name, number, error=str(error))
                 else:
                     yield Sample(row.name, target.name, number, figures)
 
-    def _measure(self, row: Row, number: int, running: Running) -> dict[str, float]:
+    def _measure(self, row: Row, running: Running, *, is_warm: bool) -> dict[str, float]:
         request = running.request(row.deployment, row.size)
         if row.client == FIRST_TOKEN:
             return {"first_token_ms": first_token_ms(request, self._plan.seconds * _FIRST_TOKENS_PER_SECOND)}
         if row.client == TRIALS:
             return self._trials(row, request)
-        warm_up = _AGAIN_SECONDS if number else self._plan.warm_up_seconds
+        warm_up = _AGAIN_SECONDS if is_warm else self._plan.warm_up_seconds
         wrk.finished(wrk.started(request, self._script, warm_up, row.connections), warm_up)
         figures, load = self._load(row, request, running, self._plan.seconds)
         if load.requests < 2 * row.connections:

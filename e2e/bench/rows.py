@@ -66,6 +66,7 @@ ROWS = (
     Row("clients-5000", "5,000 clients in turns", pools.CLIENTS),
     Row("redis", "limits shared by Redis", pools.REDIS),
     Row("telemetry", "records and traces to a collector", pools.TELEMETRY),
+    Row("silent", "no records, metrics and traces", pools.SILENT),
     Row(
         "alone",
         "one connection",

@@ -108,8 +108,9 @@ def _with_figures(results: Results, rows: Sequence[Row], targets: Sequence[Targe
 
 
 def _rounds(results: Results) -> str:
-    rounds = "One round" if results.rounds == 1 else f"Medians of {results.rounds} rounds"
-    return f"{rounds} of {results.seconds} s; ± is half the range, where above 5 %"
+    rounds = "one round" if results.rounds == 1 else f"{results.rounds} rounds"
+    starts = "one start" if results.starts == 1 else f"each of {results.starts} starts"
+    return f"Medians of {rounds} of {results.seconds} s after {starts}; ± is half the range, where above 5 %"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -16,28 +16,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from e2e.bench import backend, cli, machine, measuring, plots, table, wrk
 from e2e.bench.backend import Backends
-from e2e.bench.pools import ALL_THROTTLED, FAILOVER, MANY, ONE, POOLS
+from e2e.bench.pools import ALL_THROTTLED, FAILOVER, MANY, ONE, POOLS, SILENT
 from e2e.bench.processes import running_server
 from e2e.bench.results import Cell, Results, Sample
-from e2e.bench.rounds import Plan, is_measured, whole_requests
+from e2e.bench.rounds import Bench, Plan, is_measured, whole_requests
 from e2e.bench.rows import ROWS
-from e2e.bench.targets import TARGETS, Running, Site
-from e2e.bench.targets.gateway import environment
+from e2e.bench.targets import TARGETS, Running, Site, site_of
+from e2e.bench.targets.gateway import client_key, environment, started
 from e2e.bench.targets.packages import node_package, python_environment
+from e2e.bench.targets.plain import PATH
 from e2e.bench.trials import trials_per_end
-from e2e.bench.workload import ANSWER_BYTES, STREAMS, answer, events, prompt
+from e2e.bench.workload import ANSWER, ANSWER_BYTES, STREAMS, answer, events, prompt
 from e2e.waiting import eventually
 from renderer import load_settings, render_files
 from scripts.engines import EngineError
 from scripts.engines.ports import free_ports
 from scripts.shell_completion import prepare
 
-SMALL, ALONE = (next(row for row in ROWS if row.name == name) for name in ("small", "alone"))
+SMALL, ALONE, FIRST = (
+    next(row for row in ROWS if row.name == name) for name in ("small", "alone", "first-token")
+)
 BY_NAME = {target.name: target for target in TARGETS}
 LOAD = wrk.Load(1000, 2.0, 1.5, 1.4, 3.0, 5.0, refused=0, broken=0)
 SAID = f"""Running 2s test @ http://127.0.0.1:1/
@@ -228,6 +232,21 @@ def test_no_two_backends_of_a_pool_have_the_same_address() -> None:
     assert len(set(urls)) == len(MANY.backends)
 
 
+@pytest.mark.skipif(backend.missing() is not None, reason=str(backend.missing()))
+def test_a_silent_gateway_answers_without_a_record(tmp_path: Path) -> None:
+    headers = {"api-key": client_key(0), "content-type": "application/json"}
+    recorded = []
+    with backend.running_backends(tmp_path / "backend") as backends:
+        for pool in (ONE, SILENT):
+            # The embedded engine writes a record at once, and has written it before it loads another file.
+            with site_of(pool, tmp_path, backends) as site, started("embedded", pool, site) as gateway:
+                url = f"{gateway.url}{PATH.format(deployment=ANSWER)}"
+                assert httpx.post(url, content=prompt(ANSWER, ANSWER), headers=headers).is_success
+                gateway.reload(environment(pool, site))
+                recorded.append('"attempts"' in gateway.access_log.read_text())
+    assert recorded == [True, False]
+
+
 def test_the_time_without_a_gateway_is_measured_only_to_compare_with_it() -> None:
     assert [row.name for row in ROWS if is_measured(row, BY_NAME["direct"])] == ["alone", "first-token"]
 
@@ -348,6 +367,21 @@ def test_the_estimate_grows_with_rows_and_targets() -> None:
     plan = Plan(rounds=3, seconds=4, warm_up_seconds=3)
     one = plan.estimate_seconds([SMALL], [BY_NAME["nginx"]])
     assert (one, plan.estimate_seconds([SMALL], TARGETS)) == (17, 17 * (len(TARGETS) - 1))
+
+
+def test_the_estimate_grows_with_the_starts() -> None:
+    plan = Plan(rounds=3, seconds=4, warm_up_seconds=3, starts=2)
+    assert plan.estimate_seconds([SMALL], [BY_NAME["nginx"]]) == 34
+
+
+def test_each_start_adds_its_rounds(tmp_path: Path) -> None:
+    directory = tmp_path / "bench"
+    with backend.running_backends(tmp_path / "backend") as backends:
+        bench = Bench(
+            Plan(rounds=2, seconds=1, warm_up_seconds=1, starts=2), machine.cores(), backends, directory
+        )
+        found = list(bench.samples([FIRST], [BY_NAME["direct"]]))
+    assert [(sample.number, sample.error) for sample in found] == [(number, "") for number in range(4)]
 
 
 @pytest.mark.skipif(backend.missing() is not None, reason=str(backend.missing()))

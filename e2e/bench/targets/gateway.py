@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from e2e.bench.added_lua import AddedLua
 from e2e.bench.pools import SERVING, Pool
 from e2e.bench.targets.base import Running, Site, Target
 from e2e.bench.targets.plain import PATH
 from e2e.local_settings import backend_settings, client_settings
 from e2e.redis_server import is_installed
-from scripts.engines import EngineError, choose_engine, start_gateway
+from scripts.engines import EngineError, Gateway, choose_engine, start_files
+from scripts.engines.files import render
 
 API_VERSION = "?api-version=2024-10-21"
 _PREFERRED = "10"
+_SILENCE, _SILENT_LUA = "silence", Path(__file__).parents[1] / "silent.lua"
 _LIMITS = {"tokens_per_minute": "1000000000", "requests_per_minute": "1000000000"}
 
 
@@ -39,11 +43,24 @@ class ThisGateway(Target):
     @contextmanager
     def running(self, pool: Pool, site: Site) -> Iterator[Running]:
         """A gateway of one worker."""
-        with start_gateway(environment(pool, site), engine=self.name, timeout=60) as gateway:
+        with started(self.name, pool, site) as gateway:
             keys = tuple(client_key(number) for number in range(pool.clients))
             others = {"key_header": "api-key", "keys": keys} if pool.clients > 1 else {}
             url = f"{gateway.url}{PATH}{API_VERSION}"
             yield Running(url, gateway.pid, {"api-key": keys[0]}, **others)  # type: ignore[arg-type]
+
+
+@contextmanager
+def started(name: str, pool: Pool, site: Site) -> Iterator[Gateway]:
+    """A gateway for a pool, on the engine of that name. Raises `EngineError` when it cannot be started."""
+    env = environment(pool, site)
+    engine, _ = choose_engine(name)
+    files = render(env, engine.bundle_root)
+    silencing = AddedLua(engine, _SILENT_LUA, (_SILENCE,)) if pool.extra == "silent" else None
+    with start_files(files, engine=silencing or engine, env=env, workers=1, timeout=60) as gateway:
+        if silencing:
+            silencing.ask(_SILENCE)
+        yield gateway
 
 
 def client_key(number: int) -> str:
