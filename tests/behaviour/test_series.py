@@ -30,7 +30,14 @@ FAULTS: list[dict[str, Any]] = [
     {"status": 401},
 ]
 QUOTA = {"x-ratelimit-limit-tokens": "1000", "x-ratelimit-remaining-tokens": "250"}
+# How many series each has at first: by how requests end, with a backend, without one, and by client.
+COUNTERS = {
+    "requests_total": 4 * len(PAIRS) + 5 * len([*DEPLOYMENTS, "other"]),
+    "client_requests_total": 7 * len(LANES) * len(CLIENTS),
+}
 MOST = 1500
+MANY_CLIENTS = 300
+"""More than start with series of their own, and with more sums than a worker hands over in one second."""
 
 
 @pytest.fixture
@@ -108,7 +115,11 @@ def load(stage: Stage, sim: Simulator, gateway: Gateway) -> int:
 
 def test_o1_series_are_bounded_and_start_at_zero(stage: Stage, sim: Simulator) -> None:
     gateway = large(stage)
-    eventually(lambda: samples(gateway, "client_requests_total", client=CLIENTS[-1]), seconds=EXPORT_SECONDS)
+    # A page may be made while a worker hands its series over.
+    eventually(
+        lambda: [len(samples(gateway, name)) for name in COUNTERS] == list(COUNTERS.values()),
+        seconds=EXPORT_SECONDS,
+    )
     before = exported(gateway)
     count = load(stage, sim, gateway)
     eventually(lambda: total(gateway, "requests_total") == count, seconds=EXPORT_SECONDS)
@@ -119,7 +130,26 @@ def test_o1_series_are_bounded_and_start_at_zero(stage: Stage, sim: Simulator) -
     )
     assert len(ours(after)) <= MOST
     # What a rate over the first minute would see.
-    counters = {PREFIX + name for name in ("requests_total", "client_requests_total")}
+    counters = {PREFIX + name for name in COUNTERS}
     first = {identity(sample): sample.value for sample in before if sample.name in counters}
     seen = sum(sample.value - first[identity(sample)] for sample in after if identity(sample) in first)
     assert seen == len(counters) * count
+
+
+def test_o1_the_series_of_many_clients_begin_when_they_count(stage: Stage, sim: Simulator) -> None:
+    """And a worker that has more to hand over than one turn takes loses nothing of it."""
+    names = [f"client-{number}" for number in range(MANY_CLIENTS)]
+    settings: dict[str, object] = {"GATEWAY_LOG_MODE": "test"}
+    for index, name in enumerate(names):
+        settings[f"GATEWAY_CLIENT_NAME_{index}"] = name
+        settings[f"GATEWAY_CLIENT_KEY_{index}"] = key_of(name)
+    gateway = stage.gateway(BACKENDS[:1], **settings)
+    eventually(lambda: samples(gateway, "refusals_total"), seconds=EXPORT_SECONDS)
+    before = samples(gateway, "client_requests_total")
+    client = stage.http(gateway)
+    for name in names:
+        client.post("/openai/v1/chat/completions", json=CHAT, headers={"api-key": key_of(name)})
+    eventually(
+        lambda: len(samples(gateway, "tokens_total", kind="prompt")) == MANY_CLIENTS, seconds=EXPORT_SECONDS
+    )
+    assert (before, total(gateway, "client_requests_total")) == ([], MANY_CLIENTS)

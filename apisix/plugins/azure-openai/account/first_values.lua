@@ -1,6 +1,6 @@
 --- Starts series at 0. A rate sees changes only, so an event that makes its own series would count for nothing.
 ---
---- These are the series of every configured backend and known deployment, and of every client.
+--- These are the series of every configured backend and known deployment, and of every client where they are not many.
 local plugin = require("apisix.plugin")
 
 local labels = require("apisix.plugins.azure-openai.account.labels")
@@ -20,6 +20,8 @@ local EXHAUSTED = { "429", "503" }
 local REFUSALS =
     { "client-budget", "client-requests", "client-tokens", "lane", "low-lane-reserve", "model_not_allowed" }
 local LANES = { "high", "low" }
+-- The series of more clients would be most of what is read at each scrape.
+local MOST_CLIENTS = 200
 local SIGNALS = { "logs", "traces" }
 
 local _M = {}
@@ -54,7 +56,11 @@ end
 
 -- Without authentication all requests are of the client "".
 local function start_clients(metrics, conf)
-    for _, client in ipairs(conf and conf.clients or { { name = "" } }) do
+    local clients = conf and conf.clients or { { name = "" } }
+    if #clients > MOST_CLIENTS then
+        return
+    end
+    for _, client in ipairs(clients) do
         metrics.forbidden:inc(0, { client.name })
         for _, lane in ipairs(client.lane and { client.lane } or LANES) do
             for _, outcome in ipairs(OF_CLIENT) do

@@ -1,13 +1,16 @@
---- Sums of requests that share all labels, in this worker. A timer hands them to the registry once a second: finding a
---- dozen series for each request would cost more than all the rest of counting.
+--- Sums of requests that share all labels, in this worker. A timer hands some of them to the registry each second: to
+--- find a dozen series for each request would cost more than all the rest of counting.
 local durations = require("apisix.plugins.azure-openai.account.durations")
 local registry = require("apisix.plugins.azure-openai.account.registry")
 
 local ngx = ngx
 local ipairs = ipairs
-local pairs = pairs
+local math_huge = math.huge
+local next = next
 
 local FLUSH_SECONDS = 1
+-- No request goes on meanwhile, and some thousand clients have as many sums.
+local MOST_IN_A_TURN = 500
 
 local _M = {
     --- The fields of a usage that are exported.
@@ -31,6 +34,8 @@ local NOT_BY_BACKEND = { reasoning = true }
 local NOT_BY_CLIENT = { cache_write = true }
 
 local requests, tokens = {}, {}
+-- Those that are being handed over. What is counted meanwhile makes new ones, so every sum has its turn.
+local old_requests, old_tokens = {}, {}
 
 --- The sum of requests with these labels.
 -- @return table for `add`: "requests"
@@ -104,25 +109,38 @@ local function flush_tokens(metrics, sum)
     end
 end
 
-local function flush()
+-- Takes sums out of a table, `most` at most, and hands them over. Returns how many more there could have been.
+local function hand_over(sums, most, flush_one, metrics)
+    local key, sum = next(sums)
+    while key and most > 0 do
+        flush_one(metrics, sum)
+        sums[key] = nil
+        most = most - 1
+        key, sum = next(sums, key)
+    end
+    return most
+end
+
+local function flush(most)
     local metrics = registry.metrics()
-    local finished, used = requests, tokens
-    requests, tokens = {}, {}
     if not metrics then
+        requests, tokens = {}, {}
         return
     end
-    for _, sum in pairs(finished) do
-        flush_requests(metrics, sum)
-    end
-    for _, sum in pairs(used) do
-        flush_tokens(metrics, sum)
+    local left = hand_over(old_requests, most, flush_requests, metrics)
+    left = hand_over(old_tokens, left, flush_tokens, metrics)
+    if left > 0 then
+        old_requests, requests = requests, {}
+        old_tokens, tokens = tokens, {}
+        left = hand_over(old_requests, left, flush_requests, metrics)
+        hand_over(old_tokens, left, flush_tokens, metrics)
     end
     durations.flush()
 end
 
 -- The registry's own last turn may be over by then.
 local function take_turn(is_last)
-    flush()
+    flush(is_last and math_huge or MOST_IN_A_TURN)
     if is_last then
         registry.write_through()
     end
