@@ -2,6 +2,7 @@
 --
 -- A configured name is always a label. Any other name becomes one after a success, because clients can invent names.
 -- Names that differ in case only share a label: a backend may take each spelling. Each worker learns for itself.
+local memo = require("apisix.plugins.azure-openai.base.memo")
 local pool_module = require("apisix.plugins.azure-openai.routing.pool")
 
 local ngx = ngx
@@ -16,6 +17,8 @@ local IDLE_SECONDS = 86400
 local NAME = "^%w[%w._:/@+-]*$"
 local OTHER = "other"
 
+local lower = memo.of(string.lower)
+
 local labels = {}
 local labels_mt = { __index = labels }
 
@@ -27,7 +30,7 @@ end
 local function configure(self, pool)
     self.pool, self.configured = pool, {}
     self.configured_in(pool, function(name)
-        self.configured[name:lower()] = name
+        self.configured[lower(name)] = name
     end)
 end
 
@@ -40,7 +43,7 @@ function labels:configured_name(key)
 end
 
 function labels:known_name(name)
-    local key = name:lower()
+    local key = lower(name)
     local configured = self:configured_name(key)
     if configured then
         return configured
@@ -88,7 +91,7 @@ function labels:learn(name)
     if self:known_name(name) or not name:find(NAME) or not make_room(self) then
         return false
     end
-    self.learned[name:lower()] = { name = name, used_at = ngx.time() }
+    self.learned[lower(name)] = { name = name, used_at = ngx.time() }
     return true
 end
 

@@ -12,7 +12,6 @@ local math_abs = math.abs
 local math_floor = math.floor
 local pairs = pairs
 local setmetatable = setmetatable
-local string_byte = string.byte
 local tonumber = tonumber
 local type = type
 local bytes_field = protobuf.field
@@ -99,7 +98,7 @@ end
 --- Writes an attribute.
 -- @param message string.buffer
 -- @param attribute Attribute
--- @param value string|number|boolean
+-- @param value string|string.buffer|number|boolean
 function _M.put(message, attribute, value)
     local text = attribute.kind.write(value)
     message:put(head(attribute, #text), text)
@@ -167,32 +166,34 @@ function _M.time(seconds)
     return written_time
 end
 
-local DIGITS = {}
-for value = 0, 15 do
-    DIGITS[string_byte(("%x"):format(value))] = value
+-- By the two characters that stand for a byte, read as one number.
+local BYTES = ffi.new("uint8_t[65536]")
+for value = 0, 255 do
+    BYTES[ffi.cast("const uint16_t *", ("%02x"):format(value))[0]] = value
 end
 
 local bytes = ffi.new("uint8_t[16]")
 
--- Without a loop, which would part what is around it into traces of its own.
+-- Writes eight bytes, whose digits begin at the pair `first`. Without a loop, which would part what is around it into
+-- traces of its own.
 local function put_eight_bytes(at, text, first)
-    local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p = string_byte(text, first, first + 15)
-    bytes[at] = DIGITS[a] * 16 + DIGITS[b]
-    bytes[at + 1] = DIGITS[c] * 16 + DIGITS[d]
-    bytes[at + 2] = DIGITS[e] * 16 + DIGITS[f]
-    bytes[at + 3] = DIGITS[g] * 16 + DIGITS[h]
-    bytes[at + 4] = DIGITS[i] * 16 + DIGITS[j]
-    bytes[at + 5] = DIGITS[k] * 16 + DIGITS[l]
-    bytes[at + 6] = DIGITS[m] * 16 + DIGITS[n]
-    bytes[at + 7] = DIGITS[o] * 16 + DIGITS[p]
+    local pairs_of_digits = ffi.cast("const uint16_t *", text) + first
+    bytes[at] = BYTES[pairs_of_digits[0]]
+    bytes[at + 1] = BYTES[pairs_of_digits[1]]
+    bytes[at + 2] = BYTES[pairs_of_digits[2]]
+    bytes[at + 3] = BYTES[pairs_of_digits[3]]
+    bytes[at + 4] = BYTES[pairs_of_digits[4]]
+    bytes[at + 5] = BYTES[pairs_of_digits[5]]
+    bytes[at + 6] = BYTES[pairs_of_digits[6]]
+    bytes[at + 7] = BYTES[pairs_of_digits[7]]
 end
 
 --- The bytes of a trace's id: "00…ff" -> "\0…\255".
 -- @param text string 32 hexadecimal digits in lower case
 -- @return string
 function _M.trace_id(text)
-    put_eight_bytes(0, text, 1)
-    put_eight_bytes(8, text, 17)
+    put_eight_bytes(0, text, 0)
+    put_eight_bytes(8, text, 8)
     return ffi_string(bytes, 16)
 end
 
@@ -200,7 +201,7 @@ end
 -- @param text string 16 hexadecimal digits in lower case
 -- @return string
 function _M.span_id(text)
-    put_eight_bytes(0, text, 1)
+    put_eight_bytes(0, text, 0)
     return ffi_string(bytes, 8)
 end
 

@@ -67,7 +67,8 @@ local record = {
 
 local function describe(ctx, state, status)
     local request, winner = state.request, state.winner
-    local var, now = ngx.var, ngx.now()
+    -- APISIX's own metrics read some of these, too: they are read once.
+    local var, now = ctx.var, ngx.now()
     record.time = time()
     record.request_id = state.request_id
     record.backend_request_id = state.backend_request_id
@@ -76,7 +77,8 @@ local function describe(ctx, state, status)
     record.lane = state.lane
     record.route = ctx.route_id
     record.method = request and request.method or ngx.req.get_method()
-    record.path = ascii(var.uri)
+    -- As the client sent it; a route's prefix is no longer in the request's own.
+    record.path = ascii(ngx.var.uri)
     record.status = status
     record.deployment = request and request.deployment ~= "" and ascii(request.deployment) or nil
     record.served_deployment = state.served_deployment

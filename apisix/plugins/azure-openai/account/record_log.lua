@@ -31,7 +31,7 @@ local _M = {}
 
 local logs = otlp_queue.new("logs")
 -- Nothing waits while they are in use, so all requests share them.
-local message, item = string_buffer.new(), string_buffer.new()
+local message, item, body = string_buffer.new(), string_buffer.new(), string_buffer.new()
 
 --- Begins a log record. It has to be queued before the next one begins.
 -- @return string.buffer for its attributes, in the place IN_LOG (account/record_text.lua)
@@ -44,9 +44,9 @@ end
 -- @param record table as account/record.lua makes it
 -- @param trace Trace of the request (account/trace_context.lua)
 function _M.queue(record, trace)
-    local text = record.method .. " " .. record.path .. " " .. record.status .. " " .. record.outcome
+    body:reset():put(record.method, " ", record.path, " ", record.status, " ", record.outcome)
     message:put(TIME, otlp.time(ngx_now()), SEVERITIES[record.outcome] or WARN)
-    message:put(BODY, varint(#text + 1 + #varint(#text)), STRING_VALUE, varint(#text), text)
+    message:put(BODY, varint(#body + 1 + #varint(#body)), STRING_VALUE, varint(#body), body)
     message:put(trace.is_kept and SAMPLED or NOT_SAMPLED)
     message:put(TRACE_ID, otlp.trace_id(trace.trace_id), SPAN_ID, otlp.span_id(trace.span_id))
     item:reset()

@@ -100,6 +100,8 @@ local LONGEST_KEPT_BYTES = 1024
 local _M = {}
 
 local kept, kept_count = {}, 0
+-- The fields of the record before, and their texts: most are alike.
+local last_values, last_texts = {}, nil
 local key_parts = {}
 -- Nothing waits between the first part of a text and the whole, so all requests share these.
 local line, attempts_buffer = string_buffer.new(), string_buffer.new()
@@ -114,10 +116,22 @@ local function write_shared(record)
     return { members = json_encode(members):sub(2, -2), attributes = message:get() }
 end
 
-local function shared_texts(record)
+local function is_like_last(record)
     for index, name in ipairs(SHARED) do
         local value = record[name]
-        key_parts[index] = value == nil and NOTHING or tostring(value)
+        if value == nil then
+            value = NOTHING
+        end
+        if value ~= last_values[index] then
+            return false
+        end
+    end
+    return true
+end
+
+local function find_shared(record)
+    for index, value in ipairs(last_values) do
+        key_parts[index] = tostring(value)
     end
     local key = table_concat(key_parts, "\n")
     if #key > LONGEST_KEPT_BYTES then
@@ -132,6 +146,17 @@ local function shared_texts(record)
         kept[key], kept_count = texts, kept_count + 1
     end
     return texts
+end
+
+local function shared_texts(record)
+    if not is_like_last(record) then
+        for index, name in ipairs(SHARED) do
+            local value = record[name]
+            last_values[index] = value == nil and NOTHING or value
+        end
+        last_texts = find_shared(record)
+    end
+    return last_texts
 end
 
 -- 1e15 -> "1000000000000000"
@@ -173,7 +198,7 @@ local function put_attempt(attempt)
     attempts_buffer:put(',"status":', type(status) == "number" and status or quoted(status), "}")
 end
 
-local function attempts_text(trail)
+local function write_attempts(trail)
     attempts_buffer:reset():put("[")
     for index, attempt in ipairs(trail) do
         if index > 1 then
@@ -181,15 +206,15 @@ local function attempts_text(trail)
         end
         put_attempt(attempt)
     end
-    return attempts_buffer:put("]"):get()
+    attempts_buffer:put("]")
 end
 
-local function line_of(record, shared, attempts)
+local function line_of(record, shared)
     line:reset():put("{", shared.members)
     if record.client then
         line:put(CLIENT.member, quoted(record.client))
     end
-    line:put(PATH.member, quoted(record.path), ATTEMPTS.member, attempts)
+    line:put(PATH.member, quoted(record.path), ATTEMPTS.member, attempts_buffer)
     if record.tokens then
         line:put(',"tokens":{"total":', digits(record.tokens.total))
         add_members(TOKEN_FIELDS, record.tokens)
@@ -199,13 +224,13 @@ local function line_of(record, shared, attempts)
     return line:put("}"):get()
 end
 
-local function put_record(message, record, shared, attempts)
+local function put_record(message, record, shared)
     message:put(shared.attributes)
     if record.client then
         put(message, CLIENT.attribute, record.client)
     end
     put(message, PATH.attribute, record.path)
-    put(message, ATTEMPTS.attribute, attempts)
+    put(message, ATTEMPTS.attribute, attempts_buffer)
     if record.tokens then
         put(message, TOTAL.attribute, record.tokens.total)
         put_attributes(message, TOKEN_FIELDS, record.tokens)
@@ -220,11 +245,12 @@ end
 --   text in them: OTLP has lists, but Application Insights has none.
 -- @return string the line: {"client":"c", …, "attempts":[…], …}
 function _M.write(record, trail, message)
-    local shared, attempts = shared_texts(record), attempts_text(trail)
+    local shared = shared_texts(record)
+    write_attempts(trail)
     if message then
-        put_record(message, record, shared, attempts)
+        put_record(message, record, shared)
     end
-    return line_of(record, shared, attempts)
+    return line_of(record, shared)
 end
 
 return _M

@@ -6,7 +6,7 @@ local registry = require("apisix.plugins.azure-openai.account.registry")
 local ngx = ngx
 local ipairs = ipairs
 local math_huge = math.huge
-local next = next
+local math_min = math.min
 
 local FLUSH_SECONDS = 1
 -- No request goes on meanwhile, and some thousand clients have as many sums.
@@ -33,57 +33,6 @@ local _M = {
 local NOT_BY_BACKEND = { reasoning = true }
 local NOT_BY_CLIENT = { cache_write = true }
 
-local requests, tokens = {}, {}
--- Those that are being handed over. What is counted meanwhile makes new ones, so every sum has its turn.
-local old_requests, old_tokens = {}, {}
-
---- The sum of requests with these labels.
--- @return table for `add`: "requests"
-function _M.of_requests(client, lane, backend, region, deployment, outcome)
-    local key = client .. "\n" .. lane .. "\n" .. backend .. "\n" .. deployment .. "\n" .. outcome
-    local sum = requests[key]
-    if not sum then
-        sum = {
-            client = client,
-            lane = lane,
-            backend = backend,
-            region = region,
-            deployment = deployment,
-            outcome = outcome,
-            requests = 0,
-        }
-        requests[key] = sum
-    end
-    return sum
-end
-
---- The sum of what was used with these labels.
--- @param estimated string "true" or "false"
--- @return table for `add`: "cost" in USD, "unpriced" in tokens, and the kinds of tokens
-function _M.of_tokens(client, backend, deployment, model, estimated)
-    local key = client .. "\n" .. backend .. "\n" .. deployment .. "\n" .. model .. "\n" .. estimated
-    local sum = tokens[key]
-    if not sum then
-        sum = {
-            client = client,
-            backend = backend,
-            deployment = deployment,
-            model = model,
-            estimated = estimated,
-        }
-        tokens[key] = sum
-    end
-    return sum
-end
-
---- Adds to one number of a sum.
--- @param sum table
--- @param name string
--- @param amount number
-function _M.add(sum, name, amount)
-    sum[name] = (sum[name] or 0) + amount
-end
-
 local function flush_requests(metrics, sum)
     metrics.requests:inc(sum.requests, { sum.backend, sum.region, sum.deployment, sum.outcome })
     metrics.client_requests:inc(sum.requests, { sum.client, sum.lane, sum.outcome })
@@ -109,31 +58,100 @@ local function flush_tokens(metrics, sum)
     end
 end
 
--- Takes sums out of a table, `most` at most, and hands them over. Returns how many more there could have been.
-local function hand_over(sums, most, flush_one, metrics)
-    local key, sum = next(sums)
-    while key and most > 0 do
-        flush_one(metrics, sum)
-        sums[key] = nil
-        most = most - 1
-        key, sum = next(sums, key)
+-- Sums by their labels, and in the order in which they came.
+local function generation()
+    return { requests = {}, tokens = {}, list = {}, count = 0 }
+end
+
+-- Those of the old one are being handed over. What is counted meanwhile makes new ones, so every sum has its turn.
+local new, old, handed_over = generation(), generation(), 0
+
+local function below(node, label)
+    local found = node[label]
+    if not found then
+        found = {}
+        node[label] = found
     end
-    return most
+    return found
+end
+
+local function keep(sum)
+    new.count = new.count + 1
+    new.list[new.count] = sum
+    return sum
+end
+
+--- The sum of requests with these labels.
+-- @return table for `add`: "requests"
+function _M.of_requests(client, lane, backend, region, deployment, outcome)
+    local by_outcome = below(below(below(below(new.requests, client), lane), backend), deployment)
+    local sum = by_outcome[outcome]
+    if not sum then
+        sum = keep({
+            flush = flush_requests,
+            client = client,
+            lane = lane,
+            backend = backend,
+            region = region,
+            deployment = deployment,
+            outcome = outcome,
+            requests = 0,
+        })
+        by_outcome[outcome] = sum
+    end
+    return sum
+end
+
+--- The sum of what was used with these labels.
+-- @param estimated string "true" or "false"
+-- @return table for `add`: "cost" in USD, "unpriced" in tokens, and the kinds of tokens
+function _M.of_tokens(client, backend, deployment, model, estimated)
+    local by_estimated = below(below(below(below(new.tokens, client), backend), deployment), model)
+    local sum = by_estimated[estimated]
+    if not sum then
+        sum = keep({
+            flush = flush_tokens,
+            client = client,
+            backend = backend,
+            deployment = deployment,
+            model = model,
+            estimated = estimated,
+        })
+        by_estimated[estimated] = sum
+    end
+    return sum
+end
+
+--- Adds to one number of a sum.
+-- @param sum table
+-- @param name string
+-- @param amount number
+function _M.add(sum, name, amount)
+    sum[name] = (sum[name] or 0) + amount
+end
+
+-- Hands some of the old sums over. Returns how many more there could have been.
+local function hand_over(metrics, most)
+    local last = math_min(old.count, handed_over + most)
+    for index = handed_over + 1, last do
+        local sum = old.list[index]
+        sum.flush(metrics, sum)
+    end
+    local left = most - (last - handed_over)
+    handed_over = last
+    return left
 end
 
 local function flush(most)
     local metrics = registry.metrics()
     if not metrics then
-        requests, tokens = {}, {}
+        new = generation()
         return
     end
-    local left = hand_over(old_requests, most, flush_requests, metrics)
-    left = hand_over(old_tokens, left, flush_tokens, metrics)
+    local left = hand_over(metrics, most)
     if left > 0 then
-        old_requests, requests = requests, {}
-        old_tokens, tokens = tokens, {}
-        left = hand_over(old_requests, left, flush_requests, metrics)
-        hand_over(old_tokens, left, flush_tokens, metrics)
+        new, old, handed_over = generation(), new, 0
+        hand_over(metrics, left)
     end
     durations.flush()
 end
