@@ -124,7 +124,7 @@ class Bench:
         if row.client == TRIALS:
             return self._trials(row, request)
         warm_up = _AGAIN_SECONDS if is_warm else self._plan.warm_up_seconds
-        wrk.finished(wrk.started(request, self._script, warm_up, row.connections), warm_up)
+        self._ask(row, request, warm_up)
         figures, load = self._load(row, request, running, self._plan.seconds)
         if load.requests < 2 * row.connections:
             longer = min(self._plan.seconds * _LONGER, _LONGEST_SECONDS)
@@ -132,11 +132,15 @@ class Bench:
         wrk.check(load, refused=row.refused)
         return figures
 
+    def _ask(self, row: Row, request: Request, seconds: int) -> wrk.Load:
+        process = wrk.started(request, self._script, seconds, row.connections, row.pause_ms)
+        return wrk.finished(process, seconds)
+
     def _load(
         self, row: Row, request: Request, running: Running, seconds: int
     ) -> tuple[dict[str, float], wrk.Load]:
         before = cpu_seconds(running.pid) if running.pid else 0.0
-        process = wrk.started(request, self._script, seconds, row.connections)
+        process = wrk.started(request, self._script, seconds, row.connections, row.pause_ms)
         time.sleep(seconds / 2)
         connections = connections_to(running.pid, self._backends.serving) if running.pid else 0
         load = wrk.finished(process, seconds)
@@ -150,9 +154,7 @@ class Bench:
     def _trials(self, row: Row, request: Request) -> dict[str, float]:
         self._backends.forget_trials()
         seconds = max(self._plan.seconds, _TRIAL_SECONDS)
-        wrk.check(
-            wrk.finished(wrk.started(request, self._script, seconds, row.connections), seconds), refused=False
-        )
+        wrk.check(self._ask(row, request, seconds), refused=False)
         return {"trials": trials_per_end(self._backends.trial_moments())}
 
 

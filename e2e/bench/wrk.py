@@ -74,13 +74,15 @@ class Load:
     """Errors of sockets and time-outs."""
 
 
-def script(request: Request) -> str:
-    """A request in wrk's Lua."""
+def script(request: Request, pause_ms: int = 0) -> str:
+    """A request in wrk's Lua, and the pause of a connection before it asks again."""
     lines = ['wrk.method = "POST"', f"wrk.body = {_lua(request.body)}"]
     lines += [f"wrk.headers[{_lua(name)}] = {_lua(value)}" for name, value in request.headers.items()]
     if request.keys:
         lines.append(f"keys = {{{', '.join(map(_lua, request.keys))}}}")
         lines.append(_TURNS % _lua(request.key_header))
+    if pause_ms:
+        lines.append(f"delay = function() return {pause_ms} end")
     return "\n".join([*lines, _DONE])
 
 
@@ -95,9 +97,11 @@ def command(request: Request, path: Path, seconds: int, connections: int) -> lis
     return ["wrk", *options, "-s", str(path), request.url]
 
 
-def started(request: Request, path: Path, seconds: int, connections: int) -> subprocess.Popen[str]:
+def started(
+    request: Request, path: Path, seconds: int, connections: int, pause_ms: int = 0
+) -> subprocess.Popen[str]:
     """A load that runs for `seconds`; its script is written to `path`."""
-    path.write_text(script(request))
+    path.write_text(script(request, pause_ms))
     line = command(request, path, seconds, connections)
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
 

@@ -130,6 +130,11 @@ def test_a_script_holds_any_text() -> None:
     assert r'wrk.headers["x-config"] = "{\"a\": \"b\\\"]]\"}"' in wrk.script(request)
 
 
+def test_a_script_pauses_only_where_a_row_does() -> None:
+    request = Running("http://127.0.0.1:1/{deployment}").request("answer")
+    assert ["delay" in wrk.script(request, pause_ms) for pause_ms in (0, 3)] == [False, True]
+
+
 def test_requests_under_way_at_the_end_are_counted_in_part() -> None:
     # 64 streams at a time of half a second each, for 3.2 s: six rounds, and 0.4 of a seventh.
     load = dataclasses.replace(LOAD, requests=384, seconds=3.2, mean_ms=500.0)

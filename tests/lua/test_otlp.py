@@ -15,7 +15,6 @@ from tests.support.otlp import attributes_in
 
 WRITE = """
 local otlp = require("apisix.plugins.azure-openai.account.otlp")
-local protobuf = require("apisix.plugins.azure-openai.base.protobuf")
 local string_buffer = require("string.buffer")
 local function write(message, place, attributes)
     local written = otlp.attributes(place, message)
@@ -27,7 +26,8 @@ end
 local items = string_buffer.new()
 for _, span in ipairs(spans) do
     local message = string_buffer.new()
-    message:put(protobuf.field("\\10", otlp.trace_id(span.id)), "\\57", otlp.time(span.seconds))
+    otlp.put_id(message, "\\10\\16", span.id)
+    message:put("\\57", otlp.time(span.seconds))
     otlp.put_item(items, write(message, otlp.IN_SPAN, span.attributes))
 end
 local of_resource = write(string_buffer.new(), otlp.IN_RESOURCE, resource):get()

@@ -6,7 +6,6 @@
 local protobuf = require("apisix.plugins.azure-openai.base.protobuf")
 local ffi = require("ffi")
 
-local ffi_string = ffi.string
 local ipairs = ipairs
 local math_abs = math.abs
 local math_floor = math.floor
@@ -188,21 +187,16 @@ local function put_eight_bytes(at, text, first)
     bytes[at + 7] = BYTES[pairs_of_digits[7]]
 end
 
---- The bytes of a trace's id: "00…ff" -> "\0…\255".
--- @param text string 32 hexadecimal digits in lower case
--- @return string
-function _M.trace_id(text)
+--- Writes the id of a trace or of a span: "00…ff" -> "\0…\255".
+-- @param message string.buffer
+-- @param tag string of the field, with the length of what follows
+-- @param text string 32 or 16 hexadecimal digits in lower case
+function _M.put_id(message, tag, text)
     put_eight_bytes(0, text, 0)
-    put_eight_bytes(8, text, 8)
-    return ffi_string(bytes, 16)
-end
-
---- The bytes of a span's id.
--- @param text string 16 hexadecimal digits in lower case
--- @return string
-function _M.span_id(text)
-    put_eight_bytes(0, text, 0)
-    return ffi_string(bytes, 8)
+    if #text == 32 then
+        put_eight_bytes(8, text, 8)
+    end
+    message:put(tag):putcdata(bytes, #text / 2)
 end
 
 --- Adds a log record or span to those of a batch.

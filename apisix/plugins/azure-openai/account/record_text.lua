@@ -159,10 +159,13 @@ local function shared_texts(record)
     return last_texts
 end
 
--- 1e15 -> "1000000000000000"
-local function digits(value)
+-- What a buffer writes as JSON has it: 1e15 -> "1000000000000000".
+local function plain(value)
+    if type(value) == "boolean" then
+        return value and "true" or "false"
+    end
     local is_large = type(value) == "number" and value >= LARGEST_PLAIN
-    return is_large and ("%.0f"):format(value) or tostring(value)
+    return is_large and ("%.0f"):format(value) or value
 end
 
 -- Adds the members that there are: { prompt = 1 } -> ',"prompt":1'
@@ -173,7 +176,7 @@ local function add_members(fields, values)
             if one.is_text then
                 line:put(one.member, '"', value, '"')
             else
-                line:put(one.member, digits(value))
+                line:put(one.member, plain(value))
             end
         end
     end
@@ -216,7 +219,7 @@ local function line_of(record, shared)
     end
     line:put(PATH.member, quoted(record.path), ATTEMPTS.member, attempts_buffer)
     if record.tokens then
-        line:put(',"tokens":{"total":', digits(record.tokens.total))
+        line:put(',"tokens":{"total":', plain(record.tokens.total))
         add_members(TOKEN_FIELDS, record.tokens)
         line:put("}")
     end

@@ -12,6 +12,7 @@ local ngx = ngx
 local ngx_now = ngx.now
 local type = type
 local field = protobuf.field
+local put_id = otlp.put_id
 local varint = protobuf.varint
 
 -- opentelemetry-proto, trace/v1: the tags of a span's fields (of ids with their lengths), its kinds, and the status
@@ -97,9 +98,10 @@ end
 
 -- Completes the span, whose attributes are there.
 local function put_span(items, trace, fields)
-    message:put(TRACE_ID, otlp.trace_id(trace.trace_id), SPAN_ID, otlp.span_id(fields.id))
+    put_id(message, TRACE_ID, trace.trace_id)
+    put_id(message, SPAN_ID, fields.id)
     if fields.parent_id then
-        message:put(PARENT_ID, otlp.span_id(fields.parent_id))
+        put_id(message, PARENT_ID, fields.parent_id)
     end
     message:put(NAME, varint(#fields.name), fields.name, fields.kind)
     message:put(START_TIME, otlp.time(fields.started_at), END_TIME, otlp.time(fields.ended_at))
