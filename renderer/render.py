@@ -93,7 +93,6 @@ def collector_value(value: str) -> str:
 
 
 def _plugins_in_use(items: dict[str, Any]) -> list[str]:
-    """The plugins that a route, global rule or metadata names. APISIX loads only these."""
-    holders = [*items["routes"], *items["global_rules"]]
-    used = {name for holder in holders for name in holder["plugins"]}
+    """The plugins that a route or metadata names. APISIX loads only these."""
+    used = {name for route in items["routes"] for name in route["plugins"]}
     return sorted(used | {metadata["id"] for metadata in items["plugin_metadata"]})

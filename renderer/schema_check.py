@@ -61,13 +61,12 @@ def require_valid(items: Mapping[str, Any], config: Mapping[str, Any]) -> None:
 
 
 def _item_problems(items: Mapping[str, Any]) -> Iterator[Problem]:
-    main = _apisix_schemas()["main"]
-    for kind, schema in (("routes", main["route"]), ("global_rules", main["global_rule"])):
-        for item in items[kind]:
-            block = f"{kind}/{item.get('id')}"
-            yield from _violations(block, schema, item)
-            for name, conf in item.get("plugins", {}).items():
-                yield from _plugin_problems(f"{block}/{name}", name, "schema", conf)
+    schema = _apisix_schemas()["main"]["route"]
+    for item in items["routes"]:
+        block = f"routes/{item.get('id')}"
+        yield from _violations(block, schema, item)
+        for name, conf in item.get("plugins", {}).items():
+            yield from _plugin_problems(f"{block}/{name}", name, "schema", conf)
     for item in items["plugin_metadata"]:
         name = str(item.get("id"))
         conf = {key: value for key, value in item.items() if key != "id"}
@@ -84,7 +83,7 @@ def _plugin_problems(block: str, plugin: str, kind: str, conf: object) -> Iterab
 
 def _unloaded(items: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Problem]:
     loaded = set(config.get("plugins", ()))
-    used = {name for kind in ("routes", "global_rules") for item in items[kind] for name in item["plugins"]}
+    used = {name for route in items["routes"] for name in route["plugins"]}
     for name in sorted(used - loaded):
         yield Problem("config.yaml/plugins", f"lacks {name}, which is in use", "Report this as a defect")
 

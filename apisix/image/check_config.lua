@@ -78,17 +78,15 @@ local function check_plugins(config, document)
     for _, name in ipairs(section(config, "plugins")) do
         loaded[name] = true
     end
-    for _, kind in ipairs({ "routes", "global_rules" }) do
-        for _, item in ipairs(section(document, kind)) do
-            for name in pairs(section(item, "plugins")) do
-                if not loaded[name] then
-                    complain(
-                        "apisix.yaml",
-                        "uses the plugin "
-                            .. name
-                            .. ", which config.yaml does not load: render both files together"
-                    )
-                end
+    for _, route in ipairs(section(document, "routes")) do
+        for name in pairs(section(route, "plugins")) do
+            if not loaded[name] then
+                complain(
+                    "apisix.yaml",
+                    "uses the plugin "
+                        .. name
+                        .. ", which config.yaml does not load: render both files together"
+                )
             end
         end
     end

@@ -32,7 +32,6 @@ def tracer(name: str, priority: int) -> str:
 PLUGINS = {
     "first": tracer("first", 20),
     "second": tracer("second", 10),
-    "everywhere": tracer("everywhere", 1),
     "forget": """
     local core = require("apisix.core")
     local _M = { version = 0.1, priority = 15, name = "forget", schema = { type = "object" } }
@@ -221,7 +220,6 @@ def gateway(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
         engine=engine,
         plugins=PLUGINS,
         routes=ROUTES,
-        global_rules=[{"id": "all", "plugins": {"everywhere": {}}}],
         plugin_metadata=[{"id": "metadata", "text": "from the metadata"}, {"id": "not-enabled", "x": 1}],
     ) as started:
         yield started
@@ -233,15 +231,12 @@ def client(gateway: Gateway) -> Iterator[httpx.Client]:
         yield opened
 
 
-def test_global_rules_come_first_then_plugins_by_priority_phase_by_phase(client: httpx.Client) -> None:
+def test_plugins_run_by_priority_phase_by_phase(client: httpx.Client) -> None:
     assert client.get("/order").text.split() == [
-        "everywhere.rewrite",
         "first.rewrite",
         "second.rewrite",
-        "everywhere.access",
         "first.access",
         "second.access",
-        "everywhere.before_proxy",
         "first.before_proxy",
         "second.before_proxy",
     ]

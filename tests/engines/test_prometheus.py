@@ -37,19 +37,31 @@ end
 return _M
 """
 
+MISSING = """
+local _M = { version = 0.1, priority = 0, name = "missing", schema = { type = "object" } }
+
+function _M.access()
+    return 404
+end
+
+return _M
+"""
+
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with start(
         tmp_path_factory.mktemp("bundle"),
-        plugins={"counter": COUNTER},
+        plugins={"counter": COUNTER, "missing": MISSING},
         stock=("prometheus",),
         workers=2,
-        routes=[{"id": "count", "uri": "/count", "plugins": {"counter": {}}}],
-        global_rules=[{"id": "metrics", "plugins": {"prometheus": {"prefer_name": True}}}],
+        routes=[
+            {"id": name, "uri": f"/{name}", "plugins": {name: {}, "prometheus": {"prefer_name": True}}}
+            for name in ("counter", "missing")
+        ],
     ) as started:
-        httpx.get(f"{started.url}/count")
-        httpx.get(f"{started.url}/unknown")
+        httpx.get(f"{started.url}/counter")
+        httpx.get(f"{started.url}/missing")
         # A request is counted after its answer, perhaps by another worker than the one that renders.
         eventually(lambda: {'code="200"', 'code="404"'} <= codes(started))
         yield started
@@ -97,7 +109,10 @@ def test_a_plugin_adds_metrics_through_the_exporters_registry(
 
 @pytest.mark.parametrize(
     "labels",
-    ['code="200",route="count",matched_uri="/count"', 'code="404",route="",matched_uri=""'],
+    [
+        f'code="{code}",route="{name}",matched_uri="/{name}"'
+        for code, name in ((200, "counter"), (404, "missing"))
+    ],
 )
 def test_requests_are_counted_by_status_and_route(page: Callable[[], list[str]], labels: str) -> None:
     assert any(line.startswith(f"apisix_http_status{{{labels}") for line in page())

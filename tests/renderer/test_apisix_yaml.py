@@ -1,4 +1,4 @@
-"""apisix.yaml: routes, metadata and global rules."""
+"""apisix.yaml: routes and metadata."""
 
 from __future__ import annotations
 
@@ -33,7 +33,16 @@ def test_s2_everything_else_below_openai_is_passed_through() -> None:
 def test_s4_whatever_no_route_takes_is_not_found() -> None:
     other = route("not-found")
     assert (other["uri"], other["priority"]) == ("/*", -10)
-    assert other["plugins"] == {"azure-openai-answer": {"answer": "not-found"}}
+    assert other["plugins"]["azure-openai-answer"] == {"answer": "not-found"}
+
+
+def test_o1_every_route_is_counted_by_apisix() -> None:
+    items = documents(
+        AZURE_OPENAI_SURFACES_0="openai,anthropic,inference",
+        GATEWAY_LIVE_PAGE="local",
+        GATEWAY_E2E_TEST_MODE="true",
+    )["apisix.yaml"]
+    assert all(each["plugins"]["prometheus"] == {"prefer_name": True} for each in items["routes"])
 
 
 @pytest.mark.parametrize("name", ["live", "ready"])

@@ -67,7 +67,7 @@ def test_every_guardrail_stands_before_resources_too() -> None:
 
 @pytest.mark.parametrize("name", ["health-live", "health-ready", "not-found"])
 def test_no_guardrail_stands_before_the_gateways_own_answers(name: str) -> None:
-    assert set(plugins_of(name, **EVERYTHING)) == {"azure-openai-answer"}
+    assert set(plugins_of(name, **EVERYTHING)) == {"azure-openai-answer", "prometheus"}
 
 
 def test_only_the_plugins_in_use_are_loaded() -> None:

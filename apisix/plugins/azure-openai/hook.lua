@@ -2,7 +2,7 @@
 --- ai-proxy-multi.
 -- First of all, because other modules keep the function that they find.
 require("apisix.plugins.azure-openai.request.header_limits").install()
-require("apisix") -- before apisix.core, which relies on its patches
+local apisix = require("apisix") -- before apisix.core, which relies on its patches
 
 local driver = require("apisix.plugins.ai-providers.azure-openai-pool")
 local provider_schema = require("apisix.plugins.ai-providers.schema")
@@ -19,4 +19,14 @@ function transport.request(params, timeout)
         return driver.transport()
     end
     return stock_request(params, timeout)
+end
+
+-- A flush passes the filters of the body as an empty piece, of which none makes anything. A stream is flushed after
+-- each event, so half of what APISIX does for one would be for nothing.
+local stock_body_filter = apisix.http_body_filter_phase
+
+function apisix.http_body_filter_phase()
+    if ngx.arg[1] ~= "" or ngx.arg[2] then
+        return stock_body_filter()
+    end
 end

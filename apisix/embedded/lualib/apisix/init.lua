@@ -40,11 +40,9 @@ local function replace_forwarded_headers(ctx)
     core.request.set_header(ctx, "Forwarded", nil)
 end
 
--- Runs a phase of the global rules, then of the route's plugins.
 local function run_phase(phase)
     local ctx = ngx.ctx.api_ctx
-    if ctx and ctx.global_rules then
-        plugin.run_plugin(phase, ctx.global_rules, ctx)
+    if ctx and ctx.plugins then
         plugin.run_plugin(phase, ctx.plugins, ctx)
     end
 end
@@ -77,22 +75,18 @@ local function match_route(ctx, config)
     return true
 end
 
---- Rewrite, access and before_proxy of the global rules and of the matched route.
+--- Rewrite, access and before_proxy of the matched route.
 function _M.http_access_phase()
     local ctx = new_context()
     local config = config_store.current()
     if not config then
         return core.response.exit(503, { error_msg = "no configuration has been loaded" })
     end
-    ctx.global_rules = config.global_rules
-    ctx.plugins = {}
-
-    local is_matched = match_route(ctx, config)
-    run_phase("rewrite")
-    run_phase("access")
-    if not is_matched then
+    if not match_route(ctx, config) then
         return core.response.exit(404, { error_msg = "404 Route Not Found" })
     end
+    run_phase("rewrite")
+    run_phase("access")
 
     -- Every plugin that the embedded engine offers talks to its backend itself.
     if not ctx.bypass_nginx_upstream then

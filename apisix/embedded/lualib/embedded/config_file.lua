@@ -20,9 +20,8 @@ local function set(text)
     return names
 end
 
-local SECTIONS = set("routes global_rules plugin_metadata")
+local SECTIONS = set("routes plugin_metadata")
 local ROUTE_FIELDS = set("id uri methods priority vars plugins")
-local RULE_FIELDS = set("id plugins")
 
 local function read(path)
     local file, err = io.open(path, "r")
@@ -90,21 +89,6 @@ local function routes_of(content, problems)
     return routes
 end
 
-local function global_rules_of(content, problems)
-    local merged = {}
-    walk(content, "global_rules", problems, function(item, what)
-        unknown_fields(item, RULE_FIELDS, what, problems)
-        check_plugins(item, what, problems)
-        for name, conf in pairs(item.plugins or {}) do
-            if merged[name] then
-                table.insert(problems, what .. ": plugin " .. name .. " is in another global rule already")
-            end
-            merged[name] = conf
-        end
-    end)
-    return merged
-end
-
 -- Metadata of a plugin that is not enabled has no effect, as in APISIX.
 local function metadata_of(content, problems)
     local metadata = {}
@@ -135,7 +119,6 @@ function _M.load(path)
         end
     end
     local routes = routes_of(content, problems)
-    local global_rules = global_rules_of(content, problems)
     local metadata = metadata_of(content, problems)
     if #problems > 0 then
         table.sort(problems)
@@ -146,7 +129,6 @@ function _M.load(path)
     end
     return {
         router = router.new(routes),
-        global_rules = plugin.sorted(global_rules),
         metadata = metadata,
     }
 end

@@ -3,7 +3,7 @@ local _M = {}
 
 local snapshot
 
---- { router, global_rules, metadata }, or nil before the first configuration was accepted.
+--- { router, metadata }, or nil before the first configuration was accepted.
 function _M.current()
     return snapshot
 end
