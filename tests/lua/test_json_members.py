@@ -128,12 +128,18 @@ EXACT = st.recursive(
 )
 
 
-@given(document=st.dictionaries(KEYS, EXACT, max_size=6), layout=LAYOUTS, key=KEYS)
+# A small text is decoded whole.
+@given(
+    document=st.dictionaries(KEYS, EXACT, max_size=6),
+    layout=LAYOUTS,
+    key=KEYS,
+    blanks=st.sampled_from([0, 20_000]),
+)
 @GENERATED
 def test_a_member_is_decoded_without_the_others(
-    lua: Lua, document: dict[str, Any], layout: dict[str, Any], key: str
+    lua: Lua, document: dict[str, Any], layout: dict[str, Any], key: str, blanks: int
 ) -> None:
-    text = json.dumps(document, **layout)
+    text = json.dumps(document, **layout) + " " * blanks
     [found] = lua(FIND + "return json_members.decode(text, { [key] = true })", text=text, key=key)
     assert found == ({key: document[key]} if key in document else {})
 
@@ -179,12 +185,13 @@ def test_the_elements_of_a_list_are_taken_as_they_are_written(
     assert [json.loads(text) for text in found or []] == elements
 
 
-def test_of_duplicate_keys_the_last_one_counts_as_for_every_decoder(lua: Lua) -> None:
-    text = '{"model":"a","x":1,"model":"b"}'
+@pytest.mark.parametrize("blanks", [0, 20_000])
+def test_of_duplicate_keys_the_last_one_counts_as_for_every_decoder(lua: Lua, blanks: int) -> None:
+    text = '{"model":"a","x":1,"model":"b"}' + " " * blanks
     changed = lua(
         EDIT + FIND + 'return json_members.decode(text, { model = true }).model, rename(text, "c")', text=text
     )
-    assert changed == ["b", '{"model":"a","x":1,"model":"c"}']
+    assert changed == ["b", '{"model":"a","x":1,"model":"c"}' + " " * blanks]
 
 
 def test_an_escaped_key_is_the_key(lua: Lua) -> None:
