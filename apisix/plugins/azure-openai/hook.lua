@@ -4,6 +4,8 @@
 require("apisix.plugins.azure-openai.request.header_limits").install()
 local apisix = require("apisix") -- before apisix.core, which relies on its patches
 
+require("apisix.plugins.azure-openai.account.counting").install()
+
 local driver = require("apisix.plugins.ai-providers.azure-openai-pool")
 local provider_schema = require("apisix.plugins.ai-providers.schema")
 local transport = require("apisix.plugins.ai-transport.http")
