@@ -28,7 +28,8 @@ end
 local stock_body_filter = apisix.http_body_filter_phase
 
 function apisix.http_body_filter_phase()
-    if ngx.arg[1] ~= "" or ngx.arg[2] then
+    local ctx = ngx.ctx.api_ctx
+    if not (ctx and ctx.azure_openai_flushes) then
         return stock_body_filter()
     end
 end

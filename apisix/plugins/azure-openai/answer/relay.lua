@@ -101,24 +101,32 @@ local function send_chunks(state, answer, meter, emit)
     end
 end
 
+-- Lets the client have what was sent so far, and waits until it does. Returns false when the client is gone.
+local function flush(ctx)
+    ctx.azure_openai_flushes = true -- the hook leaves out what concerns bodies only
+    local ok = ngx.flush(true)
+    ctx.azure_openai_flushes = false
+    return ok ~= nil
+end
+
 -- Sends the body of a stream or of a connection, if there is one. Apart from `body`, because LuaJIT does not compile a
 -- function that makes others.
 local function send_as_it_comes(ctx, state, answer, meter)
     local function emit(text)
-        return plugin.lua_response_filter(ctx, answer.headers, text, nil, true)
+        return plugin.lua_response_filter(ctx, answer.headers, text, true) and flush(ctx)
     end
     -- Also keeps nginx from going on to its content phase when the body turns out to be empty.
     ngx.send_headers()
     if answer.event_stream then
         if #answer.event_stream.held == 0 then
             -- The first event may take its time.
-            ngx.flush(true)
+            flush(ctx)
         end
         event_stream.send(state, answer, meter, emit)
     elseif answer.connection then
         send_chunks(state, answer, answer.beginning and meter, emit)
     end
-    ngx.flush(true)
+    flush(ctx)
     return nil
 end
 
