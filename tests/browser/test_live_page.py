@@ -281,6 +281,7 @@ class Replay:
         return page.evaluate(KEPT)
 
 
+@pytest.mark.long  # a quarter of a minute, and the rest of the suite has shorter watches
 def test_a_long_watch_keeps_no_more_than_a_short_one(stage: Stage, screen: Screen) -> None:
     """Over new connections, replicas, requests and names of clients, deployments and backends."""
     replay = Replay()

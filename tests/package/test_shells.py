@@ -15,6 +15,10 @@ from tests.support.uv_scripts import find_uv
 
 PROGRAMS = Path(sys.executable).parent
 SHELLS = pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+# What the three complete by the same rules.
+ALIKE = pytest.mark.parametrize(
+    "name", ["bash", *(pytest.param(name, marks=pytest.mark.long) for name in ("zsh", "fish"))]
+)
 
 
 def shell(name: str, home: Path, *more: str, directory: Path | None = None, before: str = "true") -> Shell:
@@ -22,12 +26,12 @@ def shell(name: str, home: Path, *more: str, directory: Path | None = None, befo
     return Shell(name, directory or home, {**os.environ, "PATH": path, "HOME": str(home)}, before)
 
 
-@SHELLS
+@ALIKE
 def test_a_shell_completes_the_commands(name: str, tmp_path: Path) -> None:
     shell(name, tmp_path).completes("aoai-gateway ", *COMMANDS, "completion")
 
 
-@SHELLS
+@ALIKE
 def test_a_shell_completes_an_option(name: str, tmp_path: Path) -> None:
     shell(name, tmp_path).completes("local-gateway --wat", "--watch")
 
@@ -37,7 +41,7 @@ def test_a_shell_completes_options_behind_a_command(name: str, tmp_path: Path) -
     shell(name, tmp_path).completes("aoai-gateway render --strict --check-", "--check-prices")
 
 
-@SHELLS
+@ALIKE
 def test_a_shell_completes_the_value_of_an_option(name: str, tmp_path: Path) -> None:
     shell(name, tmp_path).completes("local-gateway --engine emb", "embedded")
 
@@ -53,7 +57,7 @@ def test_a_shell_completes_a_file_where_one_is_meant(name: str, tmp_path: Path) 
     shell(name, tmp_path).completes("local-gateway --env-file stag", "staging.env")
 
 
-@SHELLS
+@ALIKE
 def test_a_shell_completes_an_environment(name: str, tmp_path: Path) -> None:
     (tmp_path / "environments").mkdir()
     (tmp_path / "environments" / "staging.tfvars").touch()
