@@ -1,5 +1,5 @@
---- Runs once at start (`apisix.lua_module_hook`): lets all plugins see all headers, and makes the pool driver known to
---- ai-proxy-multi.
+--- Runs once at start (`apisix.lua_module_hook`): lets all plugins see all headers, makes the pool driver known to
+--- ai-proxy-multi, and spares APISIX work that changes nothing.
 -- First of all, because other modules keep the function that they find.
 require("apisix.plugins.azure-openai.request.header_limits").install()
 local apisix = require("apisix") -- before apisix.core, which relies on its patches
