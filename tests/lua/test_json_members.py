@@ -194,6 +194,12 @@ def test_of_duplicate_keys_the_last_one_counts_as_for_every_decoder(lua: Lua, bl
     assert changed == ["b", '{"model":"a","x":1,"model":"c"}' + " " * blanks]
 
 
+@pytest.mark.parametrize("blanks", [0, 20_000])
+def test_half_a_surrogate_pair_anywhere_hides_no_member(lua: Lua, blanks: int) -> None:
+    text = '{"content":"cut \\ud83d","usage":{"total":1}}' + " " * blanks
+    assert lua(FIND + "return json_members.decode(text, { usage = true }).usage.total", text=text) == [1]
+
+
 def test_an_escaped_key_is_the_key(lua: Lua) -> None:
     text = '{"mod\\u0065l":"a"}'
     assert lua(EDIT + 'return rename(text, "b")', text=text) == ['{"mod\\u0065l":"b"}']

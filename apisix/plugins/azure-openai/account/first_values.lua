@@ -1,6 +1,7 @@
 --- Starts series at 0. A rate sees changes only, so an event that makes its own series would count for nothing.
 ---
---- These are the series of every configured backend and known deployment, and of every client where they are not many.
+--- These are the series of every configured backend and known deployment, and of clients: where these are many, only
+--- what an alert reads.
 local plugin = require("apisix.plugin")
 
 local labels = require("apisix.plugins.azure-openai.account.labels")
@@ -57,11 +58,13 @@ end
 -- Without authentication all requests are of the client "".
 local function start_clients(metrics, conf)
     local clients = conf and conf.clients or { { name = "" } }
+    for _, client in ipairs(clients) do
+        metrics.forbidden:inc(0, { client.name })
+    end
     if #clients > MOST_CLIENTS then
         return
     end
     for _, client in ipairs(clients) do
-        metrics.forbidden:inc(0, { client.name })
         for _, lane in ipairs(client.lane and { client.lane } or LANES) do
             for _, outcome in ipairs(OF_CLIENT) do
                 metrics.client_requests:inc(0, { client.name, lane, outcome })

@@ -133,12 +133,13 @@ end
 -- Hands some of the old sums over. Returns how many more there could have been.
 local function hand_over(metrics, most)
     local last = math_min(old.count, handed_over + most)
-    for index = handed_over + 1, last do
-        local sum = old.list[index]
+    local left = most - (last - handed_over)
+    while handed_over < last do
+        -- First of all: should one fail, the next turn goes on behind it.
+        handed_over = handed_over + 1
+        local sum = old.list[handed_over]
         sum.flush(metrics, sum)
     end
-    local left = most - (last - handed_over)
-    handed_over = last
     return left
 end
 
@@ -169,10 +170,14 @@ function _M.watch()
     ngx.timer.every(FLUSH_SECONDS, take_turn)
 end
 
---- Hands the sums over at once in a worker that stops: it still finishes its requests, but runs no timers any more.
+--- Hands the sums over at once in a worker that stops: it still finishes its requests, but runs no timers any more,
+--- except those without a pause. APISIX's own metrics count a request after this, so they are written then.
 function _M.flush_at_the_end()
     if ngx.worker.exiting() then
-        take_turn(true)
+        flush(math_huge)
+        if not ngx.timer.at(0, registry.write_through) then
+            registry.write_through()
+        end
     end
 end
 

@@ -98,9 +98,10 @@ end
 -- @return table of duplicates the last; empty when the text is no JSON object
 function _M.decode(text, wanted)
     local found = {}
-    if #text <= SMALL_BYTES then
-        local whole = bounded_json.decode(text)
-        for name, value in pairs(type(whole) == "table" and whole or {}) do
+    -- The decoder refuses half a surrogate pair anywhere, as in a text that was cut inside of a character.
+    local whole = #text <= SMALL_BYTES and bounded_json.decode(text) or nil
+    if type(whole) == "table" then
+        for name, value in pairs(whole) do
             if wanted[name] then
                 found[name] = value
             end
