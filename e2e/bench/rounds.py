@@ -89,9 +89,9 @@ class Bench:
                 except EngineError as error:
                     reason = f"it did not start: {'; '.join(error.problems)}"
                     yield from (Sample(row.name, target.name, first, error=reason) for row in rows)
-            for round_ in range(self._plan.rounds):
+            for number in range(first, first + self._plan.rounds):
                 for row in rows:
-                    yield from self._row(row, first, round_, running)
+                    yield from self._row(row, number, running)
         shutil.rmtree(self._directory / pool.name, ignore_errors=True)
 
     def _start(self, stack: ExitStack, pool: Pool, target: Target, site: Site) -> Running:
@@ -104,14 +104,15 @@ class Bench:
             stack.callback(resume, running.pid)
         return running
 
-    def _row(self, row: Row, first: int, round_: int, running: Mapping[Target, Running]) -> Iterator[Sample]:
-        in_turn, number = list(running), first + round_
-        begin = number % len(in_turn) if in_turn else 0
-        for target in in_turn[begin:] + in_turn[:begin]:
+    def _row(self, row: Row, number: int, running: Mapping[Target, Running]) -> Iterator[Sample]:
+        in_turn = list(running)
+        first = number % len(in_turn) if in_turn else 0
+        is_warm = number % self._plan.rounds > 0
+        for target in in_turn[first:] + in_turn[:first]:
             if is_measured(row, target):
                 try:
                     with _awake(running[target]):
-                        figures = self._measure(row, running[target], is_warm=round_ > 0)
+                        figures = self._measure(row, running[target], is_warm=is_warm)
                 except (wrk.LoadError, OSError) as error:
                     yield Sample(row.name, target.name, number, error=str(error))
                 else:

@@ -173,18 +173,17 @@ end
 
 local bytes = ffi.new("uint8_t[16]")
 
--- Writes eight bytes, whose digits begin at the pair `first`. Without a loop, which would part what is around it into
--- traces of its own.
-local function put_eight_bytes(at, text, first)
-    local pairs_of_digits = ffi.cast("const uint16_t *", text) + first
-    bytes[at] = BYTES[pairs_of_digits[0]]
-    bytes[at + 1] = BYTES[pairs_of_digits[1]]
-    bytes[at + 2] = BYTES[pairs_of_digits[2]]
-    bytes[at + 3] = BYTES[pairs_of_digits[3]]
-    bytes[at + 4] = BYTES[pairs_of_digits[4]]
-    bytes[at + 5] = BYTES[pairs_of_digits[5]]
-    bytes[at + 6] = BYTES[pairs_of_digits[6]]
-    bytes[at + 7] = BYTES[pairs_of_digits[7]]
+-- Reads eight bytes from the byte `at` on. Without a loop, which would part what is around it into traces of its own.
+local function read_eight_bytes(text, at)
+    local digits = ffi.cast("const uint16_t *", text)
+    bytes[at] = BYTES[digits[at]]
+    bytes[at + 1] = BYTES[digits[at + 1]]
+    bytes[at + 2] = BYTES[digits[at + 2]]
+    bytes[at + 3] = BYTES[digits[at + 3]]
+    bytes[at + 4] = BYTES[digits[at + 4]]
+    bytes[at + 5] = BYTES[digits[at + 5]]
+    bytes[at + 6] = BYTES[digits[at + 6]]
+    bytes[at + 7] = BYTES[digits[at + 7]]
 end
 
 --- Writes the id of a trace or of a span: "00…ff" -> "\0…\255".
@@ -192,9 +191,9 @@ end
 -- @param tag string of the field, with the length of what follows
 -- @param text string 32 or 16 hexadecimal digits in lower case
 function _M.put_id(message, tag, text)
-    put_eight_bytes(0, text, 0)
+    read_eight_bytes(text, 0)
     if #text == 32 then
-        put_eight_bytes(8, text, 8)
+        read_eight_bytes(text, 8)
     end
     message:put(tag):putcdata(bytes, #text / 2)
 end

@@ -116,17 +116,19 @@ local function write_shared(record)
     return { members = json_encode(members):sub(2, -2), attributes = message:get() }
 end
 
-local function is_like_last(record)
+-- Notes the fields of a record. Returns whether one of them has another value than in the record before.
+local function note_values(record)
+    local is_other = false
     for index, name in ipairs(SHARED) do
         local value = record[name]
         if value == nil then
             value = NOTHING
         end
         if value ~= last_values[index] then
-            return false
+            last_values[index], is_other = value, true
         end
     end
-    return true
+    return is_other
 end
 
 local function find_shared(record)
@@ -149,11 +151,9 @@ local function find_shared(record)
 end
 
 local function shared_texts(record)
-    if not is_like_last(record) then
-        for index, name in ipairs(SHARED) do
-            local value = record[name]
-            last_values[index] = value == nil and NOTHING or value
-        end
+    if note_values(record) or not last_texts then
+        -- Should it fail, the texts of another record must not stand for this one.
+        last_texts = nil
         last_texts = find_shared(record)
     end
     return last_texts
