@@ -149,6 +149,7 @@ def test_o1_the_series_of_many_clients_begin_when_they_count(stage: Stage, sim: 
     gateway = stage.gateway(BACKENDS[:1], **settings)
     eventually(lambda: samples(gateway, "refusals_total"), seconds=EXPORT_SECONDS)
     before = samples(gateway, "client_requests_total")
+    assert len(samples(gateway, "forbidden_total")) == MANY_CLIENTS  # an alert reads these
     client = stage.http(gateway)
     for name in names:
         client.post("/openai/v1/chat/completions", json=CHAT, headers={"api-key": key_of(name)})

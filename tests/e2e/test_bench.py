@@ -379,6 +379,7 @@ def test_the_estimate_grows_with_the_starts() -> None:
     assert plan.estimate_seconds([SMALL], [BY_NAME["nginx"]]) == 34
 
 
+@pytest.mark.skipif(backend.missing() is not None, reason=str(backend.missing()))
 def test_each_start_adds_its_rounds(tmp_path: Path) -> None:
     directory = tmp_path / "bench"
     with backend.running_backends(tmp_path / "backend") as backends:
