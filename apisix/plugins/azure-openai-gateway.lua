@@ -9,6 +9,7 @@ local limits = require("apisix.plugins.azure-openai.account.limits")
 local live_feed = require("apisix.plugins.azure-openai.account.live_feed")
 local metrics = require("apisix.plugins.azure-openai.account.metrics")
 local record = require("apisix.plugins.azure-openai.account.record")
+local registry = require("apisix.plugins.azure-openai.account.registry")
 local sums = require("apisix.plugins.azure-openai.account.sums")
 local tracing = require("apisix.plugins.azure-openai.account.tracing")
 local client_keys = require("apisix.plugins.azure-openai.request.client_keys")
@@ -42,8 +43,6 @@ local _M = {
     check_schema = schemas.checker(document),
 }
 
-local REFRESH_SECONDS = 1
-
 -- Reasons of refusals that concern what a request names, not how much a client uses.
 local NO_LIMIT =
     { model_not_allowed = true, ambiguous_request = true, not_countable = true, cost_unknown = true }
@@ -69,7 +68,7 @@ function _M.init()
     sums.watch()
     garbage.watch()
     if ngx.worker.id() == 0 then
-        ngx.timer.every(REFRESH_SECONDS, refresh_metrics)
+        ngx.timer.every(registry.seconds_between(), refresh_metrics)
         budgets.watch()
     end
 end

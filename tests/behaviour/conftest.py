@@ -30,8 +30,8 @@ TLS = ssl.create_default_context()
 SYSTEM_CERTIFICATES = "ssl_trusted_certificate: system"
 # One certificate, which vouches for nothing: the 140 of the system take nginx 0.1 s of each start.
 ONE_CERTIFICATE = f"ssl_trusted_certificate: {Path(__file__).with_name('authority.pem')}"
-# What no setting can change, and the tests need: metrics are a second old at most, not five.
-EDITS = {SYSTEM_CERTIFICATES: ONE_CERTIFICATE, "refresh_interval: 5": "refresh_interval: 1"}
+# What no setting can change, and the tests need: metrics are half a second old at most, not five.
+EDITS = {SYSTEM_CERTIFICATES: ONE_CERTIFICATE, "refresh_interval: 5": "refresh_interval: 0.5"}
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
 
 

@@ -33,12 +33,27 @@ def test_r4_redis_that_answers_nonsense_fails_no_request(
         assert client.get(f"{V1_RESPONSES}/resp_unknown").status_code == 404
 
 
-@pytest.mark.parametrize("deadline", [b"inf", b"nan", b"1e300", b"99999999999", b"hello", b""])
-@pytest.mark.parametrize("member", [b"eastus|gpt-4o", b"eastus", b"", b"|", b"\xff|\x00"])
-def test_f2_no_cooldown_that_redis_makes_up_rests_a_backend(
-    stage: Stage, member: bytes, deadline: bytes
-) -> None:
-    answer = b"*2\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n" % (len(member), member, len(deadline), deadline)
+MEMBERS = [
+    b"eastus|0|gpt-4o",
+    b"eastus|+0|gpt-4o",
+    b"eastus|inf|gpt-4o",
+    b"eastus|gpt-4o",
+    b"eastus",
+    b"",
+    b"|",
+    b"||",
+    b"\xff|0|\x00",
+]
+
+
+def listed(*texts: bytes) -> bytes:
+    """A list of texts as Redis sends it."""
+    return b"*%d\r\n" % len(texts) + b"".join(b"$%d\r\n%s\r\n" % (len(text), text) for text in texts)
+
+
+@pytest.mark.parametrize("deadline", [b"inf", b"nan", b"1e300", b"99999999999", b"-1", b"hello", b""])
+def test_f2_no_cooldown_that_redis_makes_up_rests_a_backend(stage: Stage, deadline: bytes) -> None:
+    answer = listed(*(text for member in MEMBERS for text in (member, deadline)))
     with Nonsense([answer]) as server:
         gateway = stage.gateway(AZURE_OPENAI_PRIORITY_0=10, **server.as_redis)
         asked = server.asked

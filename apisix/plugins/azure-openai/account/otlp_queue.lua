@@ -1,4 +1,5 @@
---- Holds telemetry until a timer hands it to the collector. No request waits for it.
+--- Holds telemetry until a timer hands it to the collector: at once after a quiet time, and once a second at the most.
+-- No request waits for it.
 --
 -- What the collector does not take stays in the queue, so a collector that restarts loses nothing that fits. A worker
 -- that stops sends what it has.
@@ -14,6 +15,7 @@ local os_getenv = os.getenv
 local pcall = pcall
 local math_floor = math.floor
 local math_huge = math.huge
+local math_max = math.max
 local math_min = math.min
 local setmetatable = setmetatable
 
@@ -51,7 +53,9 @@ function _M.new(signal)
         most_items = math_huge,
         alone = 0,
         dropped = 0,
+        -- Between two hand-overs, and when the next one may begin.
         pause_seconds = PAUSE_SECONDS,
+        not_before = 0,
         is_scheduled = false,
     }, queue_mt)
 end
@@ -183,6 +187,7 @@ local function run(self)
     end
     local is_sent = send_all(self, telemetry)
     self.pause_seconds = is_sent and PAUSE_SECONDS or math_min(self.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+    self.not_before = ngx.now() + self.pause_seconds
     if not is_sent and ngx.worker.exiting() then
         drop(self, self.last - self.first + 1)
         tell_dropped(self)
@@ -204,10 +209,18 @@ local function tick(_, self)
     end
 end
 
--- A worker that stops runs only timers without a pause.
+-- The first item after a quiet time goes at once, and what follows gathers. A worker that stops runs only timers without
+-- a pause.
+local function pause_of(self)
+    if ngx.worker.exiting() then
+        return 0
+    end
+    -- A clock that is set back makes nothing wait for longer than a pause.
+    return math_max(0, math_min(self.not_before - ngx.now(), self.pause_seconds))
+end
+
 function schedule(self)
-    local pause_seconds = ngx.worker.exiting() and 0 or self.pause_seconds
-    local ok, err = ngx.timer.at(pause_seconds, tick, self)
+    local ok, err = ngx.timer.at(pause_of(self), tick, self)
     self.is_scheduled = ok and true or false
     if not ok then
         core.log.error("azure-openai: no timer sends ", self.signal, ": ", err)

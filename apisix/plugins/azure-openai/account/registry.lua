@@ -1,7 +1,13 @@
 --- The gateway's own Prometheus metrics, in the registry that APISIX exports. Their labels are bounded: `labels` bounds
 --- the names of deployments and models, the configuration all others; and histograms are by deployment only.
+local core = require("apisix.core")
 local exporter = require("apisix.plugins.prometheus.exporter")
 
+local math_min = math.min
+local tonumber = tonumber
+
+-- How often the page with the metrics is made, unless config.yaml says so.
+local PAGE_SECONDS = 5
 local SECONDS_OF_WAITING = { 0.25, 0.5, 1, 2.5, 5, 10, 30 }
 
 local _M = {
@@ -149,6 +155,13 @@ function _M.metrics()
         metrics = register(registry)
     end
     return metrics
+end
+
+--- How long numbers may wait until they are handed over: a fifth of the time between two pages, and a second at most.
+function _M.seconds_between()
+    local conf = core.config.local_conf()
+    local page = core.table.try_read_attr(conf, "plugin_attr", "prometheus", "refresh_interval")
+    return math_min(1, (tonumber(page) or PAGE_SECONDS) / 5)
 end
 
 --- Adds observations of about the same value to a histogram. They count in one bucket, so it has to be that of each.

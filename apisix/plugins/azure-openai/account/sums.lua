@@ -1,4 +1,4 @@
---- Sums of requests that share all labels, in this worker. A timer hands some of them to the registry each second: to
+--- Sums of requests that share all labels, in this worker. A timer hands some of them to the registry now and then: to
 --- find a dozen series for each request would cost more than all the rest of counting.
 local durations = require("apisix.plugins.azure-openai.account.durations")
 local registry = require("apisix.plugins.azure-openai.account.registry")
@@ -8,7 +8,6 @@ local ipairs = ipairs
 local math_huge = math.huge
 local math_min = math.min
 
-local FLUSH_SECONDS = 1
 -- No request goes on meanwhile, and some thousand clients have as many sums.
 local MOST_IN_A_TURN = 500
 
@@ -167,7 +166,7 @@ end
 
 --- Begins to hand the sums over. Once in each worker. A worker that stops runs the timer a last time, at once.
 function _M.watch()
-    ngx.timer.every(FLUSH_SECONDS, take_turn)
+    ngx.timer.every(registry.seconds_between(), take_turn)
 end
 
 --- Hands the sums over at once in a worker that stops: it still finishes its requests, but runs no timers any more,
