@@ -1,15 +1,17 @@
 """The stage of the behaviour suite: simulated regions, a gateway in front of them, and clients.
 
-Each test starts a gateway of its own, so that no cool-down, breaker or counter survives into another test.
+A test starts a gateway of its own, so that no cool-down, breaker or counter survives into another test. Those that leave
+nothing behind may share one.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -41,13 +43,29 @@ def rendered(env: tuple[tuple[str, str], ...], bundle_root: str) -> dict[str, st
     return render(dict(env), bundle_root)
 
 
+class SharedGateways:
+    """Gateways by their settings, which run until the last test has ended."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._gateways: dict[tuple[tuple[str, str], ...], Gateway] = {}
+
+    def of(self, env: Mapping[str, str], start: Callable[[], Gateway]) -> Gateway:
+        """The gateway with these settings; the first test that asks starts it."""
+        key = tuple(env.items())
+        if key not in self._gateways:
+            self._gateways[key] = self._stack.enter_context(start())
+        return self._gateways[key]
+
+
 class Stage:
     """Starts gateways in front of the simulated regions and makes clients for them."""
 
-    def __init__(self, sim: Simulator, engine: str, stack: ExitStack) -> None:
+    def __init__(self, sim: Simulator, engine: str, stack: ExitStack, shared: SharedGateways | None = None) -> None:
         self.sim = sim
         self.engine = engine
         self._stack = stack
+        self._shared = shared or SharedGateways(stack)
 
     def environment(self, backends: Sequence[str] = REGIONS[:2], **settings: object) -> dict[str, str]:
         """The settings of a gateway with some regions as backends and one client."""
@@ -76,12 +94,26 @@ class Stage:
         Without an edit of `SYSTEM_CERTIFICATES`, no server with TLS is trusted.
         """
         env = self.environment(backends, **settings)
+        return self._stack.enter_context(self._start(env, workers=workers, edits=edits or {}))
+
+    def shared_gateway(self, backends: Sequence[str] = REGIONS[:1], **settings: object) -> Gateway:
+        """A gateway that tests with the same settings share.
+
+        For tests that leave nothing behind and look for nothing that others may have left: no backend fails, no
+        limit is used up, no line of a log and no metric counts.
+        """
+        env = self.environment(backends, **settings)
+        return self._shared.of(env, lambda: self._start(env))
+
+    def _start(
+        self, env: dict[str, str], *, workers: int = 1, edits: Mapping[str, str] = MappingProxyType({})
+    ) -> Gateway:
         engine, _ = choose_engine(self.engine)
         files = rendered(tuple(env.items()), engine.bundle_root)
-        for text, replacement in {**EDITS, **(edits or {})}.items():
+        for text, replacement in {**EDITS, **edits}.items():
             assert any(text in content for content in files.values()), text
             files = {name: content.replace(text, replacement) for name, content in files.items()}
-        return self._stack.enter_context(start_files(files, engine=engine, env=env, workers=workers))
+        return start_files(files, engine=engine, env=env, workers=workers)
 
     def http(self, gateway: Gateway, key: str | None = CLIENT_KEY) -> httpx.Client:
         """A plain HTTP client with the key as `api-key`."""
@@ -115,6 +147,13 @@ def simulator() -> Iterator[Simulator]:
         yield sim
 
 
+@pytest.fixture(scope="session")
+def shared_gateways(simulator: Simulator) -> Iterator[SharedGateways]:
+    """After the simulator, so they end before it."""
+    with ExitStack() as stack:
+        yield SharedGateways(stack)
+
+
 @pytest.fixture
 def sim(simulator: Simulator) -> Simulator:
     simulator.reset()
@@ -129,6 +168,8 @@ def receiver() -> Iterator[OtlpReceiver]:
 
 
 @pytest.fixture
-def stage(sim: Simulator, pytestconfig: pytest.Config) -> Iterator[Stage]:
+def stage(
+    sim: Simulator, pytestconfig: pytest.Config, shared_gateways: SharedGateways
+) -> Iterator[Stage]:
     with ExitStack() as stack:
-        yield Stage(sim, pytestconfig.getoption("--engine"), stack)
+        yield Stage(sim, pytestconfig.getoption("--engine"), stack, shared_gateways)

@@ -28,7 +28,7 @@ WRONG = "wrong-key-wrong-key-wrong"
     ],
 )
 def test_a1_each_way_to_send_the_key_is_accepted(stage: Stage, headers: dict[str, str]) -> None:
-    client = stage.http(stage.gateway(["eastus"]), key=None)
+    client = stage.http(stage.shared_gateway(), key=None)
     client.headers.update(headers)
     assert chat(client).status_code == 200
 
@@ -42,7 +42,7 @@ def test_a1_each_way_to_send_the_key_is_accepted(stage: Stage, headers: dict[str
     ],
 )
 def test_a1_of_several_keys_the_first_valid_one_wins(stage: Stage, headers: dict[str, str]) -> None:
-    client = stage.http(stage.gateway(["eastus"]), key=None)
+    client = stage.http(stage.shared_gateway(), key=None)
     client.headers.update(headers)
     assert chat(client).status_code == 200
 
@@ -83,14 +83,14 @@ def test_a2_the_secondary_key_works_beside_the_primary(stage: Stage) -> None:
     ],
 )
 def test_a3_what_could_steer_the_gateway_never_goes_upstream(stage: Stage, sim: Simulator, name: str) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     client.headers[name] = f"Bearer {CLIENT_KEY}"
     chat(client)
     assert name not in {header.lower() for header, _ in sim.requests("eastus")[0].headers}
 
 
 def test_a3_the_clients_key_goes_nowhere(stage: Stage, sim: Simulator) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     client.headers["Authorization"] = f"Bearer {CLIENT_KEY}"
     chat(client)
     assert CLIENT_KEY not in str(sim.requests("eastus")[0])
@@ -110,7 +110,7 @@ CREDENTIALS_IN_A_QUERY = [
 
 @pytest.mark.parametrize("path", [V1_CHAT, DEPLOYMENT_CHAT, "/openai/v1/responses/resp_1/cancel"])
 def test_a3_a_key_in_the_query_never_reaches_a_backend(stage: Stage, sim: Simulator, path: str) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     target = f"{path}{'&' if '?' in path else '?'}limit=%31"
     for credential in CREDENTIALS_IN_A_QUERY:
         client.post(f"{target}&{credential}&after=a+b", json=CHAT)
@@ -119,7 +119,7 @@ def test_a3_a_key_in_the_query_never_reaches_a_backend(stage: Stage, sim: Simula
 
 
 def test_a3_no_client_header_chooses_an_endpoint(stage: Stage, sim: Simulator) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     elsewhere = sim.endpoint("westus")
     for name in ("x-apisix-endpoint", "x-upstream", "x-gateway-backend", "x-forwarded-host", "host"):
         client.headers[name] = elsewhere.removeprefix("http://")
@@ -140,13 +140,13 @@ def test_a3_no_client_header_chooses_an_endpoint(stage: Stage, sim: Simulator) -
     ],
 )
 def test_a4_a_missing_or_wrong_key_is_401(stage: Stage, headers: dict[str, str]) -> None:
-    client = stage.http(stage.gateway(["eastus"]), key=None)
+    client = stage.http(stage.shared_gateway(), key=None)
     client.headers.update(headers)
     assert chat(client).status_code == 401
 
 
 def test_a4_the_401_challenges(stage: Stage) -> None:
-    response = chat(stage.http(stage.gateway(["eastus"]), WRONG))
+    response = chat(stage.http(stage.shared_gateway(), WRONG))
     assert response.headers["www-authenticate"].startswith("Bearer")
 
 
@@ -157,11 +157,11 @@ def test_a4_the_401_asks_clients_not_to_try_again(stage: Stage) -> None:
 
 
 def test_a4_the_401_has_the_shape_of_an_azure_error(stage: Stage) -> None:
-    assert chat(stage.http(stage.gateway(["eastus"]), WRONG)).json()["error"]["code"] == "401"
+    assert chat(stage.http(stage.shared_gateway(), WRONG)).json()["error"]["code"] == "401"
 
 
 def test_a4_the_401_does_not_wait_for_the_body(stage: Stage) -> None:
-    address = urlsplit(stage.gateway(["eastus"]).url)
+    address = urlsplit(stage.shared_gateway().url)
     head = f"POST {V1_CHAT} HTTP/1.1\r\nhost: gateway\r\ncontent-length: 30000000\r\n\r\n"
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall(head.encode())
@@ -169,7 +169,7 @@ def test_a4_the_401_does_not_wait_for_the_body(stage: Stage) -> None:
 
 
 def test_a4_nothing_reaches_a_backend(stage: Stage, sim: Simulator) -> None:
-    client = stage.http(stage.gateway(["eastus"]), WRONG)
+    client = stage.http(stage.shared_gateway(), WRONG)
     chat(client)
     client.get("/openai/v1/models")
     assert sim.requests("eastus") == []

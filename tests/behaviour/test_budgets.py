@@ -352,18 +352,18 @@ def refusal(answer: httpx.Response) -> tuple[int, object]:
 def test_a7_what_the_gateway_cannot_count_is_refused(
     stage: Stage, sim: Simulator, budget: dict[str, Any], path: str, body: dict[str, Any]
 ) -> None:
-    client = stage.http(stage.gateway(["eastus"], **budget))
+    client = stage.http(stage.shared_gateway(**budget))
     answer = client.post(f"/openai/v1/{path}", json=body)
     assert (answer.status_code in (400, 403, 404), sim.requests("eastus")) == (True, [])
 
 
 def test_a7_that_has_a_code_of_its_own(stage: Stage) -> None:
-    answer = stage.http(stage.gateway(**MANY_TOKENS)).post("/openai/v1/batches", json={})
+    answer = stage.http(stage.shared_gateway(**MANY_TOKENS)).post("/openai/v1/batches", json={})
     assert refusal(answer) == (403, "not_countable")
 
 
 def test_a7_clients_without_budgets_may_do_it(stage: Stage, sim: Simulator) -> None:
-    stage.http(stage.gateway(["eastus"])).post("/openai/v1/batches", json={"input_file_id": "file-1"})
+    stage.http(stage.shared_gateway()).post("/openai/v1/batches", json={"input_file_id": "file-1"})
     assert len(sim.requests("eastus")) == 1
 
 
@@ -434,7 +434,7 @@ def test_a7_an_alias_costs_what_the_model_costs_that_answers(stage: Stage, sim: 
 def test_a7_whatever_would_add_a_cost_that_no_answer_reports_is_refused(
     stage: Stage, sim: Simulator, members: dict[str, Any], headers: dict[str, str]
 ) -> None:
-    client = stage.http(stage.gateway(["eastus"], **MUCH_MONEY))
+    client = stage.http(stage.shared_gateway(**MUCH_MONEY))
     answer = client.post(V1_RESPONSES, json={"model": "gpt-4o", "input": "Hi"} | members, headers=headers)
     assert (refusal(answer), sim.requests("eastus")) == ((403, "cost_unknown"), [])
 
@@ -445,7 +445,7 @@ def test_a7_whatever_would_add_a_cost_that_no_answer_reports_is_refused(
 def test_a7_a_request_that_can_be_read_in_two_ways_is_refused(
     stage: Stage, sim: Simulator, body: str
 ) -> None:
-    answer = stage.http(stage.gateway(["eastus"], **MUCH_MONEY)).post(V1_CHAT, content=body, headers=JSON)
+    answer = stage.http(stage.shared_gateway(**MUCH_MONEY)).post(V1_CHAT, content=body, headers=JSON)
     assert (refusal(answer), sim.requests("eastus")) == ((400, "ambiguous_request"), [])
 
 

@@ -14,7 +14,7 @@ PASSED_ON = ("x-ratelimit-remaining-tokens", "x-ms-region", "apim-request-id", "
 
 @pytest.mark.parametrize("name", PASSED_ON)
 def test_h1_the_winners_headers_reach_the_client(stage: Stage, name: str) -> None:
-    assert name in chat(stage.http(stage.gateway(["eastus"]))).headers
+    assert name in chat(stage.http(stage.shared_gateway())).headers
 
 
 def test_h1_they_reach_it_on_errors_too(stage: Stage, sim: Simulator) -> None:
@@ -29,7 +29,7 @@ def test_h1_they_reach_it_on_errors_inside_a_stream_too(stage: Stage, sim: Simul
 
 
 def test_h1_they_reach_it_on_streams_too(stage: Stage) -> None:
-    assert "x-ms-region" in chat(stage.http(stage.gateway(["eastus"])), stream=True).headers
+    assert "x-ms-region" in chat(stage.http(stage.shared_gateway()), stream=True).headers
 
 
 def test_h1_hop_by_hop_headers_stay_behind(stage: Stage, sim: Simulator) -> None:
@@ -47,12 +47,12 @@ def test_h1_a_content_type_that_stands_twice_is_no_obstacle(stage: Stage) -> Non
 
 
 def test_h1_the_content_length_is_truthful(stage: Stage) -> None:
-    response = chat(stage.http(stage.gateway(["eastus"])))
+    response = chat(stage.http(stage.shared_gateway()))
     assert int(response.headers["content-length"]) == len(response.content)
 
 
 def test_h2_the_winner_is_named(stage: Stage) -> None:
-    assert winner(chat(stage.http(stage.gateway(["eastus"])))) == "eastus"
+    assert winner(chat(stage.http(stage.shared_gateway()))) == "eastus"
 
 
 def test_h2_the_attempts_are_listed(stage: Stage, sim: Simulator) -> None:
@@ -69,24 +69,24 @@ def test_h2_both_can_be_turned_off(stage: Stage, name: str) -> None:
 
 @pytest.mark.parametrize("key", [None, "wrong-key-wrong-key"])
 def test_h2_a_refused_request_has_an_id_too(stage: Stage, key: str | None) -> None:
-    assert chat(stage.http(stage.gateway(["eastus"]), key)).headers["x-request-id"]
+    assert chat(stage.http(stage.shared_gateway(), key)).headers["x-request-id"]
 
 
 def test_h2_a_clients_own_id_is_kept(stage: Stage) -> None:
-    client = stage.http(stage.gateway(["eastus"]), key=None)
+    client = stage.http(stage.shared_gateway(), key=None)
     client.headers["x-request-id"] = "trace-of-the-client-1"
     assert chat(client).headers["x-request-id"] == "trace-of-the-client-1"
 
 
 def test_h3_the_clients_other_headers_reach_the_backend(stage: Stage, sim: Simulator) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     client.headers["x-ms-client-request-id"] = "abc"
     chat(client)
     assert ("x-ms-client-request-id", "abc") in sim.requests("eastus")[0].headers
 
 
 def test_h3_hop_by_hop_request_headers_stay_behind(stage: Stage, sim: Simulator) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     client.headers.update({"connection": "keep-alive, x-of-this-hop", "x-of-this-hop": "1", "te": "trailers"})
     chat(client)
     names = {name.lower() for name, _ in sim.requests("eastus")[0].headers}
@@ -94,7 +94,7 @@ def test_h3_hop_by_hop_request_headers_stay_behind(stage: Stage, sim: Simulator)
 
 
 def test_h3_the_backend_gets_exactly_one_credential(stage: Stage, sim: Simulator) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     client.headers["Authorization"] = "Bearer something-else"
     chat(client)
     credentials = {"api-key", "authorization", "ocp-apim-subscription-key"}
@@ -115,7 +115,7 @@ def test_h3_each_backend_gets_its_own_credential(stage: Stage, sim: Simulator) -
 def test_a3_a_header_that_is_meant_for_another_is_not_forwarded(
     stage: Stage, sim: Simulator, name: str
 ) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     client.headers[name] = "of-the-client"
     assert chat(client).status_code == 200
     sent = sim.requests("eastus")[0].headers

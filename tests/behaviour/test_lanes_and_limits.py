@@ -373,12 +373,12 @@ ALLOWED: dict[str, Any] = {"GATEWAY_CLIENT_DEPLOYMENTS_0": "gpt-4o,whisper-1"}
 def test_a7_a_deployment_that_is_not_on_the_clients_list_is_403(
     stage: Stage, target: str, body: dict[str, object]
 ) -> None:
-    answer = stage.http(stage.gateway(**ALLOWED)).post(target, json=body)
+    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(target, json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
 
 
 def test_a7_so_it_is_in_an_upload(stage: Stage) -> None:
-    answer = stage.http(stage.gateway(**ALLOWED)).post(
+    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(
         "/openai/v1/audio/transcriptions", data={"model": "whisper-2"}, files={"file": ("a.wav", b"RIFF")}
     )
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
@@ -391,28 +391,28 @@ TRANSCRIPTIONS = "/openai/v1/audio/transcriptions"
 def test_a7_so_it_is_between_large_files(stage: Stage, megabytes: int) -> None:
     file = ("a.wav", b"RIFF" * 262_144 * megabytes)
     form = [("file", file), ("model", (None, "whisper-2")), ("file", file)]
-    assert stage.http(stage.gateway(**ALLOWED)).post(TRANSCRIPTIONS, files=form).status_code == 403
+    assert stage.http(stage.shared_gateway(**ALLOWED)).post(TRANSCRIPTIONS, files=form).status_code == 403
 
 
 def test_a7_an_upload_that_names_no_deployment_is_403(stage: Stage) -> None:
-    answer = stage.http(stage.gateway(**ALLOWED)).post(TRANSCRIPTIONS, files={"file": ("a.wav", b"RIFF")})
+    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(TRANSCRIPTIONS, files={"file": ("a.wav", b"RIFF")})
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
 
 
 def test_a7_an_upload_that_names_two_deployments_is_400(stage: Stage, sim: Simulator) -> None:
     form = [("model", (None, "whisper-1")), ("model", (None, "whisper-2")), ("file", ("a.wav", b"RIFF"))]
-    answer = stage.http(stage.gateway(["eastus"], **ALLOWED)).post(TRANSCRIPTIONS, files=form)
+    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(TRANSCRIPTIONS, files=form)
     assert (answer.status_code, "more than once" in answer.text, sim.requests("eastus")) == (400, True, [])
 
 
 def test_a7_a_form_for_a_call_is_403(stage: Stage) -> None:
     form = [("model", (None, "gpt-4o")), ("session", (None, '{"model": "o1"}')), ("sdp", (None, "v=0"))]
-    answer = stage.http(stage.gateway(**ALLOWED)).post("/openai/v1/realtime/calls", files=form)
+    answer = stage.http(stage.shared_gateway(**ALLOWED)).post("/openai/v1/realtime/calls", files=form)
     assert answer.status_code == 403
 
 
 def test_a7_an_upload_with_two_content_types_is_400(stage: Stage, sim: Simulator) -> None:
-    client = stage.http(stage.gateway(["eastus"], **ALLOWED))
+    client = stage.http(stage.shared_gateway(**ALLOWED))
     headers = [("content-type", "multipart/form-data; boundary=R"), ("content-type", "text/plain")]
     answer = client.post(TRANSCRIPTIONS, content=b"--R--", headers=headers)
     assert (answer.status_code, sim.requests("eastus")) == (400, [])
@@ -420,11 +420,11 @@ def test_a7_an_upload_with_two_content_types_is_400(stage: Stage, sim: Simulator
 
 def test_a7_what_a_client_says_to_a_model_names_no_deployment(stage: Stage) -> None:
     words = [{"role": "user", "content": [{"type": "text", "text": "x", "deployment_name": "o1"}]}]
-    assert chat(stage.http(stage.gateway(**ALLOWED)), messages=words).status_code == 200
+    assert chat(stage.http(stage.shared_gateway(**ALLOWED)), messages=words).status_code == 200
 
 
 def test_a7_a_client_with_a_list_may_store_files(stage: Stage) -> None:
-    answer = stage.http(stage.gateway(**ALLOWED)).post(
+    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(
         "/openai/v1/files", data={"purpose": "batch"}, files={"file": ("in.jsonl", b"{}")}
     )
     assert answer.status_code < 300
@@ -443,7 +443,7 @@ AMBIGUOUS = [
 
 @pytest.mark.parametrize("body", AMBIGUOUS)
 def test_a7_a_body_that_can_be_read_in_two_ways_is_400(stage: Stage, sim: Simulator, body: str) -> None:
-    answer = stage.http(stage.gateway(["eastus"], **ALLOWED)).post(
+    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(
         V1_CHAT, content=body, headers={"content-type": "application/json"}
     )
     code = answer.json()["error"]["code"]
@@ -452,7 +452,7 @@ def test_a7_a_body_that_can_be_read_in_two_ways_is_400(stage: Stage, sim: Simula
 
 def test_a7_so_is_a_form_with_a_file_that_is_called_model(stage: Stage, sim: Simulator) -> None:
     form = [("model", (None, "whisper-1")), ("Model", ("m.txt", b"o1")), ("file", ("a.wav", b"RIFF"))]
-    answer = stage.http(stage.gateway(["eastus"], **ALLOWED)).post(TRANSCRIPTIONS, files=form)
+    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(TRANSCRIPTIONS, files=form)
     code = answer.json()["error"]["code"]
     assert (answer.status_code, code, sim.requests("eastus")) == (400, "ambiguous_request", [])
 
@@ -461,7 +461,7 @@ def test_a7_so_is_a_form_with_a_file_that_is_called_model(stage: Stage, sim: Sim
 def test_a7_for_clients_without_a_list_it_is_the_backends_business(
     stage: Stage, sim: Simulator, body: str
 ) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     client.post(V1_CHAT, content=body, headers={"content-type": "application/json"})
     assert [request.body for request in sim.requests("eastus")] == [body.encode()]
 
@@ -469,12 +469,12 @@ def test_a7_for_clients_without_a_list_it_is_the_backends_business(
 def test_a7_a_property_of_a_tool_may_have_any_name(stage: Stage) -> None:
     schema = {"type": "object", "properties": {"Model": {"type": "string"}, "model": {"type": "string"}}}
     tools = [{"type": "function", "function": {"name": "sell", "parameters": schema}}]
-    assert chat(stage.http(stage.gateway(**ALLOWED)), tools=tools).status_code == 200
+    assert chat(stage.http(stage.shared_gateway(**ALLOWED)), tools=tools).status_code == 200
 
 
 def test_a7_a_name_that_is_no_text_can_be_answered(stage: Stage) -> None:
     body = b'{"model": "gpt-4o", "messages": [], "tools": [{"model": "\xff"}]}'
-    answer = stage.http(stage.gateway(**ALLOWED)).post(
+    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(
         V1_CHAT, content=body, headers={"content-type": "application/json"}
     )
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
@@ -491,14 +491,14 @@ def test_a7_a_name_that_is_no_text_can_be_answered(stage: Stage) -> None:
 )
 @pytest.mark.parametrize(("named", "status"), [("o1", 403), ("whisper-1", 200)])
 def test_a7_the_list_holds_for_headers_too(stage: Stage, header: str, named: str, status: int) -> None:
-    client = stage.http(stage.gateway(**ALLOWED))
+    client = stage.http(stage.shared_gateway(**ALLOWED))
     client.headers[header] = named
     assert chat(client).status_code == status
 
 
 @pytest.mark.parametrize("content_type", ["text/json", "text/plain"])
 def test_a7_a_body_that_the_gateway_does_not_read_names_nothing(stage: Stage, content_type: str) -> None:
-    answer = stage.http(stage.gateway(**ALLOWED)).post(
+    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(
         "/openai/v1/responses/compact",
         content='{"model": "o1", "input": "Hello"}',
         headers={"content-type": content_type},
@@ -508,14 +508,14 @@ def test_a7_a_body_that_the_gateway_does_not_read_names_nothing(stage: Stage, co
 
 @pytest.mark.parametrize("collection", ["batches", "evals", "fine_tuning/jobs"])
 def test_a7_what_names_its_deployments_elsewhere_is_403(stage: Stage, collection: str) -> None:
-    answer = stage.http(stage.gateway(**ALLOWED)).post(f"/openai/v1/{collection}", json={"model": "gpt-4o"})
+    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(f"/openai/v1/{collection}", json={"model": "gpt-4o"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
 
 
 @pytest.mark.parametrize("path", ["Batches", "EVALS", "Fine_Tuning/jobs", "Realtime/calls"])
 def test_a7_the_case_of_a_path_does_not_help(stage: Stage, path: str) -> None:
     form = [("model", (None, "gpt-4o")), ("session", (None, '{"model": "o1"}'))]
-    client = stage.http(stage.gateway(**ALLOWED))
+    client = stage.http(stage.shared_gateway(**ALLOWED))
     body: dict[str, Any] = {"files": form} if path == "Realtime/calls" else {"json": {"model": "gpt-4o"}}
     assert client.post(f"/openai/v1/{path}", **body).status_code == 403
 
@@ -532,7 +532,7 @@ RUNS = [
 def test_a7_what_runs_the_model_of_something_stored_and_names_none_is_403(
     stage: Stage, sim: Simulator, path: str
 ) -> None:
-    answer = stage.http(stage.gateway(["eastus"], **ALLOWED)).post(
+    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(
         f"/openai/{path}", json={"assistant_id": "asst_of_another_client"}
     )
     assert (answer.status_code, sim.requests("eastus")) == (403, [])
@@ -548,37 +548,37 @@ def test_a7_what_runs_the_model_of_something_stored_and_names_none_is_403(
 def test_a7_naming_only_a_helper_is_naming_none(
     stage: Stage, sim: Simulator, path: str, body: dict[str, Any], headers: dict[str, str]
 ) -> None:
-    client = stage.http(stage.gateway(["eastus"], **ALLOWED))
+    client = stage.http(stage.shared_gateway(**ALLOWED))
     answer = client.post(f"/openai/v1/{path}", json=body, headers=headers)
     assert (answer.status_code, sim.requests("eastus")) == (403, [])
 
 
 def test_a7_a_session_names_its_own_deployment(stage: Stage, sim: Simulator) -> None:
-    stage.http(stage.gateway(["eastus"], **ALLOWED)).post(
+    stage.http(stage.shared_gateway(**ALLOWED)).post(
         "/openai/v1/realtime/client_secrets", json={"session": {"type": "realtime", "model": "gpt-4o"}}
     )
     assert len(sim.requests("eastus")) == 1
 
 
 def test_a7_a_run_that_names_an_allowed_deployment_passes(stage: Stage, sim: Simulator) -> None:
-    stage.http(stage.gateway(["eastus"], **ALLOWED)).post(
+    stage.http(stage.shared_gateway(**ALLOWED)).post(
         "/openai/v1/threads/thread_1/runs", json={"assistant_id": "asst_1", "model": "gpt-4o"}
     )
     assert len(sim.requests("eastus")) == 1
 
 
 def test_a7_runs_can_be_looked_at(stage: Stage, sim: Simulator) -> None:
-    stage.http(stage.gateway(["eastus"], **ALLOWED)).get("/openai/v1/threads/thread_1/runs")
+    stage.http(stage.shared_gateway(**ALLOWED)).get("/openai/v1/threads/thread_1/runs")
     assert len(sim.requests("eastus")) == 1
 
 
 def test_a7_a_refused_deployment_reaches_no_backend(stage: Stage, sim: Simulator) -> None:
-    chat(stage.http(stage.gateway(["eastus"], **ALLOWED)), model="o1")
+    chat(stage.http(stage.shared_gateway(**ALLOWED)), model="o1")
     assert sim.requests("eastus") == []
 
 
 def test_a7_the_deployments_on_the_list_are_served(stage: Stage) -> None:
-    assert chat(stage.http(stage.gateway(**ALLOWED))).status_code == 200
+    assert chat(stage.http(stage.shared_gateway(**ALLOWED))).status_code == 200
 
 
 def test_a7_the_list_holds_the_clients_names_of_deployments(stage: Stage) -> None:
@@ -593,7 +593,7 @@ def test_a7_other_clients_are_not_concerned(stage: Stage) -> None:
 
 
 def test_a7_requests_that_name_no_deployment_pass(stage: Stage) -> None:
-    assert stage.http(stage.gateway(**ALLOWED)).get("/openai/v1/models").status_code == 200
+    assert stage.http(stage.shared_gateway(**ALLOWED)).get("/openai/v1/models").status_code == 200
 
 
 def test_a7_requests_per_minute_are_429_with_retry_after(stage: Stage) -> None:

@@ -35,7 +35,7 @@ def code(answer: httpx.Response) -> object:
 
 def guarded(stage: Stage, **settings: object) -> httpx.Client:
     """A client of a gateway in front of eastus whose guard denies some prompts, unless told otherwise."""
-    return stage.http(stage.gateway(["eastus"], **(settings or DENY)))
+    return stage.http(stage.shared_gateway(**(settings or DENY)))
 
 
 SAID: list[tuple[str, dict[str, Any]]] = [

@@ -56,20 +56,20 @@ def sent(sim: Simulator, region: str = "eastus") -> dict[str, str]:
 
 @pytest.mark.parametrize("size", [9000, 30_000])
 def test_s8_a_large_bearer_passes(stage: Stage, sim: Simulator, size: int) -> None:
-    gateway = stage.gateway(["eastus"])
+    gateway = stage.shared_gateway()
     answer = ask(gateway, [("authorization", "Bearer " + "t" * size), ("api-key", CLIENT_KEY)])
     assert (answer.status, "authorization" in sent(sim)) == (200, False)
 
 
 def test_s8_a_header_of_32_kib_passes_whole(stage: Stage, sim: Simulator) -> None:
     lines = fillers(31, 1000)
-    answer = ask(stage.gateway(["eastus"]), [("api-key", CLIENT_KEY), *lines])
+    answer = ask(stage.shared_gateway(), [("api-key", CLIENT_KEY), *lines])
     assert (answer.status, set(lines) - set(sent(sim).items())) == (200, set())
 
 
 def test_s8_200_lines_reach_the_backend(stage: Stage, sim: Simulator) -> None:
     lines = [*fillers(195), ("openai-beta", "assistants=v2")]
-    answer = ask(stage.gateway(["eastus"]), [("api-key", CLIENT_KEY), *lines])
+    answer = ask(stage.shared_gateway(), [("api-key", CLIENT_KEY), *lines])
     assert (answer.status, set(lines) - set(sent(sim).items())) == (200, set())
 
 
@@ -88,12 +88,12 @@ def test_a3_nothing_of_an_earlier_request_reaches_the_backend(stage: Stage, sim:
 
 def test_s8_so_it_is_on_other_paths(stage: Stage, sim: Simulator) -> None:
     lines = [*fillers(150), ("openai-beta", "assistants=v2"), ("content-type", "application/json")]
-    ask(stage.gateway(["eastus"]), [("api-key", CLIENT_KEY), *lines], "/openai/v1/conversations")
+    ask(stage.shared_gateway(), [("api-key", CLIENT_KEY), *lines], "/openai/v1/conversations")
     assert set(lines) - set(sent(sim).items()) == set()
 
 
 def test_a1_a_key_behind_150_lines_is_found(stage: Stage) -> None:
-    assert ask(stage.gateway(["eastus"]), [*fillers(150), ("api-key", CLIENT_KEY)]).status == 200
+    assert ask(stage.shared_gateway(), [*fillers(150), ("api-key", CLIENT_KEY)]).status == 200
 
 
 SECRETS = [
@@ -112,7 +112,7 @@ SECRETS = [
 @pytest.mark.parametrize("name", SECRETS)
 def test_a3_what_stands_behind_150_lines_is_removed_too(stage: Stage, sim: Simulator, name: str) -> None:
     lines = [("api-key", CLIENT_KEY), *fillers(150), (name, "of-the-client")]
-    ask(stage.gateway(["eastus"]), lines)
+    ask(stage.shared_gateway(), lines)
     assert "of-the-client" not in sent(sim).values()
 
 
@@ -134,7 +134,7 @@ TOO_LARGE: dict[str, Lines] = {
 
 @pytest.mark.parametrize("name", TOO_LARGE)
 def test_s8_a_header_that_is_too_large_is_431(stage: Stage, sim: Simulator, name: str) -> None:
-    answer = ask(stage.gateway(["eastus"]), [("api-key", CLIENT_KEY), *TOO_LARGE[name]])
+    answer = ask(stage.shared_gateway(), [("api-key", CLIENT_KEY), *TOO_LARGE[name]])
     assert (answer.status, json.loads(answer.read())["error"]["code"]) == (431, "request_header_too_large")
     assert (bool(answer.headers["x-request-id"]), sim.requests("eastus")) == (True, [])
 
@@ -164,13 +164,13 @@ REFUSED: dict[str, tuple[bytes, int]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_s8_what_nginx_refuses_is_told_in_openai_shape(stage: Stage, name: str) -> None:
     request, status = REFUSED[name]
-    answer, error = raw(stage.gateway(["eastus"]), request)
+    answer, error = raw(stage.shared_gateway(), request)
     assert (answer, set(error)) == (status, {"code", "message", "type"})
 
 
 def test_s8_a_path_may_have_4096_bytes(stage: Stage) -> None:
     path = "/openai/v1/files/file-".ljust(4096, "x")
-    answer = stage.http(stage.gateway(["eastus"])).get(path)
+    answer = stage.http(stage.shared_gateway()).get(path)
     assert answer.json()["error"]["message"].startswith("No such File object")
 
 

@@ -61,7 +61,8 @@ def pair(stage: Stage, gateway: Gateway) -> Pair:
 
 def a_pair(stage: Stage, **settings: Any) -> Pair:
     """Two clients of a gateway with one backend."""
-    return pair(stage, stage.gateway(["eastus"], **CLIENTS, **settings))
+    gateway = stage.gateway(["eastus"], **CLIENTS, **settings) if settings else stage.shared_gateway(**CLIENTS)
+    return pair(stage, gateway)
 
 
 def made(answer: httpx.Response) -> str:
@@ -341,7 +342,7 @@ def test_a9_a_list_shows_what_is_ones_own(stage: Stage, kind: str) -> None:
 
 
 def test_a9_what_nobody_is_known_to_own_is_listed(stage: Stage, sim: Simulator) -> None:
-    store = made(stage.http(stage.gateway(["eastus"])).post(VECTOR_STORES, json={}))
+    store = made(stage.http(stage.shared_gateway()).post(VECTOR_STORES, json={}))
     clients = a_pair(stage)
     shown = clients.other.get(VECTOR_STORES).json()["data"]
     assert [item["id"] for item in shown] == [store]
@@ -401,7 +402,7 @@ def test_a9_a_list_of_nothing_ends(stage: Stage) -> None:
 
 
 def test_a9_a_page_that_cannot_be_fetched_ends_no_list(stage: Stage, sim: Simulator) -> None:
-    clients = a_pair(stage)
+    clients = pair(stage, stage.gateway(["eastus"], **CLIENTS))
     stores(clients.maker, 3)
     sim.fail("eastus", slow_first_byte=0.001, count=1)
     sim.fail("eastus", status=500)
@@ -480,7 +481,7 @@ def test_a9_nobody_finds_the_output_of_a_batch_before_its_maker_does(stage: Stag
     clients = a_pair(stage)
     batch = KINDS["batches"](clients.maker)
     # Completes the batch, as Azure does after a while, without the gateway.
-    direct = stage.http(stage.gateway(["eastus"]))
+    direct = stage.http(stage.shared_gateway())
     output = direct.get(f"{BATCHES}/{batch}").json()["output_file_id"]
     assert output not in clients.other.get(FILES).text
 
@@ -503,7 +504,7 @@ def test_a9_the_file_of_an_upload_is_its_makers(stage: Stage) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a9_after_a_restart_every_client_can_use_what_it_knows(stage: Stage, kind: str) -> None:
-    target = f"{V1}/{kind}/{KINDS[kind](stage.http(stage.gateway(['eastus'])))}"
+    target = f"{V1}/{kind}/{KINDS[kind](stage.http(stage.shared_gateway()))}"
     clients = a_pair(stage)
     # Reading makes it nobody's.
     answers = [client.get(target) for client in (clients.other, clients.maker, clients.other)]
@@ -511,7 +512,7 @@ def test_a9_after_a_restart_every_client_can_use_what_it_knows(stage: Stage, kin
 
 
 def test_a9_nothing_that_names_a_resource_takes_it(stage: Stage) -> None:
-    first = stage.http(stage.gateway(["eastus"]))
+    first = stage.http(stage.shared_gateway())
     file, response = upload(first), made(respond(first, background=True))
     store, batch = KINDS["vector_stores"](first), KINDS["batches"](first)
     clients = a_pair(stage)
@@ -671,7 +672,7 @@ STRICT: dict[str, Any] = {"STORED_RESOURCES": "strict"}
 
 @needs_redis
 def test_a9_strict_shows_only_what_is_known_to_be_ones_own(stage: Stage, redis: RedisServer) -> None:
-    direct = stage.http(stage.gateway(["eastus"]))
+    direct = stage.http(stage.shared_gateway())
     unknown = [upload(direct), made(respond(direct))]
     here, there = replicas(stage, redis, **STRICT)
     assert here.maker.get(f"{FILES}/{unknown[0]}").status_code == 404

@@ -350,7 +350,7 @@ def sent_stream_options(sim: Simulator) -> object:
 
 
 def test_t6_usage_is_asked_for_on_v1(stage: Stage, sim: Simulator) -> None:
-    stage.http(stage.gateway(["eastus"])).post(V1_CHAT, json=CHAT_STREAM)
+    stage.http(stage.shared_gateway()).post(V1_CHAT, json=CHAT_STREAM)
     assert sent_stream_options(sim) == {"include_usage": True}
 
 
@@ -362,19 +362,19 @@ def test_t6_usage_is_asked_for_only_where_the_api_version_accepts_it(
     stage: Stage, sim: Simulator, version: str, options: object
 ) -> None:
     target = f"/openai/deployments/gpt-4o/chat/completions?api-version={version}"
-    stage.http(stage.gateway(["eastus"])).post(target, json=CHAT_STREAM)
+    stage.http(stage.shared_gateway()).post(target, json=CHAT_STREAM)
     assert sent_stream_options(sim) == options
 
 
 def test_t6_the_usage_chunk_is_kept_from_a_client_that_did_not_ask(stage: Stage) -> None:
-    text = stage.http(stage.gateway(["eastus"])).post(V1_CHAT, json=CHAT_STREAM).text
+    text = stage.http(stage.shared_gateway()).post(V1_CHAT, json=CHAT_STREAM).text
     assert [event for event in events(text) if event.get("usage")] == []
 
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_t6_a_clients_own_choice_stands(stage: Stage, sim: Simulator, wanted: bool) -> None:
     body = CHAT_STREAM | {"stream_options": {"include_usage": wanted}}
-    text = stage.http(stage.gateway(["eastus"])).post(V1_CHAT, json=body).text
+    text = stage.http(stage.shared_gateway()).post(V1_CHAT, json=body).text
     assert bool([event for event in events(text) if event.get("usage")]) == wanted
 
 
@@ -398,7 +398,7 @@ def test_t6_an_older_api_version_without_a_usage_chunk_is_estimated(stage: Stage
 
 def test_t6_the_rest_of_the_body_stays_as_it_was(stage: Stage, sim: Simulator) -> None:
     body = b'{ "seed":12345678901234567890,"stream":true, "model":"gpt-4o","messages":[]}'
-    stage.http(stage.gateway(["eastus"])).post(
+    stage.http(stage.shared_gateway()).post(
         V1_CHAT, content=body, headers={"content-type": "application/json"}
     )
     expected = b'{"stream_options":{"include_usage":true},' + body[1:]

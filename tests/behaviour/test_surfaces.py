@@ -39,7 +39,7 @@ INFERENCE = [
 
 @pytest.mark.parametrize(("target", "body"), INFERENCE, ids=[target.split("?")[0] for target, _ in INFERENCE])
 def test_s1_inference_paths_are_served(stage: Stage, target: str, body: dict[str, object]) -> None:
-    assert stage.http(stage.gateway(["eastus"])).post(target, json=body).status_code == 200
+    assert stage.http(stage.shared_gateway()).post(target, json=body).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_s1_inference_paths_are_served(stage: Stage, target: str, body: dict[str
 def test_s1_path_and_query_reach_the_backend_exactly_as_sent(
     stage: Stage, sim: Simulator, target: str
 ) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     client.request(
         "POST",
         "/",
@@ -71,20 +71,20 @@ def test_s1_an_unchanged_body_arrives_byte_for_byte(stage: Stage, sim: Simulator
         b'{ "seed":12345678901234567890, "model":"gpt-4o",\n'
         b' "messages":[{"role":"user","content":"\\u00e9\xc3\xa9"}],"temperature":0.10, "user":null }'
     )
-    stage.http(stage.gateway(["eastus"])).post(
+    stage.http(stage.shared_gateway()).post(
         target, content=body, headers={"content-type": "application/json"}
     )
     assert sim.requests("eastus")[0].body == body
 
 
 def test_s1_no_query_stays_no_query(stage: Stage, sim: Simulator) -> None:
-    chat(stage.http(stage.gateway(["eastus"])))
+    chat(stage.http(stage.shared_gateway()))
     assert "?" not in sim.requests("eastus")[0].path
 
 
 def test_s1_a_body_larger_than_nginx_buffers_arrives_whole(stage: Stage, sim: Simulator) -> None:
     text = "x" * 3_000_000
-    chat(stage.http(stage.gateway(["eastus"])), messages=[{"role": "user", "content": text}])
+    chat(stage.http(stage.shared_gateway()), messages=[{"role": "user", "content": text}])
     assert text.encode() in sim.requests("eastus")[0].body
 
 
@@ -95,7 +95,7 @@ def test_s1_a_body_over_the_limit_is_413(stage: Stage) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'"text"'])
 def test_s1_a_body_that_is_no_json_object_is_400_in_openai_shape(stage: Stage, body: bytes) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     response = client.post(V1_CHAT, content=body, headers={"content-type": "application/json"})
     assert (response.status_code, "JSON" in response.json()["error"]["message"]) == (400, True)
 
@@ -111,7 +111,7 @@ def test_s1_a_body_that_is_no_json_object_is_400_in_openai_shape(stage: Stage, b
 def test_s1_json_of_another_content_type_is_400_and_the_answer_names_the_right_one(
     stage: Stage, given: str, words: str
 ) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     body = b'{"model":"gpt-4o","messages":[]}'
     answer = client.post(V1_CHAT, content=body, headers={"content-type": given})
     message = answer.json()["error"]["message"]
@@ -134,14 +134,14 @@ def test_s1_json_of_another_content_type_is_400_and_the_answer_names_the_right_o
 def test_s1_json_that_is_too_complex_is_400(
     stage: Stage, sim: Simulator, target: str, body: bytes, words: str
 ) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     answer = client.post(target, content=body, headers={"content-type": "application/json"})
     error = answer.json()["error"]
     assert (answer.status_code, words in error["message"], sim.requests("eastus")) == (400, True, [])
 
 
 def test_s1_broken_json_is_400_and_the_answer_says_where(stage: Stage) -> None:
-    answer = stage.http(stage.gateway(["eastus"])).post(
+    answer = stage.http(stage.shared_gateway()).post(
         V1_CHAT, content=b'{"model": "gpt-4o",}', headers={"content-type": "application/json"}
     )
     assert "at byte 20" in answer.json()["error"]["message"]
@@ -149,14 +149,14 @@ def test_s1_broken_json_is_400_and_the_answer_says_where(stage: Stage) -> None:
 
 @pytest.mark.parametrize("body", [b"{}", b'{"model":"gpt-4o","input":"\\ud83d"}'], ids=["empty", "surrogate"])
 def test_s1_odd_objects_reach_the_backend_as_they_are(stage: Stage, sim: Simulator, body: bytes) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     client.post(V1_RESPONSES, content=body, headers={"content-type": "application/json"})
     assert [request.body for request in sim.requests("eastus")] == [body]
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"text"'])
 def test_s1_json_that_is_no_object_is_400_and_the_answer_says_so(stage: Stage, body: bytes) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     answer = client.post(V1_RESPONSES, content=body, headers={"content-type": "application/json"})
     assert (answer.status_code, "object" in answer.json()["error"]["message"]) == (400, True)
 
@@ -171,12 +171,12 @@ def ask(client: httpx.Client, target: str) -> httpx.Response:
 def test_s1_empty_segments_at_the_beginning_are_left_out(
     stage: Stage, sim: Simulator, slashes: str, target: str
 ) -> None:
-    answer = ask(stage.http(stage.gateway(["eastus"])), slashes + target[1:])
+    answer = ask(stage.http(stage.shared_gateway()), slashes + target[1:])
     assert (answer.status_code, sim.requests("eastus")[0].path) == (200, target)
 
 
 def test_s1_empty_segments_anywhere_else_are_400(stage: Stage, sim: Simulator) -> None:
-    answer = ask(stage.http(stage.gateway(["eastus"])), "//openai//v1/chat/completions")
+    answer = ask(stage.http(stage.shared_gateway()), "//openai//v1/chat/completions")
     assert (answer.status_code, sim.requests("eastus")) == (400, [])
 
 
@@ -193,39 +193,39 @@ def test_b1_t6_a_body_of_any_size_keeps_its_other_bytes(stage: Stage, sim: Simul
 
 @pytest.mark.parametrize("model", [{"name": "gpt-4o"}, 4, True, ["gpt-4o"]])
 def test_s1_a_model_that_is_no_string_is_400_in_openai_shape(stage: Stage, model: object) -> None:
-    response = chat(stage.http(stage.gateway(["eastus"])), model=model)
+    response = chat(stage.http(stage.shared_gateway()), model=model)
     assert (response.status_code, "'model'" in response.json()["error"]["message"]) == (400, True)
 
 
 def test_s1_a_null_model_is_nothing_to_worry_about_on_the_deployments_surface(stage: Stage) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     response = client.post(DEPLOYMENT_CHAT, json={"model": None, "messages": CHAT_MESSAGES})
     assert response.status_code == 200
 
 
 def test_s1_the_official_client_works_with_base_url_and_key_alone(stage: Stage) -> None:
-    client = stage.openai(stage.gateway(["eastus"]))
+    client = stage.openai(stage.shared_gateway())
     answer = client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Hello"}])
     assert answer.choices[0].message.content
 
 
 def test_s1_the_official_azure_client_works_with_endpoint_and_key_alone(stage: Stage) -> None:
-    client = stage.azure(stage.gateway(["eastus"]))
+    client = stage.azure(stage.shared_gateway())
     answer = client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Hello"}])
     assert answer.choices[0].message.content
 
 
 def test_s2_get_is_served(stage: Stage) -> None:
-    assert stage.http(stage.gateway(["eastus"])).get("/openai/v1/models").status_code == 200
+    assert stage.http(stage.shared_gateway()).get("/openai/v1/models").status_code == 200
 
 
 def test_s2_head_is_served_without_a_body(stage: Stage) -> None:
-    response = stage.http(stage.gateway(["eastus"])).head("/openai/v1/models")
+    response = stage.http(stage.shared_gateway()).head("/openai/v1/models")
     assert (response.status_code < 500, response.content) == (True, b"")
 
 
 def test_s2_delete_is_served(stage: Stage) -> None:
-    client = stage.openai(stage.gateway(["eastus"]))
+    client = stage.openai(stage.shared_gateway())
     response = client.responses.create(model="gpt-4o", input="Hello")
     client.responses.delete(response.id)
     with pytest.raises(Exception, match="404"):
@@ -233,7 +233,7 @@ def test_s2_delete_is_served(stage: Stage) -> None:
 
 
 def test_s2_a_post_without_a_body_is_served(stage: Stage, sim: Simulator) -> None:
-    client = stage.openai(stage.gateway(["eastus"]))
+    client = stage.openai(stage.shared_gateway())
     response = client.responses.create(model="gpt-4o", input="Hello", background=True)
     client.responses.cancel(response.id)
     assert sim.requests("eastus")[-1].body == b""
@@ -242,7 +242,7 @@ def test_s2_a_post_without_a_body_is_served(stage: Stage, sim: Simulator) -> Non
 @pytest.mark.parametrize("size", [1_000, 5_000_000])
 def test_s2_multipart_uploads_arrive_byte_for_byte(stage: Stage, sim: Simulator, size: int) -> None:
     audio = bytes(range(256)) * (size // 256)
-    client = stage.openai(stage.gateway(["eastus"]))
+    client = stage.openai(stage.shared_gateway())
     client.audio.transcriptions.create(model="whisper-1", file=("speech.wav", audio))
     assert audio in sim.requests("eastus")[0].body
 
@@ -279,7 +279,7 @@ def test_s2_the_deployment_of_an_upload_is_read_from_its_form(stage: Stage, sim:
 
 
 def test_s2_binary_answers_arrive_byte_for_byte(stage: Stage, sim: Simulator) -> None:
-    gateway = stage.gateway(["eastus"])
+    gateway = stage.shared_gateway()
     through = stage.openai(gateway).audio.speech.create(model="tts-1", input="Hello", voice="alloy").content
     assert (len(through) > 0, through[:4]) == (True, through[:4])
 
@@ -336,7 +336,7 @@ def test_f4_the_new_connection_of_a_repeated_request_is_not_kept_open(stage: Sta
     "path", ["v1/Chat/Completions", "Deployments/gpt-4o/chat/completions", "V1/responses", "Responses"]
 )
 def test_s4_inference_in_another_case_is_404(stage: Stage, sim: Simulator, method: str, path: str) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     answer = client.request(method, f"/openai/{path}", json={"model": "gpt-4o", "messages": []})
     assert (answer.status_code, sim.requests("eastus")) == (404, [])
 
@@ -375,7 +375,7 @@ def test_s2_errors_fail_over_like_inference(stage: Stage, sim: Simulator) -> Non
 def test_s1_a_path_that_could_mean_something_else_to_a_backend_is_400(
     stage: Stage, sim: Simulator, path: str
 ) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     answer = client.post("/", json={"messages": CHAT_MESSAGES}, extensions={"target": path.encode()})
     assert (answer.status_code, answer.json()["error"]["code"], sim.requests("eastus")) == (
         400,
@@ -386,7 +386,7 @@ def test_s1_a_path_that_could_mean_something_else_to_a_backend_is_400(
 
 @pytest.mark.parametrize("name", ["gpt 4o", "a:b", "50%"])
 def test_s1_a_deployment_may_have_a_name_that_needs_encoding(stage: Stage, sim: Simulator, name: str) -> None:
-    client = stage.http(stage.gateway(["eastus"]))
+    client = stage.http(stage.shared_gateway())
     answer = client.post(
         f"/openai/deployments/{quote(name)}/chat/completions?api-version={API_VERSION}",
         json={"messages": CHAT_MESSAGES},
@@ -400,7 +400,7 @@ def test_s1_a_deployment_may_have_a_name_that_needs_encoding(stage: Stage, sim: 
     ids=["long", "2 MB", "two lines", "a zero", "a path"],
 )
 def test_s1_a_name_that_no_deployment_can_have_is_404(stage: Stage, sim: Simulator, model: str) -> None:
-    answer = chat(stage.http(stage.gateway(["eastus"])), model=model)
+    answer = chat(stage.http(stage.shared_gateway()), model=model)
     assert (answer.status_code, answer.json()["error"]["code"], sim.requests("eastus")) == (
         404,
         "DeploymentNotFound",
@@ -410,18 +410,18 @@ def test_s1_a_name_that_no_deployment_can_have_is_404(stage: Stage, sim: Simulat
 
 @pytest.mark.parametrize("path", ["/", "/v1/chat/completions", "/openai", "/apisix/admin/routes", "/metrics"])
 def test_s4_anything_else_is_404_in_openai_error_shape(stage: Stage, path: str) -> None:
-    response = stage.http(stage.gateway(["eastus"])).post(path, json={})
+    response = stage.http(stage.shared_gateway()).post(path, json={})
     assert (response.status_code, response.json()["error"]["type"]) == (404, "not_found_error")
 
 
 def test_s4_leaving_openai_by_dots_reaches_no_backend(stage: Stage, sim: Simulator) -> None:
-    stage.http(stage.gateway(["eastus"])).get("/", extensions={"target": b"/openai/../admin"})
+    stage.http(stage.shared_gateway()).get("/", extensions={"target": b"/openai/../admin"})
     assert sim.requests("eastus") == []
 
 
 def test_s5_liveness_needs_no_key(stage: Stage) -> None:
-    assert stage.http(stage.gateway(["eastus"]), key=None).get("/health/live").status_code == 200
+    assert stage.http(stage.shared_gateway(), key=None).get("/health/live").status_code == 200
 
 
 def test_s5_readiness_needs_no_key(stage: Stage) -> None:
-    assert stage.http(stage.gateway(["eastus"]), key=None).get("/health/ready").status_code == 200
+    assert stage.http(stage.shared_gateway(), key=None).get("/health/ready").status_code == 200
