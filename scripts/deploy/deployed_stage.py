@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from azure.keyvault.secrets import SecretClient
+from typing import TYPE_CHECKING, Any
 
 from renderer import Settings as GatewaySettings
 from renderer import load_settings
@@ -16,6 +14,9 @@ from scripts.deploy.layout import STACKS
 from scripts.deploy.session import Session
 from scripts.deploy.simulated_stage import made_secrets, stage_secrets
 from scripts.deploy.vault_seeder import Seeder, open_vault
+
+if TYPE_CHECKING:
+    from azure.keyvault.secrets import SecretClient
 
 
 @dataclass(frozen=True, slots=True)

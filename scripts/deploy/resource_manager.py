@@ -19,7 +19,6 @@ from azure.core import PipelineClient
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy
 from azure.core.rest import HttpRequest, HttpResponse
-from azure.identity import AzureCliCredential
 
 from scripts.deploy.deploy_errors import DeployError, NotReadyError
 from scripts.deploy.waiting import Waiter, backoff, retry_after
@@ -67,6 +66,8 @@ class ResourceManager:
     def __init__(self, endpoint: str, subscription_id: str, waiter: Waiter) -> None:
         self.subscription = f"/subscriptions/{subscription_id}"
         self._endpoint = endpoint.rstrip("/")
+        from azure.identity import AzureCliCredential  # takes a while to load
+
         self._credential = AzureCliCredential(subscription=subscription_id, process_timeout=60)
         self._scope = f"{self._endpoint}/.default"
         token = BearerTokenCredentialPolicy(self._credential, self._scope)

@@ -10,17 +10,18 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
-from azure.identity import AzureCliCredential
-from azure.keyvault.secrets import SecretClient
 
 from renderer.names import secret_of
 from scripts.deploy.deploy_errors import InvalidSettingsError
 from scripts.deploy.tfvars import is_placeholder
 from scripts.deploy.vault_failure import CONFLICT, VaultFailure
 from scripts.deploy.waiting import Waiter, backoff
+
+if TYPE_CHECKING:
+    from azure.keyvault.secrets import SecretClient
 
 MAXIMUM_BYTES = 25 * 1024
 """Highest size of a secret's value (Key Vault service limits)."""
@@ -50,6 +51,10 @@ class Seeded:
 def open_vault(url: str) -> SecretClient:
     """Client of a vault, with the login of the Azure CLI. It does not retry by itself: the seeder does."""
     # Another credential, such as this machine's identity, would have other roles than that login.
+    # Both take a while to load.
+    from azure.identity import AzureCliCredential
+    from azure.keyvault.secrets import SecretClient
+
     return SecretClient(url, AzureCliCredential(process_timeout=60), retry_total=0)
 
 

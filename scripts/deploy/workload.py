@@ -6,10 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
-from azure.keyvault.secrets import SecretClient
 
 from renderer import Settings as GatewaySettings
 from renderer.model.backends import Backend
@@ -36,6 +35,9 @@ from scripts.deploy.value_check import check_values
 from scripts.deploy.vault_seeder import Action, Seeded, Seeder, open_vault
 from scripts.deploy.workload_settings import WorkloadSettings, multiplied_limits
 from scripts.terraform import Output
+
+if TYPE_CHECKING:
+    from azure.keyvault.secrets import SecretClient
 
 WORKLOAD = STACKS["workload"]
 

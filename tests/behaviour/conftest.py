@@ -1,7 +1,7 @@
 """The stage of the behaviour suite: simulated regions, a gateway in front of them, and clients.
 
-A test starts a gateway of its own, so that no cool-down, breaker or counter survives into another test. Those that leave
-nothing behind may share one.
+A test starts a gateway of its own, so that no cool-down, breaker or counter survives into another test. Those
+that leave nothing behind may share one.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class SharedGateways:
 class Stage:
     """Starts gateways in front of the simulated regions and makes clients for them."""
 
-    def __init__(self, sim: Simulator, engine: str, stack: ExitStack, shared: SharedGateways | None = None) -> None:
+    def __init__(
+        self, sim: Simulator, engine: str, stack: ExitStack, shared: SharedGateways | None = None
+    ) -> None:
         self.sim = sim
         self.engine = engine
         self._stack = stack
@@ -99,8 +101,8 @@ class Stage:
     def shared_gateway(self, backends: Sequence[str] = REGIONS[:1], **settings: object) -> Gateway:
         """A gateway that tests with the same settings share.
 
-        For tests that leave nothing behind and look for nothing that others may have left: no backend fails, no
-        limit is used up, no line of a log and no metric counts.
+        For tests that leave nothing behind and look for nothing that others may have left: no backend fails,
+        no limit is used up, no line of a log and no metric counts.
         """
         env = self.environment(backends, **settings)
         return self._shared.of(env, lambda: self._start(env))
@@ -168,8 +170,6 @@ def receiver() -> Iterator[OtlpReceiver]:
 
 
 @pytest.fixture
-def stage(
-    sim: Simulator, pytestconfig: pytest.Config, shared_gateways: SharedGateways
-) -> Iterator[Stage]:
+def stage(sim: Simulator, pytestconfig: pytest.Config, shared_gateways: SharedGateways) -> Iterator[Stage]:
     with ExitStack() as stack:
         yield Stage(sim, pytestconfig.getoption("--engine"), stack, shared_gateways)

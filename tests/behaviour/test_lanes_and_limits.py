@@ -395,7 +395,9 @@ def test_a7_so_it_is_between_large_files(stage: Stage, megabytes: int) -> None:
 
 
 def test_a7_an_upload_that_names_no_deployment_is_403(stage: Stage) -> None:
-    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(TRANSCRIPTIONS, files={"file": ("a.wav", b"RIFF")})
+    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(
+        TRANSCRIPTIONS, files={"file": ("a.wav", b"RIFF")}
+    )
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
 
 
@@ -508,7 +510,9 @@ def test_a7_a_body_that_the_gateway_does_not_read_names_nothing(stage: Stage, co
 
 @pytest.mark.parametrize("collection", ["batches", "evals", "fine_tuning/jobs"])
 def test_a7_what_names_its_deployments_elsewhere_is_403(stage: Stage, collection: str) -> None:
-    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(f"/openai/v1/{collection}", json={"model": "gpt-4o"})
+    answer = stage.http(stage.shared_gateway(**ALLOWED)).post(
+        f"/openai/v1/{collection}", json={"model": "gpt-4o"}
+    )
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
 
 

@@ -61,7 +61,9 @@ def pair(stage: Stage, gateway: Gateway) -> Pair:
 
 def a_pair(stage: Stage, **settings: Any) -> Pair:
     """Two clients of a gateway with one backend."""
-    gateway = stage.gateway(["eastus"], **CLIENTS, **settings) if settings else stage.shared_gateway(**CLIENTS)
+    gateway = (
+        stage.gateway(["eastus"], **CLIENTS, **settings) if settings else stage.shared_gateway(**CLIENTS)
+    )
     return pair(stage, gateway)
 
 

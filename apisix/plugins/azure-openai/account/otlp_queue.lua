@@ -209,8 +209,8 @@ local function tick(_, self)
     end
 end
 
--- The first item after a quiet time goes at once, and what follows gathers. A worker that stops runs only timers without
--- a pause.
+-- The first item after a quiet time goes at once, and what follows gathers. A worker that stops runs only timers
+-- without a pause.
 local function pause_of(self)
     if ngx.worker.exiting() then
         return 0
