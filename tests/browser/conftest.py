@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from scripts.engines import Gateway
-from tests.behaviour.conftest import sim, simulator, stage
+from tests.behaviour.conftest import shared_gateways, sim, simulator, stage
 
-__all__ = ["sim", "simulator", "stage"]
+__all__ = ["shared_gateways", "sim", "simulator", "stage"]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 

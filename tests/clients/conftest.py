@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from e2e.simulator import Simulator
-from tests.behaviour.conftest import CLIENT_KEY, REGIONS, Stage, sim, simulator, stage
+from tests.behaviour.conftest import CLIENT_KEY, REGIONS, Stage, shared_gateways, sim, simulator, stage
 from tests.clients.ingress import Ingress
 from tests.support.certificates import Certificate, make_certificate
 from tests.support.node_packages import node_with_packages
 
-__all__ = ["sim", "simulator", "stage"]
+__all__ = ["shared_gateways", "sim", "simulator", "stage"]
 
 OpenGateway = Callable[..., str]
 # Before any test changes it.

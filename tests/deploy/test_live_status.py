@@ -19,14 +19,14 @@ from scripts.deploy.layout import STACKS
 from scripts.live.events import LiveError, Picture, pictures
 from scripts.live.tables import plain, tables
 from scripts.live.watching import one_picture
-from tests.behaviour.conftest import CLIENT_KEY, Stage, sim, simulator, stage
+from tests.behaviour.conftest import CLIENT_KEY, Stage, shared_gateways, sim, simulator, stage
 from tests.behaviour.support import chat
 from tests.deploy.commands import BACKEND_KEY, Installation
 from tests.support.live import EVENTS, watching
 from tests.support.loopback_server import LoopbackServer, Reply, Request
 from tests.support.measuring import measuring
 
-__all__ = ["sim", "simulator", "stage"]
+__all__ = ["shared_gateways", "sim", "simulator", "stage"]
 
 LOCAL: dict[str, Any] = {"GATEWAY_LIVE_PAGE": "local", "AZURE_OPENAI_PRIORITY_0": 10}
 OPERATOR_KEY = "canary-operator-0b1f6c5"
