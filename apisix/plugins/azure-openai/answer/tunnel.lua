@@ -2,6 +2,7 @@
 --- messages of the backend are looked at, never held or changed.
 local core = require("apisix.core")
 local frame_reader = require("apisix.plugins.azure-openai.answer.frame_reader")
+local garbage = require("apisix.plugins.azure-openai.base.garbage")
 local upstream = require("apisix.plugins.azure-openai.attempt.upstream")
 
 local ngx = ngx
@@ -21,6 +22,7 @@ local function copy(from, to, watch)
         if not data then
             return from, err
         end
+        garbage.catch_up(#data)
         watch(data)
         local sent
         sent, err = to.socket:send(data)

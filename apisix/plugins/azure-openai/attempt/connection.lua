@@ -2,6 +2,7 @@
 --
 -- A server may send as fast as it likes: while a socket always has data, no other request has its turn. So reads count,
 -- and after so many bytes the others come first.
+local garbage = require("apisix.plugins.azure-openai.base.garbage")
 local memo = require("apisix.plugins.azure-openai.base.memo")
 
 local ngx = ngx
@@ -89,6 +90,7 @@ function _M.open(server, wanted)
 end
 
 local function take_turn(self, bytes)
+    garbage.catch_up(bytes)
     -- The time changes only when nginx has looked after the other requests.
     local now = ngx_now()
     if now ~= self.turn then

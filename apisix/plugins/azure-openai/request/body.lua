@@ -2,6 +2,7 @@
 --
 -- A body is { size (bytes), text | path }; an edited one in a file has `parts`: text, and slices of the file.
 local core = require("apisix.core")
+local garbage = require("apisix.plugins.azure-openai.base.garbage")
 local pause = require("apisix.plugins.azure-openai.base.pause")
 
 local ngx = ngx
@@ -42,6 +43,7 @@ end
 
 --- Wraps text.
 function _M.of_text(text)
+    garbage.catch_up(#text)
     return { size = #text, text = text }
 end
 
@@ -75,6 +77,7 @@ local function receive()
         end
         -- Where there is no room, the rest is read all the same, or nginx would take it for the next request.
         room_err = room_err or fault_of(ngx.req.append_body, data)
+        garbage.catch_up(#data)
         left, since = left - #data, since + #data
         if since >= PAUSE_BYTES then
             since = 0
@@ -183,6 +186,7 @@ local function read_file(body)
             if offset < part[2] then
                 file:seek("set", offset)
                 local data = file:read(math_min(CHUNK_BYTES, part[2] - offset))
+                garbage.catch_up(#data)
                 offset = offset + #data
                 return data
             end
