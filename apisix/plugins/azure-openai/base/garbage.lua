@@ -21,11 +21,14 @@ local LEAST_PERCENT = 200
 local MEANWHILE_KIB = 32 * 1024
 local LEAST_WORK_PERCENT, MOST_WORK_PERCENT = 50, 200
 local LARGE_BYTES = 4096
+-- To ask how much memory there is takes as long as some reads.
+local CATCH_UP_BYTES = 256 * 1024
 
 local _M = {}
 
 -- How much memory there is when a cleaning begins.
 local begins_kib = math_huge
+local large_bytes = 0
 
 -- Both are in per cent: of what is in use at the end of a cleaning, and of what is allocated.
 local function adjust()
@@ -45,12 +48,19 @@ local function watch_cleaning()
     end
 end
 
---- Has a cleaning that is under way catch up with a text that has just been made. By itself it does one step for each
---- allocation, however large that is.
+--- Has a cleaning that is under way catch up with the texts that come: to be called for each, of whatever size. By
+--- itself it does one step for each allocation, however large that is.
 -- @param bytes number
 function _M.catch_up(bytes)
-    if bytes >= LARGE_BYTES and collectgarbage("count") > begins_kib then
-        collectgarbage("step", bytes / 1024)
+    if bytes < LARGE_BYTES then
+        return
+    end
+    large_bytes = large_bytes + bytes
+    if large_bytes >= CATCH_UP_BYTES then
+        if collectgarbage("count") > begins_kib then
+            collectgarbage("step", large_bytes / 1024)
+        end
+        large_bytes = 0
     end
 end
 
