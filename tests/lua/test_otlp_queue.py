@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.engines.support import Lua
 
-# A queue with a clock and timers of its own, and a collector that takes everything: `pauses` are those for which
-# the queue has asked.
+# A queue with a clock and timers of its own, and a collector that takes everything: `pauses` are those for
+# which the queue has asked.
 QUEUE = """
 local name = "apisix.plugins.azure-openai.account.otlp_queue"
 local pool = require("apisix.plugins.azure-openai.routing.pool")
