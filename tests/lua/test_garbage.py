@@ -1,4 +1,4 @@
-"""A worker that uses little memory cleans up seldom and in small steps, and no worker's garbage grows on and on."""
+"""A worker that uses little memory cleans up seldom and in small steps; none gathers garbage on and on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 
 from tests.engines.support import Lua
 
-# Makes garbage in pieces of some bytes while so many MiB are in use: of texts, at which a cleaning has nothing
-# to look at, or of tables. Returns the MiB after a cleaning, and the most.
+# Makes garbage in pieces of some bytes while so many MiB are in use: of texts, at which a cleaning need not
+# look, or of tables. Returns the MiB after a cleaning, and the most.
 MAKE_GARBAGE = """
 package.loaded["apisix.plugins.azure-openai.base.garbage"] = nil
 collectgarbage("setpause", 200)
