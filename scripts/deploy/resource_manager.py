@@ -64,10 +64,10 @@ class ResourceManager:
     """Reads from one subscription. Raises `DeployError`. While Azure is throttling, it waits and says so."""
 
     def __init__(self, endpoint: str, subscription_id: str, waiter: Waiter) -> None:
-        self.subscription = f"/subscriptions/{subscription_id}"
-        self._endpoint = endpoint.rstrip("/")
         from azure.identity import AzureCliCredential  # takes a while to load
 
+        self.subscription = f"/subscriptions/{subscription_id}"
+        self._endpoint = endpoint.rstrip("/")
         self._credential = AzureCliCredential(subscription=subscription_id, process_timeout=60)
         self._scope = f"{self._endpoint}/.default"
         token = BearerTokenCredentialPolicy(self._credential, self._scope)

@@ -13,7 +13,8 @@ local exchange = require("apisix.plugins.azure-openai.account.otlp_exchange")
 local at, now, current, post = ngx.timer.at, ngx.now, pool.current, exchange.post
 local clock, pauses, turn = 1000, {}, nil
 pool.current = function() return { telemetry = { service_name = "gateway" } } end
-exchange.post = function() return 200 end
+local answer = function() return 200 end
+exchange.post = function() return answer() end
 ngx.now = function() return clock end
 ngx.timer.at = function(pause, run, queue)
     pauses[#pauses + 1] = pause
@@ -53,3 +54,12 @@ def test_o2_what_follows_gathers_for_the_rest_of_a_second(lua: Lua) -> None:
 
 def test_o2_a_clock_that_is_set_back_holds_nothing_up(lua: Lua) -> None:
     assert pauses(lua, "add() pass(0) clock = clock - 3600 add()") == [0, 1]
+
+
+def test_o2_after_an_outage_it_waits_longer_and_longer(lua: Lua) -> None:
+    steps = "answer = function() return 503 end add() pass(0) pass(2) pass(4) pass(5)"
+    assert pauses(lua, steps) == [0, 2, 4, 5, 5]
+
+
+def test_o2_a_fault_of_its_own_is_not_met_again_at_once(lua: Lua) -> None:
+    assert pauses(lua, "answer = function() error('a fault') end add() pass(0) pass(1)") == [0, 1, 1]

@@ -187,7 +187,6 @@ local function run(self)
     end
     local is_sent = send_all(self, telemetry)
     self.pause_seconds = is_sent and PAUSE_SECONDS or math_min(self.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
-    self.not_before = ngx.now() + self.pause_seconds
     if not is_sent and ngx.worker.exiting() then
         drop(self, self.last - self.first + 1)
         tell_dropped(self)
@@ -204,6 +203,7 @@ local function tick(_, self)
         core.log.error("azure-openai: cannot send ", self.signal, ": ", err)
     end
     self.is_scheduled = false
+    self.not_before = ngx.now() + self.pause_seconds
     if self.first <= self.last then
         schedule(self)
     end

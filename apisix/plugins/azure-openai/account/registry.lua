@@ -3,6 +3,7 @@
 local core = require("apisix.core")
 local exporter = require("apisix.plugins.prometheus.exporter")
 
+local math_max = math.max
 local math_min = math.min
 local tonumber = tonumber
 
@@ -157,11 +158,12 @@ function _M.metrics()
     return metrics
 end
 
---- How long numbers may wait until they are handed over: a fifth of the time between two pages, and a second at most.
+--- How long numbers may wait until they are handed over: a fifth of the time between two pages, at most.
+-- @return number seconds, from 0.1 to 1
 function _M.seconds_between()
     local conf = core.config.local_conf()
     local page = core.table.try_read_attr(conf, "plugin_attr", "prometheus", "refresh_interval")
-    return math_min(1, (tonumber(page) or PAGE_SECONDS) / 5)
+    return math_max(0.1, math_min(1, (tonumber(page) or PAGE_SECONDS) / 5))
 end
 
 --- Adds observations of about the same value to a histogram. They count in one bucket, so it has to be that of each.

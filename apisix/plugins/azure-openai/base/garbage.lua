@@ -1,6 +1,6 @@
 --- How much garbage gathers in a worker before LuaJIT cleans up, and in how small steps it does.
 --
--- Each cleaning looks at everything in use: some 15 MB of APISIX and its plugins, while a request leaves some 25 KB of
+-- Each cleaning looks at everything in use: some 8 MB of APISIX and its plugins, while a request leaves some 25 KB of
 -- garbage. By default a worker cleans when its memory has doubled, and this look is a tenth of what a request costs.
 -- Here a small worker waits for more garbage; a large one, which holds bodies, cleans as by default.
 --
