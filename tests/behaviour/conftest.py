@@ -102,7 +102,8 @@ class Stage:
         """A gateway that tests with the same settings share.
 
         For tests that leave nothing behind and look for nothing that others may have left: no backend fails,
-        no limit is used up, no line of a log and no metric counts.
+        no limit is used up, nothing goes on in the background (the gateway would ask for it during another
+        test), no line of a log and no metric counts.
         """
         env = self.environment(backends, **settings)
         return self._shared.of(env, lambda: self._start(env))

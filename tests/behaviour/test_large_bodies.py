@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from e2e.large_bodies import CLASSES, MIB, LargeBody, large_body, random_document
 from scripts.engines import Gateway
-from tests.behaviour.conftest import Stage
+from tests.behaviour.conftest import CLIENT_KEY, Stage
 from tests.support.loopback_server import LoopbackServer
+from tests.support.measuring import PATIENCE
 from tests.support.worker_memory import GARBAGE_MIB, peak_growth
 
 RANDOM_DOCUMENTS = 40
@@ -106,3 +110,34 @@ def test_s1_others_are_answered_while_a_body_is_read(stage: Stage, backend: str,
     assert sent.result() == 200
     # If the body had the worker for itself, two or three would be: before, while and after it is read.
     assert answered > 8
+
+
+def form_for_another_deployment(mark: bytes) -> bytes:
+    """A form whose deployment stands behind a file of 20 MiB. LuaJIT would keep equal pieces once."""
+    file = b"".join(mark + number.to_bytes(8) + b"x" * 262_128 for number in range(80))
+    return (
+        b'--R\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n%s\r\n'
+        b'--R\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-2\r\n--R--\r\n' % file
+    )
+
+
+def test_s1_many_forms_that_end_at_once_cost_little_memory(stage: Stage) -> None:
+    gateway = stage.gateway(["eastus"], GATEWAY_CLIENT_DEPLOYMENTS_0="gpt-4o")
+    address = urlsplit(gateway.url)
+    with ExitStack() as stack:
+        uploads = []
+        for number in range(6):
+            form = form_for_another_deployment(number.to_bytes(8))
+            head = (
+                f"POST /openai/v1/audio/transcriptions HTTP/1.1\r\nhost: gateway\r\napi-key: {CLIENT_KEY}\r\n"
+                f"content-type: multipart/form-data; boundary=R\r\ncontent-length: {len(form)}\r\n\r\n"
+            )
+            upload = socket.create_connection((address.hostname, address.port), timeout=20 * PATIENCE)
+            uploads.append(stack.enter_context(upload))
+            upload.sendall(head.encode() + form[:-1])
+        with peak_growth(gateway) as growth:
+            for upload in uploads:
+                upload.sendall(b"\n")
+            answers = [upload.recv(12) for upload in uploads]
+    assert answers == [b"HTTP/1.1 403"] * 6
+    assert growth.mib < 16 + GARBAGE_MIB

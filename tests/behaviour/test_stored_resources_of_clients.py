@@ -137,7 +137,7 @@ def test_a9_the_record_says_that_the_gateway_refused_it(stage: Stage) -> None:
 def test_a9_nothing_below_a_response_of_another_client_is_found(
     stage: Stage, method: str, below: str
 ) -> None:
-    clients = a_pair(stage)
+    clients = pair(stage, stage.gateway(["eastus"], **CLIENTS))
     created = made(respond(clients.maker, background=True))
     assert clients.other.request(method, f"{V1_RESPONSES}/{created}{below}").status_code == 404
 
@@ -489,7 +489,7 @@ def test_a9_nobody_finds_the_output_of_a_batch_before_its_maker_does(stage: Stag
 
 
 def test_a9_the_thread_of_a_run_is_its_makers(stage: Stage) -> None:
-    clients = a_pair(stage)
+    clients = pair(stage, stage.gateway(["eastus"], **CLIENTS))
     body = {"assistant_id": KINDS["assistants"](clients.maker)}
     thread = clients.maker.post(f"{V1}/threads/runs", json=body).json()["thread_id"]
     answers = [client.get(f"{V1}/threads/{thread}") for client in (clients.maker, clients.other)]
@@ -514,7 +514,7 @@ def test_a9_after_a_restart_every_client_can_use_what_it_knows(stage: Stage, kin
 
 
 def test_a9_nothing_that_names_a_resource_takes_it(stage: Stage) -> None:
-    first = stage.http(stage.shared_gateway())
+    first = stage.http(stage.gateway(["eastus"]))
     file, response = upload(first), made(respond(first, background=True))
     store, batch = KINDS["vector_stores"](first), KINDS["batches"](first)
     clients = a_pair(stage)

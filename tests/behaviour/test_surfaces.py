@@ -233,7 +233,7 @@ def test_s2_delete_is_served(stage: Stage) -> None:
 
 
 def test_s2_a_post_without_a_body_is_served(stage: Stage, sim: Simulator) -> None:
-    client = stage.openai(stage.shared_gateway())
+    client = stage.openai(stage.gateway(["eastus"]))
     response = client.responses.create(model="gpt-4o", input="Hello", background=True)
     client.responses.cancel(response.id)
     assert sim.requests("eastus")[-1].body == b""

@@ -27,7 +27,7 @@ def _status_kib(pid: int, field: str) -> int:
 
 
 GARBAGE_MIB = 32
-"""What a worker may gather before it cleans up (base/garbage.lua)."""
+"""What a worker may gather before it begins to clean up (base/garbage.lua); half as much comes meanwhile."""
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 --- Unpacks gzip piece by piece, with the zlib that APISIX brings along.
 local ffi = require("ffi")
+local garbage = require("apisix.plugins.azure-openai.base.garbage")
 local zlib = require("ffi-zlib")
 
 local library = zlib.zlib
@@ -39,7 +40,9 @@ function Inflater:pull()
     elseif result ~= library.Z_OK and result ~= library.Z_BUF_ERROR then
         return nil, "a broken gzip body: " .. tonumber(result)
     end
-    return ffi.string(self.output, PIECE_BYTES - stream.avail_out)
+    local bytes = PIECE_BYTES - stream.avail_out
+    garbage.catch_up(bytes)
+    return ffi.string(self.output, bytes)
 end
 
 local _M = {}

@@ -20,14 +20,14 @@ local LEAST_PERCENT = 200
 -- What may gather while a cleaning looks at what is in use.
 local MEANWHILE_KIB = 32 * 1024
 local LEAST_WORK_PERCENT, MOST_WORK_PERCENT = 50, 200
-local LARGE_BYTES = 4096
+local LARGE_BYTES = 1024
 -- To ask how much memory there is takes as long as some reads.
 local CATCH_UP_BYTES = 256 * 1024
 
 local _M = {}
 
--- How much memory there is when a cleaning begins.
-local begins_kib = math_huge
+-- About how much memory there is when the next cleaning begins, and whether it is known to have begun.
+local begins_kib, is_cleaning = math_huge, false
 local large_bytes = 0
 
 -- Both are in per cent: of what is in use at the end of a cleaning, and of what is allocated.
@@ -37,7 +37,7 @@ local function adjust()
     local work = math_max(LEAST_WORK_PERCENT, math_floor(100 * used_kib / MEANWHILE_KIB))
     collectgarbage("setpause", pause)
     collectgarbage("setstepmul", math_min(MOST_WORK_PERCENT, work))
-    begins_kib = used_kib * pause / 100
+    begins_kib, is_cleaning = used_kib * pause / 100, false
 end
 
 -- Nothing holds the proxy, so each cleaning finds it, and tells so at its end, before it decides when the next begins.
@@ -57,7 +57,9 @@ function _M.catch_up(bytes)
     end
     large_bytes = large_bytes + bytes
     if large_bytes >= CATCH_UP_BYTES then
-        if collectgarbage("count") > begins_kib then
+        -- Before its end there is less memory again than at its beginning.
+        is_cleaning = is_cleaning or collectgarbage("count") > begins_kib
+        if is_cleaning then
             collectgarbage("step", large_bytes / 1024)
         end
         large_bytes = 0

@@ -135,10 +135,9 @@ end
 -- @param offset number bytes from the start
 -- @param length number
 function _M.slice(body, offset, length)
-    if body.text then
-        return body.text:sub(offset + 1, offset + length)
-    end
-    return read_slice(body.path, offset, length)
+    local data = body.text and body.text:sub(offset + 1, offset + length) or read_slice(body.path, offset, length)
+    garbage.catch_up(#data)
+    return data
 end
 
 -- The text that a body in memory becomes with its parts.
