@@ -135,7 +135,8 @@ end
 -- @param offset number bytes from the start
 -- @param length number
 function _M.slice(body, offset, length)
-    local data = body.text and body.text:sub(offset + 1, offset + length) or read_slice(body.path, offset, length)
+    local data = body.text and body.text:sub(offset + 1, offset + length)
+        or read_slice(body.path, offset, length)
     garbage.catch_up(#data)
     return data
 end
