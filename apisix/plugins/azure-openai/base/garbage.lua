@@ -2,11 +2,12 @@
 --
 -- Each cleaning looks at everything in use: some 8 MB of APISIX and its plugins, while a request leaves some 25 KB of
 -- garbage. By default a worker cleans when its memory has doubled, and this look is a tenth of what a request costs.
--- Here a small worker waits for more garbage; a large one, which holds bodies, cleans as by default.
+-- Here a small worker lets some 32 MB gather; a large one, which holds bodies, cleans as by default.
 --
 -- By default a cleaning does two bytes of work for each byte that is allocated: 25 ms of work between few requests, and
--- all others wait. Here a small worker has four times as many requests share it. More would share it still better, but
--- each would then be slower: what is in use is looked at while it changes, and some of it again.
+-- all others wait. Here a small worker has four times as many requests share it, so it cleans most of the time. More
+-- would share it still better, but each would then be slower: what is in use changes while it is looked at, and some of
+-- it is looked at again.
 local collectgarbage = collectgarbage
 local getmetatable = getmetatable
 local newproxy = newproxy
