@@ -68,7 +68,7 @@ function _M.init()
     sums.watch()
     garbage.watch()
     if ngx.worker.id() == 0 then
-        ngx.timer.every(registry.seconds_between(), refresh_metrics)
+        ngx.timer.every(registry.hand_over_seconds(), refresh_metrics)
         budgets.watch()
     end
 end

@@ -1,4 +1,4 @@
-"""A worker that uses little memory cleans up seldom and in small steps; none gathers garbage on and on."""
+"""A worker cleans up in small steps, and none gathers garbage on and on."""
 
 from __future__ import annotations
 

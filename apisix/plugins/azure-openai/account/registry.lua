@@ -160,7 +160,7 @@ end
 
 --- How long numbers may wait until they are handed over: a fifth of the time between two pages, at most.
 -- @return number seconds, from 0.1 to 1
-function _M.seconds_between()
+function _M.hand_over_seconds()
     local conf = core.config.local_conf()
     local page = core.table.try_read_attr(conf, "plugin_attr", "prometheus", "refresh_interval")
     return math_max(0.1, math_min(1, (tonumber(page) or PAGE_SECONDS) / 5))

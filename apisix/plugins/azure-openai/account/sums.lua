@@ -166,7 +166,7 @@ end
 
 --- Begins to hand the sums over. Once in each worker. A worker that stops runs the timer a last time, at once.
 function _M.watch()
-    ngx.timer.every(registry.seconds_between(), take_turn)
+    ngx.timer.every(registry.hand_over_seconds(), take_turn)
 end
 
 --- Hands the sums over at once in a worker that stops: it still finishes its requests, but runs no timers any more,
