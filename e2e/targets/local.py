@@ -76,7 +76,11 @@ def stage_settings(endpoints: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def simulators() -> Iterator[Simulators]:
-    """The simulated backends, in one process on three ports."""
+    """The simulated backends, in one process on three ports.
+
+    Raises:
+        TargetError: they cannot be started; they have printed why.
+    """
     # One more, for the admin API alone: the port of a backend may refuse connections.
     names = (*BACKENDS, _CONTROL)
     ports = dict(zip(names, free_ports(len(names)), strict=True))
@@ -117,7 +121,9 @@ def simulators() -> Iterator[Simulators]:
         urls = {name: f"http://{LOOPBACK}:{port}" for name, port in ports.items()}
         control = urls.pop(_CONTROL)
         try:
-            eventually(lambda: _is_healthy(control), _START_SECONDS)
+            eventually(lambda: process.poll() is not None or _is_healthy(control), _START_SECONDS)
+            if process.poll() is not None:
+                raise TargetError("the simulated backends ended at once; above stands why")
             yield Simulators(urls, dict.fromkeys(urls, COMMON_SIMULATOR_KEY), dict.fromkeys(urls, control))
         finally:
             process.terminate()
@@ -213,6 +219,7 @@ class LocalTarget:
 
         Raises:
             EngineError: the gateway cannot be started; says why.
+            TargetError: the simulated backends cannot be started.
             renderer.ConfigurationError: the settings are wrong.
         """
         breakage = breakage or Breakage()

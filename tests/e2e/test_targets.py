@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 
 import httpx
@@ -12,6 +13,7 @@ from e2e.load.plan import CLIENTS
 from e2e.load.session import LoadSession
 from e2e.scenarios import ALL
 from e2e.scenarios.run import run_scenario
+from e2e.targets import local
 from e2e.targets.azure import AzureTarget
 from e2e.targets.local import LocalTarget, stage_settings
 from e2e.targets.simulators import BACKENDS, CHAT_100M, PTU
@@ -84,6 +86,17 @@ def test_a_local_stage_serves_and_shows_what_backends_were_asked(pytestconfig: p
     assert answer.status_code == 200
     assert {a.status for a in asked} <= {200, 429}
     assert all(a.path.startswith(f"/openai/deployments/{CHAT_100M}/completions") for a in asked)
+
+
+def test_simulated_backends_that_cannot_listen_say_so_at_once(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = [taken.getsockname()[1], 0, 0, 0]
+        monkeypatch.setattr(local, "free_ports", lambda _: ports)
+        with pytest.raises(TargetError, match="ended at once"), local.simulators():
+            pass
+    assert "Address already in use" in capfd.readouterr().err
 
 
 def test_a_breakage_is_noticed(pytestconfig: pytest.Config) -> None:

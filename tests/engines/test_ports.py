@@ -1,0 +1,73 @@
+"""Choosing free ports, in processes that do so side by side."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from scripts.engines import ports
+from scripts.engines.base import EngineError
+
+# Chooses from few ports, prints them and stays until its input ends.
+CHOOSER = """
+import sys
+from scripts.engines import ports
+ports._RANGE, ports._TRIES = range({first}, {last}), {last} - {first}
+print(*ports.free_ports({count}), flush=True)
+sys.stdin.read()
+"""
+FIRST = 10240
+
+
+@contextmanager
+def chooser(count: int, span: int) -> Iterator[set[int]]:
+    """The ports that another process has chosen out of `span`; it lives until the end of the block."""
+    code = CHOOSER.format(first=FIRST, last=FIRST + span, count=count)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield {int(port) for port in process.stdout.readline().split()}
+
+
+@pytest.fixture(autouse=True)
+def _claims_of_this_test_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
+def test_processes_side_by_side_choose_different_ports() -> None:
+    with ExitStack() as held:
+        chosen = [held.enter_context(chooser(5, 40)) for _ in range(4)]
+    assert len(set.union(*chosen)) == 20
+
+
+def test_the_ports_of_a_process_that_has_ended_are_free_again() -> None:
+    with chooser(15, 20) as first:
+        pass
+    with chooser(15, 20) as second:
+        assert (len(first), len(second)) == (15, 15)
+
+
+def test_one_process_chooses_a_port_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "_claims", ports._Claims())
+    monkeypatch.setattr(ports, "_RANGE", range(FIRST, FIRST + 20))
+    monkeypatch.setattr(ports, "_TRIES", 20)
+    chosen = [ports.free_ports(1)[0] for _ in range(10)]
+    assert len(set(chosen)) == 10
+    with pytest.raises(EngineError, match="no free loopback ports"):
+        ports.free_ports(11)
+
+
+def test_a_process_lets_go_of_what_it_chose_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports._Claims, "_MOST", 2)
+    claims = ports._Claims()
+    assert [claims.claim(port) for port in (1, 2, 3, 1, 3)] == [True, True, True, True, False]
+
+
+def test_a_file_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(ports._Claims, "_FILE", tmp_path / "missing" / "claims")
+    with pytest.raises(EngineError, match="claims cannot be written: No such file or directory"):
+        ports._Claims().claim(1)
