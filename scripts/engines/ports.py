@@ -1,13 +1,9 @@
 """Loopback ports for a gateway's three listeners."""
 
-import fcntl
-import os
 import random
 import socket
-import tempfile
 from collections import deque
 from contextlib import ExitStack
-from pathlib import Path
 
 from scripts.engines.base import EngineError, Ports
 
@@ -16,59 +12,42 @@ from scripts.engines.base import EngineError, Ports
 _RANGE = range(10240, 32768)
 _TRIES = 200
 
-
-class _Claims:
-    """The ports that this process has chosen lately, which other processes of the user keep away from.
-
-    A server takes its port some time after the port was chosen: without claims, processes that start servers
-    side by side choose the same one now and then. A claim is the lock of one byte of a shared, empty file.
-    It ends with the process, or when the process has chosen `_MOST` more ports.
-    """
-
-    _MOST = 256
-    _FILE = Path(tempfile.gettempdir()) / f"gateway-ports-{os.getuid()}"
-
-    def __init__(self) -> None:
-        self._ports: deque[int] = deque()
-        self._file: int | None = None
-
-    def claim(self, port: int) -> bool:
-        """Whether the port was unclaimed; now it is this process's. Raises `EngineError` without the file."""
-        if self._file is None:
-            try:
-                self._file = os.open(self._FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            except OSError as error:
-                raise EngineError(f"{self._FILE} cannot be written: {error.strerror}") from None
-        # A process's own locks are no obstacle to it.
-        if port in self._ports:
-            return False
-        try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-        except BlockingIOError:
-            return False
-        self._ports.append(port)
-        if len(self._ports) > self._MOST:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, self._ports.popleft())
-        return True
-
-
-_claims = _Claims()
+# A server takes its port some time after the port was chosen. Without claims, processes that start servers
+# side by side would choose the same one now and then. A claim is a UDP socket on the port, which no server
+# wants. It ends with the process, or when the process has chosen so many more ports.
+_MOST_CLAIMS = 64
+_claims: deque[socket.socket] = deque()
 
 
 def _bind(port: int, *, after_others: bool = False) -> socket.socket | None:
     """A socket on the port, or None; `after_others` allows a port on which old connections still linger."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, after_others)
+    return _bound(listener, port)
+
+
+def _bound(made: socket.socket, port: int) -> socket.socket | None:
     try:
-        listener.bind(("127.0.0.1", port))
+        made.bind(("127.0.0.1", port))
     except OSError:
-        listener.close()
+        made.close()
         return None
-    return listener
+    return made
+
+
+def _claim(port: int) -> bool:
+    """Whether neither this process nor another has chosen the port lately; now this one has."""
+    claim = _bound(socket.socket(type=socket.SOCK_DGRAM), port)
+    if claim is None:
+        return False
+    _claims.append(claim)
+    if len(_claims) > _MOST_CLAIMS:
+        _claims.popleft().close()
+    return True
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different ports on which nothing listens, and which no other process has chosen lately."""
+    """`count` different ports on which nothing listens, and which no process has chosen lately."""
     with ExitStack() as held:
         found: list[int] = []
         for port in random.sample(_RANGE, _TRIES):
@@ -78,7 +57,7 @@ def free_ports(count: int) -> list[int]:
             if listener is None:
                 continue
             held.enter_context(listener)
-            if _claims.claim(port):
+            if _claim(port):
                 found.append(port)
     if len(found) < count:
         raise EngineError("no free loopback ports were found between 10240 and 32767")

@@ -1,10 +1,11 @@
 """Choosing free ports, in processes that do so side by side."""
 
+import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -33,9 +34,14 @@ def chooser(count: int, span: int) -> Iterator[set[int]]:
         yield {int(port) for port in process.stdout.readline().split()}
 
 
-@pytest.fixture(autouse=True)
-def _claims_of_this_test_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+@pytest.fixture
+def claims(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Claims that end with the test."""
+    kept: deque[socket.socket] = deque()
+    monkeypatch.setattr(ports, "_claims", kept)
+    yield
+    for claim in kept:
+        claim.close()
 
 
 def test_processes_side_by_side_choose_different_ports() -> None:
@@ -51,8 +57,8 @@ def test_the_ports_of_a_process_that_has_ended_are_free_again() -> None:
         assert (len(first), len(second)) == (15, 15)
 
 
+@pytest.mark.usefixtures("claims")
 def test_one_process_chooses_a_port_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "_claims", ports._Claims())
     monkeypatch.setattr(ports, "_RANGE", range(FIRST, FIRST + 20))
     monkeypatch.setattr(ports, "_TRIES", 20)
     chosen = [ports.free_ports(1)[0] for _ in range(10)]
@@ -61,13 +67,10 @@ def test_one_process_chooses_a_port_once(monkeypatch: pytest.MonkeyPatch) -> Non
         ports.free_ports(11)
 
 
+@pytest.mark.usefixtures("claims")
 def test_a_process_lets_go_of_what_it_chose_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports._Claims, "_MOST", 2)
-    claims = ports._Claims()
-    assert [claims.claim(port) for port in (1, 2, 3, 1, 3)] == [True, True, True, True, False]
-
-
-def test_a_file_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(ports._Claims, "_FILE", tmp_path / "missing" / "claims")
-    with pytest.raises(EngineError, match="claims cannot be written: No such file or directory"):
-        ports._Claims().claim(1)
+    monkeypatch.setattr(ports, "_MOST_CLAIMS", 2)
+    first, *_ = (ports.free_ports(1)[0] for _ in range(3))
+    monkeypatch.setattr(ports, "_RANGE", range(first, first + 1))
+    monkeypatch.setattr(ports, "_TRIES", 1)
+    assert ports.free_ports(1) == [first]
