@@ -82,6 +82,7 @@ local function remove_claimed_identity(ctx)
 end
 
 function _M.rewrite(conf, ctx)
+    garbage.request_begins()
     remove_claimed_identity(ctx)
     local state = state_module.create(ctx, request_id(ctx))
     state.target = reading.target(ctx, conf.path_prefix)
@@ -198,6 +199,7 @@ function _M.log(conf, ctx)
     if state and conf.kind ~= "helper" then
         live_feed.note(written, state)
     end
+    garbage.request_ends()
 end
 
 return _M

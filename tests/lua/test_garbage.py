@@ -1,4 +1,4 @@
-"""A worker cleans up in small steps, and none gathers garbage on and on."""
+"""A worker cleans up in slices, and none gathers garbage on and on."""
 
 from __future__ import annotations
 
@@ -6,83 +6,180 @@ import pytest
 
 from tests.engines.support import Lua
 
-# Makes garbage in pieces of some bytes while so many MiB are in use: of texts, at which a cleaning need not
-# look, or of tables. Returns the MiB after a cleaning, and the most.
-MAKE_GARBAGE = """
-package.loaded["apisix.plugins.azure-openai.base.garbage"] = nil
-collectgarbage("setpause", 200)
+# A worker watches once.
+WATCH = """
 local garbage = require("apisix.plugins.azure-openai.base.garbage")
-garbage.watch()
+if not package.loaded.watched then
+    package.loaded.watched = true
+    garbage.watch()
+end
+
+"""
+
+# Makes garbage in pieces of some bytes while so many MiB are in use: of texts, at which a cleaning need not
+# look, or of tables. The module is told of requests, of which many begin at once, or of bytes. Returns the
+# MiB after a cleaning, the most, and in how many pieces LuaJIT swept by itself, for each cleaning.
+MAKE_GARBAGE = """
+local cleanings = 0
+local function count_cleanings()
+    getmetatable(newproxy(true)).__gc = function()
+        cleanings = cleanings + 1
+        count_cleanings()
+    end
+end
+count_cleanings()
+
+local make = {
+    text = function(index)
+        return ("y"):rep(piece_bytes) .. index
+    end,
+    tables = function()
+        local last
+        for _ = 1, piece_bytes / 64 do
+            last = { last }
+        end
+        return last
+    end,
+}
+
 local held = {}
 for index = 1, texts_mib do
     held[index] = ("x"):rep(1024 * 1024) .. index
 end
--- Small ones, as most are.
 local size = collectgarbage("count")
 while collectgarbage("count") < size + tables_mib * 1024 do
     held[#held + 1] = { {}, {}, {}, {}, {}, {}, {}, {} }
 end
 collectgarbage()
-local clean, most = collectgarbage("count") / 1024, 0
+local clean, most, swept = collectgarbage("count") / 1024, 0, 0
+cleanings = 0
 for index = 1, garbage_mib * 1024 * 1024 / piece_bytes do
-    local text = ("y"):rep(piece_bytes) .. index
-    if is_told then
-        garbage.catch_up(#text)
+    if requests_at_once > 0 then
+        garbage.request_begins()
+    end
+    local before = collectgarbage("count")
+    local piece = make[kind](index)
+    swept = swept + (collectgarbage("count") < before and 1 or 0)
+    if requests_at_once > 0 and index % requests_at_once == 0 then
+        for _ = 1, requests_at_once do
+            garbage.request_ends()
+        end
+    end
+    if is_told_of_bytes then
+        garbage.catch_up(#piece)
     end
     most = math.max(most, collectgarbage("count") / 1024)
 end
+local each = swept / cleanings
 held = nil
 collectgarbage()
-return clean, most
+return clean, most, each
 """
 
 
 def make_garbage(
     lua: Lua,
     *,
+    requests_at_once: int = 1,
+    is_told_of_bytes: bool = False,
+    kind: str = "text",
     texts_mib: int = 0,
     tables_mib: int = 0,
-    garbage_mib: int = 400,
-    piece_bytes: int = 1024,
-    is_told: bool = False,
-) -> tuple[float, float]:
-    clean, most = lua(
-        MAKE_GARBAGE,
+    garbage_mib: int = 600,
+    piece_bytes: int = 16 * 1024,
+) -> tuple[float, float, float]:
+    clean, most, swept = lua(
+        WATCH + MAKE_GARBAGE,
+        requests_at_once=requests_at_once,
+        is_told_of_bytes=is_told_of_bytes,
+        kind=kind,
         texts_mib=texts_mib,
         tables_mib=tables_mib,
         garbage_mib=garbage_mib,
         piece_bytes=piece_bytes,
-        is_told=is_told,
     )
-    return clean, most
+    return clean, most, swept
 
 
-def test_a_small_worker_gathers_32_mib(lua: Lua) -> None:
-    clean, most = make_garbage(lua)
-    # A cleaning goes on in steps, between which there is more garbage.
-    assert clean + 24 < most < clean + 3 * 32
+@pytest.mark.parametrize("kind", ["text", "tables"])
+def test_a_small_worker_gathers_32_mib(lua: Lua, kind: str) -> None:
+    clean, most, _ = make_garbage(lua, kind=kind)
+    # It looks and sweeps while more comes.
+    assert clean + 30 < most < clean + 48
 
 
-@pytest.mark.parametrize("used_mib", [48, 96])
-def test_a_large_one_begins_to_clean_when_its_memory_has_doubled(lua: Lua, used_mib: int) -> None:
-    clean, most = make_garbage(lua, texts_mib=used_mib)
-    assert 1.6 * clean < most < 3.2 * clean
+@pytest.mark.parametrize("kind", ["text", "tables"])
+@pytest.mark.parametrize(("texts_mib", "tables_mib"), [(96, 0), (0, 64)])
+def test_a_large_one_begins_to_clean_when_its_memory_has_doubled(
+    lua: Lua, kind: str, texts_mib: int, tables_mib: int
+) -> None:
+    clean, most, _ = make_garbage(lua, kind=kind, texts_mib=texts_mib, tables_mib=tables_mib)
+    assert 1.9 * clean < most < 2.8 * clean
 
 
-@pytest.mark.parametrize("used_mib", [16, 32, 64])
-def test_a_cleaning_looks_at_what_is_in_use_while_32_mib_gather(lua: Lua, used_mib: int) -> None:
-    clean, most = make_garbage(lua, tables_mib=used_mib)
-    begins = max(2 * clean, clean + 32)
-    assert begins + 24 < most < begins + 44
+@pytest.mark.parametrize("kind", ["text", "tables"])
+@pytest.mark.parametrize("requests_at_once", [1, 32])
+def test_it_sweeps_after_requests_not_in_them(lua: Lua, requests_at_once: int, kind: str) -> None:
+    _, _, swept = make_garbage(lua, kind=kind, requests_at_once=requests_at_once)
+    # Only in the request in which the look ends.
+    assert swept <= 1
+
+
+@pytest.mark.parametrize("kind", ["text", "tables"])
+def test_without_requests_it_cleans_at_twice_the_memory(lua: Lua, kind: str) -> None:
+    clean, most, _ = make_garbage(lua, requests_at_once=0, kind=kind, piece_bytes=1024)
+    assert most < 2 * (clean + 32) + 32
+
+
+@pytest.mark.parametrize("piece_bytes", [1000, 100_000, 1_000_000])
+def test_requests_may_leave_any_amount_of_garbage(lua: Lua, piece_bytes: int) -> None:
+    clean, most, _ = make_garbage(lua, kind="tables", piece_bytes=piece_bytes)
+    assert most < clean + 32 + 40
 
 
 @pytest.mark.parametrize("piece_bytes", [1000, 4000, 65536, 1048576])
-@pytest.mark.parametrize(("used_mib", "meanwhile_mib"), [(16, 36), (100, 64)])
-def test_so_it_does_while_texts_of_any_size_come(
-    lua: Lua, used_mib: int, meanwhile_mib: int, piece_bytes: int
-) -> None:
-    garbage_mib = 600 if piece_bytes < 65536 else 2000
-    clean, most = make_garbage(
-        lua, tables_mib=used_mib, garbage_mib=garbage_mib, piece_bytes=piece_bytes, is_told=True
+@pytest.mark.parametrize("tables_mib", [0, 16, 100])
+def test_a_cleaning_keeps_up_with_texts_of_any_size(lua: Lua, tables_mib: int, piece_bytes: int) -> None:
+    clean, most, _ = make_garbage(
+        lua,
+        requests_at_once=0,
+        is_told_of_bytes=True,
+        tables_mib=tables_mib,
+        piece_bytes=piece_bytes,
+        garbage_mib=1200,
     )
-    assert most < max(2 * clean, clean + 32) + meanwhile_mib
+    assert most < max(2 * clean, clean + 32) + max(32, 0.7 * tables_mib)
+
+
+# Leaves a cleaning in the middle of its sweep, and makes garbage where the module is told of nothing.
+LEFT_ALONE = """
+local cleanings = 0
+getmetatable(newproxy(true)).__gc = function()
+    cleanings = cleanings + 1
+end
+local last = 0
+repeat
+    local before = collectgarbage("count")
+    for index = 1, 100 do
+        last = { last, index .. "" }
+    end
+    last = 0
+    garbage.request_begins()
+    garbage.request_ends()
+until collectgarbage("count") < before and cleanings == 0
+for _ = 1, 600 do
+    if cleanings > 0 then
+        return true
+    end
+    for index = 1, 2000 do
+        last = { last, index .. "" }
+    end
+    last = 0
+    ngx.sleep(0.02)
+end
+return false
+"""
+
+
+def test_a_sweep_goes_on_where_no_request_begins_or_ends(lua: Lua) -> None:
+    assert lua(WATCH + LEFT_ALONE) == [True]

@@ -1,76 +1,127 @@
---- How much garbage gathers in a worker before LuaJIT cleans up, and in how small steps it does.
+--- How much garbage gathers in a worker before LuaJIT cleans up, and when it sweeps.
 --
--- Each cleaning looks at everything in use: some 8 MB of APISIX and its plugins, while a request leaves some 25 KB of
--- garbage. By default a worker cleans when its memory has doubled, and this look is a tenth of what a request costs.
--- Here a small worker lets some 32 MB gather; a large one, which holds bodies, cleans as by default.
+-- A cleaning looks at everything in use; then it sweeps: it goes through everything there is, and frees what is not in
+-- use. Some 8 MB of APISIX and its plugins are in use, while a request leaves some 25 KB of garbage. By default a
+-- cleaning begins when a worker's memory has doubled, and the look would be a tenth of what a request costs. Here a
+-- small worker lets some 32 MB gather first.
 --
--- By default a cleaning does two bytes of work for each byte that is allocated: 25 ms of work between few requests, and
--- all others wait. Here a small worker has four times as many requests share it, so it cleans most of the time. More
--- would share it still better, but each would then be slower: what is in use changes while it is looked at, and some of
--- it is looked at again.
+-- By itself LuaJIT sweeps while something is allocated, a step for each KB, however few objects that makes: for some
+-- hundred requests all take twice as long. Here its own steps rest, and a slice follows every few requests: as large as
+-- what they allocated asks for, and large enough that the processor's caches hold what a slice works with.
+local ngx = ngx
 local collectgarbage = collectgarbage
 local getmetatable = getmetatable
 local newproxy = newproxy
+local setmetatable = setmetatable
 local math_floor = math.floor
-local math_huge = math.huge
 local math_max = math.max
 local math_min = math.min
 
 local GARBAGE_KIB = 32 * 1024
-local LEAST_PERCENT = 200
--- What may gather while a cleaning looks at what is in use.
-local MEANWHILE_KIB = 32 * 1024
-local LEAST_WORK_PERCENT, MOST_WORK_PERCENT = 50, 200
-local LARGE_BYTES = 1024
--- To ask how much memory there is takes as long as some reads.
+local REQUESTS_OF_A_SLICE = 8
+-- A step sweeps 200 objects, so 13 for each KB; a request makes some 5.
+local KIB_OF_A_STEP = 15
+-- So far above the limit the sweep is twice as fast.
+local EXCESS_KIB = 4 * 1024
 local CATCH_UP_BYTES = 256 * 1024
+-- What it takes to pass on a piece, whatever its size.
+local BYTES_OF_A_PIECE = 1024
 
 local _M = {}
 
--- About how much memory there is when the next cleaning begins, and whether it is known to have begun.
-local begins_kib, is_cleaning = math_huge, false
-local large_bytes = 0
+-- The memory at which a cleaning begins.
+local limit_kib = 0
+-- While it sweeps: the memory when that began, what has been freed, and the memory after the last slice.
+local is_sweeping, began_kib, freed_kib, seen_kib = false, 0, 0, 0
+local requests, bytes_passed = 0, 0
+-- Holds one table, until a look finds that nothing else holds it.
+local looked_at = setmetatable({}, { __mode = "v" })
 
--- Both are in per cent: of what is in use at the end of a cleaning, and of what is allocated.
-local function adjust()
+local function end_cleaning()
     local used_kib = collectgarbage("count")
-    local pause = math_max(LEAST_PERCENT, math_floor(100 * (used_kib + GARBAGE_KIB) / used_kib))
-    local work = math_max(LEAST_WORK_PERCENT, math_floor(100 * used_kib / MEANWHILE_KIB))
-    collectgarbage("setpause", pause)
-    collectgarbage("setstepmul", math_min(MOST_WORK_PERCENT, work))
-    begins_kib, is_cleaning = used_kib * pause / 100, false
+    if is_sweeping then
+        -- Without what has come since.
+        used_kib = math_min(used_kib, began_kib - freed_kib)
+    end
+    limit_kib = math_max(2 * used_kib, used_kib + GARBAGE_KIB)
+    -- Where no request ends that could begin it, LuaJIT begins a cleaning at twice that.
+    collectgarbage("setpause", math_floor(200 * limit_kib / used_kib))
+    is_sweeping = false
+    looked_at[1] = {}
 end
 
--- Nothing holds the proxy, so each cleaning finds it, and tells so at its end, before it decides when the next begins.
+-- Nothing holds the proxy, so each cleaning finds it, and tells so at its end.
 local function watch_cleaning()
     getmetatable(newproxy(true)).__gc = function()
-        adjust()
+        end_cleaning()
         watch_cleaning()
     end
 end
 
---- Has a cleaning that is under way catch up with the texts that come: to be called for each, of whatever size. By
---- itself it does one step for each allocation, however large that is.
--- @param bytes number
-function _M.catch_up(bytes)
-    if bytes < LARGE_BYTES then
+local function sweep_by_slices()
+    if not is_sweeping and #looked_at == 0 then
+        collectgarbage("stop")
+        began_kib = collectgarbage("count")
+        is_sweeping, freed_kib, seen_kib = true, 0, began_kib
+    end
+end
+
+-- A slice, or the beginning of a cleaning.
+local function go_on()
+    local kib = collectgarbage("count")
+    if not is_sweeping then
+        if kib > limit_kib then
+            collectgarbage("step", 1)
+        end
         return
     end
-    large_bytes = large_bytes + bytes
-    if large_bytes >= CATCH_UP_BYTES then
-        -- Before its end there is less memory again than at its beginning.
-        is_cleaning = is_cleaning or collectgarbage("count") > begins_kib
-        if is_cleaning then
-            collectgarbage("step", large_bytes / 1024)
-        end
-        large_bytes = 0
+    local excess_kib = math_max(0, kib - limit_kib)
+    local steps = (kib - seen_kib) / KIB_OF_A_STEP * (1 + excess_kib / EXCESS_KIB)
+    collectgarbage("step", math_max(1, steps))
+    seen_kib = collectgarbage("count")
+    freed_kib = freed_kib + kib - seen_kib
+    -- Unless that was the end: each step lets LuaJIT make its own again.
+    if is_sweeping then
+        collectgarbage("stop")
     end
+end
+
+--- To be called at the beginning of each request: many may begin before one ends.
+_M.request_begins = sweep_by_slices
+
+--- To be called at the end of each request.
+function _M.request_ends()
+    sweep_by_slices()
+    requests = requests + 1
+    if requests >= REQUESTS_OF_A_SLICE then
+        requests = 0
+        go_on()
+    end
+end
+
+--- Has a cleaning that is under way catch up with the pieces of a body or stream that come: to be called for each, of
+--- whatever size. By itself it does one step for each allocation, however large that is.
+-- @param bytes number
+function _M.catch_up(bytes)
+    bytes_passed = bytes_passed + BYTES_OF_A_PIECE + bytes
+    if bytes_passed < CATCH_UP_BYTES then
+        return
+    end
+    sweep_by_slices()
+    if is_sweeping then
+        go_on()
+    elseif collectgarbage("count") > limit_kib then
+        collectgarbage("step", bytes_passed / 1024)
+    end
+    bytes_passed = 0
 end
 
 --- Begins to take care of it. Once in each worker.
 function _M.watch()
-    adjust()
+    end_cleaning()
     watch_cleaning()
+    -- For what is allocated where no request begins or ends.
+    ngx.timer.every(1, go_on)
 end
 
 return _M
