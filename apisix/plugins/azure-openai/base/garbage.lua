@@ -7,17 +7,19 @@
 --
 -- By itself LuaJIT sweeps while something is allocated, a step for each KB, however few objects that makes: for some
 -- hundred requests all take twice as long. Here its own steps rest, and a slice follows every few requests: as large as
--- what they allocated asks for, and large enough that the processor's caches hold what a slice works with.
-local ngx = ngx
+-- what they allocated asks for, and large enough that the processor's caches hold what a slice works with. Where much
+-- is allocated before a slice comes, LuaJIT goes on by itself.
 local collectgarbage = collectgarbage
 local getmetatable = getmetatable
 local newproxy = newproxy
 local setmetatable = setmetatable
-local math_floor = math.floor
+local math_ceil = math.ceil
 local math_max = math.max
 local math_min = math.min
 
 local GARBAGE_KIB = 32 * 1024
+-- So much may be allocated until LuaJIT goes on by itself.
+local REST_KIB = 8 * 1024
 local REQUESTS_OF_A_SLICE = 8
 -- A step sweeps 200 objects, so 13 for each KB; a request makes some 5.
 local KIB_OF_A_STEP = 15
@@ -31,21 +33,24 @@ local _M = {}
 
 -- The memory at which a cleaning begins.
 local limit_kib = 0
--- While it sweeps: the memory when that began, what has been freed, and the memory after the last slice.
+-- While it sweeps: the memory when that began, what slices have freed, and the memory after the last one.
 local is_sweeping, began_kib, freed_kib, seen_kib = false, 0, 0, 0
 local requests, bytes_passed = 0, 0
+local is_watched = false
 -- Holds one table, until a look finds that nothing else holds it.
 local looked_at = setmetatable({}, { __mode = "v" })
 
+-- LuaJIT's pause is in per cent of what is in use when a cleaning ends, or of all memory when it restarts.
+local function set_pause(from_kib, to_kib)
+    collectgarbage("setpause", math_ceil(100 * to_kib / from_kib))
+end
+
 local function end_cleaning()
-    local used_kib = collectgarbage("count")
-    if is_sweeping then
-        -- Without what has come since.
-        used_kib = math_min(used_kib, began_kib - freed_kib)
-    end
+    local kib = collectgarbage("count")
+    -- Without what has come since the look.
+    local used_kib = is_sweeping and math_min(kib, began_kib - freed_kib) or kib
     limit_kib = math_max(2 * used_kib, used_kib + GARBAGE_KIB)
-    -- Where no request ends that could begin it, LuaJIT begins a cleaning at twice that.
-    collectgarbage("setpause", math_floor(200 * limit_kib / used_kib))
+    set_pause(used_kib, math_max(limit_kib, kib) + REST_KIB)
     is_sweeping = false
     looked_at[1] = {}
 end
@@ -58,11 +63,17 @@ local function watch_cleaning()
     end
 end
 
+-- Has LuaJIT rest from its own steps.
+local function rest()
+    collectgarbage("restart", -1)
+end
+
 local function sweep_by_slices()
     if not is_sweeping and #looked_at == 0 then
-        collectgarbage("stop")
         began_kib = collectgarbage("count")
         is_sweeping, freed_kib, seen_kib = true, 0, began_kib
+        set_pause(began_kib, began_kib + REST_KIB)
+        rest()
     end
 end
 
@@ -80,9 +91,9 @@ local function go_on()
     collectgarbage("step", math_max(1, steps))
     seen_kib = collectgarbage("count")
     freed_kib = freed_kib + kib - seen_kib
-    -- Unless that was the end: each step lets LuaJIT make its own again.
+    -- Unless that was the end: after a step LuaJIT goes on by itself.
     if is_sweeping then
-        collectgarbage("stop")
+        rest()
     end
 end
 
@@ -116,12 +127,13 @@ function _M.catch_up(bytes)
     bytes_passed = 0
 end
 
---- Begins to take care of it. Once in each worker.
+--- Begins to take care of it. APISIX calls plugins anew when it loads them anew.
 function _M.watch()
-    end_cleaning()
-    watch_cleaning()
-    -- For what is allocated where no request begins or ends.
-    ngx.timer.every(1, go_on)
+    if not is_watched then
+        is_watched = true
+        end_cleaning()
+        watch_cleaning()
+    end
 end
 
 return _M

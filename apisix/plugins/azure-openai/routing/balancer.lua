@@ -40,11 +40,14 @@ local function is_proven(rotation, plan)
 end
 
 local function new_rotation(pool, group, plan)
-    local rotation = { pool = pool, members = {}, place_of = {}, credits = {} }
+    -- Weights and credits are lists of numbers: to ask two hundred backends would wait for the memory of each.
+    local rotation = { pool = pool, members = {}, place_of = {}, weights = {}, credits = {}, total = 0 }
     for _, backend in ipairs(group) do
         if pool_module.deployment_on(backend, plan) then
             local place = #rotation.members + 1
-            rotation.members[place], rotation.place_of[backend], rotation.credits[place] = backend, place, 0
+            rotation.members[place], rotation.place_of[backend] = backend, place
+            rotation.weights[place], rotation.credits[place] = backend.weight, 0
+            rotation.total = rotation.total + backend.weight
         end
     end
     return rotation
@@ -147,28 +150,26 @@ end
 -- resting one gains turns until it is the next; then `choose` goes past it, and is told that it rests.
 local function next_in_turn(pool, group, plan, tried)
     local rotation = rotation_of(pool, group, plan)
-    local members, credits = rotation.members, rotation.credits
-    if #members < 2 then
+    local weights, credits = rotation.weights, rotation.credits
+    if #weights < 2 then
         return nil
     end
-    local total, chosen, most = 0, nil, nil
-    for place = 1, #members do
-        local weight = members[place].weight
-        local credit = credits[place] + weight
-        total = total + weight
-        if not most or credit > most then
+    local chosen, most = 1, credits[1] + weights[1]
+    for place = 2, #weights do
+        local credit = credits[place] + weights[place]
+        if credit > most then
             chosen, most = place, credit
         end
     end
-    local backend = members[chosen]
+    local backend = rotation.members[chosen]
     local deployment, is_trial = usable_deployment(backend, plan, tried)
     if not deployment or is_trial then
         return nil, not deployment and backend or nil
     end
-    for place = 1, #members do
-        credits[place] = credits[place] + members[place].weight
+    for place = 1, #weights do
+        credits[place] = credits[place] + weights[place]
     end
-    credits[chosen] = credits[chosen] - total
+    credits[chosen] = credits[chosen] - rotation.total
     return backend
 end
 
