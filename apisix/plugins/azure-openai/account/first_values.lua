@@ -67,7 +67,7 @@ local function start_clients(metrics, conf)
     for _, client in ipairs(clients) do
         for _, lane in ipairs(client.lane and { client.lane } or LANES) do
             for _, outcome in ipairs(OF_CLIENT) do
-                metrics.client_requests:inc(0, { client.name, lane, outcome })
+                metrics.client_requests:inc(0, { lane, outcome, client.name })
             end
         end
     end

@@ -65,7 +65,7 @@ end
 local function used_budgets()
     local found = {}
     for _, one in ipairs(budgets.standings()) do
-        local labels_of_one = { one.client, one.period, one.unit, value = one.share }
+        local labels_of_one = { one.period, one.unit, one.client, value = one.share }
         found[one.client .. "\0" .. one.period .. "\0" .. one.unit] = labels_of_one
     end
     return found

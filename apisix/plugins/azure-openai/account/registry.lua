@@ -34,6 +34,8 @@ local function with_weight(histogram, registry)
     return histogram
 end
 
+-- The registry keeps a table for each value of a label below each value of those before it. Clients are most, so their
+-- label is the last.
 local function register(registry)
     return {
         requests = registry:counter(
@@ -44,7 +46,7 @@ local function register(registry)
         client_requests = registry:counter(
             "azure_openai_client_requests_total",
             "Requests by client, lane and how they ended",
-            { "client", "lane", "outcome" }
+            { "lane", "outcome", "client" }
         ),
         refusals = registry:counter(
             "azure_openai_refusals_total",
@@ -108,12 +110,12 @@ local function register(registry)
         tokens = registry:counter(
             "azure_openai_tokens_total",
             "Tokens used, by client",
-            { "client", "model", "kind", "estimated" }
+            { "model", "kind", "estimated", "client" }
         ),
         cost = registry:counter(
             "azure_openai_cost_usd_total",
             "Estimated cost in USD, by client",
-            { "client", "model" }
+            { "model", "client" }
         ),
         backend_tokens = registry:counter(
             "azure_openai_backend_tokens_total",
@@ -133,7 +135,7 @@ local function register(registry)
         budget_used = registry:gauge(
             "azure_openai_budget_used_ratio",
             "Share of a client's budget that is used in this hour, day or month; all replicas say about the same",
-            { "client", "period", "unit" }
+            { "period", "unit", "client" }
         ),
         unpriced_tokens = registry:counter(
             "azure_openai_unpriced_tokens_total",

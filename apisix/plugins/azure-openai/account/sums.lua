@@ -34,7 +34,7 @@ local NOT_BY_CLIENT = { cache_write = true }
 
 local function flush_requests(metrics, sum)
     metrics.requests:inc(sum.requests, { sum.backend, sum.region, sum.deployment, sum.outcome })
-    metrics.client_requests:inc(sum.requests, { sum.client, sum.lane, sum.outcome })
+    metrics.client_requests:inc(sum.requests, { sum.lane, sum.outcome, sum.client })
 end
 
 local function flush_tokens(metrics, sum)
@@ -42,14 +42,14 @@ local function flush_tokens(metrics, sum)
     for _, kind in ipairs(_M.TOKEN_KINDS) do
         local amount = sum[kind]
         if amount and not NOT_BY_CLIENT[kind] then
-            metrics.tokens:inc(amount, { client, model, kind, sum.estimated })
+            metrics.tokens:inc(amount, { model, kind, sum.estimated, client })
         end
         if amount and not NOT_BY_BACKEND[kind] then
             metrics.backend_tokens:inc(amount, { backend, model, kind })
         end
     end
     if sum.cost then
-        metrics.cost:inc(sum.cost, { client, model })
+        metrics.cost:inc(sum.cost, { model, client })
         metrics.backend_cost:inc(sum.cost, { backend, model })
     end
     if sum.unpriced then
@@ -57,7 +57,8 @@ local function flush_tokens(metrics, sum)
     end
 end
 
--- Sums by their labels, and in the order in which they came.
+-- Sums by their labels, and in the order in which they came. Clients are most, so their label is the last: each adds no
+-- table but its sum.
 local function generation()
     return { requests = {}, tokens = {}, list = {}, count = 0 }
 end
@@ -83,8 +84,8 @@ end
 --- The sum of requests with these labels.
 -- @return table for `add`: "requests"
 function _M.of_requests(client, lane, backend, region, deployment, outcome)
-    local by_outcome = below(below(below(below(new.requests, client), lane), backend), deployment)
-    local sum = by_outcome[outcome]
+    local by_client = below(below(below(below(new.requests, backend), deployment), lane), outcome)
+    local sum = by_client[client]
     if not sum then
         sum = keep({
             flush = flush_requests,
@@ -96,7 +97,7 @@ function _M.of_requests(client, lane, backend, region, deployment, outcome)
             outcome = outcome,
             requests = 0,
         })
-        by_outcome[outcome] = sum
+        by_client[client] = sum
     end
     return sum
 end
@@ -105,8 +106,8 @@ end
 -- @param estimated string "true" or "false"
 -- @return table for `add`: "cost" in USD, "unpriced" in tokens, and the kinds of tokens
 function _M.of_tokens(client, backend, deployment, model, estimated)
-    local by_estimated = below(below(below(below(new.tokens, client), backend), deployment), model)
-    local sum = by_estimated[estimated]
+    local by_client = below(below(below(below(new.tokens, backend), deployment), model), estimated)
+    local sum = by_client[client]
     if not sum then
         sum = keep({
             flush = flush_tokens,
@@ -116,7 +117,7 @@ function _M.of_tokens(client, backend, deployment, model, estimated)
             model = model,
             estimated = estimated,
         })
-        by_estimated[estimated] = sum
+        by_client[client] = sum
     end
     return sum
 end
@@ -137,6 +138,7 @@ local function hand_over(metrics, most)
         -- First of all: should one fail, the next turn goes on behind it.
         handed_over = handed_over + 1
         local sum = old.list[handed_over]
+        old.list[handed_over] = nil
         sum.flush(metrics, sum)
     end
     return left
@@ -150,7 +152,8 @@ local function flush(most)
     end
     local left = hand_over(metrics, most)
     if left > 0 then
-        new, old, handed_over = generation(), new, 0
+        old, handed_over = { list = new.list, count = new.count }, 0
+        new = generation()
         hand_over(metrics, left)
     end
     durations.flush()
