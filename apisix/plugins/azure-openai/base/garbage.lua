@@ -40,7 +40,7 @@ local is_watched = false
 -- Holds one table, until a look finds that nothing else holds it.
 local looked_at = setmetatable({}, { __mode = "v" })
 
--- LuaJIT's pause is in per cent of what is in use when a cleaning ends, or of all memory when it restarts.
+-- The pause is in per cent: of what is in use when a cleaning ends, or of all memory when LuaJIT rests.
 local function set_pause(from_kib, to_kib)
     collectgarbage("setpause", math_ceil(100 * to_kib / from_kib))
 end
@@ -63,7 +63,7 @@ local function watch_cleaning()
     end
 end
 
--- Has LuaJIT rest from its own steps.
+-- Has LuaJIT rest from its own steps, until memory has grown by the pause: that is what the -1 asks for.
 local function rest()
     collectgarbage("restart", -1)
 end
