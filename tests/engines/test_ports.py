@@ -1,5 +1,6 @@
 """Choosing free ports, in processes that do so side by side."""
 
+import random
 import socket
 import subprocess
 import sys
@@ -16,17 +17,22 @@ from scripts.engines.base import EngineError
 CHOOSER = """
 import sys
 from scripts.engines import ports
-ports._RANGE, ports._TRIES = range({first}, {last}), {last} - {first}
+ports._RANGE, ports._TRIES = range({first}, {first} + {span}), {span}
 print(*ports.free_ports({count}), flush=True)
 sys.stdin.read()
 """
-FIRST = 10240
+
+
+@pytest.fixture
+def first() -> int:
+    """The first of a few ports in which hardly another test is interested at the moment."""
+    return random.choice(ports._RANGE[:-100])
 
 
 @contextmanager
-def chooser(count: int, span: int) -> Iterator[set[int]]:
+def chooser(count: int, first: int, span: int) -> Iterator[set[int]]:
     """The ports that another process has chosen out of `span`; it lives until the end of the block."""
-    code = CHOOSER.format(first=FIRST, last=FIRST + span, count=count)
+    code = CHOOSER.format(first=first, span=span, count=count)
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -44,22 +50,22 @@ def claims(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         claim.close()
 
 
-def test_processes_side_by_side_choose_different_ports() -> None:
+def test_processes_side_by_side_choose_different_ports(first: int) -> None:
     with ExitStack() as held:
-        chosen = [held.enter_context(chooser(5, 40)) for _ in range(4)]
+        chosen = [held.enter_context(chooser(5, first, 40)) for _ in range(4)]
     assert len(set.union(*chosen)) == 20
 
 
-def test_the_ports_of_a_process_that_has_ended_are_free_again() -> None:
-    with chooser(15, 20) as first:
+def test_the_ports_of_a_process_that_has_ended_are_free_again(first: int) -> None:
+    with chooser(15, first, 20) as old:
         pass
-    with chooser(15, 20) as second:
-        assert (len(first), len(second)) == (15, 15)
+    with chooser(15, first, 20) as new:
+        assert (len(old), len(new)) == (15, 15)
 
 
 @pytest.mark.usefixtures("claims")
-def test_one_process_chooses_a_port_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "_RANGE", range(FIRST, FIRST + 20))
+def test_one_process_chooses_a_port_once(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    monkeypatch.setattr(ports, "_RANGE", range(first, first + 20))
     monkeypatch.setattr(ports, "_TRIES", 20)
     chosen = [ports.free_ports(1)[0] for _ in range(10)]
     assert len(set(chosen)) == 10
