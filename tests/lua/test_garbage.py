@@ -6,14 +6,9 @@ import pytest
 
 from tests.engines.support import Lua
 
-# A worker watches once.
 WATCH = """
 local garbage = require("apisix.plugins.azure-openai.base.garbage")
-if not package.loaded.watched then
-    package.loaded.watched = true
-    garbage.watch()
-end
-
+garbage.watch()
 """
 
 # Makes garbage in pieces of some bytes while so many MiB are in use: of texts, at which a cleaning need not
